@@ -1,0 +1,1 @@
+"""What happens in which order, and the command line that starts it."""

@@ -1,0 +1,1 @@
+"""The Parquet frame store: written from clips, read back as training batches."""

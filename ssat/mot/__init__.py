@@ -1,0 +1,1 @@
+"""MOTChallenge sequences: reading them, splitting them, scoring results on them."""

@@ -1,0 +1,35 @@
+"""How the library says what it did, without knowing who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Reporter(Protocol):
+    """Receives what a stage reports. `tasks` plugs MLflow and the terminal in; a researcher may plug in anything."""
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Named numbers at a training step or epoch."""
+
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """A named table; every row has the same columns."""
+
+    def file(self, path: Path, folder: str = "") -> None:
+        """A finished file (picture, video, model card), filed under `folder`."""
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """`done` of `total` units of `what` are finished."""
+
+
+class NullReporter:
+    """Says nothing: the default, and what every rank but the first uses."""
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None: ...
+
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None: ...
+
+    def file(self, path: Path, folder: str = "") -> None: ...
+
+    def progress(self, done: int, total: int, what: str) -> None: ...

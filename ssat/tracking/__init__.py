@@ -1,0 +1,1 @@
+"""Online association of detections with tracks by appearance and box."""
