@@ -75,6 +75,7 @@ def read_config(path: Path, known_sections: set[str]) -> dict[str, Any]:
     unknown = sorted(set(content) - known_sections)
     if unknown:
         raise InputError(
-            f"{path}: unknown section or key {', '.join(unknown)}; expected sections: {', '.join(sorted(known_sections))}"
+            f"{path}: unknown section or key {', '.join(unknown)}; "
+            f"expected sections: {', '.join(sorted(known_sections))}"
         )
     return content
