@@ -1,0 +1,58 @@
+"""Contact sheets: many small pictures on one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ssat.errors import InputError
+from ssat.workspace import committed
+
+_CAPTION = 16  # pixels under each crop
+_GAP = 4
+_MOST = 400  # crops on one sheet: more cannot be told apart on a screen
+
+
+def crop_sheet(crops: NDArray[np.uint8], labels: Sequence[object], path: Path) -> Path:
+    """A PNG with every crop, left to right and top to bottom in the order given, its label under it.
+
+    Args:
+        crops: (n, H, W, 3) uint8, RGB; at most 400 are shown.
+        labels: n of anything; shown as text, cut to the crop's width.
+        path: where the picture goes; replaced whole.
+
+    Raises:
+        InputError: no crops, another shape or type, or another number of labels.
+    """
+    if crops.ndim != 4 or crops.shape[-1] != 3 or crops.dtype != np.uint8 or not len(crops):
+        raise InputError(f"{path}: crops must be uint8 (n, H, W, 3) with n > 0, not {crops.dtype} {crops.shape}")
+    if len(labels) != len(crops):
+        raise InputError(f"{path}: {len(crops)} crops but {len(labels)} labels")
+    crops, labels = crops[:_MOST], labels[:_MOST]
+    n, height, width, _ = crops.shape
+    columns = min(n, max(1, round(math.sqrt(n * 1.6 * (height + _CAPTION) / width))))
+    rows = math.ceil(n / columns)
+    cell_h, cell_w = height + _CAPTION + _GAP, width + _GAP
+    sheet = np.full((rows * cell_h + _GAP, columns * cell_w + _GAP, 3), 255, np.uint8)
+    for position, (crop, label) in enumerate(zip(crops, labels, strict=True)):
+        top = _GAP + position // columns * cell_h
+        left = _GAP + position % columns * cell_w
+        sheet[top : top + height, left : left + width] = crop
+        text = str(label).encode("ascii", "replace").decode()[: max(1, width // 7)]
+        cv2.putText(
+            sheet, text, (left, top + height + 12), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (31, 41, 51), 1, cv2.LINE_AA
+        )
+    return write_png(sheet, path)
+
+
+def write_png(picture: NDArray[np.uint8], path: Path) -> Path:
+    """Writes an RGB picture (H, W, 3) as a PNG, whole or not at all, and returns `path`."""
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    with committed(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+    return path
