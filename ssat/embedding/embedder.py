@@ -1,0 +1,138 @@
+"""The trained embedder: patches in, 512-d appearance features out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
+from ssat.embedding.settings import Architecture
+from ssat.errors import InputError
+from ssat.workspace import committed
+
+FORMAT = "ssat-embedder-1"
+
+
+class Embedder:
+    """Gives every patch a feature; the same patches give the same features, whatever the batch they come in.
+
+    Args:
+        network: in any mode; it is put into evaluation mode.
+        input_size: side of the square patches it was trained on, pixels.
+        facts: what the file says about its training (settings, data digest, scores); informative.
+    """
+
+    def __init__(self, network: EmbeddingNetwork, input_size: int, facts: Mapping[str, Any] | None = None) -> None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.network = network.eval().to(device).to(memory_format=torch.channels_last)
+        self.input_size = input_size
+        self.facts = dict(facts or {})
+        self.device = torch.device(device)
+
+    @classmethod
+    def untrained(cls, architecture: Architecture = "resnet18", input_size: int = 112, seed: int = 0) -> Embedder:
+        """A network with random weights: the floor that training has to beat."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return cls(EmbeddingNetwork(architecture), input_size, {"untrained_seed": seed})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Embedder:
+        """An embedder from a safetensors file that `save` wrote.
+
+        Raises:
+            InputError: no such file, no safetensors, another network, or tensors that do not fit; names them.
+        """
+        path = Path(path)
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+            tensors = safetensors.torch.load_file(path)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise InputError(
+                f"{path}: not a readable safetensors file ({error}); expected an embedder of `ssat train` or `export`"
+            ) from error
+        if metadata.get("format") != FORMAT:
+            raise InputError(
+                f"{path}: format {metadata.get('format')!r}, expected {FORMAT!r}: not an embedder of this program"
+            )
+        architecture = metadata.get("architecture", "")
+        if architecture not in get_args(Architecture):
+            raise InputError(
+                f"{path}: unknown architecture {architecture!r}; known: {', '.join(get_args(Architecture))}"
+            )
+        try:
+            input_size, facts = int(metadata["input_size"]), json.loads(metadata.get("facts", "{}"))
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{path}: damaged metadata ({error})") from error
+        if not 32 <= input_size <= 1024:
+            raise InputError(f"{path}: input_size {input_size} is outside 32 … 1024 pixels")
+        network = EmbeddingNetwork(architecture)
+        _check_tensors(path, network.state_dict(), tensors)
+        network.load_state_dict(tensors)
+        return cls(network, input_size, facts)
+
+    def save(self, path: Path) -> None:
+        """Writes tensors and metadata to one safetensors file, whole or not at all."""
+        metadata = {
+            "format": FORMAT,
+            "architecture": self.network.architecture,
+            "input_size": str(self.input_size),
+            "feature_dim": str(FEATURE_DIM),
+            "facts": json.dumps(self.facts, sort_keys=True),
+        }
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in self.network.state_dict().items()}
+        with committed(path) as temporary:
+            safetensors.torch.save_file(tensors, temporary, metadata)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over architecture, input size and weights: the part of a cache key that names the embedder."""
+        digest = hashlib.sha256(f"{FORMAT} {self.network.architecture} {self.input_size}".encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @torch.inference_mode()
+    def __call__(self, patches: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
+        """L2-normalised features (B, 512) of RGB patches (B, S, S, 3), S = `input_size`.
+
+        Raises:
+            InputError: patches of another shape or type.
+        """
+        size = self.input_size
+        if patches.dtype != np.uint8 or patches.shape[1:] != (size, size, 3):
+            raise InputError(
+                f"patches are {patches.dtype} of shape {patches.shape}; expected uint8 of shape (B, {size}, {size}, 3)"
+            )
+        features_BD = np.empty((len(patches), FEATURE_DIM), np.float32)
+        for start in range(0, len(patches), batch_size):
+            batch = torch.from_numpy(np.ascontiguousarray(patches[start : start + batch_size])).to(self.device)
+            features = functional.normalize(self.network(batch).float())
+            features_BD[start : start + len(batch)] = features.cpu().numpy()
+        return features_BD
+
+
+def _check_tensors(path: Path, expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    missing = sorted(set(expected) - set(given))
+    extra = sorted(set(given) - set(expected))
+    wrong = sorted(name for name in set(expected) & set(given) if expected[name].shape != given[name].shape)
+    problems = [
+        f"{what}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+        for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
+        if names
+    ]
+    if problems:
+        raise InputError(f"{path}: tensors do not fit the network; {'; '.join(problems)}")

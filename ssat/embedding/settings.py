@@ -1,0 +1,102 @@
+"""Settings of the training stage."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ssat.settings import StageSettings
+
+Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+
+
+class TrainSettings(StageSettings):
+    """CosFace pretext training: every clip is a class, its frames are the samples.
+
+    The defaults are the paper's (section 3.2 and "Implementation details"); where the paper is silent (batch size,
+    weight decay, scale, margin) they follow CosFace.
+    """
+
+    section = "train"
+    presets = {  # noqa: RUF012 - declared a ClassVar by the base
+        "paper": {},
+        # For a few cores: a small network on small crops, fewer frames of each clip (neighbours are near-duplicates),
+        # a one-cycle schedule with a rate ten times the paper's, and a smaller scale, which suits few classes.
+        "quick": {
+            "architecture": "resnet18",
+            "crop": 112,
+            "short_side": 128,
+            "frames_per_clip": 24,
+            "batch_size": 64,
+            "learning_rate": 0.1,
+            "schedule": "cosine",
+            "scale": 30.0,
+        },
+    }
+
+    # the data
+    clips: int | None = Field(
+        None, ge=2, description="Clips to train on: ranks 0 … N-1; by default all that are not held out"
+    )
+    held_out_clips: int = Field(
+        16, ge=0, description="Clips kept out of training for the retrieval score: the ranks after the training ones"
+    )
+    frames_per_clip: int | None = Field(None, ge=1, description="Frames drawn of each clip in an epoch; default all")
+    crop: int = Field(224, ge=32, le=1024, description="Side of the square training crop and of the patches, pixels")
+    short_side: int = Field(256, ge=32, le=1024, description="Short side a frame is scaled to before the crop, pixels")
+    early_crop: int | None = Field(
+        None, ge=32, description="Smaller crop of the first epochs: cheap steps while features are coarse"
+    )
+    early_epochs: int = Field(0, ge=0, description="How many epochs use the smaller crop")
+    flip: bool = Field(False, description="Mirror half of the crops")
+    area_min: float | None = Field(
+        None, gt=0, le=1, description="Crop a random share of the frame's area, at least this; default a plain crop"
+    )
+    aspect_min: float = Field(1.0, gt=0, description="Narrowest width/height of a random-area crop")
+    aspect_max: float = Field(1.0, gt=0, description="Widest width/height of a random-area crop")
+    brightness: float = Field(0.0, ge=0, lt=1, description="Random change of brightness, as a share of the range")
+    contrast: float = Field(0.0, ge=0, lt=1, description="Random change of contrast, as a share")
+
+    # the network and its loss
+    architecture: Architecture = Field("resnet50", description="Backbone, trained from scratch")
+    scale: float = Field(64.0, gt=0, description="CosFace scale s")
+    margin: float = Field(0.35, ge=0, lt=1, description="CosFace margin m")
+
+    # the optimisation
+    epochs: int = Field(16, ge=1, description="Passes over the training clips")
+    batch_size: int = Field(128, ge=2, description="Images in a step, over all data-parallel workers together")
+    learning_rate: float = Field(0.01, gt=0, description="Initial (step) or highest (cosine) learning rate")
+    schedule: Literal["step", "cosine"] = Field(
+        "step", description="step: divided by 10 every few epochs; cosine: linear warm-up, then a half cosine to 0"
+    )
+    step_epochs: int = Field(4, ge=1, description="Epochs between two divisions of the step schedule")
+    warmup: float = Field(0.15, ge=0, lt=1, description="Share of all steps spent warming up (cosine)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="Weight decay of SGD")
+
+    # where it runs
+    workers: int = Field(2, ge=1, description="Data-parallel workers")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs")
+    loader_threads: int = Field(1, ge=1, description="Threads that decode and crop ahead, for each worker")
+    evaluate_every: int = Field(4, ge=1, description="Epochs between two held-out retrieval scores")
+    seed: int = Field(0, ge=0, description="Seed of weights, sampling and crops")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.crop > self.short_side:
+            raise ValueError(f"crop {self.crop} is larger than short_side {self.short_side}; lower one or raise other")
+        if self.early_epochs > 0 and self.early_crop is None:
+            raise ValueError("early_epochs is set but early_crop is not; give both or neither")
+        if self.early_crop is not None and self.early_crop > self.crop:
+            raise ValueError(f"early_crop {self.early_crop} is larger than crop {self.crop}")
+        if self.aspect_min > self.aspect_max:
+            raise ValueError(f"aspect_min {self.aspect_min} is above aspect_max {self.aspect_max}")
+        if self.batch_size % self.workers:
+            raise ValueError(f"batch_size {self.batch_size} does not divide by workers {self.workers}")
+        if self.batch_size // self.workers < 2:
+            raise ValueError(
+                f"batch_size {self.batch_size} leaves fewer than 2 images for each of {self.workers} workers, "
+                "which batch normalisation needs"
+            )
+        return self
