@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +42,7 @@ class StageSettings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise InputError(_explain(cls.section, error)) from error
+            raise InputError(_explain(cls, cls.section, error)) from error
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,16 +53,37 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _explain(section: str, error: ValidationError) -> str:
+def _explain(model: type[BaseModel], section: str, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        field = ".".join(str(part) for part in (section, *problem["loc"]) if part != "")
-        given = "" if problem["type"] == "missing" else f" (given: {problem['input']!r})"
-        lines.append(f"setting {field or 'as a whole'}: {problem['msg']}{given}")
+        path = tuple(str(part) for part in problem["loc"])
+        field = ".".join(part for part in (section, *path) if part)
+        if problem["type"] == "extra_forbidden":
+            known = sorted(_fields_at(model, path[:-1]))
+            near = difflib.get_close_matches(path[-1], known, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            lines.append(f"setting {field}: there is no such setting; {advice}")
+        elif problem["type"] == "missing":
+            lines.append(f"setting {field}: missing")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            # A problem of the settings together (a validator over several fields) has no single value to show.
+            given = f" (given: {problem['input']!r})" if path else ""
+            lines.append(f"setting {field or 'as a whole'}: {message}{given}")
     return "\n".join(lines)
 
 
-def read_config(path: Path, known_sections: set[str]) -> dict[str, Any]:
+def _fields_at(model: type[BaseModel], path: tuple[str, ...]) -> set[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = field.annotation if field is not None else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return set()
+        model = inner
+    return set(model.model_fields)
+
+
+def read_config(path: Path, known_sections: set[str]) -> dict[str, dict[str, Any]]:
     """The sections of a TOML configuration file.
 
     Raises:
@@ -72,10 +95,22 @@ def read_config(path: Path, known_sections: set[str]) -> dict[str, Any]:
         raise InputError(f"{path}: no such configuration file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: not a readable TOML file: {error}") from error
+    expected = ", ".join(f"[{section}]" for section in sorted(known_sections))
     unknown = sorted(set(content) - known_sections)
     if unknown:
-        raise InputError(
-            f"{path}: unknown section or key {', '.join(unknown)}; "
-            f"expected sections: {', '.join(sorted(known_sections))}"
-        )
+        raise InputError(f"{path}: unknown section or key {', '.join(unknown)}; expected sections: {expected}")
+    for section, values in content.items():
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: {section} is a value; expected a section, [{section}], with settings below it")
     return content
+
+
+def line_of(path: Path, section: str, field: str) -> int | None:
+    """The 1-based line of the TOML file that sets `field` of `section`, as far as it can be told from its text."""
+    here = False
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if header := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+            here = header[1] == section or header[1].startswith(f"{section}.")
+        elif here and re.match(rf"\s*[\"']?{re.escape(field)}[\"']?\s*[=.]", line):
+            return number
+    return None

@@ -249,11 +249,8 @@ def available_cpus() -> int:
 
 def _own_packages() -> list[str]:
     """The folders of this project's packages, which travel to the workers of a cluster on other machines."""
-    import flows
-    import ssat
-    import tasks
-
-    return [str(Path(package.__path__[0])) for package in (ssat, tasks, flows)]
+    root = Path(__file__).resolve().parents[1]
+    return [str(root / name) for name in ("ssat", "tasks", "flows")]
 
 
 def mlflow_tracking_uri(workspace: Workspace) -> str:

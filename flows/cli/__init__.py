@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 
 import click
@@ -22,6 +23,15 @@ VERBS = {
     "doctor": "Check versions, services, disk, codecs and the workspace.",
     "ui": "Open the Prefect and MLflow pages on loopback.",
     "demo": "Render a small world and run the whole pipeline on it.",
+}
+
+# Set before prefect, ray or mlflow is imported: each reads them at import, and none is to call home.
+_QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
 }
 
 
@@ -50,14 +60,60 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: errors a user can act on end with a message and exit code 2, never with a traceback."""
+    """Entry point. Exit codes: 0 done, 1 a defect of ssat, 2 something the user can put right, 130 interrupted."""
     debug = "--debug" in sys.argv[1:] or os.environ.get("SSAT_DEBUG") == "1"
-    from ssat.errors import SsatError
-
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    # By default SIGTERM ends Python at once and leaves the embedded servers to notice; this way they are stopped.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))
+    code = run(sys.argv[1:], debug=debug)
     try:
-        cli(standalone_mode=True)
-    except SsatError as error:
-        if debug:
-            raise
-        click.echo(f"ssat: error: {error}", err=True)
-        sys.exit(2)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _reader_gone()
+    sys.exit(code)
+
+
+def run(arguments: list[str], *, debug: bool = False) -> int:
+    """Runs the command line `arguments` and returns its exit code; prints what went wrong on standard error."""
+    try:
+        # Without standalone mode click returns the code of --help and raises everything else to here.
+        result = cli.main(arguments, prog_name="ssat", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("ssat: interrupted; start the same command again to go on from here", err=True)
+        return 130
+    except BrokenPipeError:
+        return _reader_gone()
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one message instead of a traceback
+        return _explain(error, debug)
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    from tasks.failures import unwrap
+
+    cause = unwrap(error)
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if cause is not None:
+        click.echo(f"ssat: error: {cause}", err=True)
+        return 2
+    summary = " ".join(f"{type(error).__name__}: {error}".split())
+    if len(summary) > 300:
+        summary = f"{summary[:300]} …"
+    hint = "" if debug else "; add --debug to see where"
+    click.echo(f"ssat: defect: {summary}{hint}. Please report it with that output", err=True)
+    return 1
+
+
+def _reader_gone() -> int:
+    """The reader of a pipe (`ssat … | head`) has gone. Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141  # 128 + SIGPIPE, as a shell reports it

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +17,8 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ssat.settings import StageSettings, read_config
+from ssat.errors import InputError
+from ssat.settings import StageSettings, line_of, read_config
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
@@ -51,12 +55,12 @@ def preset_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def settings_options(
-    model: type[StageSettings], *, skip: frozenset[str] = frozenset()
+    model: type[StageSettings], *, skip: frozenset[str] = frozenset(), prefixed: frozenset[str] = frozenset()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A decorator that adds an option per field of `model` and passes those that were given as `<section>_given`.
 
-    Fields of nested models become `--outer-inner`. Options that were not given are absent from the mapping, so that
-    presets and the configuration file keep their say.
+    Fields of nested models become `--outer-inner`, those named in `prefixed` `--<section>-field`. Options that were
+    not given are absent from the mapping, so that presets and the configuration file keep their say.
     """
     fields = list(_flat_fields(model, skip))
 
@@ -75,7 +79,44 @@ def settings_options(
             return function(*args, **{f"{model.section}_given": given}, **kwargs)
 
         for path, field in reversed(fields):
-            wrapper = _option(model, path, field)(wrapper)  # type: ignore[assignment]
+            flag_path = (model.section, *path) if path[0] in prefixed else path
+            wrapper = _option(model, path, flag_path, field)(wrapper)  # type: ignore[assignment]
+        return wrapper
+
+    return decorate
+
+
+def pipeline_options(
+    models: Sequence[type[StageSettings]], *, shared: frozenset[str] = frozenset({"seed"})
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of several stages on one command, each stage's given ones as `<section>_given`.
+
+    A field name that several stages use becomes `--<section>-field` for each, for it means something else in each;
+    but those in `shared` mean the same everywhere: one option sets them in every stage that has them.
+    """
+    counts = Counter(name for model in models for name in model.model_fields)
+    clashing = frozenset(name for name, count in counts.items() if count > 1)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            for name in shared & clashing:
+                value = kwargs.pop(f"shared_{name}")
+                for model in models:
+                    if value is not None and name in model.model_fields:
+                        kwargs[f"{model.section}_given"][name] = value
+            return function(*args, **kwargs)
+
+        for model in reversed(models):
+            options = settings_options(model, skip=shared & clashing, prefixed=clashing - shared)
+            wrapper = options(wrapper)  # type: ignore[assignment]
+        for name in sorted(shared & clashing):
+            owners = [model for model in models if name in model.model_fields]
+            scalar = _scalar_type(owners[0].model_fields[name].annotation)
+            sections = ", ".join(model.section for model in owners)
+            help_text = f"The {name.replace('_', ' ')} of {sections}"
+            flag = f"--{name.replace('_', '-')}"
+            wrapper = click.option(flag, f"shared_{name}", type=scalar, default=None, help=help_text)(wrapper)  # type: ignore[assignment]
         return wrapper
 
     return decorate
@@ -84,9 +125,31 @@ def settings_options(
 def build_settings(
     model: type[Settings], *, config: Path | None, preset: str | None, given: Mapping[str, Any]
 ) -> Settings:
-    """Preset, then the configuration file's section, then what the command line gave."""
+    """Preset, then the configuration file's section, then what the command line gave.
+
+    Raises:
+        InputError: names the file and line where the value stands in the file, or the setting where it was an option.
+    """
     section = read_config(config, CONFIG_SECTIONS).get(model.section, {}) if config else {}
-    return model.build(preset, section, given)
+    try:
+        return model.build(preset, section, given)
+    except InputError as error:
+        if config is not None and (place := _place_in_file(model, config, preset, section)):
+            raise InputError(f"{place}: {error}") from error
+        raise
+
+
+def _place_in_file(
+    model: type[StageSettings], config: Path, preset: str | None, section: Mapping[str, Any]
+) -> str | None:
+    """`file` or `file:line` where the file alone is already wrong, else None."""
+    try:
+        model.build(preset, section)
+    except InputError as error:
+        name = re.match(rf"setting {model.section}\.(\w+)", str(error))
+        line = line_of(config, model.section, name[1]) if name else None
+        return f"{config}:{line}" if line else str(config)
+    return None
 
 
 def _parameter_name(model: type[StageSettings], path: tuple[str, ...]) -> str:
@@ -104,13 +167,11 @@ def _flat_fields(model: type[BaseModel], skip: frozenset[str]) -> typing.Iterato
             yield (name,), field
 
 
-def _option(model: type[StageSettings], path: tuple[str, ...], field: FieldInfo) -> Callable[..., Any]:
-    flag = "--" + "-".join(path).replace("_", "-")
-    help_text = (field.description or "").rstrip(".")
-    default = field.get_default(call_default_factory=True)
-    if default not in (None, (), []) and not field.is_required():
-        shown = str(default).lower() if isinstance(default, bool) else str(default)
-        help_text += f" [default: {shown}]"
+def _option(
+    model: type[StageSettings], path: tuple[str, ...], flag_path: tuple[str, ...], field: FieldInfo
+) -> Callable[..., Any]:
+    flag = "--" + "-".join(flag_path).replace("_", "-")
+    help_text = (field.description or "").rstrip(".") + _shown_default(model, path, field)
     annotation = _without_none(field.annotation)
     name = _parameter_name(model, path)
     if annotation is bool:
@@ -119,9 +180,31 @@ def _option(model: type[StageSettings], path: tuple[str, ...], field: FieldInfo)
         choices = [str(choice) for choice in typing.get_args(annotation)]
         return click.option(flag, name, type=click.Choice(choices), default=None, help=help_text)
     if typing.get_origin(annotation) in (list, tuple):
-        element = _scalar_type(typing.get_args(annotation)[0])
+        elements = typing.get_args(annotation)
+        element = _scalar_type(elements[0])
+        if typing.get_origin(annotation) is tuple and Ellipsis not in elements:
+            return click.option(flag, name, type=element, nargs=len(elements), default=None, help=help_text)
         return click.option(flag, name, type=element, multiple=True, help=help_text + " (may be repeated)")
     return click.option(flag, name, type=_scalar_type(annotation), default=None, help=help_text)
+
+
+def _shown_default(model: type[StageSettings], path: tuple[str, ...], field: FieldInfo) -> str:
+    """` [default: …]`, and per preset where that says otherwise: the verbs use a preset unless told."""
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    shown = [] if default in (None, (), []) else [f"default: {_as_text(default)}"]
+    for preset, values in model.presets.items():
+        value: Any = values
+        for part in path:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is not None and value != default:
+            shown.append(f"{preset}: {_as_text(value)}")
+    return f" [{'; '.join(shown)}]" if shown else ""
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return " ".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)
 
 
 def _without_none(annotation: Any) -> Any:
@@ -136,5 +219,31 @@ def _scalar_type(annotation: Any) -> Any:
 
 
 def print_json(result: Mapping[str, Any]) -> None:
-    """The result as the last line of standard output."""
-    click.echo(json.dumps(result, allow_nan=False, default=str))
+    """The result as the last line of standard output; a number that does not exist (0/0) is null."""
+    click.echo(json.dumps(_json_values(result), allow_nan=False, default=str))
+
+
+def _json_values(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _json_values(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_values(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    # A numpy scalar knows its Python value; asking it needs no import of numpy.
+    return _json_values(value.item()) if type(value).__module__ == "numpy" and value.ndim == 0 else value
+
+
+class SectionedCommand(click.Command):
+    """A command whose help lists the options of each stage under the stage's name."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                section, separator, _ = (parameter.name or "").partition("__")
+                sections.setdefault(f"Options of {section}" if separator else "Options", []).append(record)
+        for title in sorted(sections, key=lambda title: title != "Options"):
+            with formatter.section(title):
+                formatter.write_dl(sections[title])
