@@ -1,0 +1,55 @@
+"""`ssat train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
+from ssat.embedding.settings import TrainSettings
+
+
+@click.command(epilog="Example: ssat train --preset quick --epochs 8 --workspace workspace")
+@common_options
+@preset_option
+@settings_options(TrainSettings)
+def command(
+    workspace: str, config: Path | None, as_json: bool, debug: bool, preset: str, train_given: dict[str, Any]
+) -> None:
+    """Train the embedder on the frame store: every clip is a class, CosFace tells them apart."""
+    settings = build_settings(TrainSettings, config=config, preset=preset, given=train_given)
+
+    from flows.train import train_flow
+    from ssat.workspace import Workspace
+    from tasks.services import services
+
+    with services(Workspace.open(workspace), ray=True, mlflow=True, debug=debug):
+        result = train_flow(workspace, settings)
+    show_training(result, as_json)
+    if as_json:
+        print_json(result)
+
+
+def show_training(result: dict[str, Any], as_json: bool = False) -> None:
+    """The summary table of a training."""
+    from rich.console import Console
+    from rich.table import Table
+
+    last = result["history"][-1]
+    table = Table(title="training" + (" (done before)" if result["reused"] else ""), show_header=False)
+    rows = {
+        "classes (clips)": str(result["classes"]),
+        "steps": str(result["steps"]),
+        "loss": f"{last['loss']:.3f}",
+        "accuracy": f"{last['accuracy']:.1%}",
+        "images/s": f"{last['images_per_second']:.0f}",
+        "waiting for data": f"{last['data_wait_share']:.1%}",
+        **{f"held-out {name.replace('_', ' ')}": f"{value:.3f}" for name, value in result["held_out"].items()},
+        "embedder": result["embedder"],
+        "MLflow run": result["mlflow_run_id"],
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    Console(stderr=as_json).print(table)

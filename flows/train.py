@@ -1,0 +1,31 @@
+"""Train the embedder: frame store in, registered embedder out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+
+from ssat.embedding.settings import TrainSettings
+from ssat.workspace import Workspace
+from tasks.train import train_embedder
+
+
+@flow(name="train", persist_result=False)
+def train_flow(workspace: str, settings: TrainSettings) -> dict[str, Any]:
+    """Trains on the workspace's frame store; the same training is not done twice.
+
+    Gives "embedder" (file, relative to the workspace), "mlflow_run_id", "model_version", "classes", "steps",
+    "held_out" (scores), "history" (a row per epoch) and "reused".
+    """
+    result = train_embedder(Workspace.open(workspace), settings)
+    create_table_artifact(
+        table=[
+            {"epoch": row["epoch"], **{key: value for key, value in row.items() if key != "epoch"}}
+            for row in result["history"]
+        ],
+        key="training",
+        description=f"Training of {result['embedder']}, MLflow run {result['mlflow_run_id']}",
+    )
+    return result

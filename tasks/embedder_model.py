@@ -1,0 +1,24 @@
+"""The registered model: MLflow stores this file and the embedder's safetensors beside it, and no pickle.
+
+`mlflow.pyfunc.load_model("models:/ssat-embedder/1").predict(patches)` takes uint8 RGB patches (B, S, S, 3) and gives
+L2-normalised features (B, 512).
+"""
+
+import mlflow
+import numpy as np
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from ssat.embedding.embedder import Embedder
+
+
+class EmbedderModel(PythonModel):
+    """Loads the safetensors artifact named `embedder`."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        self.embedder = Embedder.load(context.artifacts["embedder"])
+
+    def predict(self, context, model_input, params=None):  # noqa: ANN001, ANN201 - types here would become a schema
+        return self.embedder(np.asarray(model_input, dtype=np.uint8))
+
+
+mlflow.models.set_model(EmbedderModel())

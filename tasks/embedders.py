@@ -1,0 +1,112 @@
+"""Embedders by name: register one after training, find one for a benchmark."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssat.embedding.embedder import Embedder
+from ssat.errors import InputError
+from ssat.workspace import Workspace
+
+MODEL_NAME = "ssat-embedder"
+EMBEDDER_FILE = "embedder.safetensors"
+RESULT_FILE = "result.json"
+
+
+def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, facts: dict[str, Any]) -> str:
+    """Logs the embedder into the MLflow run and registers it; gives the version of the registered model.
+
+    Args:
+        run_id: the training's run.
+        embedder_file: what `Embedder.save` wrote.
+        example: patches (B, S, S, 3), uint8, stored as the input example and used for the signature.
+        facts: scores and digests kept as tags of the version.
+    """
+    import mlflow
+    from mlflow.models import infer_signature
+
+    features = Embedder.load(embedder_file)(example)
+    with mlflow.start_run(run_id=run_id):
+        info = mlflow.pyfunc.log_model(
+            name="embedder",
+            python_model=str(Path(__file__).with_name("embedder_model.py")),
+            artifacts={"embedder": str(embedder_file)},
+            signature=infer_signature(example, features),
+            input_example=example,
+            # Named, not inferred: inferring starts a process that loads the model, which takes half a minute.
+            pip_requirements=["torch", "torchvision", "safetensors", "numpy"],
+            registered_model_name=MODEL_NAME,
+            tags={name: str(value) for name, value in facts.items()},
+        )
+    return str(info.registered_model_version)
+
+
+def resolve_embedder(
+    spec: str | None, workspace: Workspace, *, architecture: str = "resnet18", input_size: int = 112
+) -> Embedder:
+    """The embedder that `spec` names.
+
+    Args:
+        spec: a safetensors file, an MLflow run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`, `untrained`, or
+            None for the workspace's latest finished training.
+        workspace: where a latest training is looked for.
+        architecture: of the untrained network, where no training of the workspace says it.
+        input_size: likewise, pixels.
+
+    Raises:
+        InputError: nothing of that name, or not an embedder.
+    """
+    if spec is None:
+        return Embedder.load(_latest_training(workspace) / EMBEDDER_FILE)
+    if spec == "untrained":
+        trained = _finished_trainings(workspace)
+        if trained:
+            # The fair floor: the network that was trained, before training.
+            settings = json.loads((trained[-1] / RESULT_FILE).read_text())["settings"]
+            architecture, input_size = settings["architecture"], settings["crop"]
+        return Embedder.untrained(architecture, input_size)  # type: ignore[arg-type]
+    if Path(spec).is_file():
+        return Embedder.load(spec)
+    if spec.startswith("models:/"):
+        return Embedder.load(_downloaded(spec))
+    if re.fullmatch(r"[0-9a-f]{32}", spec):
+        return Embedder.load(_downloaded(f"runs:/{spec}/embedder"))
+    raise InputError(
+        f"embedder {spec!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION; "
+        "`untrained` names a network with random weights"
+    )
+
+
+def _downloaded(uri: str) -> Path:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        raise InputError(f"embedder {uri}: not to be had from {mlflow.get_tracking_uri()}: {error}") from error
+    found = sorted(folder.rglob(EMBEDDER_FILE))
+    if len(found) != 1:
+        raise InputError(f"embedder {uri}: holds {len(found)} files named {EMBEDDER_FILE}, expected one")
+    return found[0]
+
+
+def _finished_trainings(workspace: Workspace) -> list[Path]:
+    """Folders of finished trainings, oldest first."""
+    results = sorted(workspace.training.glob(f"*/{RESULT_FILE}"), key=lambda path: (path.stat().st_mtime_ns, path))
+    return [path.parent for path in results]
+
+
+def _latest_training(workspace: Workspace) -> Path:
+    trained = _finished_trainings(workspace)
+    if not trained:
+        raise InputError(
+            f"workspace {workspace.root}: no finished training; run `ssat train` first, or name an embedder with "
+            "--embedder RUN|FILE|untrained"
+        )
+    return trained[-1]
