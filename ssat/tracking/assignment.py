@@ -1,0 +1,85 @@
+"""Which track takes which detection, given the distances and a threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
+_NONE: Pairs = (np.empty(0, np.intp), np.empty(0, np.intp))
+_FREE = -1
+_SMALL = 512  # entries: below, sorting at once is the quickest
+_FEW = 16  # another pass pays while it settles more than one row in so many
+
+
+def greedy(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
+    """The nearest pair below `threshold` matches, then the nearest among the rest, and so on.
+
+    Equal distances are taken in the order of (track, detection).
+
+    Returns:
+        Rows and columns of the pairs.
+    """
+    n_tracks, n_detections = distance_TD.shape
+    if not distance_TD.size:
+        return _NONE
+    taken_T: list[int] = [_FREE] * n_tracks
+    if distance_TD.size > _SMALL:
+        distance_TD = _settle_mutual(distance_TD, threshold, taken_T)
+    flat = distance_TD.ravel()
+    candidates = (flat < threshold).nonzero()[0]
+    # A stable sort keeps the row-major order of equal distances, which is the order of (track, detection).
+    order = candidates[flat[candidates].argsort(kind="stable")]
+    free_detections = [True] * n_detections
+    left = min(n_tracks, n_detections)
+    for index in order.tolist():
+        track, detection = divmod(index, n_detections)
+        if taken_T[track] == _FREE and free_detections[detection]:
+            taken_T[track] = detection
+            free_detections[detection] = False
+            left -= 1
+            if not left:
+                break
+    columns_T = np.array(taken_T, np.intp)
+    rows = (columns_T != _FREE).nonzero()[0]
+    return rows, columns_T[rows]
+
+
+def _settle_mutual(distance_TD: NDArray[np.float64], threshold: float, taken_T: list[int]) -> NDArray[np.float64]:
+    """Matches every pair that is the first minimum of its row and of its column, as long as that settles many.
+
+    Nothing in its row or column comes before such a pair, so the greedy order is bound to choose it; settling all of
+    them at once saves sorting a large matrix.
+
+    Returns:
+        The distances with the rows and columns of settled pairs at infinity.
+    """
+    distance_TD = np.where(distance_TD < threshold, distance_TD, np.inf)
+    every_T = np.arange(len(distance_TD))
+    while True:
+        nearest_T = distance_TD.argmin(axis=1)
+        mutual_T = (distance_TD.argmin(axis=0)[nearest_T] == every_T) & (distance_TD[every_T, nearest_T] < np.inf)
+        rows = mutual_T.nonzero()[0]
+        columns = nearest_T[rows]
+        for track, detection in zip(rows.tolist(), columns.tolist(), strict=True):
+            taken_T[track] = detection
+        distance_TD[rows] = np.inf
+        distance_TD[:, columns] = np.inf
+        if len(rows) * _FEW <= len(every_T):
+            return distance_TD
+
+
+def hungarian(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
+    """The pairs below `threshold` with the smallest sum of distances, where an unmatched track costs `threshold`.
+
+    Returns:
+        Rows (ascending) and columns of the pairs.
+    """
+    if not distance_TD.size:
+        return _NONE
+    from scipy.optimize import linear_sum_assignment
+
+    # Clamping makes a forbidden pair cost as much as staying unmatched, and infinite distances harmless.
+    rows, columns = linear_sum_assignment(np.minimum(distance_TD, threshold))
+    below = distance_TD[rows, columns] < threshold
+    return rows[below], columns[below]

@@ -1,0 +1,34 @@
+"""Settings of the tracker: the paper's constants and its switches."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrackerConfig(BaseModel):
+    """How detections are associated with tracks. The defaults are the paper's (section 3.3)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tau1: float = Field(
+        default=0.56, gt=0, description="Round 1, detections and tracked tracks: pairs nearer than this match"
+    )
+    tau2: float = Field(default=0.64, gt=0, description="Round 2, remaining detections and lost tracks: the same")
+    alpha: float = Field(
+        default=2.0, gt=0, description="Box distances are divided by alpha times the track's perimeter"
+    )
+    beta: float = Field(
+        default=0.4, ge=0, le=1, description="Weight of the new feature when a track's feature accumulates"
+    )
+    lost_seconds: float = Field(
+        default=1.0, ge=0, description="How long a track that nothing matches can be found again"
+    )
+    box_term: bool = Field(default=True, description="Add the box distance to the appearance distance")
+    accumulate: bool = Field(
+        default=True, description="Accumulate a track's feature; off: the newest feature replaces it"
+    )
+    assignment: Literal["greedy", "hungarian"] = Field(
+        default="greedy", description="greedy: nearest pair first; hungarian: smallest sum of distances"
+    )

@@ -1,0 +1,30 @@
+"""Distances between tracks and detections, as matrices (T, D)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SMALLEST_PERIMETER = 1.0  # pixels: a box without extent must not divide by zero
+
+
+def box_distance(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
+    """Equation 1: the Euclidean distance of the four coordinates over alpha times the track's perimeter.
+
+    Args:
+        tracks_T4: boxes x1 y1 x2 y2 of the tracks, pixels.
+        boxes_D4: boxes of the detections in the same coordinates.
+    """
+    size_T2 = tracks_T4[:, 2:] - tracks_T4[:, :2]
+    perimeter_T = np.maximum(2.0 * (size_T2[:, 0] + size_T2[:, 1]), _SMALLEST_PERIMETER)
+    moved_TD4 = tracks_T4[:, None] - boxes_D4
+    distance_TD: NDArray[np.float64] = np.sqrt(np.einsum("tdk,tdk->td", moved_TD4, moved_TD4))
+    distance_TD /= (alpha * perimeter_T)[:, None]
+    return distance_TD
+
+
+def cosine_distance(tracks_TF: NDArray[np.float32], features_DF: NDArray[np.float32]) -> NDArray[np.float64]:
+    """1 − cos of L2-normalised features, from 0 (same) to 2 (opposite); not clipped."""
+    cosine_TD: NDArray[np.float64] = (tracks_TF @ features_DF.T).astype(np.float64)
+    np.subtract(1.0, cosine_TD, out=cosine_TD)
+    return cosine_TD
