@@ -1,0 +1,205 @@
+"""One clip on disk → its encoded frames in a spool file, or the reason why there are none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from ssat.frames.encode import FrameEncoder
+from ssat.frames.manifest import ClipRecord
+from ssat.frames.schema import MAX_FRAME_INDEX
+from ssat.frames.settings import DecodeSettings
+
+# Where each JPEG of a spool file lies, and the columns of its row but the clip's.
+SPOOL_ROW = np.dtype(
+    [
+        ("frame_index", "<i2"),
+        ("width", "<i2"),
+        ("height", "<i2"),
+        ("pts_us", "<i8"),
+        ("offset", "<i8"),
+        ("size", "<i8"),
+    ]
+)
+
+# Fewer frames than this share of what the roster counted means a damaged clip, not another way of counting.
+_LEAST_SHARE = 0.9
+_LARGEST_SIDE = 2**15 - 1
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """A roster row with its path resolved: the clip that is to be decoded."""
+
+    rank: int
+    clip_id: str
+    path: Path
+    sha256: str
+    n_frames: int
+
+
+@dataclass(frozen=True)
+class SpooledClip:
+    """A decoded clip on its way into a shard: its record, `SPOOL_ROW` rows and the file of its JPEGs."""
+
+    record: ClipRecord
+    rows: NDArray[np.void]
+    jpegs: Path
+
+
+class _UnusableError(Exception):
+    """Why a clip has no frames in the store; the text ends up in clips.parquet."""
+
+    recoverable = False
+
+
+class _NotWholeError(_UnusableError):
+    """The file is missing or not the one that the roster names."""
+
+    recoverable = True
+
+
+def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path) -> SpooledClip:
+    """Decode and encode a clip into `folder`, or take what an earlier run left there.
+
+    A clip that cannot be decoded gives a record with status "failed" and no rows; it raises nothing. The folder must
+    belong to one shard key, which covers the clip's digest and the settings.
+
+    Raises:
+        OSError: the spool file cannot be written (disk full, no permission).
+    """
+    facts, jpegs = folder / f"{job.rank}.json", folder / f"{job.rank}.jpegs"
+    earlier = _load(facts, jpegs)
+    if earlier is not None:
+        return earlier
+    partial = jpegs.with_suffix(f".{os.getpid()}.partial")
+    try:
+        try:
+            record, rows = _decode(job, settings, partial)
+        except _UnusableError as problem:
+            record, rows = _failed(job, str(problem), problem.recoverable), np.empty(0, SPOOL_ROW)
+            partial.write_bytes(b"")
+        partial.replace(jpegs)
+    finally:
+        partial.unlink(missing_ok=True)
+    np.save(folder / f"{job.rank}.npy", rows, allow_pickle=False)
+    # The facts come last: they say that the other two files are whole.
+    content = {"record": record.model_dump(mode="json"), "jpegs": jpegs.stat().st_size}
+    temporary = facts.with_suffix(f".{os.getpid()}.partial")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.replace(facts)
+    return SpooledClip(record, rows, jpegs)
+
+
+def crashed_clip(job: ClipJob, folder: Path, reason: str) -> SpooledClip:
+    """The spool of a clip that ends the process that decodes it."""
+    jpegs = folder / f"{job.rank}.jpegs"
+    jpegs.write_bytes(b"")
+    return SpooledClip(_failed(job, reason), np.empty(0, SPOOL_ROW), jpegs)
+
+
+def _load(facts: Path, jpegs: Path) -> SpooledClip | None:
+    try:
+        content = json.loads(facts.read_text(encoding="utf-8"))
+        if content["jpegs"] != jpegs.stat().st_size:
+            return None
+        rows = np.load(facts.with_suffix(".npy"), allow_pickle=False)
+        record = ClipRecord.model_validate(content["record"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return SpooledClip(record, rows, jpegs) if rows.dtype == SPOOL_ROW and len(rows) == record.n_frames else None
+
+
+def _failed(job: ClipJob, reason: str, recoverable: bool = False) -> ClipRecord:
+    return ClipRecord(
+        rank=job.rank,
+        clip_id=job.clip_id,
+        status="failed",
+        reason=reason,
+        recoverable=recoverable,
+        source_sha256=job.sha256,
+    )
+
+
+def _decode(job: ClipJob, settings: DecodeSettings, spool: Path) -> tuple[ClipRecord, NDArray[np.void]]:
+    _check_content(job)
+    encoder = FrameEncoder(settings.short_side, settings.quality)
+    rows: list[tuple[int, int, int, int, int, int]] = []
+    decoded, offset = 0, 0
+    first_pts = last_pts = 0
+    try:
+        with av.open(os.fspath(job.path)) as container, spool.open("wb") as file:
+            if not container.streams.video:
+                raise _UnusableError("holds no video stream")
+            stream = container.streams.video[0]
+            # One thread a clip: clips run beside each other, and the frames come out the same.
+            stream.codec_context.thread_count = 1
+            aspect = _pixel_aspect(stream.codec_context.sample_aspect_ratio)
+            for frame in container.decode(stream):
+                pts_us = _pts_us(frame, decoded, stream.average_rate)
+                if decoded == 0:
+                    first_pts = pts_us
+                last_pts = max(last_pts, pts_us - first_pts)
+                if decoded % settings.frame_stride == 0:
+                    if frame.width > _LARGEST_SIDE or frame.height > _LARGEST_SIDE:
+                        raise _UnusableError(f"frame {decoded} is {frame.width}x{frame.height}: too large")
+                    image = encoder.encode(frame, frame.rotation, aspect)
+                    file.write(image.jpeg)
+                    size = len(image.jpeg)
+                    rows.append((decoded, image.width, image.height, pts_us - first_pts, offset, size))
+                    offset += size
+                decoded += 1
+                if len(rows) == settings.max_frames or decoded > MAX_FRAME_INDEX:
+                    break
+    except (av.error.FFmpegError, ValueError) as error:
+        raise _UnusableError(f"frame {decoded} cannot be decoded: {error}") from error
+    if not rows:
+        raise _UnusableError("holds no frame that can be decoded")
+    complete = len(rows) != settings.max_frames and decoded <= MAX_FRAME_INDEX
+    if complete and decoded < _LEAST_SHARE * job.n_frames:
+        raise _UnusableError(f"only {decoded} of {job.n_frames} frames can be decoded")
+    record = ClipRecord(
+        rank=job.rank,
+        clip_id=job.clip_id,
+        status="ok",
+        n_frames=len(rows),
+        n_decoded=decoded,
+        width=rows[0][1],
+        height=rows[0][2],
+        duration_us=last_pts,
+        jpeg_bytes=offset,
+        source_sha256=job.sha256,
+    )
+    return record, np.array(rows, SPOOL_ROW)
+
+
+def _check_content(job: ClipJob) -> None:
+    try:
+        with job.path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _NotWholeError(f"cannot be read: {error.strerror}") from error
+    if found != job.sha256:
+        raise _NotWholeError(
+            f"its content is not what the roster names (SHA-256 {found[:12]}…, not {job.sha256[:12]}…)"
+        )
+
+
+def _pixel_aspect(ratio: object) -> float:
+    """Width / height of a pixel; 1 where the file does not say, or says something absurd."""
+    value = float(ratio) if ratio else 1.0  # type: ignore[arg-type]
+    return value if 0.2 <= value <= 5.0 else 1.0
+
+
+def _pts_us(frame: VideoFrame, index: int, rate: object) -> int:
+    if frame.pts is not None and frame.time_base is not None:
+        return round(frame.pts * frame.time_base * 1_000_000)
+    return round(index * 1_000_000 / (float(rate) if rate else 30.0))  # type: ignore[arg-type]

@@ -1,0 +1,67 @@
+"""Centre crops of chosen clips: the same every time, for held-out retrieval and for pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssat.errors import InputError
+from ssat.frames.augment import centre_crop, decode_frame
+from ssat.frames.store import FrameStore
+
+
+def read_crops(
+    store: FrameStore, class_ids: Sequence[int], frames_per_clip: int, crop: int, short_side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Centre crops of evenly spaced frames, ordered by clip and time.
+
+    Args:
+        store: the opened frame store.
+        class_ids: ranks of the clips; a clip that failed to decode is left out.
+        frames_per_clip: frames of each clip, fewer where the clip has fewer.
+        crop: side of a crop in pixels.
+        short_side: short side of the frame that the crop is cut from, in pixels.
+
+    Returns:
+        crops (n, crop, crop, 3) uint8 RGB, labels (n,) int64 (position of the clip in `class_ids`), pts_us (n,) int64
+        (time in the clip in microseconds).
+
+    Raises:
+        InputError: sizes that do not fit, a rank that the store does not know, or a frame that cannot be read.
+    """
+    if not 1 <= crop <= short_side or frames_per_clip < 1:
+        raise InputError(
+            f"crop {crop}, short side {short_side}, frames per clip {frames_per_clip}: expected 1 ≤ crop ≤ short side "
+            "and at least one frame"
+        )
+    counts = store.frames_of
+    wanted: dict[int, Sequence[int] | None] = {}
+    for rank in class_ids:
+        if not 0 <= rank < len(counts):
+            raise InputError(f"{store.folder}: no clip of rank {rank}; ranks 0 to {len(counts) - 1} are there")
+        if counts[rank]:
+            wanted[int(rank)] = _spread(int(counts[rank]), frames_per_clip, store.frame_stride)
+    found = store.select(wanted)
+    crops, labels, times = [], [], []
+    for label, rank in enumerate(class_ids):
+        for frame_index, pts_us, jpeg in found.get(int(rank), []):
+            try:
+                frame = decode_frame(jpeg, short_side)
+            except ValueError as error:
+                raise InputError(
+                    f"{store.folder}: frame {frame_index} of the clip of rank {rank} is damaged ({error}); run "
+                    "`ssat verify --repair`"
+                ) from error
+            crops.append(centre_crop(frame, crop, short_side))
+            labels.append(label)
+            times.append(pts_us)
+    images = np.stack(crops) if crops else np.empty((0, crop, crop, 3), np.uint8)
+    return images, np.array(labels, np.int64), np.array(times, np.int64)
+
+
+def _spread(stored: int, wanted: int, stride: int) -> list[int]:
+    """Indices of `wanted` of the `stored` frames, evenly spaced, each in the middle of its part."""
+    count = min(stored, wanted)
+    return [int((i + 0.5) * stored / count) * stride for i in range(count)]

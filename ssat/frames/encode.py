@@ -1,0 +1,196 @@
+"""A video frame → JPEG without a detour through RGB.
+
+Colours: JPEG (JFIF) means full-range BT.601 YCbCr with 4:2:0 chroma. Video is mostly limited-range, and BT.709 or
+BT.601. libswscale converts a matrix by going through RGB, which costs more than the JPEG; here it only scales, and
+range and matrix are one affine map on planes that are already small.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import simplejpeg
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+Plane = NDArray[np.uint8]
+
+# Luma weights (Kr, Kb) by AVColorSpace: ITU-T H.273, table 4. Not in the table: taken as BT.601, which is also what
+# libswscale assumes of unspecified video.
+_LUMA_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
+_BT601 = (0.299, 0.114)
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """A JPEG with its size in pixels."""
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+def encoder_facts(quality: int, short_side: int) -> dict[str, str | int]:
+    """The encoder as it stands in the manifest."""
+    return {
+        "codec": "jpeg",
+        "quality": quality,
+        "short_side": short_side,
+        "subsampling": "4:2:0",
+        "scaling": "area",
+        "matrix": "bt601",
+        "range": "full",
+    }
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of the libraries that the bytes of a JPEG depend on."""
+    return {"av": av.__version__, "simplejpeg": str(simplejpeg.__version__), "opencv": cv2.__version__}
+
+
+class FrameEncoder:
+    """Scales and encodes the frames of one clip. Not thread-safe: one per clip and thread."""
+
+    def __init__(self, short_side: int = 256, quality: int = 90) -> None:
+        self.short_side = short_side
+        self.quality = quality
+        # The scaler is set up anew whenever the geometry changes, so a clip keeps its own.
+        self._reformatter = VideoReformatter()
+
+    def encode(self, frame: VideoFrame, rotation: int = 0, pixel_aspect: float = 1.0) -> EncodedFrame:
+        """`frame` with its short side at `short_side` (never enlarged), turned upright, as JPEG.
+
+        Args:
+            frame: decoded frame of any pixel format.
+            rotation: degrees counter-clockwise that bring it upright; multiples of 90 are applied.
+            pixel_aspect: width / height of a pixel; the JPEG has square ones.
+        """
+        planes = self.planes(frame, pixel_aspect)
+        turns = round(rotation / 90) % 4
+        if turns:
+            planes = tuple(np.rot90(plane, turns) for plane in planes)  # type: ignore[assignment]
+        y, u, v = (np.ascontiguousarray(plane) for plane in planes)
+        jpeg = simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=self.quality)
+        return EncodedFrame(jpeg, y.shape[1], y.shape[0])
+
+    def planes(self, frame: VideoFrame, pixel_aspect: float = 1.0) -> tuple[Plane, Plane, Plane]:
+        """Full-range BT.601 planes: Y (h, w), U and V (⌈h/2⌉, ⌈w/2⌉), uint8."""
+        width, height = stored_size(frame.width, frame.height, self.short_side, pixel_aspect)
+        if is_rgb(frame.format.name):
+            scaled = self._reformatter.reformat(
+                frame,
+                width,
+                height,
+                "yuv420p",
+                dst_colorspace=Colorspace.ITU601,
+                dst_color_range=ColorRange.JPEG,
+                interpolation=Interpolation.AREA,
+                threads=1,
+            )
+            return _views(scaled)
+        full_range = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        # Naming the same matrix and range on both sides keeps libswscale from converting colours: it scales, and
+        # changes sampling and bit depth.
+        colours = ColorRange.JPEG if full_range else ColorRange.MPEG
+        scaled = self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            "yuvj420p" if full_range and frame.format.name == "yuvj420p" else "yuv420p",
+            src_colorspace=Colorspace.ITU601,
+            dst_colorspace=Colorspace.ITU601,
+            src_color_range=colours,
+            dst_color_range=colours,
+            interpolation=Interpolation.AREA,
+            threads=1,
+        )
+        return _to_jpeg_colours(_views(scaled), _LUMA_WEIGHTS.get(int(frame.colorspace), _BT601), full_range)
+
+
+def stored_size(width: int, height: int, short_side: int, pixel_aspect: float = 1.0) -> tuple[int, int]:
+    """Width and height of the stored frame, square pixels, the short side at most `short_side`."""
+    shown = width * pixel_aspect
+    scale = min(1.0, short_side / min(shown, height))
+    return max(1, round(shown * scale)), max(1, round(height * scale))
+
+
+@functools.cache
+def is_rgb(pixel_format: str) -> bool:
+    """Whether a pixel format is RGB or a palette of RGB, rather than luma and chroma."""
+    video_format = VideoFormat(pixel_format)
+    return bool(video_format.is_rgb or video_format.has_palette)
+
+
+def _views(frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
+    y, u, v = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        for plane in frame.planes
+    )
+    return y, u, v
+
+
+@functools.cache
+def _chroma_matrix(weights: tuple[float, float]) -> NDArray[np.float64]:
+    """Full-range YCbCr of the matrix `weights` → full-range BT.601 YCbCr, chroma centred at 0: a 3x3 matrix."""
+
+    def to_ycc(kr: float, kb: float) -> NDArray[np.float64]:
+        kg = 1 - kr - kb
+        luma = np.array([kr, kg, kb])
+        return np.stack(
+            [luma, (np.array([0, 0, 1]) - luma) / (2 - 2 * kb), (np.array([1, 0, 0]) - luma) / (2 - 2 * kr)]
+        )
+
+    matrix: NDArray[np.float64] = to_ycc(*_BT601) @ np.linalg.inv(to_ycc(*weights))
+    return matrix
+
+
+def _to_jpeg_colours(
+    planes: tuple[Plane, Plane, Plane], weights: tuple[float, float], full_range: bool
+) -> tuple[Plane, Plane, Plane]:
+    y, u, v = planes
+    if full_range and weights == _BT601:
+        return planes
+    if weights == _BT601:
+        return _affine(y, 255 / 219, 0), _affine(u, 255 / 224, _CHROMA_ZERO), _affine(v, 255 / 224, _CHROMA_ZERO)
+    matrix = _chroma_matrix(weights)
+    luma_scale, luma_zero, chroma_scale = (1.0, 0.0, 1.0) if full_range else (255 / 219, 16.0, 255 / 224)
+
+    def mixed(from_u: float, from_v: float) -> Plane:
+        offset = 128 - 128 * (from_u + from_v)
+        return _weighted(u, from_u, v, from_v, offset)
+
+    # What chroma adds to luma, at chroma's resolution and 128 for zero, then brought to luma's.
+    added = mixed(matrix[0, 1] * chroma_scale, matrix[0, 2] * chroma_scale)
+    height, width = y.shape
+    wide: Any = cv2.resize(added, (2 * u.shape[1], 2 * u.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return (
+        _weighted(y, luma_scale, wide[:height, :width], 1.0, -128 - luma_zero * luma_scale),
+        mixed(matrix[1, 1] * chroma_scale, matrix[1, 2] * chroma_scale),
+        mixed(matrix[2, 1] * chroma_scale, matrix[2, 2] * chroma_scale),
+    )
+
+
+# Zero chroma, 128, is 112 above the least legal value of limited range and stays where it is.
+_CHROMA_ZERO = 128 - 112 * 255 / 224
+
+
+def _affine(plane: Plane, scale: float, offset: float) -> Plane:
+    """(plane − 16) · scale + offset, saturated: below black is black."""
+    cv: Any = cv2  # its annotations lack scalars
+    shifted: Plane = cv.convertScaleAbs(cv.subtract(plane, 16.0), alpha=scale, beta=offset)
+    return shifted
+
+
+def _weighted(first: Plane, by: float, second: Plane, by_second: float, offset: float) -> Plane:
+    """first · by + second · by_second + offset, rounded and saturated."""
+    result: Any = cv2.addWeighted(first, by, second, by_second, offset)
+    weighted: Plane = result
+    return weighted

@@ -1,0 +1,134 @@
+"""The manifest of a frame store: what it holds, and the digest that names its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ssat.errors import InputError
+from ssat.frames.schema import MANIFEST_NAME, SCHEMA_VERSION, STORE_VERSION
+from ssat.workspace import committed
+
+_SHA256 = r"^[0-9a-f]{64}$"
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value that digests are taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClipRecord(_Record):
+    """What became of one clip: a row of clips.parquet without its shard. Sizes in pixels, duration in µs."""
+
+    rank: int = Field(ge=0)
+    clip_id: str
+    status: str = Field(pattern="^(ok|failed)$")
+    reason: str = ""
+    recoverable: bool = False  # failed because the file was not there or not whole: worth another try
+    n_frames: int = Field(default=0, ge=0)
+    n_decoded: int = Field(default=0, ge=0)
+    width: int = 0
+    height: int = 0
+    duration_us: int = 0
+    jpeg_bytes: int = 0
+    source_sha256: str = ""
+
+
+class ShardEntry(_Record):
+    """One finished shard. `key` is a digest of all that its content follows from: settings and roster rows."""
+
+    index: int = Field(ge=0)
+    path: str
+    key: str
+    rows: int = Field(ge=0)
+    row_groups: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=_SHA256)
+    first_rank: int = Field(ge=0)
+    last_rank: int = Field(ge=0)
+    tools: dict[str, str] = {}
+
+    @field_validator("path")
+    @classmethod
+    def _plain_name(cls, path: str) -> str:
+        # A manifest may come from elsewhere: it must not lead out of the store's folder.
+        if Path(path).name != path or path.startswith(".") or "\\" in path:
+            raise ValueError("expected the name of a file in the store's folder")
+        return path
+
+
+class Manifest(_Record):
+    """Written last: a store without it is unfinished, and what it does not name is not part of the store."""
+
+    store_version: int = STORE_VERSION
+    schema_version: int = SCHEMA_VERSION
+    settings: dict[str, int | None]
+    encoder: dict[str, str | int]
+    roster_digest: str
+    n_clips: int = Field(ge=0)
+    n_frames: int = Field(ge=0)
+    clips_sha256: str = Field(pattern=_SHA256)
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON: names the data set, in MLflow and in checkpoints."""
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Commit to `folder`/manifest.json, with the digest in it."""
+        content = {**self.model_dump(mode="json"), "digest": self.digest}
+        with committed(folder / MANIFEST_NAME) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read and check `folder`/manifest.json.
+
+        Raises:
+            InputError: missing, damaged, changed since it was written, or written by a newer version.
+        """
+        path = folder / MANIFEST_NAME
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no frame store here; run `ssat decode` first") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: damaged ({error}); run `ssat decode` to write it again") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: expected a JSON object; run `ssat decode` to write it again")
+        for name, known in (("store_version", STORE_VERSION), ("schema_version", SCHEMA_VERSION)):
+            found = content.get(name)
+            if isinstance(found, int) and found > known:
+                raise InputError(
+                    f"{path}: {name} {found} is newer than this ssat knows ({known}); upgrade ssat, or decode into "
+                    "another workspace"
+                )
+        stated = content.pop("digest", None)
+        try:
+            manifest = cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"{path}: field {field}: {first['msg']}; run `ssat decode` to write it again") from error
+        if stated != manifest.digest:
+            raise InputError(
+                f"{path}: digest {stated} does not fit the content (expected {manifest.digest}): the manifest was "
+                "changed after it was written; run `ssat decode` to write it again"
+            )
+        return manifest
+
+
+def shard_key(settings: dict[str, int | None], rows: Sequence[dict[str, Any]]) -> str:
+    """What the content of a shard follows from: settings, and rank, clip and digest of each of its clips."""
+    clips = [[row["rank"], row["clip_id"], row["sha256"]] for row in rows]
+    return hashlib.sha256(canonical_json([STORE_VERSION, SCHEMA_VERSION, settings, clips])).hexdigest()[:16]

@@ -1,0 +1,181 @@
+"""One shard of the frame store: decode its clips beside each other, permute their frames, write Parquet."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from ssat.frames.clip import ClipJob, SpooledClip, spool_clip
+from ssat.frames.encode import tool_versions
+from ssat.frames.manifest import ClipRecord, ShardEntry
+from ssat.frames.schema import FRAME_SCHEMA, ROW_GROUP_ROWS, frame_writer_options
+from ssat.frames.settings import DecodeSettings
+from ssat.workspace import committed, sha256_of
+
+SPOOL_FOLDER = ".spool"
+
+
+class ShardJob:
+    """What a worker needs to write one shard: plain data, so that it travels to another process."""
+
+    def __init__(self, index: int, key: str, clips: Sequence[ClipJob], settings: DecodeSettings, folder: Path) -> None:
+        self.index = index
+        self.key = key
+        self.clips = list(clips)
+        self.settings = settings
+        self.folder = folder
+
+    @property
+    def name(self) -> str:
+        """Name of the Parquet file. The key in it lets a grown shard stand beside the one it replaces."""
+        return f"shard-{self.index:05d}-{self.key}.parquet"
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.name
+
+    @property
+    def sidecar(self) -> Path:
+        """The shard's own manifest: its entry and its clips. It is written last, so it says that the shard is whole."""
+        return self.path.with_suffix(".json")
+
+    @property
+    def spool(self) -> Path:
+        """Folder of the decoded clips until the shard is written; a retry takes up what it finds there."""
+        return self.folder / SPOOL_FOLDER / f"{self.index:05d}-{self.key}"
+
+    def finished(self) -> tuple[ShardEntry, list[ClipRecord]] | None:
+        """The entry and clips of the shard where it is written already, else None."""
+        try:
+            content = json.loads(self.sidecar.read_text(encoding="utf-8"))
+            entry = ShardEntry.model_validate(content["shard"])
+            clips = [ClipRecord.model_validate(clip) for clip in content["clips"]]
+            whole = entry.key == self.key and self.path.stat().st_size == entry.bytes
+        except (OSError, ValueError, KeyError, TypeError, ValidationError):
+            return None
+        return (entry, clips) if whole and len(clips) == len(self.clips) else None
+
+
+def write_shard(
+    job: ShardJob, threads: int = 1, on_clip: Callable[[SpooledClip], None] | None = None
+) -> tuple[ShardEntry, list[ClipRecord]]:
+    """Decode the clips of `job` with `threads` threads and commit the shard and its sidecar.
+
+    The bytes follow from the job alone, whatever the number of threads and however often it was interrupted. Memory
+    holds a row group, not the shard.
+    """
+    job.spool.mkdir(parents=True, exist_ok=True)
+
+    def one(clip: ClipJob) -> SpooledClip:
+        spooled = spool_clip(clip, job.settings, job.spool)
+        if on_clip is not None:
+            on_clip(spooled)
+        return spooled
+
+    # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode beside each other.
+    with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:
+        spooled = list(pool.map(one, job.clips))
+    return gather_shard(job, spooled)
+
+
+def gather_shard(job: ShardJob, spooled: Sequence[SpooledClip]) -> tuple[ShardEntry, list[ClipRecord]]:
+    """Write the shard of decoded clips: rows permuted, row groups of 256, sidecar last, spool removed."""
+    rows = _permutation(job, spooled)
+    spools = [_Spool(clip.jpegs) for clip in spooled]
+    names = pa.array([clip.record.clip_id for clip in spooled], pa.string())
+    groups = 0
+    try:
+        with committed(job.path) as temporary:
+            with pq.ParquetWriter(temporary, FRAME_SCHEMA, **frame_writer_options()) as writer:
+                for start in range(0, len(rows), ROW_GROUP_ROWS):
+                    writer.write_table(
+                        _table(rows[start : start + ROW_GROUP_ROWS], spooled, spools, names), ROW_GROUP_ROWS
+                    )
+                    groups += 1
+            digest, size = sha256_of(temporary), temporary.stat().st_size
+    finally:
+        for spool in spools:
+            spool.close()
+    records = [clip.record for clip in spooled]
+    entry = ShardEntry(
+        index=job.index,
+        path=job.name,
+        key=job.key,
+        rows=len(rows),
+        row_groups=groups,
+        bytes=size,
+        sha256=digest,
+        first_rank=job.clips[0].rank,
+        last_rank=job.clips[-1].rank,
+        tools=tool_versions(),
+    )
+    content = {"shard": entry.model_dump(mode="json"), "clips": [record.model_dump(mode="json") for record in records]}
+    with committed(job.sidecar) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    shutil.rmtree(job.spool, ignore_errors=True)
+    return entry, records
+
+
+def row_order(seed: int, index: int, rows: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Permutation of the rows of shard `index`: stored row i is row `order[i]` by (rank, frame)."""
+    return np.random.Generator(np.random.PCG64([seed, index])).permutation(rows)
+
+
+def _permutation(job: ShardJob, spooled: Sequence[SpooledClip]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """(rows, 2): position of the clip in `spooled` and of the frame in its spool, in the order of the shard."""
+    counts = [len(clip.rows) for clip in spooled]
+    clip = np.repeat(np.arange(len(counts)), counts)
+    frame = np.concatenate([np.arange(count) for count in counts]) if counts else np.empty(0, np.int64)
+    order = row_order(job.settings.seed, job.index, len(clip))
+    return np.stack([clip, frame], axis=1)[order]
+
+
+class _Spool:
+    """A spool file, mapped: the pages of a JPEG are read when its row group is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._map: mmap.mmap | None = None
+        if path.stat().st_size:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def jpeg(self, offset: int, size: int) -> bytes:
+        return self._map[offset : offset + size] if self._map is not None else b""
+
+    def close(self) -> None:
+        if self._map is not None:
+            self._map.close()
+
+
+def _table(
+    picks: np.ndarray[tuple[int, int], np.dtype[np.int64]],
+    spooled: Sequence[SpooledClip],
+    spools: Sequence[_Spool],
+    names: pa.Array,
+) -> pa.Table:
+    rows = np.array([spooled[clip].rows[frame] for clip, frame in picks], spooled[0].rows.dtype)
+    ranks = np.array([spooled[clip].record.rank for clip in picks[:, 0]], np.int32)
+    jpegs = [
+        spools[clip].jpeg(int(row["offset"]), int(row["size"])) for (clip, _), row in zip(picks, rows, strict=True)
+    ]
+    return pa.Table.from_arrays(
+        [
+            pa.array(ranks),
+            pa.DictionaryArray.from_arrays(pa.array(picks[:, 0], pa.int32()), names),
+            pa.array(np.ascontiguousarray(rows["frame_index"])),
+            pa.array(np.ascontiguousarray(rows["pts_us"])),
+            pa.array(np.ascontiguousarray(rows["width"])),
+            pa.array(np.ascontiguousarray(rows["height"])),
+            pa.array(jpegs, pa.binary()),
+        ],
+        schema=FRAME_SCHEMA,
+    )
