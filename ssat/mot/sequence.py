@@ -1,0 +1,165 @@
+"""A MOTChallenge sequence: a folder with seqinfo.ini, det/, gt/ and img1/."""
+
+from __future__ import annotations
+
+import configparser
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssat.errors import InputError
+from ssat.mot.rows import MotRows, read_detections, read_ground_truth
+
+PUBLIC = "public"
+_MOST_FRAMES = 10_000_000
+_MOST_PIXELS = 65_500
+
+
+@dataclass(frozen=True)
+class MotSequence:
+    """What seqinfo.ini says about a sequence, and where its files lie.
+
+    Attributes:
+        image_folder: the folder of the frames; None where there are labels only.
+        image_suffix: such as ".jpg".
+    """
+
+    name: str
+    folder: Path
+    frame_rate: float
+    n_frames: int
+    width: int
+    height: int
+    image_folder: Path | None
+    image_suffix: str
+
+    @classmethod
+    def open(cls, folder: Path) -> MotSequence:
+        """The sequence in `folder`.
+
+        Raises:
+            InputError: no seqinfo.ini, or a field that is missing or does not fit; names it.
+        """
+        path = folder / "seqinfo.ini"
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read_string(path.read_text(encoding="utf-8-sig"))
+        except FileNotFoundError as error:
+            raise InputError(f"{folder}: no seqinfo.ini; expected a MOTChallenge sequence") from error
+        except (configparser.Error, UnicodeDecodeError, OSError) as error:
+            raise InputError(f"{path}: not a readable seqinfo.ini ({error})") from error
+        if "Sequence" not in parser:
+            raise InputError(f"{path}: no section [Sequence]")
+        section = parser["Sequence"]
+        image_folder = (folder / _plain_name(path, "imDir", section.get("imDir", "img1"))).absolute()
+        name = section.get("name", "").strip() or folder.resolve().name
+        return cls(
+            # The name becomes the name of result files.
+            name=_plain_name(path, "name", name),
+            folder=folder,
+            frame_rate=_number(path, section, "frameRate", 0.01, 10_000),
+            n_frames=int(_number(path, section, "seqLength", 1, _MOST_FRAMES, whole=True)),
+            width=int(_number(path, section, "imWidth", 1, _MOST_PIXELS, whole=True)),
+            height=int(_number(path, section, "imHeight", 1, _MOST_PIXELS, whole=True)),
+            image_folder=image_folder if image_folder.is_dir() else None,
+            image_suffix=section.get("imExt", ".jpg").strip(),
+        )
+
+    def image_path(self, frame: int) -> Path:
+        """The file of a frame, counted from 1. Raises InputError where the sequence has labels only."""
+        return self._images() / f"{frame:06d}{self.image_suffix}"
+
+    def check_images(self, frames: range) -> None:
+        """Raises InputError naming the first frames that are missing."""
+        folder = self._images()
+        present = {path.name for path in folder.iterdir()}
+        missing = [frame for frame in frames if self.image_path(frame).name not in present]
+        if missing:
+            named = ", ".join(self.image_path(frame).name for frame in missing[:3]) + (" …" if missing[3:] else "")
+            raise InputError(
+                f"{folder}: {len(missing)} of {len(frames)} frames are missing ({named}); "
+                f"seqinfo.ini promises {self.n_frames}"
+            )
+
+    def detection_path(self, detections: str = PUBLIC) -> Path:
+        """The file of the public detections, or of those that `detections` names, in the sequence's det folder."""
+        name = "det.txt" if detections == PUBLIC else _plain_name(self.folder / "det", "detections", detections)
+        return self.folder / "det" / name
+
+    def detections(self, detections: str = PUBLIC) -> MotRows:
+        """The detections of the whole sequence. Raises InputError as `read_detections` does."""
+        path = self.detection_path(detections)
+        if not path.is_file():
+            there = ", ".join(sorted(p.name for p in path.parent.glob("*.txt"))) or "none"
+            raise InputError(f"{path}: no such detection file; in that folder: {there}")
+        return read_detections(path, self.n_frames)
+
+    def ground_truth(self) -> MotRows:
+        """The labels of the whole sequence. Raises InputError as `read_ground_truth` does."""
+        path = self.folder / "gt" / "gt.txt"
+        if not path.is_file():
+            raise InputError(f"{path}: no ground truth; sequence {self.name} can be tracked but not scored")
+        return read_ground_truth(path, self.n_frames)
+
+    def _images(self) -> Path:
+        if self.image_folder is None:
+            raise InputError(
+                f"{self.folder}: no folder of frames (img1); appearance needs the frames, "
+                "the box tracker (--tracker box) does not"
+            )
+        return self.image_folder
+
+
+def find_sequences(folder: Path, names: Sequence[str] = ()) -> list[MotSequence]:
+    """The sequence in `folder`, or those in the folders in it (or in its folder `train`), sorted by name.
+
+    Args:
+        names: only these; a name is the folder's or the one in seqinfo.ini.
+
+    Raises:
+        InputError: no such folder, no sequence in it, or a name that is not there.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected MOTChallenge sequences (SEQ/seqinfo.ini)")
+    if (folder / "seqinfo.ini").is_file():
+        folders = [folder]
+    else:
+        folders = _folders_with_info(folder) or _folders_with_info(folder / "train")
+    if not folders:
+        raise InputError(f"{folder}: no MOTChallenge sequence; expected seqinfo.ini here or one folder below")
+    if not names:
+        return [MotSequence.open(path) for path in folders]
+    known = {path.resolve().name: path for path in folders}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"{folder}: no sequence {', '.join(unknown)}; there are: {', '.join(known)}")
+    return [MotSequence.open(path) for name, path in known.items() if name in names]
+
+
+def _folders_with_info(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("*/seqinfo.ini"))
+
+
+def _plain_name(where: Path, field: str, value: str) -> str:
+    """`value` if it names something directly inside a folder."""
+    value = value.strip()
+    if not value or value in (".", "..") or any(mark in value for mark in "/\\\0") or not value.isprintable():
+        raise InputError(f"{where}: {field} is {value!r}, expected a plain name without path characters")
+    return value
+
+
+def _number(
+    path: Path, section: configparser.SectionProxy, field: str, low: float, high: float, whole: bool = False
+) -> float:
+    text = section.get(field)
+    kind = "a whole number" if whole else "a number"
+    if text is None:
+        raise InputError(f"{path}: {field} is missing; expected {kind} in {low:g} … {high:g}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high or (whole and value != int(value)):
+        raise InputError(f"{path}: {field} is {text!r}, expected {kind} in {low:g} … {high:g}")
+    return value
