@@ -194,9 +194,12 @@ def _check_content(job: ClipJob) -> None:
 
 
 def _pixel_aspect(ratio: object) -> float:
-    """Width / height of a pixel; 1 where the file does not say, or says something absurd."""
+    """Width / height of a pixel; 1 where the file does not say, says something absurd, or means one pixel in a width.
+
+    Trimming to an even width leaves ratios like 455:456 behind: following them costs a resampling and shows nothing.
+    """
     value = float(ratio) if ratio else 1.0  # type: ignore[arg-type]
-    return value if 0.2 <= value <= 5.0 else 1.0
+    return value if 0.2 <= value <= 5.0 and abs(value - 1) > 0.02 else 1.0
 
 
 def _pts_us(frame: VideoFrame, index: int, rate: object) -> int:

@@ -8,6 +8,7 @@ range and matrix are one affine map on planes that are already small.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,7 @@ class FrameEncoder:
         return EncodedFrame(jpeg, y.shape[1], y.shape[0])
 
     def planes(self, frame: VideoFrame, pixel_aspect: float = 1.0) -> tuple[Plane, Plane, Plane]:
-        """Full-range BT.601 planes: Y (h, w), U and V (⌈h/2⌉, ⌈w/2⌉), uint8."""
+        """Full-range BT.601 planes: Y (h, w), U and V (h/2, w/2), uint8, h and w even."""
         width, height = stored_size(frame.width, frame.height, self.short_side, pixel_aspect)
         if is_rgb(frame.format.name):
             scaled = self._reformatter.reformat(
@@ -116,10 +117,14 @@ class FrameEncoder:
 
 
 def stored_size(width: int, height: int, short_side: int, pixel_aspect: float = 1.0) -> tuple[int, int]:
-    """Width and height of the stored frame, square pixels, the short side at most `short_side`."""
+    """Width and height of the stored frame: square pixels, the short side at most `short_side`, both even.
+
+    Even, because the encoder reads luma in pairs of 4:2:0 chroma: of an odd plane it would read beyond the end.
+    """
     shown = width * pixel_aspect
     scale = min(1.0, short_side / min(shown, height))
-    return max(1, round(shown * scale)), max(1, round(height * scale))
+    to_even = round if scale < 1 else math.floor
+    return max(2, 2 * to_even(shown * scale / 2)), max(2, 2 * to_even(height * scale / 2))
 
 
 @functools.cache
@@ -169,10 +174,9 @@ def _to_jpeg_colours(
 
     # What chroma adds to luma, at chroma's resolution and 128 for zero, then brought to luma's.
     added = mixed(matrix[0, 1] * chroma_scale, matrix[0, 2] * chroma_scale)
-    height, width = y.shape
-    wide: Any = cv2.resize(added, (2 * u.shape[1], 2 * u.shape[0]), interpolation=cv2.INTER_LINEAR)
+    wide: Any = cv2.resize(added, y.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return (
-        _weighted(y, luma_scale, wide[:height, :width], 1.0, -128 - luma_zero * luma_scale),
+        _weighted(y, luma_scale, wide, 1.0, -128 - luma_zero * luma_scale),
         mixed(matrix[1, 1] * chroma_scale, matrix[1, 2] * chroma_scale),
         mixed(matrix[2, 1] * chroma_scale, matrix[2, 2] * chroma_scale),
     )
