@@ -1,0 +1,105 @@
+"""`ssat collect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
+from ssat.clips.settings import CollectSettings
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  ssat collect --source kinetics-600_test.csv --clips 160
+  ssat collect --source videos/ --workspace workspace
+  ssat collect --source urls.txt --retry-dead
+  ssat collect --status
+"""
+)
+@common_options
+@preset_option
+@settings_options(CollectSettings)
+@click.option("--status", "status_only", is_flag=True, help="Collect nothing; count the clips by what became of them.")
+def command(
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    preset: str,
+    status_only: bool,
+    collect_given: dict[str, Any],
+) -> None:
+    """Download and trim clips: a Kinetics CSV, a text file with a URL a line, or a folder of videos.
+
+    Run again, it does only what is missing; asked for more clips, it keeps the ranks that were given.
+    """
+    if status_only:
+        result = _status(workspace)
+        show_collected(result, as_json)
+        if as_json:
+            print_json(result)
+        return
+    settings = build_settings(CollectSettings, config=config, preset=preset, given=collect_given)
+
+    from flows.collect import collect_flow
+    from ssat.workspace import Workspace
+    from tasks.services import services
+
+    with services(Workspace.open(workspace), debug=debug):
+        result = collect_flow(workspace, settings)
+    show_collected(result, as_json)
+    if as_json:
+        print_json(result)
+
+
+def _status(workspace: str) -> dict[str, Any]:
+    from ssat.clips.roster import load_roster, roster_path
+    from ssat.clips.status import counts_by_class, load_status
+    from ssat.errors import InputError
+    from ssat.workspace import Workspace
+
+    if not Path(workspace).expanduser().is_dir():
+        raise InputError(f"workspace {workspace}: no such folder; nothing was collected there")
+    opened = Workspace.open(workspace)
+    ranks = load_roster(opened).num_rows if roster_path(opened).is_file() else 0
+    return {"ranks": ranks, "by_class": counts_by_class(load_status(opened))}
+
+
+def show_collected(result: dict[str, Any], as_json: bool = False) -> None:
+    """The summary table of the collected clips, and below it what the user should know."""
+    from rich.console import Console
+    from rich.table import Table
+
+    meanings = {
+        "ok": "collected",
+        "waiting": "will be tried again by the next run",
+        "GONE": "private, removed or never there",
+        "GEO": "blocked in this region (--retry-dead elsewhere)",
+        "AUTH": "behind an age or sign-in wall",
+        "RATE": "too many requests",
+        "NET": "network failed (--retry-dead)",
+        "TOOL": "downloader failed; tried again with its next version",
+        "MEDIA": "no usable video: empty, broken, too short, no pictures",
+    }
+    wanted = f" of {result['wanted']} wanted" if "wanted" in result else ""
+    table = Table(title=f"clips: {result['ranks']} ranks{wanted}")
+    table.add_column("outcome")
+    table.add_column("clips", justify="right")
+    table.add_column("meaning")
+    for name, count in result["by_class"].items():
+        table.add_row(name, str(count), meanings.get(name, ""))
+    Console(stderr=as_json).print(table)
+    source = result.get("source", "")
+    for row in result.get("rejected_rows", []):
+        where = f"line {row['line']}" if row["line"] else row["clip_id"]
+        click.echo(f"rejected: {source}: {where}: {row['reason']}", err=True)
+    if (more := result.get("rejected", 0) - len(result.get("rejected_rows", []))) > 0:
+        click.echo(f"rejected: {source}: {more} more rows", err=True)
+    if result.get("stopped"):
+        click.echo(result["stopped"], err=True)
+    elif "wanted" in result and result["ranks"] < result["wanted"]:
+        click.echo(f"{source}: {result['ranks']} of {result['wanted']} clips; it has no more to try", err=True)

@@ -1,0 +1,37 @@
+"""Collect clips: a list, a folder or URLs in, trimmed clips and their roster out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from ssat.clips.settings import CollectSettings
+from ssat.errors import InputError
+from ssat.workspace import Workspace
+from tasks.collect import collect_clips
+
+
+@flow(name="collect", persist_result=False)
+def collect_flow(workspace: str, settings: CollectSettings) -> dict[str, Any]:
+    """Collects into the workspace what it does not have yet.
+
+    Gives "ranks" (in the roster now), "wanted", "attempted", "collected", "candidates", "left" (not settled yet),
+    "by_class" (clips of the list by outcome), "rejected" and "rejected_rows" (of the list), "stopped" (why the run
+    ended early, empty when it did not), "seconds", "run_id" and "roster".
+
+    Raises:
+        InputError: the list cannot be used, or not one clip could be collected.
+        WorkspaceError: the workspace cannot be written.
+    """
+    result = collect_clips(Workspace.open(workspace), settings)
+    if not result["ranks"]:
+        counts = ", ".join(f"{count} {name}" for name, count in result["by_class"].items()) or "none attempted"
+        raise InputError(
+            f"{settings.source}: no clip could be collected ({counts}). "
+            + (
+                result["stopped"]
+                or "`ssat collect --status` counts the reasons, clips/status/ in the workspace has all"
+            )
+        )
+    return result

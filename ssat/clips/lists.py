@@ -1,0 +1,272 @@
+"""Clip lists: a Kinetics CSV, a text file of URLs or a folder of videos, read into one table of candidates."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from ssat.clips.settings import YOUTUBE_WATCH_URL
+from ssat.errors import InputError
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
+)
+# A clip id becomes a file name: no separator, no leading dot, nothing a shell or a URL would read as syntax.
+_SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
+_REQUIRED = ("youtube_id", "time_start", "time_end")
+Kind = Literal["csv", "urls", "folder"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A clip that may be collected.
+
+    Attributes:
+        clip_id: unique in its list, safe as a file name.
+        locator: URL, or absolute path of a local file.
+        start_s: where the clip begins in the video, in seconds.
+        end_s: where the list says that it ends; None: the end of the video, or of the clip length wanted.
+    """
+
+    clip_id: str
+    locator: str
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A row of the list that cannot be used. `line` counts from 1; 0 for a file of a folder."""
+
+    line: int
+    clip_id: str
+    reason: str
+
+
+# A row as it is read: its line and what it names, or why it cannot be used.
+Row = tuple[int, Candidate] | RejectedRow
+
+
+@dataclass
+class ClipList:
+    """A list as read: usable candidates in list order, and the rows that were left out with the reason."""
+
+    source: Path
+    kind: Kind
+    candidates: list[Candidate] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
+
+    def ordered(self, seed: int) -> list[Candidate]:
+        """Candidates by sha256(seed | clip id): the order in which clips get their ranks."""
+        return sorted(self.candidates, key=lambda candidate: candidate_key(seed, candidate.clip_id))
+
+
+def candidate_key(seed: int, clip_id: str) -> bytes:
+    """Position of a clip among all candidates; depends on nothing but the seed and its own id."""
+    return hashlib.sha256(f"{seed}|{clip_id}".encode()).digest()
+
+
+def read_list(source: str | Path, *, url_template: str = YOUTUBE_WATCH_URL, min_seconds: float = 3.0) -> ClipList:
+    """Read a clip list of any kind: a folder, a CSV with Kinetics columns, or a text file with a URL a line.
+
+    Args:
+        source: the folder or file.
+        url_template: address of a CSV row's video, with {clip_id} in it.
+        min_seconds: rows that name a shorter span are rejected.
+
+    Raises:
+        InputError: no such file, no list, a missing column, or no usable row left. A broken row among good ones is
+            put into `rejected` instead, so that one row never costs the rest.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        result = ClipList(path.resolve(), "folder")
+        rows: Iterable[Row] = _folder_rows(result.source)
+        empty = f"{path}: no video in this folder; expected files such as {', '.join(sorted(VIDEO_SUFFIXES)[:4])} …"
+    elif path.is_file():
+        kind = _kind_of(path)
+        result = ClipList(path.resolve(), kind)
+        rows = _csv_rows(path, url_template, min_seconds) if kind == "csv" else _url_rows(path, min_seconds)
+        empty = (
+            f"{path}: the list has no clips; expected {'rows below the header' if kind == 'csv' else 'a URL a line'}"
+        )
+    else:
+        raise InputError(f"{path}: no such clip list or folder; give a CSV, a text file of URLs or a folder of videos")
+    lines: dict[str, int] = {}
+    for row in rows:
+        if isinstance(row, RejectedRow):
+            result.rejected.append(row)
+        elif row[1].clip_id in lines:
+            line, candidate = row
+            first = lines[candidate.clip_id]
+            reason = "duplicate clip" + (f": first seen in line {first}" if first else "")
+            result.rejected.append(RejectedRow(line, candidate.clip_id, reason))
+        else:
+            lines[row[1].clip_id] = row[0]
+            result.candidates.append(row[1])
+    if not result.candidates:
+        if not result.rejected:
+            raise InputError(empty)
+        shown = "; ".join(_describe(row) for row in result.rejected[:5])
+        raise InputError(f"{path}: no usable clip among {len(result.rejected)} rows: {shown}")
+    return result
+
+
+def describe_rejected(clips: ClipList, at_most: int = 10) -> list[str]:
+    """One line of text for each of the first rejected rows, and one that counts the others."""
+    lines = [f"{clips.source}: {_describe(row)}" for row in clips.rejected[:at_most]]
+    more = len(clips.rejected) - at_most
+    return [*lines, f"{clips.source}: {more} more rows rejected"] if more > 0 else lines
+
+
+def _describe(row: RejectedRow) -> str:
+    return f"line {row.line}: {row.reason}" if row.line else f"{row.clip_id}: {row.reason}"
+
+
+def _kind_of(path: Path) -> Kind:
+    """By content, not by suffix: a list of URLs has one in its first line that says anything."""
+    for _, line in _lines(path):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            return "urls" if re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE) else "csv"
+    raise InputError(f"{path}: the list is empty; expected a header youtube_id,time_start,time_end,split or URLs")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from enumerate(file, start=1)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _csv_rows(path: Path, url_template: str, min_seconds: float) -> Iterator[Row]:
+    reader = csv.reader(line for _, line in _lines(path))
+    try:
+        header = [name.strip() for name in next(reader)]
+        missing = [name for name in _REQUIRED if name not in header]
+        if missing:
+            raise InputError(
+                f"{path}: line 1: missing column {', '.join(missing)}; found: {', '.join(header)[:200]}; "
+                f"expected the columns of the Kinetics lists: [label,]youtube_id,time_start,time_end,split"
+            )
+        id_at, start_at, end_at = (header.index(name) for name in _REQUIRED)
+        for row in reader:
+            if row:
+                line = reader.line_num
+                if len(row) != len(header):
+                    yield RejectedRow(line, "", f"{len(row)} fields, the header has {len(header)}")
+                    continue
+                yield _span_checked(line, row[id_at].strip(), row[start_at], row[end_at], url_template, min_seconds)
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num}: not readable as CSV: {error}") from error
+
+
+def _span_checked(line: int, clip_id: str, start: str, end: str, url_template: str, min_seconds: float) -> Row:
+    if not _SAFE_ID.fullmatch(clip_id):
+        return RejectedRow(
+            line, clip_id[:128], f"youtube_id {clip_id[:64]!r}: only letters, digits, '_', '-' and '.' make an id"
+        )
+    span = _span(start, end, min_seconds)
+    if isinstance(span, str):
+        return RejectedRow(line, clip_id, f"clip {clip_id}: {span}")
+    return line, Candidate(clip_id, url_template.replace("{clip_id}", clip_id), *span)
+
+
+def _span(start: str, end: str, min_seconds: float) -> tuple[float, float] | str:
+    """Start and end in seconds, or what is wrong with them."""
+    values = []
+    for name, text in (("time_start", start), ("time_end", end)):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value < math.inf:
+            return f"{name} {text.strip()[:32]!r} is not a number of seconds"
+        values.append(value)
+    if values[1] <= values[0]:
+        return f"time_end {values[1]:g} is not after time_start {values[0]:g}"
+    if values[1] - values[0] < min_seconds:
+        return f"{values[1] - values[0]:g} s from time_start to time_end, at least {min_seconds:g} s are needed"
+    return values[0], values[1]
+
+
+def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:
+    for line, text in _lines(path):
+        fields = text.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        url = fields[0]
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname
+        except ValueError:
+            host = None
+        if not host or parts.scheme.lower() not in ("http", "https"):
+            yield RejectedRow(line, "", f"{_without_password(url)[:120]!r} is not an http or https URL")
+        elif len(fields) > 3:
+            yield RejectedRow(line, "", f"{len(fields)} fields; expected: URL [start_s [end_s]]")
+        elif len(fields) == 1:
+            yield line, Candidate(_id_of_url(url, ""), url)
+        else:
+            start = fields[1]
+            end = fields[2] if len(fields) == 3 else "1e9"
+            span = _span(start, end, min_seconds)
+            if isinstance(span, str):
+                yield RejectedRow(line, "", span)
+            else:
+                end_s = span[1] if len(fields) == 3 else None
+                yield line, Candidate(_id_of_url(url, " ".join(fields[1:])), url, span[0], end_s)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//***@", url)
+
+
+def _id_of_url(url: str, span: str) -> str:
+    """Readable part of the URL's path, and a digest that tells URLs and spans apart."""
+    name = _safe(Path(unquote(urlsplit(url).path)).stem)[:40].strip("._") or "clip"
+    return f"{name}-{_short_digest(f'{url} {span}'.strip())}"
+
+
+def _folder_rows(folder: Path) -> Iterator[Row]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in VIDEO_SUFFIXES or any(
+            part.startswith(".") for part in path.relative_to(folder).parts
+        ):
+            continue
+        clip_id = _id_of_file(path.relative_to(folder))
+        if not path.is_file():
+            yield RejectedRow(0, clip_id, "not a file")
+        elif not path.resolve().is_relative_to(folder):
+            yield RejectedRow(0, clip_id, "a link that leaves the folder")
+        else:
+            yield 0, Candidate(clip_id, str(path))
+
+
+def _id_of_file(relative: Path) -> str:
+    """From the file's own path alone, so that other files that come or go never change it.
+
+    `0001.mp4` → 0001, `0001.avi` → 0001.avi, `a/0001.mp4` → 0001-<digest of the path>.
+    """
+    name = relative.stem if relative.suffix == ".mp4" else relative.name
+    if len(relative.parts) == 1 and _SAFE_ID.fullmatch(name):
+        return name
+    return f"{_safe(relative.stem)[:40].strip('._') or 'clip'}-{_short_digest(relative.as_posix())}"
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:10]

@@ -1,0 +1,101 @@
+"""The roster: which clip has which rank. Rank = class; append-only, so smaller experiments are prefixes of larger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ssat.errors import InputError
+from ssat.workspace import Workspace, committed
+
+ROSTER_SCHEMA = pa.schema(
+    [
+        ("rank", pa.int32()),
+        ("clip_id", pa.string()),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("fps", pa.float64()),
+        ("n_frames", pa.int32()),
+        ("duration_s", pa.float64()),
+        ("bytes", pa.int64()),
+    ]
+)
+
+
+def roster_path(workspace: Workspace) -> Path:
+    """Where the roster lies."""
+    return workspace.clips / "roster.parquet"
+
+
+def load_roster(workspace: Workspace) -> pa.Table:
+    """The roster, sorted by rank: ranks 0 … n-1, `path` relative to the workspace root.
+
+    Raises:
+        InputError: nothing was collected yet, or the file is no roster.
+    """
+    path = roster_path(workspace)
+    if not path.is_file():
+        raise InputError(f"{path}: no clips were collected in this workspace; run `ssat collect` first")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a readable roster: {error}") from error
+    if table.schema.remove_metadata() != ROSTER_SCHEMA:
+        raise InputError(
+            f"{path}: not a roster of this version: columns {', '.join(table.schema.names)}; "
+            f"expected {', '.join(ROSTER_SCHEMA.names)}"
+        )
+    if table["rank"].to_pylist() != list(range(table.num_rows)):
+        raise InputError(f"{path}: ranks are not 0 … {table.num_rows - 1} in order; the file was changed by hand")
+    return table
+
+
+def roster_facts(table: pa.Table) -> dict[str, str]:
+    """What the ranks depend on beside the list (seed, cut of the clips), as it was written with the roster."""
+    return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+
+
+def save_roster(workspace: Workspace, table: pa.Table, facts: Mapping[str, str]) -> None:
+    """Commit the roster: readers see the old one or the new one."""
+    with committed(roster_path(workspace)) as temporary:
+        pq.write_table(table.replace_schema_metadata(dict(facts)), temporary, compression="zstd")
+
+
+def appended(table: pa.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The roster with `rows` (status rows of collected clips) under the next ranks."""
+    if not rows:
+        return table
+    named = [_as_roster_row(row, table.num_rows + i) for i, row in enumerate(rows)]
+    added = pa.Table.from_pylist(named, schema=ROSTER_SCHEMA)
+    return pa.concat_tables([table.replace_schema_metadata(None), added]).combine_chunks()
+
+
+def replaced(table: pa.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The roster with new facts about clips that were collected again, each under its old rank."""
+    if not rows:
+        return table
+    old = table.to_pylist()
+    ranks = {row["clip_id"]: row["rank"] for row in old}
+    for row in rows:
+        old[ranks[row["clip_id"]]] = _as_roster_row(row, ranks[row["clip_id"]])
+    return pa.Table.from_pylist(old, schema=ROSTER_SCHEMA)
+
+
+def _as_roster_row(row: Mapping[str, Any], rank: int) -> dict[str, Any]:
+    return {name: row.get(name) for name in ROSTER_SCHEMA.names} | {"rank": rank}
+
+
+def roster_digest(table: pa.Table) -> str:
+    """SHA-256 over rank, clip id and content digest of every clip: equal rosters, equal digest, on any machine."""
+    digest = hashlib.sha256()
+    columns = (table[name].to_pylist() for name in ("rank", "clip_id", "sha256"))
+    for rank, clip_id, sha256 in zip(*columns, strict=True):
+        digest.update(f"{rank}\t{clip_id}\t{sha256}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,174 @@
+"""The clip status table: what became of every clip at every attempt, safe against a collector that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ssat.errors import WorkspaceError
+from ssat.workspace import Workspace, committed
+
+STATUS_SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("source", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("attempt", pa.int32()),
+        ("status", pa.string()),
+        ("error_class", pa.string()),
+        ("error_message", pa.string()),
+        ("http_status", pa.int32()),
+        ("tool_version", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("fps", pa.float64()),
+        ("n_frames", pa.int32()),
+        ("duration_s", pa.float64()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("path", pa.string()),
+        ("started_at", pa.timestamp("us", tz="UTC")),
+        ("elapsed_s", pa.float64()),
+        ("run_id", pa.string()),
+    ]
+)
+
+# What a row says about its clip.
+OK = "ok"  # trimmed and on disk
+FAILED = "failed"  # will be tried again
+WAITING = "waiting"  # failed through no fault of its own; will be tried again, and the clip keeps its turn
+DEAD = "dead"  # given up; tried again when asked (dead letter)
+GONE = "gone"  # the video does not exist any more; never tried again (tombstone)
+
+# More parts than this are merged into one.
+_MAX_PARTS = 32
+
+
+def _folder(workspace: Workspace) -> Path:
+    return workspace.clips / "status"
+
+
+class StatusLog:
+    """Appends rows: each is on disk when `append` returns, and in Parquet after `commit`.
+
+    A row goes to a journal first (one JSON line, synced). What a killed collector left there is found by the next one,
+    a torn last line is dropped. One log at a time may be open on a workspace; the collector's lock sees to it.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._folder = _folder(workspace)
+        self._journal = self._folder / "journal.jsonl"
+        self._lock = threading.Lock()
+        self._file: TextIO | None = None
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self.commit()
+        except OSError as error:
+            raise WorkspaceError(f"{self._folder}: not writable ({error.strerror})") from error
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Make one row durable. Columns that are not named are null."""
+        text = json.dumps(row, default=lambda value: value.isoformat())
+        with self._lock:
+            if self._file is None:
+                self._file = self._journal.open("a", encoding="utf-8")
+            self._file.write(text + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def commit(self) -> None:
+        """Move the journal's rows into a Parquet part, and merge parts when there are many."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            rows = _read_journal(self._journal)
+            parts = sorted(self._folder.glob("part-*.parquet"))
+            tables = [_table(rows)] if rows else []
+            merged = parts if len(parts) >= _MAX_PARTS else []
+            tables = [pq.read_table(part, schema=STATUS_SCHEMA) for part in merged] + tables
+            if tables:
+                number = 1 + max((int(part.stem.removeprefix("part-")) for part in parts), default=0)
+                # Killed before the journal or the merged parts are removed, a row stands in two places: readers drop
+                # doubles, so the order of these steps loses and repeats nothing.
+                with committed(self._folder / f"part-{number:08d}.parquet") as temporary:
+                    pq.write_table(_without_doubles(pa.concat_tables(tables)), temporary, compression="zstd")
+            for part in merged:
+                part.unlink()
+            self._journal.unlink(missing_ok=True)
+
+
+def load_status(workspace: Workspace) -> pa.Table:
+    """Every row of every attempt, oldest first; empty where nothing was collected yet."""
+    folder = _folder(workspace)
+    tables = [pq.read_table(part, schema=STATUS_SCHEMA) for part in sorted(folder.glob("part-*.parquet"))]
+    journal = _read_journal(folder / "journal.jsonl")
+    if journal:
+        tables.append(_table(journal))
+    if not tables:
+        return STATUS_SCHEMA.empty_table()
+    return _without_doubles(pa.concat_tables(tables)).sort_by([("started_at", "ascending"), ("attempt", "ascending")])
+
+
+def latest(status: pa.Table) -> pa.Table:
+    """The latest row of each clip: the truth about it. `status` as `load_status` gives it."""
+    if not status.num_rows:
+        return status
+    numbered = status.append_column("_row", pa.array(range(status.num_rows), pa.int64()))
+    rows = numbered.group_by("clip_id").aggregate([("_row", "max")])["_row_max"]
+    return status.take(rows.combine_chunks().sort())
+
+
+def now() -> datetime:
+    """This moment, as `started_at` holds it."""
+    return datetime.now(UTC)
+
+
+def outcome_name(state: str, error_class: str | None) -> str:
+    """How a latest row is counted: `ok`, `waiting` when it will be tried again, else its error class."""
+    return state if state == OK else WAITING if state in (FAILED, WAITING) else str(error_class)
+
+
+def counts_by_class(status: pa.Table) -> dict[str, int]:
+    """Clips by what became of them, `ok` first. `status` as `load_status` gives it."""
+    current = latest(status)
+    pairs = zip(current["status"].to_pylist(), current["error_class"].to_pylist(), strict=True)
+    counts = Counter(outcome_name(state, error_class) for state, error_class in pairs)
+    return dict(sorted(counts.items(), key=lambda item: (item[0] != OK, item[0])))
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=STATUS_SCHEMA)
+
+
+def _without_doubles(table: pa.Table) -> pa.Table:
+    """One row per clip, attempt and start, for a row may have been journalled and committed, or merged, twice."""
+    keys = ["clip_id", "attempt", "started_at"]
+    numbered = table.select(keys).append_column("_row", pa.array(range(table.num_rows), pa.int64()))
+    rows = numbered.group_by(keys).aggregate([("_row", "min")])["_row_min"]
+    return table if len(rows) == table.num_rows else table.take(rows.combine_chunks().sort())
+
+
+def _read_journal(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    rows = []
+    for line in text.split("\n"):
+        try:
+            row = json.loads(line)
+            row["started_at"] = datetime.fromisoformat(row["started_at"]).astimezone(UTC)
+        except (ValueError, KeyError, TypeError):
+            continue  # the line that was being written when the collector was killed
+        rows.append(row)
+    return rows

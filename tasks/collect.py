@@ -1,0 +1,61 @@
+"""One Prefect task run for each shard of candidates, with progress and a table of what became of the clips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import quote
+
+from ssat.clips.collector import Collector, Shard
+from ssat.clips.lists import describe_rejected
+from ssat.clips.settings import CollectSettings
+from ssat.workspace import Workspace
+from tasks.progress import progress_bar
+
+
+def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, Any]:
+    """Collect until there are ranks enough, the list is through, or going on makes no sense; gives the result.
+
+    Shards run one after the other: ranks go in candidate order, and how many more candidates are needed is known only
+    when the last shard is through. Inside a shard clips are fetched and trimmed side by side.
+
+    Raises:
+        InputError: the list cannot be used, or the workspace was collected with other settings.
+        WorkspaceError: the workspace cannot be written, or another collector is at work in it.
+    """
+    with Collector(workspace, settings) as collector:
+        while shard := collector.next_shard():
+            name = f"clips {shard.positions[0]}-{shard.positions[-1]}"
+            # Quoted: Prefect would look through the collector for futures.
+            collect_shard.with_options(task_run_name=name)(quote(collector), shard)
+        result = collector.result()
+        rejected = describe_rejected(collector.list)
+    report_clips(result, rejected)
+    return result
+
+
+@task(name="collect-shard", persist_result=False, cache_policy=NO_CACHE)
+def collect_shard(collector: Collector, shard: Shard) -> dict[str, Any]:
+    """Work through one shard; gives its counts."""
+    with progress_bar(f"clips, shard {shard.number}", len(shard.positions)) as advance:
+        outcome = collector.run_shard(shard, advance)
+    return vars(outcome)
+
+
+def report_clips(result: dict[str, Any], rejected: list[str]) -> None:
+    """The result as a Prefect artifact."""
+    create_table_artifact(
+        key="clips",
+        table=[{"outcome": name, "clips": count} for name, count in result["by_class"].items()],
+        description="\n\n".join(
+            [
+                f"{result['ranks']} of {result['wanted']} ranks in {result['seconds']:.0f} s; "
+                f"{result['attempted']} clips attempted, {result['left']} of {result['candidates']} candidates left",
+                *filter(None, [result["stopped"]]),
+                *rejected,
+            ]
+        ),
+    )
