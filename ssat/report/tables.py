@@ -1,0 +1,56 @@
+"""Score tables for the terminal and for reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+# Key of the scores → heading, and how a value reads ("share" as percent, "count", "rate").
+_COLUMNS = {
+    "mota": ("MOTA", "share"),
+    "idf1": ("IDF1", "share"),
+    "mt": ("MT", "count"),
+    "ml": ("ML", "count"),
+    "fp": ("FP", "count"),
+    "fn": ("FN", "count"),
+    "idsw": ("IDSW", "count"),
+    "fps": ("fps", "rate"),
+}
+_MISSING = "–"
+
+
+def score_table(sequences: Mapping[str, Mapping[str, Any]], overall: Mapping[str, Any] | None, title: str) -> Table:
+    """A table for the terminal: a row per sequence (or method), and one over all of them."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for heading, _ in _COLUMNS.values():
+        table.add_column(heading, justify="right")
+    for name, scores in sequences.items():
+        table.add_row(name, *_cells(scores))
+    if overall is not None:
+        table.add_section()
+        table.add_row("overall", *_cells(overall), style="bold")
+    return table
+
+
+def score_rows(
+    sequences: Mapping[str, Mapping[str, Any]], overall: Mapping[str, Any] | None = None, first: str = "sequence"
+) -> list[dict[str, str]]:
+    """The same as rows of text, heading → cell, for a report or an artifact."""
+    named = [*sequences.items(), *([("overall", overall)] if overall is not None else [])]
+    headings = [heading for heading, _ in _COLUMNS.values()]
+    return [{first: name, **dict(zip(headings, _cells(scores), strict=True))} for name, scores in named]
+
+
+def _cells(scores: Mapping[str, Any]) -> list[str]:
+    return [_cell(scores.get(key), kind) for key, (_, kind) in _COLUMNS.items()]
+
+
+def _cell(value: Any, kind: str) -> str:
+    if value is None:
+        return _MISSING
+    if kind == "share":
+        return f"{100 * value:.1f}"
+    return f"{value:.1f}" if kind == "rate" else f"{value:d}"

@@ -1,0 +1,185 @@
+"""Frames to track in: a folder of images or a video file."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssat.errors import InputError
+
+Image = NDArray[np.uint8]
+NumberedFrame = tuple[int, Image]
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_AHEAD = 4  # frames decoded before they are asked for
+
+
+class FrameSource(Protocol):
+    """Frames in order, each with its number (from 1), as RGB uint8 (H, W, 3)."""
+
+    name: str
+    frame_rate: float
+    n_frames: int | None
+
+    def __iter__(self) -> Iterator[NumberedFrame]: ...
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Image files, one a frame.
+
+    Attributes:
+        numbers: the frame number of each file.
+        size: (width, height) that every image must have; None: that of the first.
+    """
+
+    name: str
+    frame_rate: float
+    paths: Sequence[Path]
+    numbers: Sequence[int]
+    size: tuple[int, int] | None = None
+
+    @classmethod
+    def of_folder(cls, folder: Path, frame_rate: float) -> ImageSource:
+        """All images of a folder in the order of their names, numbered from 1.
+
+        Raises:
+            InputError: no image in it.
+        """
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not paths:
+            raise InputError(f"{folder}: no images; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
+        return cls(folder.resolve().name, frame_rate, paths, range(1, len(paths) + 1))
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames there are."""
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[NumberedFrame]:
+        size = self.size
+        for number, path in zip(self.numbers, self.paths, strict=True):
+            image = read_image(path)
+            given = (image.shape[1], image.shape[0])
+            size = size or given
+            if given != size:
+                raise InputError(f"{path}: is {given[0]}x{given[1]} pixels, expected {size[0]}x{size[1]}")
+            yield number, image
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """The first video stream of a file that FFmpeg can read."""
+
+    name: str
+    frame_rate: float
+    n_frames: int | None
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> VideoSource:
+        """Reads the header.
+
+        Raises:
+            InputError: no such file, or no video in it.
+        """
+        import av
+
+        if not path.is_file():
+            raise InputError(f"{path}: no such video file")
+        try:
+            with av.open(str(path)) as container:
+                if not container.streams.video:
+                    raise InputError(f"{path}: holds no video stream")
+                stream = container.streams.video[0]
+                rate = stream.average_rate or stream.guessed_rate
+                n_frames = int(stream.frames) or None
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(f"{path}: not a video that can be read ({error})") from error
+        if not rate:
+            raise InputError(f"{path}: does not say its frame rate; give it with --frame-rate")
+        return cls(path.stem, float(rate), n_frames, path)
+
+    def __iter__(self) -> Iterator[NumberedFrame]:
+        import av
+
+        number = 0
+        try:
+            with av.open(str(self.path)) as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                for number, frame in enumerate(container.decode(stream), start=1):
+                    yield number, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+        except av.FFmpegError as error:
+            raise InputError(f"{self.path}: broken after frame {number} ({error})") from error
+        if not number:
+            raise InputError(f"{self.path}: holds no frame that can be decoded")
+
+
+def read_image(path: Path) -> Image:
+    """An image file as RGB uint8 (H, W, 3).
+
+    Raises:
+        InputError: missing, truncated or not an image; names the file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: frame cannot be read ({error.strerror})") from error
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        import simplejpeg
+
+        try:
+            image: Image = simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
+        except ValueError as error:
+            raise InputError(f"{path}: broken JPEG ({error})") from error
+        return image
+    import cv2
+
+    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
+    if decoded is None:
+        raise InputError(f"{path}: not an image that can be decoded")
+    return decoded.astype(np.uint8, copy=False)
+
+
+def read_ahead(source: FrameSource, depth: int = _AHEAD) -> Iterator[NumberedFrame]:
+    """The frames of `source`, decoded by a thread of their own a few frames ahead of the consumer."""
+    waiting: queue.Queue[NumberedFrame | BaseException | None] = queue.Queue(depth)
+    abandoned = threading.Event()
+
+    def put(item: NumberedFrame | BaseException | None) -> bool:
+        while not abandoned.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def read() -> None:
+        try:
+            for item in source:
+                if not put(item):
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised again where the frames are consumed
+            put(error)
+        else:
+            put(None)
+
+    reader = threading.Thread(target=read, name=f"read-{source.name}", daemon=True)
+    reader.start()
+    try:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        abandoned.set()
+        reader.join()
