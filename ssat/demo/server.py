@@ -1,0 +1,35 @@
+"""A web server on loopback for the demo's clips, so that the collector downloads as it would from anywhere."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def list_directory(self, path: Any) -> None:
+        """No listings: a client asks for the clips it has in its list."""
+        self.send_error(404, "no such clip")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent: the collector reports what it fetched."""
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serves the files of `folder` on a free port of 127.0.0.1; gives the address, without a slash at its end."""
+    handler = functools.partial(_Handler, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, name="demo-clips", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)
