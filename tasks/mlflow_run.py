@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import os
 import threading
 import time
 import warnings
@@ -192,7 +193,8 @@ def mlflow_run(
     import mlflow
 
     uri = mlflow_tracking_uri(workspace)
-    mlflow.set_tracking_uri(uri)
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)  # sets the variable too, which child processes then inherit
     if uri.startswith("sqlite:"):
         workspace.mlflow.mkdir(parents=True, exist_ok=True)
     try:
@@ -206,6 +208,7 @@ def mlflow_run(
         )
         _log_inputs(uri, run.info.run_id, settings, dataset)
     except (mlflow.MlflowException, OSError) as error:
+        _restore(named)
         raise no_answer("MLflow", "MLFLOW_TRACKING_URI", uri, str(error), MLFLOW_EMBEDDED) from error
     reporter = MlflowReporter(uri, run.info.run_id, kept_in=workspace.mlflow)
     reporter.text(json.dumps(environment_facts(), indent=1), "environment.json")
@@ -218,6 +221,7 @@ def mlflow_run(
         raise
     finally:
         reporter.close()
+        _restore(named)
         try:
             mlflow.end_run(status)
         except Exception as error:  # noqa: BLE001 - the work is done; only its end could not be recorded
@@ -227,6 +231,12 @@ def mlflow_run(
                 run.info.run_id,
                 type(error).__name__,
             )
+
+
+def _restore(named: str | None) -> None:
+    """Unsets the variable where nobody had set it: the next run may belong to another workspace."""
+    if named is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def flat_settings(settings: BaseModel | Mapping[str, Any] | None) -> dict[str, str]:

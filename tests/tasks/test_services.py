@@ -1,0 +1,184 @@
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from ssat.errors import InputError, ServiceError
+from tasks.failures import unwrap
+from tasks.services import check_named_services, mlflow_session, prefect_session, ray_session, services
+
+VARIABLES = ("PREFECT_API_URL", "RAY_ADDRESS", "MLFLOW_TRACKING_URI")
+
+
+@pytest.fixture(autouse=True)
+def no_named_services(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def wrong_server() -> Iterator[int]:
+    """A web server that knows neither Prefect's nor MLflow's paths."""
+
+    class NotFound(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), NotFound) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("variable", "address"),
+    [
+        ("PREFECT_API_URL", "http://me:s3cret@127.0.0.1:{port}/api"),
+        ("RAY_ADDRESS", "127.0.0.1:{port}"),
+        ("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:{port}"),
+        ("MLFLOW_TRACKING_URI", "postgresql://me:s3cret@127.0.0.1:{port}/mlflow"),
+    ],
+)
+def test_a_named_server_that_does_not_answer_is_an_error_soon(monkeypatch, workspace, closed_port, variable, address):
+    monkeypatch.setenv(variable, address.format(port=closed_port))
+    began = time.monotonic()
+    with (
+        pytest.raises(ServiceError, match=f"{variable}=.*127.0.0.1:{closed_port}") as caught,
+        services(workspace, prefect=True, ray=True, mlflow=True),
+    ):
+        pytest.fail("entered without the server that was named")
+    assert time.monotonic() - began < 10
+    assert "s3cret" not in str(caught.value)
+    assert not list(workspace.root.iterdir())  # nothing was started beside the wrong address
+
+
+def test_a_server_of_another_kind_is_not_taken_for_prefect_or_mlflow(monkeypatch, wrong_server):
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{wrong_server}")
+    with pytest.raises(ServiceError, match="ends in /api"):
+        check_named_services()
+    monkeypatch.delenv("PREFECT_API_URL")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{wrong_server}")
+    with pytest.raises(ServiceError, match="HTTP 404"):
+        check_named_services()
+
+
+def test_an_mlflow_store_of_a_kind_that_is_not_supported(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///tmp/mlruns")
+    with pytest.raises(ServiceError, match="expected http"):
+        check_named_services()
+
+
+def test_embedded_mlflow_keeps_its_database_in_the_workspace_and_leaves_no_trace_in_the_environment(workspace):
+    import mlflow
+
+    with mlflow_session(workspace) as uri:
+        assert uri == f"sqlite:///{workspace.mlflow / 'mlflow.db'}"
+        assert os.environ["MLFLOW_TRACKING_URI"] == uri == mlflow.get_tracking_uri()
+        assert (workspace.mlflow / "mlflow.db").is_file()
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+@pytest.mark.integration
+def test_embedded_prefect_runs_flows_and_hands_on_their_errors(workspace, capfd):
+    from prefect import flow, task
+
+    @task
+    def half(value: int) -> float:
+        if value % 2:
+            raise InputError("odd")
+        return value / 2
+
+    @flow
+    def halves(values: list[int]) -> list[float]:
+        return [half(value) for value in values]
+
+    with prefect_session(workspace) as url:
+        from prefect.client.orchestration import get_client
+
+        assert halves([2, 4]) == [1.0, 2.0]
+        with pytest.raises(InputError, match="odd"):
+            halves([2, 3])
+        with get_client(sync_client=True) as client:
+            assert str(client.api_url).rstrip("/") == url
+            states = sorted(run.state_type.value for run in client.read_flow_runs())
+        assert states == ["COMPLETED", "FAILED"]
+    assert (workspace.root / "prefect" / "prefect.db").is_file()
+    assert "PREFECT_API_URL" not in os.environ
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert "Traceback" not in errors
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", int(url.split(":")[2].split("/")[0])), timeout=2)
+
+
+@pytest.mark.integration
+def test_the_embedded_prefect_server_ends_with_a_process_that_is_killed(workspace):
+    script = (
+        "import sys, time\n"
+        "from ssat.workspace import Workspace\n"
+        "from tasks.prefect_server import PrefectServer\n"
+        "server = PrefectServer(Workspace.open(sys.argv[1]).root / 'prefect')\n"
+        "server.start()\n"
+        "print(server._process.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(workspace.root)], stdout=subprocess.PIPE)
+    server = int(process.stdout.readline())
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 60
+    while _alive(server):
+        assert time.monotonic() < deadline, "the server outlived its parent"
+        time.sleep(0.2)
+
+
+def _alive(process_id: int) -> bool:
+    import psutil
+
+    try:
+        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.integration
+def test_local_ray_has_room_for_two_workers_and_hands_on_errors(ray_cluster, capfd):
+    import ray
+
+    with ray_session():  # a second one inside uses the first
+        assert ray.cluster_resources()["CPU"] >= 2
+
+        @ray.remote
+        def package() -> str:
+            import tasks.services
+
+            print("a worker's words")
+            return tasks.services.__name__
+
+        @ray.remote
+        def fails() -> None:
+            raise InputError("clip 7 cannot be used")
+
+        assert ray.get(package.remote()) == "tasks.services"
+        with pytest.raises(Exception, match="clip 7") as caught:
+            ray.get(fails.remote())
+    assert ray.is_initialized()
+    cause = unwrap(caught.value)
+    assert type(cause) is InputError
+    assert str(cause) == "clip 7 cannot be used"
+    assert "a worker's words" not in capfd.readouterr().out
