@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, fac
     from mlflow.models import infer_signature
 
     features = Embedder.load(embedder_file)(example)
-    with mlflow.start_run(run_id=run_id):
+    active = mlflow.active_run()
+    # Within the training's own run MLflow refuses to start it a second time.
+    inside = active is not None and active.info.run_id == run_id
+    with nullcontext() if inside else mlflow.start_run(run_id=run_id):
         info = mlflow.pyfunc.log_model(
             name="embedder",
             python_model=str(Path(__file__).with_name("embedder_model.py")),

@@ -92,6 +92,10 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
         return _reader_gone()
     except Exception as error:  # noqa: BLE001 - the last line of defence: one message instead of a traceback
         return _explain(error, debug)
+    finally:
+        # A stage that ended early leaves its bar, and the terminal without a cursor.
+        if progress := sys.modules.get("tasks.progress"):
+            progress.close_progress()
 
 
 def _explain(error: Exception, debug: bool) -> int:
