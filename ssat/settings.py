@@ -64,7 +64,8 @@ def _explain(model: type[BaseModel], section: str, error: ValidationError) -> st
             advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             lines.append(f"setting {field}: there is no such setting; {advice}")
         elif problem["type"] == "missing":
-            lines.append(f"setting {field}: missing")
+            option = "-".join(path).replace("_", "-")
+            lines.append(f"setting {field}: missing; give --{option}, or {path[-1]} below [{section}] in --config FILE")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             # A problem of the settings together (a validator over several fields) has no single value to show.

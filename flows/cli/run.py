@@ -1,0 +1,97 @@
+"""`ssat run`: the four stages in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli.options import (
+    SectionedCommand,
+    build_settings,
+    common_options,
+    pipeline_options,
+    preset_option,
+    print_json,
+)
+from ssat.clips.settings import CollectSettings
+from ssat.embedding.settings import TrainSettings
+from ssat.frames.settings import DecodeSettings
+from ssat.mot.settings import BenchmarkSettings
+
+
+@click.command(
+    cls=SectionedCommand,
+    epilog="""\b
+Examples:
+  ssat run --source videos/ --mot MOT17/train --detections det_yolox.txt --min-score 0.6
+  ssat run --source kinetics-600_test.csv --collect-clips 800 --preset paper --mot MOT17/train
+  ssat run --source urls.txt --no-benchmark --json
+""",
+)
+@common_options
+@preset_option
+@click.option(
+    "--benchmark/--no-benchmark", "with_benchmark", default=True, help="End with the benchmark, or with the embedder."
+)
+@pipeline_options([CollectSettings, DecodeSettings, TrainSettings, BenchmarkSettings])
+def command(
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    preset: str,
+    with_benchmark: bool,
+    collect_given: dict[str, Any],
+    decode_given: dict[str, Any],
+    train_given: dict[str, Any],
+    benchmark_given: dict[str, Any],
+) -> None:
+    """Collect, decode, train and benchmark, in that order; what is done already is not done again.
+
+    An option of several stages is given for each, with the stage's name in front; the seed is one for all.
+    """
+    common: dict[str, Any] = {"config": config, "preset": preset}
+    collect = build_settings(CollectSettings, given=collect_given, **common)
+    decode = build_settings(DecodeSettings, given=decode_given, **common)
+    train = build_settings(TrainSettings, given=train_given, **common)
+    benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
+    if benchmark is not None:
+        # Asked before hours of work rather than after them.
+        from ssat.mot.sequence import find_sequences
+
+        find_sequences(Path(benchmark.mot), benchmark.sequences)
+
+    from flows.run import run_flow
+    from ssat.workspace import Workspace
+    from tasks.services import services
+
+    with services(Workspace.open(workspace), ray=True, mlflow=True, debug=debug):
+        result = run_flow(workspace, collect, decode, train, benchmark)
+    _show(workspace, result, as_json)
+    if as_json:
+        print_json(result)
+
+
+def _show(workspace: str, result: dict[str, Any], as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from flows.cli.collect import show_collected
+    from flows.cli.decode import show_store
+    from flows.cli.train import show_training
+
+    show_collected(result["collect"], as_json)
+    show_store(result["decode"], as_json)
+    show_training(result["train"], as_json)
+    if "benchmark" in result:
+        from flows.cli.benchmark import show_benchmark
+
+        show_benchmark(workspace, result["benchmark"], as_json)
+    table = Table("stage", title="minutes")
+    table.add_column("minutes", justify="right")
+    for name, minutes in result["minutes"].items():
+        table.add_row(name, f"{minutes:.1f}")
+    table.add_row("together", f"{sum(result['minutes'].values()):.1f}")
+    Console(stderr=as_json).print(table)
