@@ -33,6 +33,8 @@ SPOOL_ROW = np.dtype(
 # Fewer frames than this share of what the roster counted means a damaged clip, not another way of counting.
 _LEAST_SHARE = 0.9
 _LARGEST_SIDE = 2**15 - 1
+_MOST_DEATHS = 2
+_NPY_HEADER = 256
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,12 @@ class _NotWholeError(_UnusableError):
     recoverable = True
 
 
-def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path) -> SpooledClip:
+def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path, alone: bool = False) -> SpooledClip:
     """Decode and encode a clip into `folder`, or take what an earlier run left there.
 
-    A clip that cannot be decoded gives a record with status "failed" and no rows; it raises nothing. The folder must
-    belong to one shard key, which covers the clip's digest and the settings.
+    A clip that cannot be decoded gives a record with status "failed" and no rows; it raises nothing. So does one that
+    ended its process before: a mark says that work on it was begun and never ended, and how often it was `alone` in
+    its process then. The folder must belong to one shard key, which covers the clip's digest and the settings.
 
     Raises:
         OSError: the spool file cannot be written (disk full, no permission).
@@ -81,8 +84,13 @@ def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path) -> SpooledC
     if earlier is not None:
         return earlier
     partial = jpegs.with_suffix(f".{os.getpid()}.partial")
+    mark = _mark(job, folder)
+    deaths = deaths_alone(job, folder)
     try:
         try:
+            if deaths >= _MOST_DEATHS:
+                raise _UnusableError(f"ended the process that decodes it {deaths} times")
+            mark.write_text(str(deaths + alone), encoding="utf-8")
             record, rows = _decode(job, settings, partial)
         except _UnusableError as problem:
             record, rows = _failed(job, str(problem), problem.recoverable), np.empty(0, SPOOL_ROW)
@@ -96,14 +104,31 @@ def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path) -> SpooledC
     temporary = facts.with_suffix(f".{os.getpid()}.partial")
     temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(facts)
+    mark.unlink(missing_ok=True)
     return SpooledClip(record, rows, jpegs)
 
 
-def crashed_clip(job: ClipJob, folder: Path, reason: str) -> SpooledClip:
-    """The spool of a clip that ends the process that decodes it."""
-    jpegs = folder / f"{job.rank}.jpegs"
-    jpegs.write_bytes(b"")
-    return SpooledClip(_failed(job, reason), np.empty(0, SPOOL_ROW), jpegs)
+def was_begun(job: ClipJob, folder: Path) -> bool:
+    """Whether a process began this clip and did not come to its end."""
+    return _mark(job, folder).exists()
+
+
+def deaths_alone(job: ClipJob, folder: Path) -> int:
+    """How many processes ended while this clip was the only one they decoded."""
+    try:
+        return int(_mark(job, folder).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+
+
+def spooled_frames(folder: Path) -> int:
+    """Frames of the clips that are whole in `folder`: for progress."""
+    sizes = (path.stat().st_size for path in folder.glob("*.npy"))
+    return sum(max(0, size - _NPY_HEADER) // SPOOL_ROW.itemsize for size in sizes)
+
+
+def _mark(job: ClipJob, folder: Path) -> Path:
+    return folder / f"{job.rank}.begun"
 
 
 def _load(facts: Path, jpegs: Path) -> SpooledClip | None:

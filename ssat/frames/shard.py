@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from ssat.frames.clip import ClipJob, SpooledClip, spool_clip
+from ssat.frames.clip import ClipJob, SpooledClip, spool_clip, was_begun
 from ssat.frames.encode import tool_versions
 from ssat.frames.manifest import ClipRecord, ShardEntry
 from ssat.frames.schema import FRAME_SCHEMA, ROW_GROUP_ROWS, frame_writer_options
@@ -65,9 +65,7 @@ class ShardJob:
         return (entry, clips) if whole and len(clips) == len(self.clips) else None
 
 
-def write_shard(
-    job: ShardJob, threads: int = 1, on_clip: Callable[[SpooledClip], None] | None = None
-) -> tuple[ShardEntry, list[ClipRecord]]:
+def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipRecord]]:
     """Decode the clips of `job` with `threads` threads and commit the shard and its sidecar.
 
     The bytes follow from the job alone, whatever the number of threads and however often it was interrupted. Memory
@@ -75,11 +73,14 @@ def write_shard(
     """
     job.spool.mkdir(parents=True, exist_ok=True)
 
+    # What an earlier process left unfinished may have ended it: each such clip goes first and alone, so that the one
+    # to blame is found and the others are not blamed.
+    for clip in job.clips:
+        if was_begun(clip, job.spool):
+            spool_clip(clip, job.settings, job.spool, alone=True)
+
     def one(clip: ClipJob) -> SpooledClip:
-        spooled = spool_clip(clip, job.settings, job.spool)
-        if on_clip is not None:
-            on_clip(spooled)
-        return spooled
+        return spool_clip(clip, job.settings, job.spool)
 
     # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode beside each other.
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:

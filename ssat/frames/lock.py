@@ -1,0 +1,40 @@
+"""One writer at a time in a frame store."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssat.errors import WorkspaceError
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold the store in `folder` for writing; the lock ends with this context or with the process.
+
+    Raises:
+        WorkspaceError: another process writes it, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise WorkspaceError(
+            f"{folder}: not writable ({error.strerror}); give another folder with --workspace"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise WorkspaceError(
+                f"{folder}: process {owner} is writing this frame store; wait until it has finished"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

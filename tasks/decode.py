@@ -1,0 +1,127 @@
+"""Decode on Ray: one Ray task for each frame shard, a bounded number in flight, manifest last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from ssat.clips.roster import load_roster, roster_digest
+from ssat.errors import InputError
+from ssat.frames.build import commit_store, missing_shards, plan_shards
+from ssat.frames.clip import spooled_frames
+from ssat.frames.lock import writing
+from ssat.frames.manifest import ClipRecord, Manifest, ShardEntry
+from ssat.frames.settings import DecodeSettings
+from ssat.frames.shard import ShardJob, write_shard
+from ssat.workspace import Workspace
+from tasks.progress import progress_bar
+from tasks.ray_work import run_bounded, share_cluster
+
+_FAILURES_SHOWN = 20
+
+
+@task(name="decode-shards", persist_result=False, cache_policy=NO_CACHE)
+def decode_shards(workspace: Workspace, settings: DecodeSettings) -> dict[str, Any]:
+    """Bring the workspace's frame store up to its roster; gives what it holds now and what was done.
+
+    Raises:
+        InputError: no roster, or none of its clips can be decoded.
+        WorkspaceError: the store cannot be written, or another process writes it.
+        ServiceError: Ray's workers die again and again.
+    """
+    began = time.monotonic()
+    roster = load_roster(workspace)
+    jobs = plan_shards(workspace, roster, settings)
+    with writing(workspace.frames):
+        missing = missing_shards(jobs)
+        new_frames = _write_missing(missing, settings) if missing else 0
+        finished = [done for job in jobs if (done := job.finished()) is not None]
+        failed = [record for _, records in finished for record in records if record.status == "failed"]
+        if len(failed) == roster.num_rows:
+            first = failed[0]
+            raise InputError(
+                f"none of the {roster.num_rows} clips can be decoded; the first, {first.clip_id}: {first.reason}"
+            )
+        manifest = commit_store(workspace.frames, settings, roster_digest(roster), finished)
+    return _result(manifest, finished, failed, len(missing), new_frames, time.monotonic() - began)
+
+
+def _write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
+    """Write `missing` shards on Ray with a progress bar in frames; gives the number of frames written."""
+    for job in missing:
+        # A shard that is written again, for clips that can be read by now, must not pass for finished.
+        job.sidecar.unlink(missing_ok=True)
+    expected = sum(_expected_frames(job) for job in missing)
+    share = share_cluster(len(missing), settings.workers)
+    finished_frames, shown = 0, 0
+    with progress_bar(f"frames, {len(missing)} shard{'s' * (len(missing) > 1)}", expected) as advance:
+
+        def show(frames: int) -> None:
+            nonlocal shown
+            if frames > shown:
+                advance(frames - shown)
+                shown = frames
+
+        def poll(running: Sequence[ShardJob]) -> None:
+            show(finished_frames + sum(spooled_frames(job.spool) for job in running))
+
+        for job, (entry, _) in run_bounded(_write_shard, missing, share, poll):
+            # A failed clip is done as well: count what was expected of it, so that the bar comes to its end.
+            finished_frames += max(entry.rows, _expected_frames(job))
+            show(finished_frames)
+    return sum(done[0].rows for job in missing if (done := job.finished()) is not None)
+
+
+def _write_shard(job: ShardJob, threads: int) -> tuple[ShardEntry, list[ClipRecord]]:
+    import cv2
+
+    cv2.setNumThreads(1)  # the clips of a shard run beside each other already
+    # An earlier try may have come to the end just before its worker was lost.
+    return job.finished() or write_shard(job, threads)
+
+
+def _expected_frames(job: ShardJob) -> int:
+    stride, most = job.settings.frame_stride, job.settings.max_frames
+    return sum(min(-(-clip.n_frames // stride), most or clip.n_frames) for clip in job.clips)
+
+
+def _result(
+    manifest: Manifest,
+    finished: Sequence[tuple[ShardEntry, list[ClipRecord]]],
+    failed: Sequence[ClipRecord],
+    written: int,
+    new_frames: int,
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        "clips": manifest.n_clips,
+        "frames": manifest.n_frames,
+        "shards": len(manifest.shards),
+        "bytes": sum(entry.bytes for entry, _ in finished),
+        "written_shards": written,
+        "written_frames": new_frames,
+        "seconds": round(seconds, 2),
+        "frames_per_second": round(new_frames / seconds, 1),
+        "failed": len(failed),
+        "failures": [
+            {"rank": record.rank, "clip_id": record.clip_id, "reason": record.reason}
+            for record in failed[:_FAILURES_SHOWN]
+        ],
+        "digest": manifest.digest,
+    }
+
+
+def report_store(result: dict[str, Any]) -> None:
+    """The store and its failed clips as a Prefect artifact."""
+    facts = ("clips", "frames", "shards", "bytes", "written_shards", "frames_per_second", "failed", "digest")
+    create_table_artifact(
+        key="frame-store",
+        table=[{"fact": name.replace("_", " "), "value": result[name]} for name in facts]
+        + [{"fact": f"failed: {row['clip_id']}", "value": row["reason"]} for row in result["failures"]],
+        description=f"Frame store, data digest {result['digest']}",
+    )
