@@ -71,11 +71,15 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
 
     Use as a context; `write` fits `ssat.tracking.pipeline.track_frames` as a sink.
 
+    Attributes:
+        picture: the frame painted last, (H', W', 3) RGB.
+
     Raises:
         WorkspaceError: the file cannot be written (no space, say).
     """
 
     def __init__(self, path: Path, frame_rate: float, max_width: int = MAX_WIDTH) -> None:
+        self.picture: NDArray[np.uint8] | None = None
         self._path = path
         self._rate = Fraction(frame_rate).limit_denominator(1001)
         self._painter = TrackPainter(frame_rate, max_width)
@@ -100,6 +104,7 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
             self._stream = self._new_stream(self._container, picture)
         elif picture.shape[:2] != (self._stream.height, self._stream.width):
             picture = _resized(picture, (self._stream.width, self._stream.height))
+        self.picture = picture
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         # Without a time base the encoder takes the numbers for something else.
         frame.time_base = 1 / self._rate

@@ -1,0 +1,116 @@
+"""Benchmark: MOTChallenge sequences in; result files, scores, videos and a report out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+
+from ssat.mot.settings import BenchmarkSettings
+from ssat.report.tables import score_rows
+from ssat.workspace import Workspace, committed
+from tasks.benchmark import (
+    RESULT_FILE,
+    benchmark_folder,
+    data_digest,
+    prepare,
+    score_benchmark,
+    track_sequence,
+)
+from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
+
+if TYPE_CHECKING:
+    from ssat.embedding.embedder import Embedder
+
+EXPERIMENT = "ssat-benchmark"
+
+
+@flow(name="benchmark", persist_result=False)
+def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any]:
+    """Tracks and scores the sequences of a folder; the same benchmark is not done twice.
+
+    Gives "sequences" and "overall" (scores as shares, counts, fps), "protocol", "split", "folder" (result files and
+    videos, relative to the workspace), "report", "skipped" (sequence → reason), "mlflow_run_id" and "reused".
+    """
+    place = Workspace.open(workspace)
+    prepared, skipped = prepare(settings)
+    embedder = _embedder(settings, place)
+    digest = embedder.digest if embedder is not None else None
+    folder = benchmark_folder(place, settings, prepared, digest)
+    result_file = folder / RESULT_FILE
+    if result_file.is_file():
+        result = {**json.loads(result_file.read_text()), "reused": True}
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        dataset = Dataset("mot", data_digest(prepared), str(Path(settings.mot).expanduser().resolve()))
+        tags = {"protocol": settings.protocol, "split": settings.split, "embedder_digest": digest or "none"}
+        with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", settings, tags, dataset) as reporter:
+            tracked = {
+                one.sequence.name: track_sequence(
+                    one.sequence.name, one, settings, folder, place.cache / "features", embedder
+                )
+                for one in prepared
+            }
+            sequences, overall = score_benchmark(prepared, settings, folder, tracked)
+            result = {
+                "sequences": sequences,
+                "overall": overall,
+                **settings.model_dump(mode="json", include={"protocol", "split", "detections", "min_score", "tracker"}),
+                "embedder": settings.embedder,
+                "embedder_digest": digest,
+                "data_digest": dataset.digest,
+                "folder": place.relative(folder),
+                "files": tracked,
+                "report": place.relative(folder / "report.html"),
+                "skipped": skipped,
+                "mlflow_run_id": reporter.run_id,
+            }
+            _report(reporter, result, folder, settings)
+        with committed(result_file) as temporary:
+            temporary.write_text(json.dumps(result, indent=1))
+        result["reused"] = False
+    create_table_artifact(
+        table=score_rows(result["sequences"], result["overall"]),
+        key="benchmark",
+        description=f"{headline(result)}; MLflow run {result['mlflow_run_id']}",
+    )
+    return result
+
+
+def headline(result: dict[str, Any]) -> str:
+    """What a benchmark's numbers belong to, in one line: the protocol is never left out."""
+    chosen = f", score ≥ {result['min_score']:g}" if result["min_score"] is not None else ""
+    appearance = ""
+    if result["tracker"] == "ssat":
+        appearance = f", embedder {result['embedder'] or 'of the latest training'} ({result['embedder_digest'][:8]})"
+    return (
+        f"{result['tracker']} on {result['detections']} detections{chosen}{appearance}, "
+        f"split {result['split']}, protocol {result['protocol']}"
+    )
+
+
+def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> Embedder | None:
+    if settings.tracker == "box":
+        return None
+    from tasks.embedders import resolve_embedder
+
+    return resolve_embedder(settings.embedder, workspace)
+
+
+def _report(reporter: MlflowReporter, result: dict[str, Any], folder: Path, settings: BenchmarkSettings) -> None:
+    from ssat.report.benchmark import write_benchmark_report
+
+    files = write_benchmark_report(folder, headline(result), result, settings.model_dump(mode="json"))
+    numbers = {f"{name}/{key}": value for name, scores in result["sequences"].items() for key, value in scores.items()}
+    numbers |= result["overall"]
+    reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)
+    reporter.table("scores", score_rows(result["sequences"], result["overall"]))
+    for path in files:
+        reporter.file(path)
+    for names in result["files"].values():
+        for kind, into in (("results", "results"), ("video", "videos"), ("picture", "pictures")):
+            if kind in names:
+                reporter.file(folder / names[kind], into)

@@ -1,0 +1,79 @@
+"""The report of one benchmark: scores, speed, settings, a frame and a video of each sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_report
+from ssat.report.plots import score_bars
+from ssat.report.tables import score_rows
+
+_STAGE_NAMES = {"read": "waiting for frames", "patches": "patches", "embed": "embedding", "associate": "association"}
+
+
+def write_benchmark_report(
+    folder: Path, headline: str, result: Mapping[str, Any], settings: Mapping[str, Any]
+) -> list[Path]:
+    """Writes report.html and scores.png into `folder`; gives their paths.
+
+    Args:
+        folder: holds the videos and pictures that `result` names.
+        headline: tracker, detections, split and protocol in one line.
+        result: "sequences" and "overall" (scores), "files" (sequence → names of its files), "skipped".
+        settings: of the benchmark; shown as they are.
+    """
+    sequences, overall = result["sequences"], result["overall"]
+    bars = score_bars(
+        {**sequences, **({"overall": overall} if len(sequences) > 1 else {})},
+        folder / "scores.png",
+        metrics=[("mota", "MOTA"), ("idf1", "IDF1")],
+    )
+    speed = [
+        {
+            "frames per second": name,
+            "end to end": f"{scores['fps']:.1f}",
+            **{title: _rate(scores["fps_by_stage"].get(stage)) for stage, title in _STAGE_NAMES.items()},
+        }
+        for name, scores in (*sequences.items(), ("overall", overall))
+    ]
+    notes = [headline, *(f"Left out: {name} ({reason})." for name, reason in result["skipped"].items())]
+    files = result["files"]
+    report = write_report(
+        folder / "report.html",
+        title="Benchmark",
+        notes=notes,
+        tables=[
+            ReportTable(
+                "Scores",
+                score_rows(sequences, overall),
+                f"Protocol {result['protocol']}. MOTA and IDF1 in percent; MT and ML are identities found in at least "
+                "80 % and in less than 20 % of their frames; FP, FN and IDSW are counts.",
+            ),
+            ReportTable("Speed", speed, "When the features were computed; drawing and detection are not counted."),
+            ReportTable("Settings", [{"setting": key, "value": _flat(value)} for key, value in settings.items()]),
+        ],
+        figures=[
+            ReportFigure("MOTA and IDF1", bars),
+            *(
+                ReportFigure(f"{name}: a frame with its tracks", folder / names["picture"])
+                for name, names in files.items()
+                if "picture" in names
+            ),
+        ],
+        videos=[ReportVideo(name, folder / names["video"]) for name, names in files.items() if "video" in names],
+    )
+    return [report, bars]
+
+
+def _rate(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {inner}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(inner) for inner in value) or "all"
+    return "–" if value is None else str(value)
