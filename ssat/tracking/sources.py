@@ -24,9 +24,20 @@ _AHEAD = 4  # frames decoded before they are asked for
 class FrameSource(Protocol):
     """Frames in order, each with its number (from 1), as RGB uint8 (H, W, 3)."""
 
-    name: str
-    frame_rate: float
-    n_frames: int | None
+    @property
+    def name(self) -> str:
+        """What result files are called after."""
+        ...
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        ...
+
+    @property
+    def n_frames(self) -> int | None:
+        """How many frames there are, as far as it is known beforehand."""
+        ...
 
     def __iter__(self) -> Iterator[NumberedFrame]: ...
 
@@ -84,8 +95,8 @@ class VideoSource:
     path: Path
 
     @classmethod
-    def open(cls, path: Path) -> VideoSource:
-        """Reads the header.
+    def open(cls, path: Path, frame_rate: float | None = None) -> VideoSource:
+        """Reads the header; `frame_rate` stands in for its own.
 
         Raises:
             InputError: no such file, or no video in it.
@@ -99,7 +110,7 @@ class VideoSource:
                 if not container.streams.video:
                     raise InputError(f"{path}: holds no video stream")
                 stream = container.streams.video[0]
-                rate = stream.average_rate or stream.guessed_rate
+                rate = frame_rate or stream.average_rate or stream.guessed_rate
                 n_frames = int(stream.frames) or None
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{path}: not a video that can be read ({error})") from error
