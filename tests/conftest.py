@@ -1,10 +1,12 @@
 """Fixtures that several folders of tests share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import simplejpeg
 
 from ssat.workspace import Workspace
 
@@ -42,3 +44,39 @@ def ray_cluster() -> Iterator[None]:
 
     with ray_session():
         yield
+
+
+@pytest.fixture
+def make_sequence() -> Callable[..., Path]:
+    """Writes a MOTChallenge sequence of coloured figures that walk across a noisy ground: folder → its path."""
+    return _write_sequence
+
+
+def _write_sequence(parent: Path, name: str = "WALK-01", *, n_frames: int = 12, images: bool = True) -> Path:
+    """Three figures of 24 x 60 pixels on 320 x 200; one is missed in frame 4, a false alarm in frame 5."""
+    rng = np.random.default_rng(7)
+    ground = rng.integers(60, 120, (200, 320, 3), dtype=np.uint8)
+    faces = rng.integers(0, 256, (3, 60, 24, 3), dtype=np.uint8)
+    folder = parent / name
+    for part in ("det", "gt", *(("img1",) if images else ())):
+        (folder / part).mkdir(parents=True)
+    (folder / "seqinfo.ini").write_text(
+        f"[Sequence]\nname={name}\nimDir=img1\nframeRate=10\nseqLength={n_frames}\n"
+        "imWidth=320\nimHeight=200\nimExt=.jpg\n"
+    )
+    truth, detections = [], []
+    for frame in range(1, n_frames + 1):
+        image = ground.copy()
+        for person, face in enumerate(faces):
+            x, y = 20 + 100 * person + 4 * frame * (-1) ** person, 40 + 30 * person
+            image[y : y + 60, x : x + 24] = face
+            truth.append(f"{frame},{person + 1},{x},{y},24,60,1,1,1.0")
+            if (frame, person) != (4, 0):
+                detections.append(f"{frame},-1,{x + 0.5},{y - 0.5},24,60,{0.9 - 0.1 * person:.2f}")
+        if frame == 5:
+            detections.append(f"{frame},-1,280,5,24,60,0.2")
+        if images:
+            (folder / "img1" / f"{frame:06d}.jpg").write_bytes(simplejpeg.encode_jpeg(image, quality=95))
+    (folder / "gt" / "gt.txt").write_text("\n".join(truth) + "\n")
+    (folder / "det" / "det.txt").write_text("\n".join(detections) + "\n")
+    return folder

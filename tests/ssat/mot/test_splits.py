@@ -1,0 +1,12 @@
+from ssat.mot.splits import split_frames
+
+
+def test_the_validation_half_is_the_published_one() -> None:
+    lengths = {"02": 600, "04": 1050, "05": 837, "09": 525, "10": 654, "11": 900, "13": 750}
+    halves = {name: split_frames(length, "val-half") for name, length in lengths.items()}
+    assert [len(frames) for frames in halves.values()] == [299, 524, 418, 262, 326, 449, 374]
+    assert halves["09"] == range(264, 526)
+
+
+def test_train_is_every_frame() -> None:
+    assert split_frames(71, "train") == range(1, 72)
