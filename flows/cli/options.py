@@ -22,7 +22,7 @@ from ssat.settings import StageSettings, line_of, read_config
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
-CONFIG_SECTIONS = {"collect", "decode", "train", "benchmark", "track"}
+CONFIG_SECTIONS = {"collect", "decode", "train", "benchmark", "track", "demo"}
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:

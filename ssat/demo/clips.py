@@ -17,8 +17,8 @@ from ssat.demo.light import Light
 from ssat.demo.texture import Image, backdrop
 from ssat.workspace import committed
 
-WIDTH, HEIGHT, FPS = 192, 144, 30
-_WORLD = 1.6  # width of the world in view widths: the camera has somewhere to go
+WIDTH, HEIGHT, FPS = 144, 192, 30
+_WORLD = 2.0  # width of the world in view widths: the camera has somewhere to go
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def _walkers(rng: np.random.Generator) -> list[_Walker]:
             figure=Figure.draw(rng),
             start=float(rng.uniform(0, 2)),
             speed=float(rng.uniform(0.15, 0.5)),
-            y=float(rng.uniform(1.0, 1.22)) * HEIGHT,
-            height=float(rng.uniform(0.85, 1.2)) * HEIGHT,
+            y=float(rng.uniform(1.02, 1.24)) * HEIGHT,
+            height=float(rng.uniform(0.9, 1.25)) * HEIGHT,
         )
-        for _ in range(int(rng.integers(1, 3)))
+        for _ in range(1 if rng.random() < 0.7 else 2)
     ]
     return sorted(walkers, key=lambda walker: walker.y)
 

@@ -18,7 +18,7 @@ from ssat.workspace import committed
 
 WIDTH, HEIGHT, FPS = 640, 360, 10
 _PILLARS = 2
-_COLOURS = 6  # the wardrobe of one sequence: few colours, so that the figures resemble each other
+_COLOURS = 10  # the wardrobe of one sequence: fewer colours than there are, so that figures share them
 
 
 @dataclass(frozen=True)
