@@ -49,7 +49,8 @@ def test_counts_by_hand() -> None:
 
 
 def test_an_overlap_of_exactly_one_half_matches() -> None:
-    truth, results = _rows([1], [1], [0.0]), _rows([1], [5], [10 / 3])
+    truth, results = _rows([1], [1], [0.0]), _rows([1], [5], [0.0])
+    results.boxes[:, 3] = 20.0  # twice as tall: 100 of 200 square pixels are shared
     _, overall = score({"one": ToScore(truth, results, range(1, 2))}, "centertrack-half")
     assert overall.fn == 0
     _, overall = score({"one": ToScore(truth, _rows([1], [5], [3.4]), range(1, 2))}, "centertrack-half")
