@@ -17,7 +17,7 @@ class EmbedderModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         self.embedder = Embedder.load(context.artifacts["embedder"])
 
-    def predict(self, context, model_input, params=None):  # noqa: ANN001, ANN201 - types here would become a schema
+    def predict(self, context, model_input, params=None):
         return self.embedder(np.asarray(model_input, dtype=np.uint8))
 
 

@@ -93,7 +93,7 @@ class TrainingData:
     @property
     def corrupt_frames(self) -> int:
         """Frames skipped so far because their JPEG cannot be read."""
-        return self._sampler.corrupt_frames
+        return self._sampler.skipped
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Batches of `epoch` (0-based): uint8 RGB crops (B, S, S, 3) and labels (B,)."""
