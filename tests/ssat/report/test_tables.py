@@ -1,0 +1,24 @@
+import io
+
+from rich.console import Console
+
+from ssat.report.tables import score_rows, score_table
+
+_SCORES = {"mota": 0.5266, "idf1": 0.57349, "mt": 7, "ml": 5, "fp": 6, "fn": 1346, "idsw": 11, "fps": 12.04}
+
+
+def test_rows_read_as_percent_counts_and_rates() -> None:
+    rows = score_rows({"MOT17-09": _SCORES, "no speed": {**_SCORES, "fps": None}}, _SCORES)
+    assert rows[0] == {
+        "sequence": "MOT17-09", "MOTA": "52.7", "IDF1": "57.3", "MT": "7", "ML": "5", "FP": "6", "FN": "1346",
+        "IDSW": "11", "fps": "12.0",
+    }  # fmt: skip
+    assert rows[1]["fps"] == "–"
+    assert rows[2]["sequence"] == "overall"
+
+
+def test_the_table_for_the_terminal_shows_the_same() -> None:
+    text = io.StringIO()
+    Console(file=text, width=120).print(score_table({"MOT17-09": _SCORES}, _SCORES, "protocol motchallenge"))
+    for cell in ("protocol motchallenge", "IDSW", "57.3", "overall", "1346"):
+        assert cell in text.getvalue()
