@@ -32,6 +32,7 @@ RAY_EMBEDDED = "a local Ray"
 MLFLOW_EMBEDDED = "SQLite in the workspace"
 _START_WITHIN_S = 180.0
 _OBJECT_STORE_BYTES = 512 * 1024**2
+_RAY_STARTS = 3
 
 
 @contextmanager
@@ -230,12 +231,17 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
                 "include_dashboard": False,
                 "_temp_dir": folder,
             }
-        try:
-            ray.init(**options)
-        except Exception as error:
-            if named:
-                raise no_answer("Ray", "RAY_ADDRESS", str(address), str(error), RAY_EMBEDDED) from error
-            raise ServiceError(f"Ray: the local cluster did not start: {error}") from error
+        for attempt in range(1, _RAY_STARTS + 1):
+            try:
+                ray.init(**options)
+                break
+            except Exception as error:
+                if named:
+                    raise no_answer("Ray", "RAY_ADDRESS", str(address), str(error), RAY_EMBEDDED) from error
+                # Ray allows its own processes 30 s, which a machine under load can exceed.
+                ray.shutdown()
+                if attempt == _RAY_STARTS:
+                    raise ServiceError(f"Ray: the local cluster did not start: {error}") from error
         stack.callback(ray.shutdown)
         if not any(node["Alive"] for node in ray.nodes()):
             raise no_answer("Ray", "RAY_ADDRESS", str(address), "the cluster has no live node", RAY_EMBEDDED)
