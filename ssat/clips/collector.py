@@ -108,7 +108,10 @@ class Collector:
             zip(self.roster["sha256"].to_pylist(), self.roster["clip_id"].to_pylist(), strict=True)
         )
         self._downloads = clips / "downloads"
-        shutil.rmtree(self._downloads, ignore_errors=True)  # what a killed collector left half
+        # What a killed collector left half.
+        shutil.rmtree(self._downloads, ignore_errors=True)
+        for path in clips.glob("trimmed/*/.*.partial.mp4"):
+            path.unlink(missing_ok=True)
         self._log = StatusLog(self.workspace)
         self._latest: dict[str, dict[str, Any]] = {
             row["clip_id"]: row for row in st.latest(load_status(self.workspace)).to_pylist()

@@ -53,6 +53,8 @@ class ClipFailure(Exception):  # noqa: N818 - named for what happened to the cli
 # text is read. Order matters: "Private video. Sign in if you've been granted access" is gone, not a sign-in wall,
 # and "Sign in to confirm you're not a bot" is a rate limit.
 _PHRASES: tuple[tuple[FailureClass, str], ...] = (
+    # The downloader's mark for what it would retry: connections that break, short reads, 5xx.
+    (FailureClass.NET, r"\[download\] got error"),
     (FailureClass.RATE, r"not a bot|captcha|rate.?limit|try again later|too many requests|unusual traffic"),
     (FailureClass.GEO, r"(in|from) your (country|region|location)|geo.?restrict|geo.?block"),
     (
@@ -122,7 +124,9 @@ def classify(error: BaseException) -> ClipFailure:
             return ClipFailure(FailureClass.TOOL, text)
         if isinstance(link, ExtractorError):
             return ClipFailure(_of_words(link.orig_msg, link.expected), text)
-    return ClipFailure(_of_words(text, expected=True), text)
+    # Errors during the transfer come as words only.
+    status = re.search(r"HTTP Error (\d{3})\b", text)
+    return ClipFailure(_of_words(text, expected=True), text, int(status[1]) if status else None)
 
 
 def _of_status(status: int, text: str, retry_after: str | None) -> ClipFailure:

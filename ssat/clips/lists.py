@@ -106,7 +106,8 @@ def read_list(source: str | Path, *, url_template: str = YOUTUBE_WATCH_URL, min_
         elif row[1].clip_id in lines:
             line, candidate = row
             first = lines[candidate.clip_id]
-            reason = "duplicate clip" + (f": first seen in line {first}" if first else "")
+            # Two spans of one video show the same people: they would be two classes that cannot be told apart.
+            reason = "duplicate clip" + (f": its video was first seen in line {first}" if first else "")
             result.rejected.append(RejectedRow(line, candidate.clip_id, reason))
         else:
             lines[row[1].clip_id] = row[0]

@@ -1,0 +1,59 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flows.cli.collect import command, show_collected
+from ssat.clips.status import StatusLog
+from ssat.errors import InputError
+from ssat.workspace import Workspace
+
+
+def test_status_counts_by_class_without_collecting(workspace: Workspace) -> None:
+    log = StatusLog(workspace)
+    for clip_id, state, found in (
+        ("a", "ok", None),
+        ("b", "dead", "MEDIA"),
+        ("c", "gone", "GONE"),
+        ("d", "gone", "GONE"),
+    ):
+        row = {"clip_id": clip_id, "attempt": 1, "status": state, "error_class": found, "started_at": datetime.now(UTC)}
+        log.append(row)
+    arguments = ["--workspace", str(workspace.root), "--status", "--json"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert json.loads(result.stdout.splitlines()[-1]) == {"ranks": 0, "by_class": {"ok": 1, "GONE": 2, "MEDIA": 1}}
+    assert "private, removed or never there" in result.stderr
+
+
+def test_status_of_a_workspace_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        CliRunner().invoke(command, ["--workspace", str(tmp_path / "no"), "--status"], catch_exceptions=False)
+    assert not (tmp_path / "no").exists()
+
+
+def test_rejected_rows_are_named_by_file_and_line(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"line": 7, "clip_id": "x", "reason": "duplicate clip"}]
+    show_collected(
+        {
+            "ranks": 1,
+            "wanted": 2,
+            "by_class": {"ok": 1},
+            "source": "l.csv",
+            "rejected": 30,
+            "rejected_rows": rows,
+            "stopped": "",
+        }
+    )
+    shown = capsys.readouterr()
+    assert "rejected: l.csv: line 7: duplicate clip" in shown.err
+    assert "rejected: l.csv: 29 more rows" in shown.err
+    assert "1 of 2 clips; it has no more to try" in shown.err
+    assert "1 ranks of 2 wanted" in shown.out
+
+
+def test_help_shows_an_example_and_every_setting() -> None:
+    text = CliRunner().invoke(command, ["--help"]).output
+    for words in ("ssat collect --source kinetics-600_test.csv", "--retry-dead", "--url-template", "--status"):
+        assert words in text

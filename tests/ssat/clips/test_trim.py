@@ -1,0 +1,170 @@
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ssat.clips.failures import ClipFailure, FailureClass
+from ssat.clips.trim import TrimSettings, trim_clip
+
+
+@pytest.mark.parametrize("start", [0.0, 1.5, 2.0, 3.4])
+def test_the_clip_begins_at_the_very_frame_and_has_the_exact_number(
+    make_video: Callable[..., Path], shown_numbers: Callable[[Path], list[int]], tmp_path: Path, start: float
+) -> None:
+    video = make_video(frames=300, fps=30, size=(640, 384))
+    clip = trim_clip(video, tmp_path / "clip.mp4", TrimSettings(seconds=4.0), start_s=start)
+    first = round(start * 30)
+    assert shown_numbers(tmp_path / "clip.mp4") == list(range(first, first + 120))
+    assert (clip.n_frames, clip.fps, clip.duration_s) == (120, 30.0, 4.0)
+    assert (clip.width, clip.height) == (426, 256)
+    assert not clip.copied
+
+
+def test_ten_seconds_are_300_frames_at_30_fps_and_600_at_60(make_video: Callable[..., Path], tmp_path: Path) -> None:
+    for fps, n_frames in ((30, 300), (60, 600), (25, 250)):
+        video = make_video(frames=12 * fps, fps=fps, size=(160, 96))
+        clip = trim_clip(video, tmp_path / "clip.mp4", TrimSettings())
+        assert (clip.n_frames, clip.fps, clip.duration_s) == (n_frames, fps, 10.0)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.mov"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_containers_with_rough_or_no_times_keep_every_frame(
+    make_video: Callable[..., Path], shown_numbers: Callable[[Path], list[int]], tmp_path: Path, name: str, codec: str
+) -> None:
+    video = make_video(name, frames=200, codec=codec)
+    clip = trim_clip(video, tmp_path / "clip.mp4", TrimSettings(), start_s=2.0)
+    assert clip.n_frames == 140
+    assert shown_numbers(tmp_path / "clip.mp4") == list(range(60, 200))
+
+
+def test_a_span_that_the_list_ends_earlier_is_shorter(make_video: Callable[..., Path], tmp_path: Path) -> None:
+    clip = trim_clip(make_video(frames=300), tmp_path / "clip.mp4", TrimSettings(), start_s=2.0, end_s=7.0)
+    assert clip.n_frames == 150
+
+
+def test_a_video_shorter_than_asked_is_taken_whole_from_three_seconds_up(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    assert trim_clip(make_video(frames=90), tmp_path / "clip.mp4", TrimSettings()).n_frames == 90
+    with pytest.raises(ClipFailure, match="too short: the video ends at 2.9"):
+        trim_clip(make_video(frames=88), tmp_path / "no.mp4", TrimSettings())
+    with pytest.raises(ClipFailure, match="too short"):
+        trim_clip(make_video(frames=120), tmp_path / "no.mp4", TrimSettings(), start_s=61.0)
+    with pytest.raises(ClipFailure, match="too short.*from 2 s on"):
+        trim_clip(make_video(frames=120), tmp_path / "no.mp4", TrimSettings(), start_s=2.0)
+    assert [path.name for path in tmp_path.glob("*no*")] == []
+
+
+def test_small_h264_is_copied_without_its_sound(
+    make_video: Callable[..., Path], shown_numbers: Callable[[Path], list[int]], tmp_path: Path
+) -> None:
+    video = make_video(frames=120, sound=True)
+    clip = trim_clip(video, tmp_path / "clip.mp4", TrimSettings())
+    assert clip.copied
+    assert clip.n_frames == 120
+    assert shown_numbers(tmp_path / "clip.mp4") == list(range(120))
+    with av.open(str(video)) as before, av.open(str(tmp_path / "clip.mp4")) as after:
+        assert not after.streams.audio
+        packets = [[bytes(packet) for packet in file.demux(video=0) if packet.size] for file in (before, after)]
+        assert packets[0] == packets[1]
+
+
+@pytest.mark.parametrize("rotation", [90, -90, 180])
+def test_rotation_metadata_is_honoured(make_video: Callable[..., Path], tmp_path: Path, rotation: int) -> None:
+    video = make_video(frames=100, size=(320, 192), rotation=rotation)
+    clip = trim_clip(video, tmp_path / "clip.mp4", TrimSettings())
+    assert not clip.copied
+    assert (clip.width, clip.height) == ((320, 192) if rotation == 180 else (192, 320))
+    with av.open(str(video)) as before, av.open(str(tmp_path / "clip.mp4")) as after:
+        source = next(before.decode(video=0))
+        turned = next(after.decode(video=0))
+        assert source.rotation in (rotation, -180 if rotation == 180 else rotation)
+        assert turned.rotation == 0
+        # rot90 turns counter-clockwise, as the metadata counts.
+        expected = np.rot90(source.to_ndarray(format="rgb24"), rotation // 90).astype(int)
+        assert np.abs(turned.to_ndarray(format="rgb24").astype(int) - expected).mean() < 4
+
+
+def test_odd_sizes_become_even_and_nothing_is_enlarged(make_video: Callable[..., Path], tmp_path: Path) -> None:
+    video = make_video("odd.mkv", frames=100, size=(175, 143), codec="ffv1")
+    clip = trim_clip(video, tmp_path / "clip.mp4", TrimSettings())
+    assert (clip.width, clip.height) == (174, 142)
+
+
+def test_what_is_no_video_says_so(
+    make_video: Callable[..., Path], make_sound: Callable[..., Path], tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    text = tmp_path / "text.mp4"
+    text.write_text("youtube_id,time_start\n" * 100)
+    cut = tmp_path / "cut.mp4"
+    whole = make_video(frames=300, size=(640, 384)).read_bytes()
+    cut.write_bytes(whole[: len(whole) * 2 // 3])
+    for path, words in (
+        (empty, "0 bytes"),
+        (text, "not a readable video"),
+        (cut, "not a readable video"),
+        (make_sound(), "no video stream, only sound"),
+    ):
+        with pytest.raises(ClipFailure, match=words) as caught:
+            trim_clip(path, tmp_path / "clip.mp4", TrimSettings())
+        assert caught.value.failure_class is FailureClass.MEDIA
+    assert not (tmp_path / "clip.mp4").exists()
+
+
+def test_a_download_cut_off_behind_its_index_is_not_taken_for_a_short_video(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    # trim_clip writes the index first, as web servers like it: such a file opens well when its end is missing.
+    trim_clip(make_video(frames=300, size=(640, 384)), tmp_path / "whole.mp4", TrimSettings())
+    whole = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(ClipFailure, match=r"cut off: pictures end at .* of the 10.0 s stated"):
+        trim_clip(tmp_path / "cut.mp4", tmp_path / "clip.mp4", TrimSettings())
+
+
+@pytest.mark.real_data
+def test_real_originals_give_exactly_the_frames_of_their_rate(real_data: Path, tmp_path: Path) -> None:
+    with (real_data / "clips" / "original.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        source = real_data / "clips" / "original" / row["file"]
+        target = tmp_path / f"{row['file']}.mp4"
+        fps = float(row["fps"])
+        if float(row["duration_s"]) < 3:
+            with pytest.raises(ClipFailure, match="too short"):
+                trim_clip(source, target, TrimSettings())
+        clip = trim_clip(source, target, TrimSettings(seconds=1.0, min_seconds=1.0, preset="ultrafast"))
+        # A second: 30 frames at 30 fps, 60 at 60 and 59.94, 24 at 23.976, 15 at 15.
+        assert clip.n_frames == round(fps), row
+        assert min(clip.width, clip.height) <= 256
+        assert clip.width % 2 == clip.height % 2 == 0
+        assert (clip.width > clip.height) == (int(row["width"]) > int(row["height"])) or clip.width == clip.height
+        with av.open(str(target)) as container:
+            assert container.streams.video[0].codec_context.name == "h264"
+            assert not container.streams.audio
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("name", "n_frames"), [("03.mp4", 150), ("06.mp4", 300), ("11.mp4", 300), ("09.mp4", 300)])
+def test_ten_seconds_of_real_videos(real_data: Path, tmp_path: Path, name: str, n_frames: int) -> None:
+    clip = trim_clip(real_data / "clips" / "original" / name, tmp_path / "clip.mp4", TrimSettings())
+    assert clip.n_frames == n_frames
+
+
+@pytest.mark.real_data
+def test_a_start_inside_a_real_video_is_exact(real_data: Path, tmp_path: Path) -> None:
+    source = real_data / "clips" / "original" / "06.mp4"
+    clip = trim_clip(source, tmp_path / "clip.mp4", TrimSettings(seconds=3.0, crf=10), start_s=7.0)
+    assert clip.n_frames == 90
+    with av.open(str(source)) as container:
+        wanted = next(frame for frame in container.decode(video=0) if frame.time > 7.0 - 1e-3)
+        picture = wanted.reformat(256, 256, "rgb24").to_ndarray().astype(int)
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        first = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    assert np.abs(first - picture).mean() < 4

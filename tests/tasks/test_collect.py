@@ -1,0 +1,78 @@
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ssat.clips.settings import CollectSettings
+from ssat.errors import InputError
+from ssat.workspace import Workspace
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[str]:
+    """Five short videos served on loopback."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    for number in range(5):
+        with av.open(str(folder / f"v{number}.mp4"), "w") as output:
+            stream = output.add_stream("libx264", rate=30, width=64, height=48, options={"preset": "ultrafast"})
+            for shade in range(90 + number):
+                picture = np.full((48, 64, 3), 40 * number + shade % 30, np.uint8)
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+            output.mux(stream.encode(None))
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/{{clip_id}}.mp4"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.integration
+def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
+    mirror: str, workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tasks.services import services
+
+    source = tmp_path / "list.csv"
+    rows = "".join(f"v{number},0,10,test\n" for number in range(5))
+    source.write_text(f"youtube_id,time_start,time_end,split\n{rows}absent,0,10,test\nbad,9,1,test\n")
+    settings = CollectSettings(
+        source=str(source), url_template=mirror, clips=5, shard_size=2, workers=1, proxy="http://u:PROXYPASSWORD@h:1"
+    )
+    with services(workspace):
+        from prefect.client.orchestration import get_client
+
+        from flows.collect import collect_flow
+
+        result = collect_flow(str(workspace.root), settings)
+        assert (result["ranks"], result["by_class"]["ok"], result["rejected"]) == (5, 5, 1)
+        again = collect_flow(str(workspace.root), settings)
+        assert (again["ranks"], again["attempted"]) == (5, 0)
+        empty = tmp_path / "empty.csv"
+        empty.write_text("youtube_id,time_start,time_end,split\nabsent,0,10,test\n")
+        with pytest.raises(InputError, match="no clip could be collected"):
+            collect_flow(str(tmp_path / "other"), settings.model_copy(update={"source": str(empty)}))
+        with get_client(sync_client=True) as client:
+            runs = client.read_flow_runs()
+            tasks = client.read_task_runs()
+            artifacts = client.read_artifacts()
+    assert len(runs) == 3
+    assert "PROXYPASSWORD" not in str([run.parameters for run in runs])
+    # 5 or 6 candidates in shards of at most 2, and 1 in the other workspace.
+    assert len(tasks) >= 4
+    assert all(task.name.startswith("clips ") for task in tasks)
+    tables = [str(artifact.data) for artifact in artifacts if artifact.key == "clips"]
+    assert any("'outcome': 'ok', 'clips': 5" in table.replace('"', "'") for table in tables)
+    shown = capfd.readouterr()
+    assert "PROXYPASSWORD" not in shown.out + shown.err
+    stored = [path for path in workspace.root.rglob("*") if path.is_file()]
+    assert not [path for path in stored if b"PROXYPASSWORD" in path.read_bytes()]
