@@ -1,14 +1,15 @@
 # Two commands matter: `make demo` and `make test`. Both set everything up first.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench ui clean lock
+.PHONY: setup demo test lint bench ui docs clean lock
 
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; name it with PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
@@ -27,8 +28,15 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: setup
+	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+
 ui: setup
 	$(BIN)/ssat ui
+
+docs: setup
+	$(BIN)/python -m flows.settings_page > docs/settings.md.new
+	@mv docs/settings.md.new docs/settings.md
 
 lock:
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
@@ -36,4 +44,4 @@ lock:
 		--no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) workspace .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/results
+	rm -rf $(VENV) workspace .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/results

@@ -1,0 +1,113 @@
+"""docs/settings.md, written from the settings models: `python -m flows.settings_page > docs/settings.md`."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from ssat.clips.settings import CollectSettings
+from ssat.demo.settings import DemoSettings
+from ssat.embedding.settings import TrainSettings
+from ssat.frames.settings import DecodeSettings
+from ssat.mot.settings import BenchmarkSettings, TrackSettings
+from ssat.settings import StageSettings
+
+STAGES: tuple[type[StageSettings], ...] = (
+    CollectSettings,
+    DecodeSettings,
+    TrainSettings,
+    BenchmarkSettings,
+    TrackSettings,
+    DemoSettings,
+)
+_PRESETS = ("paper", "quick")
+_HEAD = """# Settings
+
+Written by `make docs` from the settings models; a test compares this page with them.
+
+Every stage has one model. It is the flow's parameter, the section of the configuration file (`--config FILE.toml`),
+the options of the verb (`batch_size` is `--batch-size`) and what MLflow records. A value is taken from the
+command line, else from the file, else from the preset (`--preset`, by default `quick`), else from the default below.
+`ssat run` has the options of four stages: a name that several of them use gets the stage in front
+(`--train-clips`), but for `--seed`, which is one for all.
+
+```toml
+[collect]
+clips = 800
+
+[train]
+epochs = 8
+```
+"""
+
+
+def settings_page() -> str:
+    """The whole page as Markdown."""
+    return "\n".join([_HEAD, *(_stage(model) for model in STAGES)])
+
+
+def _stage(model: type[StageSettings]) -> str:
+    summary = (model.__doc__ or "").strip().splitlines()[0]
+    presets = [name for name in _PRESETS if model.presets.get(name)]
+    columns = ["setting", "values", "default", *presets, "meaning"]
+    lines = [f"## [{model.section}]", "", summary, "", _row(columns), _row(["---"] * len(columns))]
+    lines += [_row(row) for row in _rows(model, "", dict(model.presets), presets)]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(
+    model: type[BaseModel], prefix: str, values: dict[str, typing.Mapping[str, Any]], presets: list[str]
+) -> typing.Iterator[list[str]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            inner = {preset: given.get(name, {}) for preset, given in values.items()}
+            yield from _rows(field.annotation, f"{prefix}{name}.", inner, presets)
+            continue
+        default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
+        special = [_shown(values[preset][name]) if name in values.get(preset, {}) else "" for preset in presets]
+        yield [f"`{prefix}{name}`", _values(field), default, *special, field.description or ""]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return ", ".join(map(_shown, value)) or "–"
+    return str(value)
+
+
+def _values(field: FieldInfo) -> str:
+    kinds = _kinds(field.annotation)
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    bounds = [
+        f"{sign} {getattr(rule, name)}"
+        for rule in field.metadata
+        for name, sign in signs.items()
+        if getattr(rule, name, None) is not None
+    ]
+    return " ".join([kinds, *bounds])
+
+
+def _kinds(annotation: Any) -> str:
+    names = {int: "integer", float: "number", str: "text", bool: "true, false", type(None): "", Ellipsis: ""}
+    if annotation in names:
+        return names[annotation]
+    if typing.get_origin(annotation) is typing.Literal:
+        return ", ".join(f"`{choice}`" for choice in typing.get_args(annotation))
+    parts = [text for part in typing.get_args(annotation) if (text := _kinds(part))]
+    if typing.get_origin(annotation) in (list, tuple):
+        return f"list of {parts[0]}" if Ellipsis in typing.get_args(annotation) else f"list: {', '.join(parts)}"
+    return ", ".join(parts) or "text"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")
