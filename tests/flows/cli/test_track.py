@@ -1,0 +1,93 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import pytest
+from click.testing import CliRunner, Result
+
+from flows.cli.track import command
+from ssat.errors import InputError, WorkspaceError
+from ssat.mot.rows import read_results
+
+
+def _run(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def _answer(outcome: Result) -> dict[str, object]:
+    assert outcome.exit_code == 0, (outcome.output, outcome.exception)
+    answer: dict[str, object] = json.loads(outcome.stdout.splitlines()[-1])
+    return answer
+
+
+def test_a_sequence_by_appearance(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    from ssat.embedding.embedder import Embedder
+
+    embedder = tmp_path / "embedder.safetensors"
+    Embedder.untrained("resnet18", input_size=32).save(embedder)
+    folder = make_sequence(tmp_path)
+    outcome = _run(folder, "--workspace", tmp_path / "ws", "--embedder", embedder, "--min-score", 0.5, "--json")
+    answer = _answer(outcome)
+    assert (answer["frames"], answer["identities"], answer["notes"]) == (12, 3, [])
+    assert set(answer["fps_by_stage"]) == {"read", "patches", "embed", "associate"}
+    rows = read_results(tmp_path / "ws" / "tracks" / "WALK-01.txt", n_frames=12)
+    assert len(rows) == 35
+    with av.open(str(tmp_path / "ws" / "tracks" / "WALK-01.mp4")) as container:
+        assert container.streams.video[0].average_rate == 10
+        assert sum(1 for _ in container.decode(video=0)) == 12
+
+
+def test_a_video_file_with_detections_beside_it(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_sequence(tmp_path)
+    made = _answer(_run(folder, "--tracker", "box", "--workspace", tmp_path / "ws", "--json"))
+    detections = tmp_path / "detections.txt"
+    detections.write_text((folder / "det" / "det.txt").read_text() + "40,-1,5,5,20,20,1\n")
+    output = tmp_path / "out"
+    options = ("--tracker", "box", "--detections", detections, "--output", output, "--workspace", tmp_path / "ws")
+    answer = _answer(_run(made["video"], *options, "--no-video", "--json"))
+    assert answer["frames"] == 12
+    assert answer["notes"] == ["1 detections stand beyond the last frame (12) and were not used"]
+    assert [path.name for path in output.iterdir()] == ["WALK-01.txt"]
+    assert read_results(output / "WALK-01.txt").ids.tolist() == read_results(Path(str(made["results"]))).ids.tolist()
+
+
+def test_labels_only_are_for_the_box_tracker(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_sequence(tmp_path, images=False)
+    answer = _answer(_run(folder, "--tracker", "box", "--workspace", tmp_path / "ws", "--json"))
+    assert answer["notes"] == ["labels only, no frames: no video is written"]
+    assert "video" not in answer
+    outcome = _run(folder, "--workspace", tmp_path / "ws")
+    assert isinstance(outcome.exception, InputError)
+    assert "--tracker box" in str(outcome.exception)
+
+
+def test_without_detections_it_says_that_there_is_no_detector(tmp_path: Path) -> None:
+    video = tmp_path / "street.mp4"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode(None))
+    outcome = _run(video, "--tracker", "box", "--workspace", tmp_path / "ws")
+    assert isinstance(outcome.exception, InputError)
+    assert "There is no detector in this version" in str(outcome.exception)
+
+
+def test_an_output_that_cannot_be_made(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = make_sequence(tmp_path)
+    outcome = _run(folder, "--tracker", "box", "--output", tmp_path / "file" / "x", "--workspace", tmp_path / "ws")
+    assert isinstance(outcome.exception, WorkspaceError)
+    assert "name another with --output" in str(outcome.exception)
+
+
+@pytest.mark.real_data
+def test_a_real_sequence(real_data: Path, tmp_path: Path) -> None:
+    folder = real_data / "mot" / "2DMOT2015" / "train" / "TUD-Campus"
+    answer = _answer(_run(folder, "--tracker", "box", "--workspace", tmp_path / "ws", "--json"))
+    assert (answer["frames"], answer["identities"]) == (71, 10)
+    with av.open(str(answer["video"])) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 71

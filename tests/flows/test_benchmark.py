@@ -1,0 +1,103 @@
+"""The benchmark flow on a real Prefect server and a real MLflow store."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import pytest
+
+from ssat.embedding.embedder import Embedder
+from ssat.errors import InputError
+from ssat.mot.rows import read_results
+from ssat.mot.settings import BenchmarkSettings
+from ssat.workspace import Workspace
+from tasks.services import services
+
+pytestmark = pytest.mark.integration
+
+
+def _settings(folder: Path, **values: object) -> BenchmarkSettings:
+    return BenchmarkSettings.build(None, {"mot": str(folder), "split": "train", "embedder": "untrained", **values})
+
+
+def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
+    make_sequence: Callable[..., Path], workspace: Workspace, prefect_server: str, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    from flows.benchmark import benchmark_flow
+    from tasks.services import mlflow_tracking_uri
+
+    mot = tmp_path / "MOT"
+    make_sequence(mot, "WALK-01")
+    make_sequence(mot, "WALK-02", n_frames=6)
+    embedder = tmp_path / "embedder.safetensors"
+    Embedder.untrained("resnet18", input_size=32).save(embedder)
+    settings = _settings(mot, embedder=str(embedder))
+    with services(workspace, mlflow=True):
+        result = benchmark_flow(str(workspace.root), settings)
+        # Three figures 12 (and 6) frames long, one detection missed and one false alarm in each sequence.
+        one, overall = result["sequences"]["WALK-01"], result["overall"]
+        assert (one["fn"], one["fp"], one["idsw"], one["gt_dets"]) == (1, 1, 0, 36)
+        assert one["mota"] == pytest.approx(1 - 2 / 36)
+        assert (overall["fn"], overall["fp"], overall["gt_dets"], overall["gt_ids"]) == (2, 2, 54, 6)
+        assert overall["fps"] > 0
+        assert set(overall["fps_by_stage"]) == {"read", "patches", "embed", "associate"}
+
+        folder = workspace.absolute(result["folder"])
+        rows = read_results(folder / "WALK-01.txt")
+        assert len(rows) == 36
+        with av.open(str(folder / "WALK-02.mp4")) as container:
+            assert sum(1 for _ in container.decode(video=0)) == 6
+        page = workspace.absolute(result["report"]).read_text()
+        assert "WALK-01.mp4" in page
+        assert "protocol centertrack-half" in page.lower()
+
+        client = MlflowClient(mlflow_tracking_uri(workspace))
+        run = client.get_run(result["mlflow_run_id"])
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["idf1"] == pytest.approx(overall["idf1"])
+        assert run.data.metrics["WALK-02/fn"] == 1
+        assert run.data.params["association.tau1"] == "0.56"
+        logged = {
+            item.path
+            for top in client.list_artifacts(run.info.run_id)
+            for item in ([top] if not top.is_dir else client.list_artifacts(run.info.run_id, top.path))
+        }
+        assert {"report.html", "results/WALK-01.txt", "videos/WALK-02.mp4", "tables/scores.csv"} <= logged
+
+        again = benchmark_flow(str(workspace.root), settings)
+        assert again == {**result, "reused": True}
+        # Another threshold: another benchmark, on the same features.
+        features = {path: path.stat().st_mtime_ns for path in workspace.cache.rglob("*.safetensors")}
+        assert len(features) == 2
+        other = benchmark_flow(str(workspace.root), _settings(mot, embedder=str(embedder), association={"tau1": 0.5}))
+        assert other["folder"] != result["folder"]
+        assert {path: path.stat().st_mtime_ns for path in workspace.cache.rglob("*.safetensors")} == features
+        assert other["sequences"]["WALK-01"]["fps_by_stage"]["embed"] == one["fps_by_stage"]["embed"]
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    with services(workspace), get_client(sync_client=True) as prefect:
+        (artifact, *_) = prefect.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["benchmark"]))
+        )
+    assert "WALK-01" in str(artifact.data)
+
+
+def test_a_broken_frame_stops_the_benchmark_and_names_it(
+    make_sequence: Callable[..., Path], workspace: Workspace, prefect_server: str, tmp_path: Path
+) -> None:
+    from flows.benchmark import benchmark_flow
+
+    frame = make_sequence(tmp_path, "WALK-01") / "img1" / "000005.jpg"
+    whole = frame.read_bytes()
+    frame.write_bytes(whole[:2000])
+    with services(workspace, mlflow=True):
+        with pytest.raises(InputError, match=r"000005.jpg: broken JPEG"):
+            benchmark_flow(str(workspace.root), _settings(tmp_path, tracker="box"))
+        assert not list(workspace.benchmark.rglob("benchmark.json"))
+        assert not list(workspace.benchmark.rglob("*.mp4"))
+        frame.write_bytes(whole)
+        assert not benchmark_flow(str(workspace.root), _settings(tmp_path, tracker="box"))["reused"]
