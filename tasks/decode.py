@@ -39,7 +39,7 @@ def decode_shards(workspace: Workspace, settings: DecodeSettings) -> dict[str, A
     jobs = plan_shards(workspace, roster, settings)
     with writing(workspace.frames):
         missing = missing_shards(jobs)
-        new_frames = _write_missing(missing, settings) if missing else 0
+        new_frames = write_missing(missing, settings) if missing else 0
         finished = [done for job in jobs if (done := job.finished()) is not None]
         failed = [record for _, records in finished for record in records if record.status == "failed"]
         if len(failed) == roster.num_rows:
@@ -51,7 +51,7 @@ def decode_shards(workspace: Workspace, settings: DecodeSettings) -> dict[str, A
     return _result(manifest, finished, failed, len(missing), new_frames, time.monotonic() - began)
 
 
-def _write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
+def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
     """Write `missing` shards on Ray with a progress bar in frames; gives the number of frames written."""
     for job in missing:
         # A shard that is written again, for clips that can be read by now, must not pass for finished.

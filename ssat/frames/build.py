@@ -58,12 +58,13 @@ def missing_shards(jobs: Sequence[ShardJob]) -> list[ShardJob]:
             missing.append(job)
             continue
         again = {record.rank for record in finished[1] if record.recoverable}
-        if any(clip.rank in again and _is_whole(clip) for clip in job.clips):
+        if any(clip.rank in again and is_whole(clip) for clip in job.clips):
             missing.append(job)
     return missing
 
 
-def _is_whole(clip: ClipJob) -> bool:
+def is_whole(clip: ClipJob) -> bool:
+    """Whether the clip's file is there and is the one that the roster names."""
     return clip.path.is_file() and sha256_of(clip.path) == clip.sha256
 
 

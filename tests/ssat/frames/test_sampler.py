@@ -1,0 +1,212 @@
+import hashlib
+import shutil
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ssat.errors import InputError
+from ssat.frames import sampler as sampler_module
+from ssat.frames.augment import Augment
+from ssat.frames.sampler import FrameSampler
+from ssat.frames.store import FrameStore
+
+
+def make(store: FrameStore, **options: Any) -> FrameSampler:
+    defaults: dict[str, Any] = {"class_ids": range(10), "batch_size": 16, "crop": 32, "short_side": 64}
+    return FrameSampler(store, **{**defaults, **options})
+
+
+def digests(sampler: FrameSampler, epoch: int = 0, start: int = 0) -> list[str]:
+    return [
+        hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+        for images, labels in sampler.epoch(epoch, start)
+    ]
+
+
+def drawn(sampler: FrameSampler, epoch: int) -> list[tuple[int, int]]:
+    """(rank, frame) of all picks of an epoch, in order."""
+    batches = islice(sampler._picks(epoch), sampler.steps_per_epoch)
+    return [
+        (int(group.facts.class_id[row]), int(group.facts.frame_index[row])) for batch in batches for group, row in batch
+    ]
+
+
+def test_batches_have_the_promised_shapes(small_store: FrameStore) -> None:
+    sampler = make(small_store)
+    assert sampler.steps_per_epoch == 315 // 16
+    batches = list(sampler.epoch(0))
+    assert len(batches) == sampler.steps_per_epoch
+    for images, labels in batches:
+        assert images.shape == (16, 32, 32, 3)
+        assert images.dtype == np.uint8
+        assert labels.dtype == np.int64
+        assert ((labels >= 0) & (labels < 10)).all()
+
+
+def test_an_epoch_takes_every_frame_once_in_another_order(small_store: FrameStore) -> None:
+    sampler = make(small_store, batch_size=1)
+    first, second = drawn(sampler, 0), drawn(sampler, 1)
+    assert len(first) == len(set(first)) == 315
+    assert set(first) == set(second)
+    assert first != second
+
+
+def test_the_crop_is_of_the_frame_of_its_label(small_store: FrameStore) -> None:
+    """Each generated clip has its own pattern: the mean colour of a whole frame tells clips apart."""
+    whole = make(small_store, crop=64, batch_size=45)
+    means = {rank: [] for rank in range(10)}
+    for images, labels in whole.epoch(0):
+        for image, label in zip(images, labels, strict=True):
+            means[int(label)].append(image.mean(axis=(0, 1)))
+    from ssat.frames.crops import read_crops
+
+    crops, labels, _ = read_crops(small_store, range(10), 30, 64, 64)
+    for rank in range(10):
+        reference = crops[labels == rank].mean(axis=(0, 1, 2))
+        assert np.abs(np.mean(means[rank], axis=0) - reference).max() < 12
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_change_nothing(small_store: FrameStore, workers: int) -> None:
+    options = {
+        "frames_per_clip": 12,
+        "augment": Augment(flip=True, scale=(0.3, 1.0), aspect=(0.5, 2.0), brightness=0.2),
+    }
+    assert digests(make(small_store, workers=workers, **options)) == digests(make(small_store, **options))
+
+
+def test_the_same_seed_gives_the_same_sequence_and_another_another(small_store: FrameStore) -> None:
+    assert digests(make(small_store, seed=5)) == digests(make(small_store, seed=5))
+    assert digests(make(small_store, seed=5)) != digests(make(small_store, seed=6))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_goes_on_where_it_stopped(small_store: FrameStore, workers: int) -> None:
+    whole = digests(make(small_store), epoch=3)
+    assert digests(make(small_store, workers=workers), epoch=3, start=7) == whole[7:]
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_share_a_small_store_evenly(small_store: FrameStore, world: int) -> None:
+    ranks = [make(small_store, process_rank=rank, world_size=world, batch_size=5) for rank in range(world)]
+    assert len({sampler.steps_per_epoch for sampler in ranks}) == 1
+    parts = [drawn(sampler, 0) for sampler in ranks]
+    assert all(len(part) == ranks[0].steps_per_epoch * 5 for part in parts)
+    together = [pick for part in parts for pick in part]
+    assert len(together) == len(set(together))
+    assert len(together) > 315 - 5 * world
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_of_a_large_store_take_whole_row_groups(
+    small_store: FrameStore, world: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With an interleave of 1, three shards of one row group each are a large store.
+    monkeypatch.setattr(sampler_module, "INTERLEAVE", 1)
+    ranks = [make(small_store, process_rank=rank, world_size=world, batch_size=5) for rank in range(world)]
+    parts = [drawn(sampler, 0) for sampler in ranks]
+    assert all(len(part) == ranks[0].steps_per_epoch * 5 for part in parts)
+    if world == 3:
+        shards = [{rank // 4 for rank, _ in part} for part in parts]
+        assert sorted(shards, key=min) == [{0}, {1}, {2}]
+
+
+def test_a_subset_of_clips_has_its_own_labels(small_store: FrameStore) -> None:
+    sampler = make(small_store, class_ids=[9, 3, 4], batch_size=1)
+    picks = drawn(sampler, 0)
+    assert Counter(rank for rank, _ in picks) == {9: 30, 3: 30, 4: 30}
+    labels = Counter(int(label) for _, batch in sampler.epoch(0) for label in batch)
+    assert labels == {0: 30, 1: 30, 2: 30}
+
+
+def test_fewer_frames_of_each_clip_others_every_epoch(small_store: FrameStore) -> None:
+    sampler = make(small_store, frames_per_clip=8, batch_size=1)
+    assert sampler.steps_per_epoch == 80
+    first, second = set(drawn(sampler, 0)), set(drawn(sampler, 1))
+    assert set(Counter(rank for rank, _ in first).values()) == {8}
+    assert not first & second
+
+
+def test_crops_may_grow_between_epochs(small_store: FrameStore) -> None:
+    sampler = make(small_store)
+    small = next(iter(sampler.epoch(0, crop=16, short_side=32)))
+    large = next(iter(sampler.epoch(0, crop=64, short_side=64)))
+    assert small[0].shape == (16, 16, 16, 3)
+    assert large[0].shape == (16, 64, 64, 3)
+    assert (small[1] == large[1]).all()
+
+
+def test_frames_smaller_than_the_short_side_are_enlarged(small_store: FrameStore) -> None:
+    images, _ = next(iter(make(small_store, crop=224, short_side=256).epoch(0)))
+    assert images.shape == (16, 224, 224, 3)
+    assert images.std() > 20
+
+
+def damaged(store: FrameStore, folder: Path, rows: int) -> FrameStore:
+    """A copy of the store in which `rows` JPEGs of the first shard lost their beginning."""
+    shutil.copytree(store.folder, folder)
+    path = folder / store.manifest.shards[0].path
+    content = bytearray(path.read_bytes())
+    for _, _, jpeg in [row for some in store.select({0: None, 1: None}).values() for row in some][:rows]:
+        at = content.find(jpeg)
+        assert at > 0
+        content[at : at + 20] = bytes(20)
+    path.write_bytes(content)
+    return FrameStore.open(folder)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_corrupt_row_is_skipped_counted_and_reported(
+    small_store: FrameStore, tmp_path: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    sampler = make(damaged(small_store, tmp_path / "frames", 3), batch_size=15, workers=workers)
+    batches = list(sampler.epoch(0))
+    assert len(batches) == 21
+    assert all(images.shape[0] == 15 for images, _ in batches)
+    assert sampler.skipped == 3
+    assert len(caplog.records) == 3
+    assert "shard-00000" in caplog.text
+    assert "frame 2) is skipped" in caplog.text
+
+
+def test_a_store_with_many_corrupt_rows_is_refused(small_store: FrameStore, tmp_path: Path) -> None:
+    sampler = make(damaged(small_store, tmp_path / "frames", 40))
+    with pytest.raises(InputError, match=r"rows cannot be decoded.*ssat verify --repair"):
+        list(sampler.epoch(0))
+
+
+def test_stopping_half_way_stops_the_workers(small_store: FrameStore) -> None:
+    batches = make(small_store, workers=2).epoch(0)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert len(list(make(small_store, workers=2).epoch(0))) == 19
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"crop": 65},
+        {"crop": 0},
+        {"batch_size": 0},
+        {"process_rank": 1},
+        {"world_size": 0},
+        {"workers": -1},
+        {"class_ids": [99]},
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(small_store: FrameStore, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        make(small_store, **options)
+
+
+@pytest.mark.real_data
+def test_batches_of_real_clips_mix_clips_and_differ_from_frame_to_frame(real_store: FrameStore) -> None:
+    sampler = FrameSampler(real_store, class_ids=range(4), batch_size=24, crop=112, short_side=128, workers=2)
+    labels = np.stack([labels for _, labels in sampler.epoch(0)])
+    assert (np.array([len(set(row)) for row in labels]) == 4).mean() > 0.8
+    images, _ = next(iter(sampler.epoch(0)))
+    assert len({image.tobytes() for image in images}) == 24
