@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ssat.clips import status as st
 from ssat.clips.attempts import Attempts
 from ssat.clips.breaker import Breaker
@@ -25,6 +28,8 @@ from ssat.clips.settings import CollectSettings
 from ssat.clips.status import StatusLog, load_status
 from ssat.errors import InputError, WorkspaceError
 from ssat.workspace import Workspace
+
+_DECIDING = ["clip_id", "attempt", "status", "error_class", "tool_version"]
 
 Progress = Callable[[int], None]
 
@@ -113,9 +118,7 @@ class Collector:
         for path in clips.glob("trimmed/*/.*.partial.mp4"):
             path.unlink(missing_ok=True)
         self._log = StatusLog(self.workspace)
-        self._latest: dict[str, dict[str, Any]] = {
-            row["clip_id"]: row for row in st.latest(load_status(self.workspace)).to_pylist()
-        }
+        self._latest = _latest_rows(load_status(self.workspace))
         self._asked_again = self._choose_again()
         self._attempts = Attempts(
             self.workspace,
@@ -326,6 +329,14 @@ class Collector:
             "run_id": self.run_id,
             "roster": self.workspace.relative(roster_path(self.workspace)),
         }
+
+
+def _latest_rows(status: pa.Table) -> dict[str, dict[str, Any]]:
+    """Clip id → latest row; of clips that were not collected only what decides about them, for there may be many."""
+    current = st.latest(status)
+    collected = pc.equal(current["status"], st.OK)
+    others = current.filter(pc.invert(collected)).select(_DECIDING)
+    return {row["clip_id"]: row for table in (current.filter(collected), others) for row in table.to_pylist()}
 
 
 def _counted(rows: Any) -> dict[str, int]:

@@ -257,7 +257,7 @@ def test_another_seed_or_cut_is_refused_in_a_used_workspace(folder: Path, worksp
     collect(workspace, folder, clips=2)
     with pytest.raises(InputError, match="collected with seed = 0, now 1 is asked"):
         collect(workspace, folder, clips=3, seed=1)
-    with pytest.raises(InputError, match="clip_seconds = 10.0, now 5.0"):
+    with pytest.raises(InputError, match=r"clip_seconds = 10\.0, now 5\.0"):
         collect(workspace, folder, clips=3, clip_seconds=5.0)
 
 

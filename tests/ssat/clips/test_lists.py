@@ -70,7 +70,7 @@ def test_a_broken_row_is_left_out_with_its_line_and_the_others_stay(tmp_path: Pa
     ],
 )
 def test_a_list_that_gives_nothing_is_an_error_that_names_it(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(InputError, match="list.csv: ") as caught:
+    with pytest.raises(InputError, match=r"list\.csv: ") as caught:
         read_list(_list(tmp_path, text))
     assert words in str(caught.value)
 

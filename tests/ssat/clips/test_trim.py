@@ -50,11 +50,11 @@ def test_a_video_shorter_than_asked_is_taken_whole_from_three_seconds_up(
     make_video: Callable[..., Path], tmp_path: Path
 ) -> None:
     assert trim_clip(make_video(frames=90), tmp_path / "clip.mp4", TrimSettings()).n_frames == 90
-    with pytest.raises(ClipFailure, match="too short: the video ends at 2.9"):
+    with pytest.raises(ClipFailure, match=r"too short: the video ends at 2\.9"):
         trim_clip(make_video(frames=88), tmp_path / "no.mp4", TrimSettings())
     with pytest.raises(ClipFailure, match="too short"):
         trim_clip(make_video(frames=120), tmp_path / "no.mp4", TrimSettings(), start_s=61.0)
-    with pytest.raises(ClipFailure, match="too short.*from 2 s on"):
+    with pytest.raises(ClipFailure, match=r"too short.*from 2 s on"):
         trim_clip(make_video(frames=120), tmp_path / "no.mp4", TrimSettings(), start_s=2.0)
     assert [path.name for path in tmp_path.glob("*no*")] == []
 
