@@ -1,0 +1,175 @@
+"""The training loop on a small store of generated clips: alone, in two ranks, interrupted, and going wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import distributed as dist
+from torch import multiprocessing
+
+from ssat.embedding.embedder import Embedder
+from ssat.embedding.settings import TrainSettings
+from ssat.embedding.train_loop import TrainingDivergedError, train_loop
+from ssat.errors import InputError
+from ssat.frames.store import FrameStore
+from ssat.reporter import NullReporter
+
+SMALL = {
+    "architecture": "resnet18",
+    "crop": 32,
+    "short_side": 36,
+    "held_out_clips": 2,
+    "frames_per_clip": 8,
+    "batch_size": 16,
+    "learning_rate": 0.05,
+    "schedule": "cosine",
+    "scale": 16.0,
+    "epochs": 4,
+    "evaluate_every": 2,
+    "workers": 1,
+    "device": "cpu",
+}
+
+
+def settings(**values: object) -> TrainSettings:
+    return TrainSettings.build(None, {**SMALL, **values})
+
+
+class Recorder(NullReporter):
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, dict[str, float]]] = []
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        self.rows.append((step, dict(values)))
+
+
+class StoppedError(Exception):
+    pass
+
+
+class StopsAfter(NullReporter):
+    """Interrupts the training as a killed process would: after the report of an epoch's last step."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        if done >= self.steps:
+            raise StoppedError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = safetensors.torch.load_file(folder / "embedder.safetensors")
+    return tensors
+
+
+def test_it_learns_and_says_so(small_store: FrameStore, tmp_path: Path) -> None:
+    recorder = Recorder()
+    result = train_loop(settings(epochs=8), small_store, tmp_path, recorder)
+    assert result.classes == 8
+    assert result.steps == 8 * 4
+    first, last = result.history[0], result.history[-1]
+    assert last["loss"] < first["loss"] / 2
+    assert last["accuracy"] > 0.75 > first["accuracy"]  # chance is 1/8
+    assert last["target_cosine"] > first["target_cosine"]
+    assert set(result.held_out) == {"recall_at_1", "mean_average_precision", "verification_auc"}
+    assert "held_out_recall_at_1" in result.history[1]
+    assert "held_out_recall_at_1" not in result.history[0]
+    assert [step for step, row in recorder.rows if "accuracy" in row] == list(range(1, 9))
+    embedder = Embedder.load(result.embedder)
+    assert embedder.input_size == 32
+    assert embedder.facts["data_digest"] == small_store.digest
+    assert embedder.facts["settings"]["epochs"] == 8
+
+
+def test_the_same_seed_gives_the_same_weights(small_store: FrameStore, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train_loop(settings(epochs=1, seed=seed), small_store, tmp_path / name)
+    a, b, c = (weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(small_store: FrameStore, tmp_path: Path) -> None:
+    train_loop(settings(), small_store, tmp_path / "whole")
+    with pytest.raises(StoppedError):
+        train_loop(settings(), small_store, tmp_path / "resumed", StopsAfter(9))
+    assert not (tmp_path / "resumed" / "embedder.safetensors").exists()
+    recorder = Recorder()
+    result = train_loop(settings(), small_store, tmp_path / "resumed", recorder)
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "resumed")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert len(result.history) == 4
+    # The curves of the resumed run are whole too: epochs done before are reported again.
+    assert [step for step, row in recorder.rows if "accuracy" in row] == [1, 2, 3, 4]
+
+
+def test_early_epochs_use_the_smaller_crop(
+    small_store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ssat.embedding.network import EmbeddingNetwork
+
+    sizes: list[int] = []
+    forward = EmbeddingNetwork.forward
+
+    def watched(network: EmbeddingNetwork, images: torch.Tensor) -> torch.Tensor:
+        if network.training:
+            sizes.append(images.shape[1])
+        return forward(network, images)
+
+    monkeypatch.setattr(EmbeddingNetwork, "forward", watched)
+    train_loop(settings(epochs=2, early_crop=32, early_epochs=1, crop=48, short_side=56), small_store, tmp_path)
+    assert sizes == [32] * 4 + [48] * 4
+
+
+def test_a_loss_that_is_not_finite_stops_and_says_what_to_do(small_store: FrameStore, tmp_path: Path) -> None:
+    with pytest.raises(TrainingDivergedError, match=r"loss (nan|inf).*train\.learning_rate"):
+        train_loop(settings(learning_rate=1e30), small_store, tmp_path)
+    assert not (tmp_path / "embedder.safetensors").exists()
+
+
+def test_more_images_than_an_epoch_has_is_refused(small_store: FrameStore, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="batch_size: 4096 images are more than one epoch of 8 clips"):
+        train_loop(settings(batch_size=4096), small_store, tmp_path)
+
+
+def test_cuda_is_refused_where_there_is_none(small_store: FrameStore, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(InputError, match="cuda asked for, but no GPU is usable"):
+        train_loop(settings(device="cuda"), small_store, tmp_path)
+
+
+def run_rank(rank: int, rendezvous: str, store_folder: str, folder: str, values: dict[str, Any]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+    recorder = Recorder()
+    result = train_loop(settings(**values), FrameStore.open(store_folder), Path(folder), recorder, dist.group.WORLD)
+    # Held-out scores are computed by shares and must be the same everywhere; only rank 0 may report.
+    torch.save({"held_out": result.held_out, "reported": len(recorder.rows)}, f"{folder}/rank{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_ranks_train_one_model(small_store: FrameStore, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    values = {"workers": 2, "epochs": 4}
+    multiprocessing.spawn(
+        run_rank, (str(tmp_path / "rendezvous"), str(small_store.folder), str(tmp_path / "out"), values), nprocs=2
+    )
+    ranks = [torch.load(tmp_path / "out" / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+    assert ranks[0]["held_out"] == ranks[1]["held_out"]
+    assert ranks[0]["reported"] > 0 == ranks[1]["reported"]
+    # The embedder that rank 0 wrote gives the score that both ranks computed.
+    result = train_loop(settings(**values), small_store, tmp_path / "out")
+    assert result.held_out == ranks[0]["held_out"]
+    assert result.history[-1]["loss"] < result.history[0]["loss"]

@@ -1,0 +1,74 @@
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssat.embedding import Embedder
+from ssat.embedding.settings import TrainSettings
+from ssat.errors import InputError
+from ssat.workspace import Workspace
+from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder, resolve_embedder
+from tasks.mlflow_run import mlflow_run
+
+
+def finished_training(workspace: Workspace, name: str, seed: int, age_s: float) -> Embedder:
+    folder = workspace.training / name
+    folder.mkdir(parents=True)
+    embedder = Embedder.untrained("resnet18", 32, seed)
+    embedder.save(folder / EMBEDDER_FILE)
+    settings = TrainSettings(architecture="resnet18", crop=32, short_side=36).model_dump(mode="json")
+    (folder / RESULT_FILE).write_text(json.dumps({"settings": settings}))
+    moment = time.time() - age_s
+    os.utime(folder / RESULT_FILE, (moment, moment))
+    return embedder
+
+
+def test_none_is_the_latest_finished_training(workspace: Workspace) -> None:
+    newer = finished_training(workspace, "a", seed=1, age_s=10)
+    finished_training(workspace, "b", seed=2, age_s=100)
+    (workspace.training / "c").mkdir()  # one that is under way
+    assert resolve_embedder(None, workspace).digest == newer.digest
+
+
+def test_untrained_is_the_network_that_was_trained_before_training(workspace: Workspace) -> None:
+    assert resolve_embedder("untrained", workspace, input_size=64).input_size == 64
+    finished_training(workspace, "a", seed=5, age_s=0)
+    assert resolve_embedder("untrained", workspace).digest == Embedder.untrained("resnet18", 32).digest
+
+
+def test_a_file_is_loaded(workspace: Workspace, tmp_path: Path) -> None:
+    Embedder.untrained("resnet18", 32, 3).save(tmp_path / "mine.safetensors")
+    found = resolve_embedder(str(tmp_path / "mine.safetensors"), workspace)
+    assert found.digest == Embedder.untrained("resnet18", 32, 3).digest
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [(None, "no finished training; run `ssat train` first"), ("nonsense", "neither a file, nor an MLflow run id")],
+)
+def test_what_names_nothing_says_what_may_be_named(spec: str | None, message: str, workspace: Workspace) -> None:
+    with pytest.raises(InputError, match=message):
+        resolve_embedder(spec, workspace)
+
+
+@pytest.mark.integration
+def test_registered_embedder_is_found_by_run_and_by_version_and_served(workspace: Workspace, tmp_path: Path) -> None:
+    import mlflow
+
+    embedder = Embedder.untrained("resnet18", 32, 4)
+    embedder.save(tmp_path / EMBEDDER_FILE)
+    patches = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    with mlflow_run(workspace, "test", "register", system_metrics=False) as reporter:
+        version = register_embedder(reporter.run_id, tmp_path / EMBEDDER_FILE, patches, {"recall_at_1": 0.5})
+    assert version == "1"
+    for spec in (reporter.run_id, "models:/ssat-embedder/1"):
+        assert resolve_embedder(spec, workspace).digest == embedder.digest
+    registered = mlflow.MlflowClient().get_model_version("ssat-embedder", "1")
+    assert registered.run_id == reporter.run_id
+    served = mlflow.pyfunc.load_model("models:/ssat-embedder/1").predict(patches)
+    assert served == pytest.approx(embedder(patches), abs=1e-5)
+    with pytest.raises(InputError, match="models:/ssat-embedder/9: not to be had"):
+        resolve_embedder("models:/ssat-embedder/9", workspace)
