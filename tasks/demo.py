@@ -11,7 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ssat.demo.settings import DemoSettings
-from ssat.demo.world import SEQUENCES, world_key, write_clips, write_sequences
+from ssat.demo.world import SEQUENCES, world_folder, write_clips, write_sequences
 from ssat.workspace import Workspace, committed
 from tasks.progress import progress_bar
 
@@ -23,7 +23,7 @@ _STILLS = 4
 @task(name="render-world", persist_result=False, cache_policy=NO_CACHE)
 def render_world(workspace: Workspace, settings: DemoSettings) -> dict[str, Path]:
     """Renders what the workspace lacks of the demo's world: "clips" (the list) and "mot" (the folder of sequences)."""
-    world = workspace.root / "world" / world_key(settings)
+    world = world_folder(workspace.root, settings)
     with progress_bar("rendering", settings.clips + len(SEQUENCES)) as advance:
         clips = write_clips(world / "clips", settings, advance=advance)
         mot = write_sequences(world / "mot", settings, advance=advance)

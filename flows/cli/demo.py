@@ -25,14 +25,17 @@ def command(workspace: str, config: Path | None, as_json: bool, debug: bool, dem
     """
     settings = build_settings(DemoSettings, config=config, preset=None, given=demo_given)
 
+    from ssat.demo.world import world_folder
     from ssat.workspace import Workspace
     from tasks.services import services
 
     # The demo keeps its clips apart from those of the user's own experiment.
     own = Workspace.open(Path(workspace) / _FOLDER)
+    world_folder(own.root, settings)
     click.echo(
         f"Rendering a small world of its own ({settings.clips} clips, two sequences) and running the whole pipeline "
-        "on it. The scores say that the pipeline works, not how well it would do on real video.",
+        "on it. The scores say that the pipeline works, not how well it would do on real video.\n"
+        "Starting Prefect, MLflow and Ray …",
         err=True,
     )
     with services(own, ray=True, mlflow=True, debug=debug):

@@ -11,6 +11,7 @@ from pathlib import Path
 from ssat.demo.clips import FPS, render_clip, write_video
 from ssat.demo.sequences import write_sequence
 from ssat.demo.settings import DemoSettings
+from ssat.errors import InputError
 from ssat.workspace import committed
 
 SEQUENCES = ("DEMO-01", "DEMO-02")
@@ -22,6 +23,22 @@ def world_key(settings: DemoSettings) -> str:
     """Eight hexadecimal digits that change whenever the pictures would."""
     facts = json.dumps([_VERSION, [getattr(settings, name) for name in _SHAPING]])
     return hashlib.sha256(facts.encode()).hexdigest()[:8]
+
+
+def world_folder(root: Path, settings: DemoSettings) -> Path:
+    """Where this world lies below the demo's folder.
+
+    Raises:
+        InputError: another world was collected there: its clips have the ranks, and would be what is learnt from.
+    """
+    folder = root / "world" / world_key(settings)
+    others = sorted(path.name for path in folder.parent.glob("*") if path.is_dir() and path != folder)
+    if others:
+        raise InputError(
+            f"{root}: holds the demo of another world ({', '.join(others)}: other seed, size or version); "
+            "remove that folder, or give another one with --workspace"
+        )
+    return folder
 
 
 def clip_id(settings: DemoSettings, clip: int) -> str:

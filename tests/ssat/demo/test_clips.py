@@ -2,10 +2,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from ssat.demo.clips import FPS, HEIGHT, WIDTH, render_clip, write_video
 from ssat.demo.settings import DemoSettings
-from ssat.demo.world import clip_id, write_clips
+from ssat.demo.world import clip_id, world_folder, write_clips
+from ssat.errors import InputError
 
 
 def test_clips_repeat_for_a_seed_and_differ_otherwise() -> None:
@@ -39,7 +41,6 @@ def test_video_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_write_clips_makes_a_kinetics_list_and_skips_what_is_there(tmp_path: Path) -> None:
     settings = DemoSettings(clips=24, clip_seconds=3.0)
-    # Two are there already; one of another rendering must be replaced, so a marker of this one decides.
     listed = write_clips(tmp_path, settings, only=range(2))
     rows = listed.read_text().splitlines()
     assert rows[0] == "youtube_id,time_start,time_end,split"
@@ -49,3 +50,11 @@ def test_write_clips_makes_a_kinetics_list_and_skips_what_is_there(tmp_path: Pat
     write_clips(tmp_path, settings, only=range(2))
     assert (tmp_path / f"{clip_id(settings, 0)}.mp4").stat().st_mtime_ns == before
     assert clip_id(settings, 0) != clip_id(DemoSettings(seed=1), 0)
+
+
+def test_one_folder_holds_one_world(tmp_path: Path) -> None:
+    first = world_folder(tmp_path, DemoSettings())
+    first.mkdir(parents=True)
+    assert world_folder(tmp_path, DemoSettings(clips=48, epochs=3)) == first  # more of the same world
+    with pytest.raises(InputError, match="another world"):
+        world_folder(tmp_path, DemoSettings(seed=1))
