@@ -77,9 +77,7 @@ def track_input(path: Path, settings: TrackSettings, workspace: Any, output: Pat
     if settings.tracker == "ssat":
         if opened.source is None:
             raise InputError(f"{path}: labels only, no frames (img1): appearance needs frames, --tracker box does not")
-        from tasks.embedders import resolve_embedder
-
-        embedder = resolve_embedder(settings.embedder, workspace)
+        embedder = _resolve(settings.embedder, workspace)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -122,3 +120,14 @@ def track_input(path: Path, settings: TrackSettings, workspace: Any, output: Pat
         "fps": round(tracked.n_frames / seconds.tracking, 2) if seconds.tracking else 0.0,
         "fps_by_stage": {stage: round(tracked.n_frames / value, 1) for stage, value in stages.items() if value},
     }
+
+
+def _resolve(spec: str | None, workspace: Any) -> Any:
+    from tasks.embedders import resolve_embedder
+    from tasks.services import mlflow_session
+
+    if spec is None or spec == "untrained" or Path(spec).is_file():
+        return resolve_embedder(spec, workspace)
+    # A run or a registered model: MLflow has it.
+    with mlflow_session(workspace):
+        return resolve_embedder(spec, workspace)

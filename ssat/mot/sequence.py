@@ -63,7 +63,7 @@ class MotSequence:
             width=int(_number(path, section, "imWidth", 1, _MOST_PIXELS, whole=True)),
             height=int(_number(path, section, "imHeight", 1, _MOST_PIXELS, whole=True)),
             image_folder=image_folder if image_folder.is_dir() else None,
-            image_suffix=section.get("imExt", ".jpg").strip(),
+            image_suffix=_plain_name(path, "imExt", section.get("imExt", ".jpg")),
         )
 
     def image_path(self, frame: int) -> Path:

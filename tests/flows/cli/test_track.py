@@ -76,6 +76,15 @@ def test_without_detections_it_says_that_there_is_no_detector(tmp_path: Path) ->
     assert "There is no detector in this version" in str(outcome.exception)
 
 
+def test_an_embedder_that_is_not_there(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    folder, place = make_sequence(tmp_path), ("--workspace", tmp_path / "ws")
+    for named, message in (((), "no finished training"), (("--embedder", "0" * 32), "not to be had")):
+        outcome = _run(folder, *place, *named)
+        assert isinstance(outcome.exception, InputError), outcome.exception
+        assert message in str(outcome.exception)
+    assert not (tmp_path / "ws" / "tracks").exists()
+
+
 def test_an_output_that_cannot_be_made(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     folder = make_sequence(tmp_path)

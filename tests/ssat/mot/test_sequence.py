@@ -39,6 +39,7 @@ def test_what_seqinfo_says(make_sequence: Callable[..., Path], tmp_path: Path) -
         ("frameRate=10", "frameRate=nan", "frameRate is 'nan'"),
         ("name=WALK-01", "name=../../etc", "name is '../../etc'"),
         ("imDir=img1", "imDir=..", "imDir is '..'"),
+        ("imExt=.jpg", "imExt=/../../../etc/passwd", "imExt is '/../"),
         ("[Sequence]", "[Other]", r"no section \[Sequence\]"),
         ("[Sequence]", "", "not a readable seqinfo.ini"),
     ],
