@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from ssat.clips import status as st
 from ssat.clips.attempts import Attempts
 from ssat.clips.breaker import Breaker
 from ssat.clips.download import tool_version
 from ssat.clips.failures import FailureClass
+from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
+from ssat.clips.lock import locked
 from ssat.clips.roster import ROSTER_SCHEMA, appended, load_roster, replaced, roster_facts, roster_path, save_roster
 from ssat.clips.settings import CollectSettings
-from ssat.clips.status import StatusLog, load_status
+from ssat.clips.status import StatusLog
 from ssat.errors import InputError, WorkspaceError
 from ssat.workspace import Workspace
-
-_DECIDING = ["clip_id", "attempt", "status", "error_class", "tool_version"]
 
 Progress = Callable[[int], None]
 
@@ -82,7 +76,7 @@ class Collector:
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._lock_file = _locked(self.workspace.clips)
+        self._lock_file = locked(self.workspace.clips)
         try:
             self._open()
         except BaseException:
@@ -118,8 +112,8 @@ class Collector:
         for path in clips.glob("trimmed/*/.*.partial.mp4"):
             path.unlink(missing_ok=True)
         self._log = StatusLog(self.workspace)
-        self._latest = _latest_rows(load_status(self.workspace))
-        self._asked_again = self._choose_again()
+        tool = tool_version() if self._network else ""
+        self._history = History(self.workspace, self.candidates, tool=tool, retry_dead=self.settings.retry_dead)
         self._attempts = Attempts(
             self.workspace,
             self.settings,
@@ -140,45 +134,6 @@ class Collector:
                     f"now {value} is asked; ranks would mean something else. Set {name} back, or use another workspace"
                 )
 
-    def _choose_again(self) -> set[str]:
-        """Clips whose latest row says that nothing is to do, yet that have to be collected again."""
-        tool = tool_version() if self._network else ""
-        again = set()
-        for candidate in self.candidates:
-            row = self._latest.get(candidate.clip_id)
-            if row is None:
-                continue
-            if row["status"] == st.OK:
-                if not self._intact(row):
-                    again.add(candidate.clip_id)
-                elif not self._network:
-                    _check_same_file(row, candidate)
-            elif row["status"] == st.DEAD and (
-                self.settings.retry_dead
-                # Another version of the tool may well do what the last one could not.
-                or (row["error_class"] == FailureClass.TOOL and row["tool_version"] != tool)
-            ):
-                again.add(candidate.clip_id)
-        return again
-
-    def _intact(self, row: dict[str, Any]) -> bool:
-        try:
-            return bool(self.workspace.absolute(row["path"]).stat().st_size == row["bytes"])
-        except (OSError, WorkspaceError):
-            return False
-
-    def _collected_row(self, candidate: Candidate) -> dict[str, Any] | None:
-        row = self._latest.get(candidate.clip_id)
-        return row if row and row["status"] == st.OK and candidate.clip_id not in self._asked_again else None
-
-    def _settled(self, candidate: Candidate) -> bool:
-        row = self._latest.get(candidate.clip_id)
-        return (
-            row is not None
-            and candidate.clip_id not in self._asked_again
-            and str(row["status"]) in (st.OK, st.DEAD, st.GONE)
-        )
-
     def next_shard(self) -> Shard | None:
         """The next candidates to work through; None when there are ranks enough, or nothing can be done now."""
         if self._network and (pause := self.breaker.pause()):
@@ -195,9 +150,9 @@ class Collector:
             ranked = candidate.clip_id in self._ranked
             if not ranked and expected >= self.settings.clips:
                 continue  # a ranked clip whose file was lost is collected again even where no new rank is wanted
-            if self._settled(candidate):
+            if self._history.settled(candidate.clip_id):
                 # Collected, and waiting for its rank behind a candidate that is not settled.
-                expected += int(not ranked and self._collected_row(candidate) is not None)
+                expected += int(not ranked and self._history.collected(candidate.clip_id) is not None)
             elif position not in self._passed_over:
                 positions.append(position)
                 expected += 0 if ranked else success
@@ -220,8 +175,8 @@ class Collector:
             try:
                 for position in shard.positions:
                     candidate = self.candidates[position]
-                    before = self._latest.get(candidate.clip_id)
-                    jobs[pool.submit(self._attempts.collect, candidate, before["attempt"] if before else 0)] = position
+                    before = self._history.attempts(candidate.clip_id)
+                    jobs[pool.submit(self._attempts.collect, candidate, before)] = position
                 pending = set(jobs)
                 while pending:
                     done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -260,8 +215,7 @@ class Collector:
         row = rows[-1]
         if row["status"] == st.OK and row["clip_id"] in self._ranked:
             self._repaired.append(row)
-        self._latest[row["clip_id"]] = row
-        self._asked_again.discard(row["clip_id"])
+        self._history.note(row)
         if row["status"] == st.WAITING:
             self._passed_over.add(position)
         outcome.attempted += 1
@@ -277,9 +231,9 @@ class Collector:
         self._repaired.clear()
         while self._frontier < len(self.candidates):
             candidate = self.candidates[self._frontier]
-            if not self._settled(candidate):
+            if not self._history.settled(candidate.clip_id):
                 break
-            row = self._collected_row(candidate)
+            row = self._history.collected(candidate.clip_id)
             if row is not None and candidate.clip_id not in self._ranked:
                 if len(self._ranked) >= self.settings.clips:
                     break
@@ -306,12 +260,11 @@ class Collector:
             "run_id": self.run_id,
         }
         self._log.append(dead)
-        self._latest[row["clip_id"]] = dead
+        self._history.note(dead)
         self.workspace.absolute(row["path"]).unlink(missing_ok=True)
 
     def result(self) -> dict[str, Any]:
         """What this run did and what the workspace holds now; can be written as JSON."""
-        in_list = {candidate.clip_id for candidate in self.candidates}
         wanted = self.settings.clips
         return {
             "source": str(self.settings.source),
@@ -320,8 +273,8 @@ class Collector:
             "attempted": self._attempted,
             "collected": self._collected,
             "candidates": len(self.candidates),
-            "left": sum(not self._settled(candidate) for candidate in self.candidates),
-            "by_class": _counted(row for clip_id, row in self._latest.items() if clip_id in in_list),
+            "left": sum(not self._history.settled(candidate.clip_id) for candidate in self.candidates),
+            "by_class": self._history.counts(candidate.clip_id for candidate in self.candidates),
             "rejected": len(self.list.rejected),
             "rejected_rows": [vars(row) for row in self.list.rejected[:20]],
             "stopped": self.stopped,
@@ -329,54 +282,3 @@ class Collector:
             "run_id": self.run_id,
             "roster": self.workspace.relative(roster_path(self.workspace)),
         }
-
-
-def _latest_rows(status: pa.Table) -> dict[str, dict[str, Any]]:
-    """Clip id → latest row; of clips that were not collected only what decides about them, for there may be many."""
-    current = st.latest(status)
-    collected = pc.equal(current["status"], st.OK)
-    others = current.filter(pc.invert(collected)).select(_DECIDING)
-    return {row["clip_id"]: row for table in (current.filter(collected), others) for row in table.to_pylist()}
-
-
-def _counted(rows: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in rows:
-        name = st.outcome_name(row["status"], row["error_class"])
-        counts[name] = counts.get(name, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (item[0] != st.OK, item[0])))
-
-
-def _check_same_file(row: dict[str, Any], candidate: Candidate) -> None:
-    """Two folders may both have a 0001.mp4. A folder that was merely moved is fine: its old path is gone."""
-    old, new = Path(row["source"]), Path(candidate.locator)
-    if row["source"] != candidate.locator and old.is_file() and not old.samefile(new):
-        raise InputError(
-            f"clip {candidate.clip_id}: this workspace has it from {old}, and {new} is another file of that name; "
-            "rename the file, or use another workspace"
-        )
-
-
-def _locked(folder: Path) -> Any:
-    """The collector's lock on a workspace; released when the file is closed, also by the death of its process."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".collector.lock").open("a+")
-    except OSError as error:
-        raise WorkspaceError(
-            f"{folder}: not writable ({error.strerror}); give another folder with --workspace"
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        file.close()
-        raise WorkspaceError(
-            f"workspace {folder.parent}: another collector (process {owner}) is at work in it; wait until it has "
-            "finished, or use another workspace"
-        ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file

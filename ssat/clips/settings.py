@@ -49,7 +49,7 @@ class CollectSettings(StageSettings):
     )
     per_hour: int = Field(300, ge=1, description="Most videos asked of YouTube in an hour (what a guest is allowed)")
     stop_after: int = Field(
-        3, ge=1, description="Clips of one server that fail alike, none succeeding, before the collector stops"
+        5, ge=1, description="Clips of one server that fail alike, none succeeding, before the collector stops"
     )
     max_mib: int = Field(512, ge=1, description="Largest download, in MiB")
     socket_timeout: float = Field(30.0, gt=0, description="Seconds that a server may stay silent")

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -142,7 +143,12 @@ def counts_by_class(status: pa.Table) -> dict[str, int]:
     """Clips by what became of them, `ok` first. `status` as `load_status` gives it."""
     current = latest(status)
     pairs = zip(current["status"].to_pylist(), current["error_class"].to_pylist(), strict=True)
-    counts = Counter(outcome_name(state, error_class) for state, error_class in pairs)
+    return counted(pairs)
+
+
+def counted(outcomes: Iterable[tuple[str, str | None]]) -> dict[str, int]:
+    """How often each outcome occurs among (status, error class), `ok` first."""
+    counts = Counter(outcome_name(state, error_class) for state, error_class in outcomes)
     return dict(sorted(counts.items(), key=lambda item: (item[0] != OK, item[0])))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,14 +17,13 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from ssat.clips.failures import ClipFailure, FailureClass
+from ssat.clips.video import frame_rate, open_video, stated_end, timed_frames
 from ssat.workspace import committed, sha256_of
 
 # Times of kept frames are written in this base: 30, 25, 24, 50, 60 and 15 fps are whole numbers in it.
 _TIME_BASE = Fraction(1, 90_000)
-# Larger pictures are refused before they are decoded: a few bytes can ask for gigabytes.
-_MAX_PIXELS = 8192 * 8192
 _MIN_SIDE = 16
-_MAX_BROKEN_PACKETS = 100
+_FAULTS_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 # A pixel aspect ratio closer to 1 than this is the rounding of an earlier scaling, not anamorphic video.
 _SQUARE_WITHIN = 0.03
 
@@ -74,8 +73,9 @@ def trim_clip(
             return copied
         return _encode(source, target, settings, start_s, seconds)
     except (av.error.FFmpegError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError):
-            raise
+        number = getattr(error, "errno", None)
+        if number in _FAULTS_OF_THE_DISK:
+            raise OSError(number, _words(error)) from error  # the next clip would fail as well
         raise ClipFailure(FailureClass.MEDIA, f"not a readable video: {_words(error)}") from error
 
 
@@ -83,91 +83,20 @@ def _words(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)[:200]
 
 
-def _open(source: Path) -> tuple[InputContainer, VideoStream]:
-    if source.stat().st_size == 0:
-        raise ClipFailure(FailureClass.MEDIA, "the file is empty (0 bytes)")
-    # Playlists and concatenations could name other files and addresses: a downloaded file is read as a file alone.
-    container = av.open(str(source), options={"protocol_whitelist": "file"})
-    try:
-        # Cover pictures of audio files are video streams too.
-        streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-        if not streams:
-            raise ClipFailure(
-                FailureClass.MEDIA, "no video stream" + (", only sound" if container.streams.audio else "")
-            )
-        stream = streams[0]
-        if stream.codec_context.width * stream.codec_context.height > _MAX_PIXELS:
-            raise ClipFailure(
-                FailureClass.MEDIA, f"{stream.codec_context.width}x{stream.codec_context.height} is too large"
-            )
-    except BaseException:
-        container.close()
-        raise
-    return container, stream
-
-
-def _rate(stream: VideoStream) -> float:
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate and 1 <= rate <= 1000:
-            return float(rate)
-    return 30.0
-
-
-def _time_base(stream: VideoStream) -> Fraction:
-    return stream.time_base or Fraction(1, 1000)
-
-
-def _stated_end(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds after the first frame at which the file says that its pictures end; None where it does not say."""
-    if stream.duration:
-        return float(stream.duration * _time_base(stream))
-    # The duration of the container may be that of its sound.
-    if container.duration and not container.streams.audio:
-        return container.duration / av.time_base
-    return None
-
-
-def _frames(container: InputContainer, stream: VideoStream, start_s: float) -> Iterator[tuple[float, VideoFrame]]:
-    """(seconds since the first frame of the video, frame) from the key frame at or before `start_s` on."""
-    origin = float((stream.start_time or 0) * _time_base(stream))
-    interval = 1 / _rate(stream)
-    if start_s > 0:
-        container.seek(int((start_s + origin) / _time_base(stream)), stream=stream, backward=True)
-    # AVI stores no presentation times and those that are made up go backwards at B-frames. Its frames come at a fixed
-    # rate, so they are counted from the key frame's packet on.
-    counted = container.format.name == "avi"
-    last = None
-    broken = 0
-    for packet in container.demux(stream):
-        if last is None and packet.dts is not None:
-            last = float(packet.dts * _time_base(stream)) - origin - interval
-        try:
-            decoded = packet.decode()
-        except av.error.InvalidDataError:
-            broken += 1
-            if broken > _MAX_BROKEN_PACKETS:
-                raise
-            continue
-        for frame in decoded:
-            by_count = (last or 0.0) + interval
-            last = by_count if counted or frame.time is None else frame.time - origin
-            yield last, frame
-
-
 def _encode(source: Path, target: Path, settings: TrimSettings, start_s: float, seconds: float) -> TrimmedClip:
-    container, stream = _open(source)
+    container, stream = open_video(source)
     with container:
         stream.thread_type = "SLICE"  # frame threads would add memory per video; several videos run at once
-        interval = 1 / _rate(stream)
-        stated_end = _stated_end(container, stream)
-        if stated_end is not None and stated_end - start_s < settings.min_seconds - interval:
-            raise _too_short(stated_end, start_s, settings)
+        interval = 1 / frame_rate(stream)
+        stated = stated_end(container, stream)
+        if stated is not None and stated - start_s < settings.min_seconds - interval:
+            raise _too_short(stated, start_s, settings)
         with committed(target) as temporary:
             n_frames, span = _write(container, stream, temporary, settings, start_s, seconds)
             end = start_s + span
-            if stated_end is not None and end < min(start_s + seconds, stated_end) - max(0.5, 2 * interval):
+            if stated is not None and end < min(start_s + seconds, stated) - max(0.5, 2 * interval):
                 raise ClipFailure(
-                    FailureClass.MEDIA, f"cut off: pictures end at {end:.1f} s of the {stated_end:.1f} s stated"
+                    FailureClass.MEDIA, f"cut off: pictures end at {end:.1f} s of the {stated:.1f} s stated"
                 )
             if span < settings.min_seconds - interval / 2:
                 raise _too_short(end, start_s, settings)
@@ -191,7 +120,7 @@ def _write(
     seconds: float,
 ) -> tuple[int, float]:
     """Encode the frames of the span. Returns their number and the time that they are shown, in seconds."""
-    interval = 1 / _rate(stream)
+    interval = 1 / frame_rate(stream)
     deadline = time.monotonic() + settings.timeout_s
     reformatter = VideoReformatter()
     first = last = 0.0
@@ -199,7 +128,7 @@ def _write(
     with av.open(str(target), "w", options={"movflags": "+faststart"}) as output:
         encoder = None
         upright = None
-        for at, frame in _frames(container, stream, start_s):
+        for at, frame in timed_frames(container, stream, start_s):
             # A quarter of a frame of tolerance: containers round times, Matroska to whole milliseconds.
             if at < start_s - interval / 4:
                 continue
@@ -281,11 +210,11 @@ class _Upright:
 
 def _copy(source: Path, target: Path, settings: TrimSettings, seconds: float) -> TrimmedClip | None:
     """Take the packets over where nothing has to change; None where it has to, or where the copy does not hold."""
-    container, stream = _open(source)
+    container, stream = open_video(source)
     with container:
         context = stream.codec_context
-        interval = 1 / _rate(stream)
-        end = _stated_end(container, stream)
+        interval = 1 / frame_rate(stream)
+        end = stated_end(container, stream)
         aspect = float(stream.sample_aspect_ratio or 1)
         if (
             context.name != "h264"
@@ -317,10 +246,10 @@ def _copy(source: Path, target: Path, settings: TrimSettings, seconds: float) ->
 
 def _checked(path: Path, packets: int, end_s: float, interval: float) -> TrimmedClip | None:
     """Facts about a copy after decoding all of it; None where that shows anything but whole, upright frames."""
-    container, stream = _open(path)
+    container, stream = open_video(path)
     with container:
         times = []
-        for at, frame in _frames(container, stream, 0.0):
+        for at, frame in timed_frames(container, stream, 0.0):
             if frame.is_corrupt or frame.rotation:
                 return None
             times.append(at)
@@ -330,7 +259,7 @@ def _checked(path: Path, packets: int, end_s: float, interval: float) -> Trimmed
 
 
 def _facts(path: Path, n_frames: int, duration_s: float, *, copied: bool) -> TrimmedClip:
-    container, stream = _open(path)
+    container, stream = open_video(path)
     with container:
         context = stream.codec_context
         return TrimmedClip(

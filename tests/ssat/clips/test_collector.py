@@ -285,3 +285,17 @@ def test_no_source_and_a_workspace_that_is_not_writable(folder: Path, workspace:
     workspace.clips.write_text("a file where the folder has to be")
     with pytest.raises(WorkspaceError, match="clips: not writable"):
         collect(workspace, folder)
+
+
+def test_a_file_that_vanishes_costs_itself_alone_and_a_broken_workspace_stops(folder: Path, tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path / "one")
+    with Collector(workspace, CollectSettings(source=str(folder), workers=1)) as collector:
+        (folder / "05.mp4").unlink()
+        while shard := collector.next_shard():
+            collector.run_shard(shard)
+        assert collector.result()["by_class"] == {"ok": 11, "MEDIA": 1}
+    other = Workspace.open(tmp_path / "two")
+    other.clips.mkdir()
+    (other.clips / "trimmed").write_text("a file where the folder has to be")
+    with pytest.raises(WorkspaceError, match="collecting stopped"):
+        collect(other, folder)
