@@ -1,0 +1,125 @@
+"""Decode + scale + JPEG against bare decoding and against the route through RGB, on the same real files.
+
+    python benchmarks/decode_path.py --clips ../shared/data/clips/original
+
+Each route is timed in CPU-seconds of one core, the routes in turn and the whole several times, best of each file: what
+else runs on the machine disturbs all of them alike.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import click
+import cv2
+import numpy as np
+import simplejpeg
+from av.video.reformatter import Interpolation, VideoReformatter
+from support.report import Claim, report
+
+from ssat.frames.encode import FrameEncoder, stored_size
+
+SHORT_SIDE, QUALITY = 256, 90
+Encode = Callable[[av.VideoFrame], object]
+
+
+def bare() -> Encode:
+    return lambda frame: None
+
+
+def ours() -> Encode:
+    return FrameEncoder(SHORT_SIDE, QUALITY).encode
+
+
+def through_rgb() -> Encode:
+    reformatter = VideoReformatter()
+
+    def encode(frame: av.VideoFrame) -> object:
+        width, height = stored_size(frame.width, frame.height, SHORT_SIDE)
+        image = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
+        return simplejpeg.encode_jpeg(
+            np.ascontiguousarray(image.to_ndarray()), QUALITY, "RGB", colorsubsampling="420", fastdct=False
+        )
+
+    return encode
+
+
+def opencv() -> Encode:
+    def encode(frame: av.VideoFrame) -> object:
+        size = stored_size(frame.width, frame.height, SHORT_SIDE)
+        image = cv2.resize(frame.to_ndarray(format="bgr24"), size, interpolation=cv2.INTER_AREA)
+        return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+
+    return encode
+
+
+ROUTES: dict[str, Callable[[], Encode]] = {
+    "bare decoding": bare,
+    "ours": ours,
+    "through RGB": through_rgb,
+    "OpenCV": opencv,
+}
+
+
+def seconds(path: Path, make: Callable[[], Encode], most: int) -> tuple[float, int]:
+    """CPU-seconds and frames of the first `most` frames of one file by one route."""
+    encode, frames = make(), 0
+    began = time.process_time()
+    with av.open(os.fspath(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for frame in container.decode(stream):
+            encode(frame)
+            frames += 1
+            if frames == most:
+                break
+    return time.process_time() - began, frames
+
+
+@click.command(help=__doc__)
+@click.option("--clips", "folder", type=click.Path(path_type=Path), default=None, help="Folder of videos.")
+@click.option("--files", default=20, show_default=True, help="Files, the first by name.")
+@click.option("--frames", "most", default=60, show_default=True, help="Frames of each file, from its start.")
+@click.option("--repeats", default=3, show_default=True, help="Runs of each file and route; the fastest counts.")
+def main(folder: Path | None, files: int, most: int, repeats: int) -> None:
+    cv2.setNumThreads(1)
+    folder = folder or Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")) / "clips" / "original"
+    paths = sorted(path for path in folder.glob("*") if path.suffix in {".mp4", ".mkv", ".avi"})[:files]
+    if not paths:
+        raise click.ClickException(f"{folder}: no videos; give a folder with --clips")
+    best = {(path, name): float("inf") for path in paths for name in ROUTES}
+    frames = 0
+    for repeat in range(repeats):
+        for path in paths:
+            for name, make in ROUTES.items():
+                taken, counted = seconds(path, make, most)
+                best[path, name] = min(best[path, name], taken)
+                frames += counted if repeat == 0 and name == "bare decoding" else 0
+    totals = {name: sum(best[path, name] for path in paths) for name in ROUTES}
+    rows = [
+        {
+            "route": name,
+            "CPU s": round(total, 2),
+            "frames/s": round(frames / total),
+            "share of bare decoding": round(totals["bare decoding"] / total, 3),
+            "times the RGB route": round(totals["through RGB"] / total, 2),
+        }
+        for name, total in totals.items()
+    ]
+    report(
+        "decode_path",
+        f"{len(paths)} files of {folder.name}/, {frames} frames, CPU-seconds of one core, best of {repeats}",
+        rows,
+        [
+            Claim("share of bare decoding", totals["bare decoding"] / totals["ours"], 0.65),
+            Claim("times the RGB route", totals["through RGB"] / totals["ours"], 1.2),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
