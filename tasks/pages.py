@@ -18,7 +18,7 @@ from ssat.workspace import Workspace
 from tasks.addresses import http_status
 from tasks.prefect_server import PrefectServer
 
-_START_WITHIN_S = 180.0
+_START_WITHIN_S = 300.0
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from tasks.prefect_server import PrefectServer
 PREFECT_EMBEDDED = "the embedded temporary server"
 RAY_EMBEDDED = "a local Ray"
 MLFLOW_EMBEDDED = "SQLite in the workspace"
-_START_WITHIN_S = 180.0
+_START_WITHIN_S = 300.0
 _OBJECT_STORE_BYTES = 512 * 1024**2
 _RAY_STARTS = 3
 
@@ -205,6 +205,9 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
+        # How many seconds Ray waits for its own processes: 20 and 5 unless told, too few for a machine under load.
+        "RAY_NUM_REDIS_GET_RETRIES": "120",
+        "RAY_gcs_rpc_server_connect_timeout_s": "60",
     }
     if not named:
         # Token authentication is on by default. A token of this process alone spares the file in the home folder.
