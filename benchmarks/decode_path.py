@@ -83,8 +83,8 @@ def seconds(path: Path, make: Callable[[], Encode], most: int) -> tuple[float, i
 @click.command(help=__doc__)
 @click.option("--clips", "folder", type=click.Path(path_type=Path), default=None, help="Folder of videos.")
 @click.option("--files", default=20, show_default=True, help="Files, the first by name.")
-@click.option("--frames", "most", default=60, show_default=True, help="Frames of each file, from its start.")
-@click.option("--repeats", default=3, show_default=True, help="Runs of each file and route; the fastest counts.")
+@click.option("--frames", "most", default=100, show_default=True, help="Frames of each file, from its start.")
+@click.option("--repeats", default=2, show_default=True, help="Runs of each file and route; the fastest counts.")
 def main(folder: Path | None, files: int, most: int, repeats: int) -> None:
     cv2.setNumThreads(1)
     folder = folder or Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")) / "clips" / "original"

@@ -22,7 +22,7 @@ import numpy as np
 import simplejpeg
 from support.report import Claim, report
 
-from ssat.frames.augment import DRAWS, Augment, decode_frame
+from ssat.frames.augment import DRAWS, Augment, FrameDecoder
 from ssat.frames.build import commit_store
 from ssat.frames.clip import SPOOL_ROW, ClipJob, SpooledClip
 from ssat.frames.manifest import ClipRecord
@@ -68,13 +68,13 @@ def large_store(folder: Path, clips: int, frames: int) -> FrameStore:
 
 def crop_speed(jpegs: list[bytes], crop: int, short_side: int, repeats: int) -> tuple[float, float]:
     """Frames per CPU-second: decode and crop as the sampler does, and simplejpeg alone."""
-    augment, out = Augment(), np.empty((crop, crop, 3), np.uint8)
+    augment, decoder, out = Augment(), FrameDecoder(), np.empty((crop, crop, 3), np.uint8)
     draws = np.random.default_rng(0).random((len(jpegs), DRAWS))
     best = {"ours": float("inf"), "bare": float("inf")}
     for _ in range(repeats):
         began = time.process_time()
         for jpeg, numbers in zip(jpegs, draws, strict=True):
-            augment.into(out, decode_frame(jpeg, short_side), short_side, numbers)
+            augment.into(out, decoder.decode(jpeg, short_side), short_side, numbers)
         best["ours"] = min(best["ours"], time.process_time() - began)
         began = time.process_time()
         for jpeg in jpegs:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
-from ssat.frames.augment import centre_crop, decode_frame
+from ssat.frames.augment import FrameDecoder, centre_crop
 from ssat.frames.store import FrameStore
 
 
@@ -44,11 +44,12 @@ def read_crops(
         if counts[rank]:
             wanted[int(rank)] = _spread(int(counts[rank]), frames_per_clip, store.frame_stride)
     found = store.select(wanted)
+    decoder = FrameDecoder()
     crops, labels, times = [], [], []
     for label, rank in enumerate(class_ids):
         for frame_index, pts_us, jpeg in found.get(int(rank), []):
             try:
-                frame = decode_frame(jpeg, short_side)
+                frame = decoder.decode(jpeg, short_side)
             except ValueError as error:
                 raise InputError(
                     f"{store.folder}: frame {frame_index} of the clip of rank {rank} is damaged ({error}); run "

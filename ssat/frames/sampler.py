@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
-from ssat.frames.augment import DRAWS, Augment, decode_frame
+from ssat.frames.augment import DRAWS, Augment, FrameDecoder
 from ssat.frames.crops import read_crops
 from ssat.frames.selection import Selection
 from ssat.frames.store import FrameStore, RowGroup
@@ -234,10 +234,11 @@ class FrameSampler:
         images = np.empty((len(picks), crop, crop, 3), np.uint8)
         labels = np.empty(len(picks), np.int64)
         broken: list[int] = []
+        decoder = FrameDecoder()
         for i, (group, row) in enumerate(picks):
             labels[i] = self._selection.label_of[group.facts.class_id[row]]
             try:
-                frame = decode_frame(group.jpeg(row), short_side)
+                frame = decoder.decode(group.jpeg(row), short_side)
             except (ValueError, InputError) as problem:
                 broken.append(i)
                 self._count_broken(group, row, problem)

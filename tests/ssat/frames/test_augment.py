@@ -3,7 +3,7 @@ import pytest
 import simplejpeg
 
 from ssat.errors import InputError
-from ssat.frames.augment import DRAWS, Augment, centre_crop, decode_frame
+from ssat.frames.augment import DRAWS, Augment, FrameDecoder, centre_crop
 
 
 def ramp(height: int = 64, width: int = 96) -> np.ndarray:
@@ -103,7 +103,12 @@ def test_bounds_that_make_no_sense_are_refused(options: dict[str, object]) -> No
 )
 def test_frames_are_decoded_at_the_smallest_scale_that_suffices(short_side: int, expected: int) -> None:
     jpeg = simplejpeg.encode_jpeg(ramp(256, 256), 90)
-    assert min(decode_frame(jpeg, short_side).shape[:2]) == expected
+    decoder = FrameDecoder()
+    for _ in range(2):
+        frame = decoder.decode(jpeg, short_side)
+        assert min(frame.shape[:2]) == expected
+        x, y = expected // 4, expected // 2
+        assert abs(frame[y, x].astype(int) - (64, 128, 100)).max() <= 3
 
 
 def test_the_centre_crop_is_the_middle() -> None:

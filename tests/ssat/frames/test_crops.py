@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssat.errors import InputError
-from ssat.frames.augment import centre_crop, decode_frame
+from ssat.frames.augment import FrameDecoder, centre_crop
 from ssat.frames.crops import read_crops
 from ssat.frames.store import FrameStore
 
@@ -12,7 +12,7 @@ def test_crops_are_evenly_spaced_and_ordered(small_store: FrameStore) -> None:
     assert crops.shape == (6, 48, 48, 3)
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert times.tolist() == [40_000 * i for i in (7, 22, 37, 5, 15, 25)]
-    expected = centre_crop(decode_frame(small_store.read_frames(2, [22])[0][1], 64), 48, 64)
+    expected = centre_crop(FrameDecoder().decode(small_store.read_frames(2, [22])[0][1], 64), 48, 64)
     assert np.array_equal(crops[1], expected)
 
 

@@ -1,0 +1,131 @@
+"""Decode and verify with a real Prefect server and a real Ray: interrupted, damaged, repaired."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+
+from flows.decode import decode_flow
+from flows.verify import verify_flow
+from ssat.clips.roster import ROSTER_SCHEMA, save_roster
+from ssat.errors import InputError, WorkspaceError
+from ssat.frames.lock import writing
+from ssat.frames.settings import DecodeSettings
+from ssat.frames.store import FrameStore
+from ssat.workspace import Workspace, sha256_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server", "ray_cluster")]
+SETTINGS = DecodeSettings(shard_clips=2)
+
+
+def collect(workspace: Workspace, clips: int, frames: int = 12, size: tuple[int, int] = (96, 64)) -> None:
+    """A roster of generated clips."""
+    folder = workspace.clips / "trimmed"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for rank in range(clips):
+        path = folder / f"clip{rank}.mp4"
+        if not path.exists():
+            random = np.random.default_rng(rank)
+            width, height = size
+            base = np.kron(random.integers(0, 256, (height // 8, width // 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+            with av.open(str(path), "w") as container:
+                stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                for i in range(frames):
+                    frame = av.VideoFrame.from_ndarray(np.roll(base, 2 * i, axis=1), "rgb24")
+                    frame.pts, frame.time_base = i, Fraction(1, 25)
+                    container.mux(stream.encode(frame))
+                container.mux(stream.encode())
+        facts = (rank, f"clip{rank}", workspace.relative(path), sha256_of(path), *size, 25.0, frames, frames / 25)
+        rows.append(dict(zip(ROSTER_SCHEMA.names, (*facts, path.stat().st_size), strict=True)))
+    save_roster(workspace, pa.Table.from_pylist(rows, schema=ROSTER_SCHEMA), {})
+
+
+def test_decode_again_grow_break_and_repair(workspace: Workspace) -> None:
+    collect(workspace, 3)
+    first = decode_flow(str(workspace.root), SETTINGS)
+    assert (first["clips"], first["frames"], first["shards"], first["written_shards"]) == (3, 36, 2, 2)
+    again = decode_flow(str(workspace.root), SETTINGS)
+    assert (again["written_shards"], again["digest"]) == (0, first["digest"])
+
+    collect(workspace, 5)
+    (workspace.clips / "trimmed" / "clip4.mp4").unlink()
+    grown = decode_flow(str(workspace.root), SETTINGS)
+    assert (grown["clips"], grown["shards"], grown["written_shards"], grown["failed"]) == (4, 3, 2, 1)
+    assert grown["failures"][0]["clip_id"] == "clip4"
+
+    sound = verify_flow(str(workspace.root))
+    assert (sound["broken"], sound["jpegs_decoded"], sound["rows"]) == ([], 48, 48)
+    store = FrameStore.open(workspace.frames)
+    path = workspace.frames / store.manifest.shards[0].path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])
+    broken = verify_flow(str(workspace.root), 0.0)
+    assert [row["index"] for row in broken["broken"]] == [0]
+    clip = workspace.clips / "trimmed" / "clip0.mp4"
+    clip.rename(clip.with_suffix(".away"))
+    with pytest.raises(InputError, match=r"clip0\.mp4: missing or changed.*ssat collect"):
+        verify_flow(str(workspace.root), 0.0, repair=True)
+    clip.with_suffix(".away").rename(clip)
+    repaired = verify_flow(str(workspace.root), 0.0, repair=True)
+    assert repaired["repaired"] == [0]
+    assert not repaired["digest_changed"]
+    assert path.read_bytes() == whole
+
+
+def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(workspace: Workspace, tmp_path: Path) -> None:
+    settings = DecodeSettings(shard_clips=6)
+    collect(workspace, 6, frames=250, size=(640, 480))
+    killed: list[int] = []
+
+    def kill_a_worker() -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not killed:
+            if any((workspace.frames / ".spool").glob("*/*.json")):  # at least one clip is done, others are not
+                for process in psutil.Process().children(recursive=True):
+                    if "_write_shard" in " ".join(process.cmdline()):
+                        os.kill(process.pid, signal.SIGKILL)
+                        killed.append(process.pid)
+            time.sleep(0.02)
+
+    killer = threading.Thread(target=kill_a_worker)
+    killer.start()
+    result = decode_flow(str(workspace.root), settings)
+    killer.join()
+    assert killed
+    assert (result["clips"], result["failed"], result["frames"]) == (6, 0, 1500)
+
+    from ssat.clips.roster import load_roster
+    from ssat.frames.build import plan_shards
+    from ssat.frames.shard import write_shard
+
+    other = Workspace(workspace.root)
+    (job,) = plan_shards(other, load_roster(other), settings)
+    job.folder = tmp_path
+    assert write_shard(job)[0] == FrameStore.open(workspace.frames).manifest.shards[0]
+
+
+def test_a_workspace_without_clips_or_with_none_that_decodes(workspace: Workspace) -> None:
+    with pytest.raises(InputError, match="run `ssat collect` first"):
+        decode_flow(str(workspace.root), SETTINGS)
+    collect(workspace, 1)
+    (workspace.clips / "trimmed" / "clip0.mp4").unlink()
+    with pytest.raises(InputError, match="none of the 1 clips can be decoded; the first, clip0: cannot be read"):
+        decode_flow(str(workspace.root), SETTINGS)
+
+
+def test_one_writer_at_a_time(workspace: Workspace) -> None:
+    collect(workspace, 1)
+    with writing(workspace.frames), pytest.raises(WorkspaceError, match="is writing this frame store"):
+        decode_flow(str(workspace.root), SETTINGS)
