@@ -32,7 +32,7 @@ RAY_EMBEDDED = "a local Ray"
 MLFLOW_EMBEDDED = "SQLite in the workspace"
 _START_WITHIN_S = 300.0
 _OBJECT_STORE_BYTES = 512 * 1024**2
-_RAY_STARTS = 3
+_RAY_STARTS = 5
 
 
 @contextmanager
@@ -219,7 +219,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         if ray.is_initialized():
             yield
             return
-        level = logging.INFO if debug else logging.ERROR
+        level = logging.INFO if debug else logging.CRITICAL
         options: dict[str, Any] = {"logging_level": level, "log_to_driver": debug}
         if named:
             options |= {"address": address, "runtime_env": {"py_modules": _own_packages()}}
