@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,11 @@ def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, fac
     active = mlflow.active_run()
     # Within the training's own run MLflow refuses to start it a second time.
     inside = active is not None and active.info.run_id == run_id
-    with nullcontext() if inside else mlflow.start_run(run_id=run_id):
+    # MLflow announces each version, which the caller does in its own way, and advises type hints on `predict`, which
+    # would replace the tensor signature given here.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    with warnings.catch_warnings(), nullcontext() if inside else mlflow.start_run(run_id=run_id):
+        warnings.filterwarnings("ignore", message=".*type hints to the `predict`")
         info = mlflow.pyfunc.log_model(
             name="embedder",
             python_model=str(Path(__file__).with_name("embedder_model.py")),
