@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,8 @@ from ssat.frames.store import FrameStore
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
 from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
-from tasks.progress import show_progress
+from tasks.progress_board import ProgressBoard, watched
+from tasks.train_worker import train_worker
 
 EXPERIMENT = "ssat-train"
 _EXAMPLE_PATCHES = 4
@@ -90,9 +88,9 @@ def _train_on_ray(settings: TrainSettings, frames: Path, folder: Path, reporter:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    board = ray.remote(num_cpus=0)(_ProgressBoard).remote()
+    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
     trainer = TorchTrainer(
-        _train_worker,
+        train_worker,
         train_loop_config={
             "settings": settings.model_dump(mode="json"),
             "frames": str(frames),
@@ -105,7 +103,7 @@ def _train_on_ray(settings: TrainSettings, frames: Path, folder: Path, reporter:
         # A lost worker costs the epoch it was in: the group starts again and goes on from the checkpoint.
         run_config=RunConfig(name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=2)),
     )
-    with _Watch(board):
+    with watched(board):
         outcome = trainer.fit()
     trained: dict[str, Any] = outcome.return_value
     return trained
@@ -115,81 +113,3 @@ def _on_gpus(settings: TrainSettings) -> bool:
     import ray
 
     return settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= settings.workers
-
-
-def _train_worker(config: dict[str, Any]) -> dict[str, Any]:
-    """One rank: the library's loop on Ray's process group."""
-    import ray.train
-    import torch
-    from torch import distributed
-
-    from ssat.embedding.train_loop import train_loop
-
-    context = ray.train.get_context()
-    # Ray sets one thread for each worker; share the machine's cores between the ranks that it holds.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
-    reporter: _WorkerReporter | None = None
-    if context.get_world_rank() == 0:
-        reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], config["board"])
-    try:
-        result = train_loop(
-            TrainSettings(**config["settings"]),
-            FrameStore.open(config["frames"]),
-            Path(config["folder"]),
-            reporter,
-            distributed.group.WORLD if context.get_world_size() > 1 else None,
-        )
-    finally:
-        if reporter is not None:
-            reporter.close()
-    return {**asdict(result), "embedder": str(result.embedder), "held_out": result.held_out}
-
-
-class _WorkerReporter(MlflowReporter):
-    """Rank 0's reporter: numbers to MLflow, progress to the process that owns the terminal."""
-
-    def __init__(self, tracking_uri: str, run_id: str, board: Any) -> None:
-        super().__init__(tracking_uri, run_id)
-        self._board = board
-
-    def progress(self, done: int, total: int, what: str) -> None:
-        self._board.set.remote((done, total, what))
-
-
-class _ProgressBoard:
-    """A Ray actor that holds the latest progress."""
-
-    def __init__(self) -> None:
-        self._latest: tuple[int, int, str] | None = None
-
-    def set(self, latest: tuple[int, int, str]) -> None:
-        self._latest = latest
-
-    def get(self) -> tuple[int, int, str] | None:
-        return self._latest
-
-
-class _Watch:
-    """Shows what the board holds while the block runs."""
-
-    def __init__(self, board: Any) -> None:
-        self._board = board
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="training-progress", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        import ray
-
-        done = False
-        while not done:
-            done = self._stop.wait(1.0)
-            latest = ray.get(self._board.get.remote())
-            if latest is not None:
-                show_progress(*latest)

@@ -1,0 +1,49 @@
+"""Progress of work in Ray's processes, shown by the process that owns the terminal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tasks.progress import show_progress
+
+
+class ProgressBoard:
+    """A Ray actor that holds the latest progress."""
+
+    def __init__(self) -> None:
+        self._latest: tuple[int, int, str] | None = None
+
+    def set(self, latest: tuple[int, int, str]) -> None:
+        """`latest`: done, total and what, as in `ssat.reporter.Reporter.progress`."""
+        self._latest = latest
+
+    def get(self) -> tuple[int, int, str] | None:
+        """The latest progress, None before the first."""
+        return self._latest
+
+
+@contextmanager
+def watched(board: Any) -> Iterator[None]:
+    """Shows what the actor `board` holds while the block runs, and once more at its end."""
+    stop = threading.Event()
+
+    def show() -> None:
+        import ray
+
+        done = False
+        while not done:
+            done = stop.wait(1.0)
+            latest = ray.get(board.get.remote())
+            if latest is not None:
+                show_progress(*latest)
+
+    thread = threading.Thread(target=show, name="ray-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,54 @@
+"""One rank of a training, as Ray Train starts it.
+
+Ray's own processes import this module to find the function, so it imports nothing heavy itself.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ssat.embedding.settings import TrainSettings
+from tasks.mlflow_run import MlflowReporter
+
+
+def train_worker(config: dict[str, Any]) -> dict[str, Any]:
+    """One rank: the library's loop on Ray's process group."""
+    import ray.train
+    import torch
+    from torch import distributed
+
+    from ssat.embedding.train_loop import train_loop
+    from ssat.frames.store import FrameStore
+
+    context = ray.train.get_context()
+    # Ray sets one thread for each worker; share the machine's cores between the ranks that it holds.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
+    reporter: _WorkerReporter | None = None
+    if context.get_world_rank() == 0:
+        reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], config["board"])
+    try:
+        result = train_loop(
+            TrainSettings(**config["settings"]),
+            FrameStore.open(config["frames"]),
+            Path(config["folder"]),
+            reporter,
+            distributed.group.WORLD if context.get_world_size() > 1 else None,
+        )
+    finally:
+        if reporter is not None:
+            reporter.close()
+    return {**asdict(result), "embedder": str(result.embedder), "held_out": result.held_out}
+
+
+class _WorkerReporter(MlflowReporter):
+    """Rank 0's reporter: numbers to MLflow, progress to the process that owns the terminal."""
+
+    def __init__(self, tracking_uri: str, run_id: str, board: Any) -> None:
+        super().__init__(tracking_uri, run_id)
+        self._board = board
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        self._board.set.remote((done, total, what))
