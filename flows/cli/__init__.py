@@ -19,7 +19,6 @@ VERBS = {
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "verify": "Check the frame store and repair broken shards.",
-    "export": "Write a trained embedder as safetensors with its model card.",
     "doctor": "Check versions, services, disk, codecs and the workspace.",
     "ui": "Open the Prefect and MLflow pages on loopback.",
     "demo": "Render a small world and run the whole pipeline on it.",

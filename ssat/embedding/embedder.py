@@ -61,7 +61,7 @@ class Embedder:
             tensors = safetensors.torch.load_file(path)
         except (OSError, safetensors.SafetensorError) as error:
             raise InputError(
-                f"{path}: not a readable safetensors file ({error}); expected an embedder of `ssat train` or `export`"
+                f"{path}: not a readable safetensors file ({error}); expected an embedder that `ssat train` wrote"
             ) from error
         if metadata.get("format") != FORMAT:
             raise InputError(
