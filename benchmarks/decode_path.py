@@ -4,6 +4,9 @@
 
 Each route is timed in CPU-seconds of one core, the routes in turn and the whole several times, best of each file: what
 else runs on the machine disturbs all of them alike.
+
+libswscale's fast conversion to RGB cuts off instead of rounding and darkens every channel by 1 to 2.4 of 255, more than
+the one step that the store allows itself. The claim is against the route that keeps the colours; both are shown.
 """
 
 from __future__ import annotations
@@ -35,12 +38,12 @@ def ours() -> Encode:
     return FrameEncoder(SHORT_SIDE, QUALITY).encode
 
 
-def through_rgb() -> Encode:
+def through_rgb(flags: Interpolation) -> Encode:
     reformatter = VideoReformatter()
 
     def encode(frame: av.VideoFrame) -> object:
         width, height = stored_size(frame.width, frame.height, SHORT_SIDE)
-        image = reformatter.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
+        image = reformatter.reformat(frame, width, height, "rgb24", interpolation=flags, threads=1)
         return simplejpeg.encode_jpeg(
             np.ascontiguousarray(image.to_ndarray()), QUALITY, "RGB", colorsubsampling="420", fastdct=False
         )
@@ -60,7 +63,10 @@ def opencv() -> Encode:
 ROUTES: dict[str, Callable[[], Encode]] = {
     "bare decoding": bare,
     "ours": ours,
-    "through RGB": through_rgb,
+    "through RGB, rounded": lambda: through_rgb(
+        Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+    ),
+    "through RGB, cut off": lambda: through_rgb(Interpolation.AREA),
     "OpenCV": opencv,
 }
 
@@ -83,7 +89,7 @@ def seconds(path: Path, make: Callable[[], Encode], most: int) -> tuple[float, i
 @click.command(help=__doc__)
 @click.option("--clips", "folder", type=click.Path(path_type=Path), default=None, help="Folder of videos.")
 @click.option("--files", default=20, show_default=True, help="Files, the first by name.")
-@click.option("--frames", "most", default=100, show_default=True, help="Frames of each file, from its start.")
+@click.option("--frames", "most", default=60, show_default=True, help="Frames of each file, from its start.")
 @click.option("--repeats", default=2, show_default=True, help="Runs of each file and route; the fastest counts.")
 def main(folder: Path | None, files: int, most: int, repeats: int) -> None:
     cv2.setNumThreads(1)
@@ -106,7 +112,8 @@ def main(folder: Path | None, files: int, most: int, repeats: int) -> None:
             "CPU s": round(total, 2),
             "frames/s": round(frames / total),
             "share of bare decoding": round(totals["bare decoding"] / total, 3),
-            "times the RGB route": round(totals["through RGB"] / total, 2),
+            "times rounded RGB": round(totals["through RGB, rounded"] / total, 2),
+            "times cut-off RGB": round(totals["through RGB, cut off"] / total, 2),
         }
         for name, total in totals.items()
     ]
@@ -116,7 +123,7 @@ def main(folder: Path | None, files: int, most: int, repeats: int) -> None:
         rows,
         [
             Claim("share of bare decoding", totals["bare decoding"] / totals["ours"], 0.65),
-            Claim("times the RGB route", totals["through RGB"] / totals["ours"], 1.2),
+            Claim("times the RGB route", totals["through RGB, rounded"] / totals["ours"], 1.2),
         ],
     )
 
