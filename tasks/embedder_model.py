@@ -17,7 +17,7 @@ class EmbedderModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         self.embedder = Embedder.load(context.artifacts["embedder"])
 
-    def predict(self, context, model_input, params=None):
+    def predict(self, context, model_input: np.ndarray, params=None):
         return self.embedder(np.asarray(model_input, dtype=np.uint8))
 
 

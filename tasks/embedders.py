@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
-import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +29,15 @@ def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, fac
         facts: scores and digests kept as tags of the version.
     """
     import mlflow
+    from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
 
+    tags = {name: str(value) for name, value in facts.items()}
     features = Embedder.load(embedder_file)(example)
     active = mlflow.active_run()
     # Within the training's own run MLflow refuses to start it a second time.
     inside = active is not None and active.info.run_id == run_id
-    # MLflow announces each version, which the caller does in its own way, and advises type hints on `predict`, which
-    # would replace the tensor signature given here.
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    with warnings.catch_warnings(), nullcontext() if inside else mlflow.start_run(run_id=run_id):
-        warnings.filterwarnings("ignore", message=".*type hints to the `predict`")
+    with nullcontext() if inside else mlflow.start_run(run_id=run_id):
         info = mlflow.pyfunc.log_model(
             name="embedder",
             python_model=str(Path(__file__).with_name("embedder_model.py")),
@@ -50,10 +46,16 @@ def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, fac
             input_example=example,
             # Named, not inferred: inferring starts a process that loads the model, which takes half a minute.
             pip_requirements=["torch", "torchvision", "safetensors", "numpy"],
-            registered_model_name=MODEL_NAME,
-            tags={name: str(value) for name, value in facts.items()},
+            tags=tags,
         )
-    return str(info.registered_model_version)
+    # In two steps, because `registered_model_name` announces the version on standard error.
+    client = mlflow.MlflowClient()
+    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
+        # Another training may create it in the same moment.
+        with suppress(MlflowException):
+            client.create_registered_model(MODEL_NAME)
+    made = client.create_model_version(MODEL_NAME, info.model_uri, run_id, tags=tags, model_id=info.model_id)
+    return str(made.version)
 
 
 def resolve_embedder(

@@ -19,6 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ RAY_EMBEDDED = "a local Ray"
 MLFLOW_EMBEDDED = "SQLite in the workspace"
 _START_WITHIN_S = 300.0
 _OBJECT_STORE_BYTES = 512 * 1024**2
-_RAY_STARTS = 5
+_RAY_STARTS = 2
 
 
 @contextmanager
@@ -211,7 +212,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
     }
     if not named:
         # Token authentication is on by default. A token of this process alone spares the file in the home folder.
-        quiet |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        quiet |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _process_token()}
     with ExitStack() as stack:
         stack.enter_context(_environment(quiet))
         import ray
@@ -249,6 +250,12 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         if not any(node["Alive"] for node in ray.nodes()):
             raise no_answer("Ray", "RAY_ADDRESS", str(address), "the cluster has no live node", RAY_EMBEDDED)
         yield
+
+
+@cache
+def _process_token() -> str:
+    """One token for every local cluster of this process: Ray reads it once and keeps it."""
+    return secrets.token_hex(32)
 
 
 def available_cpus() -> int:

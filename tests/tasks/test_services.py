@@ -13,7 +13,7 @@ from ssat.errors import InputError, ServiceError
 from tasks.failures import unwrap
 from tasks.services import check_named_services, mlflow_session, prefect_session, ray_session, services
 
-VARIABLES = ("PREFECT_API_URL", "RAY_ADDRESS", "MLFLOW_TRACKING_URI")
+VARIABLES = ("PREFECT_API_URL", "PREFECT_HOME", "RAY_ADDRESS", "MLFLOW_TRACKING_URI")
 
 
 @pytest.fixture(autouse=True)
@@ -182,3 +182,18 @@ def test_local_ray_has_room_for_two_workers_and_hands_on_errors(ray_cluster, cap
     assert type(cause) is InputError
     assert str(cause) == "clip 7 cannot be used"
     assert "a worker's words" not in capfd.readouterr().out
+
+
+@pytest.mark.integration
+def test_a_process_may_start_one_local_ray_after_another(tmp_path):
+    script = (
+        "from tasks.services import ray_session\n"
+        "for _ in range(2):\n"
+        "    with ray_session():\n"
+        "        import ray\n"
+        "        print(ray.cluster_resources()['CPU'] >= 2)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path
+    )
+    assert ended.stdout.split() == ["True", "True"], ended.stderr
