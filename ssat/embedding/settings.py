@@ -92,7 +92,10 @@ class TrainSettings(StageSettings):
         if self.early_epochs > 0 and self.early_crop is None:
             raise ValueError("early_epochs is set but early_crop is not; give both or neither")
         if self.early_crop is not None and self.early_crop > self.crop:
-            raise ValueError(f"early_crop {self.early_crop} is larger than crop {self.crop}")
+            raise ValueError(
+                f"early_crop {self.early_crop} is larger than crop {self.crop}: the early epochs are the cheap ones; "
+                "give a smaller early_crop as well"
+            )
         if self.aspect_min > self.aspect_max:
             raise ValueError(f"aspect_min {self.aspect_min} is above aspect_max {self.aspect_max}")
         if self.batch_size % self.workers:
