@@ -17,6 +17,7 @@ from ssat.workspace import Workspace
 MODEL_NAME = "ssat-embedder"
 EMBEDDER_FILE = "embedder.safetensors"
 RESULT_FILE = "result.json"
+_CLIPS_TO_TRY = 8
 
 
 def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, facts: dict[str, Any]) -> str:
@@ -92,6 +93,26 @@ def resolve_embedder(
         f"embedder {spec!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION; "
         "`untrained` names a network with random weights"
     )
+
+
+def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
+    """A few patches (B, size, size, 3) to compare two forms of an embedder on, and what they are.
+
+    Frames of the workspace's clips where it has a frame store, else figures of the demo's world.
+    """
+    if (workspace.frames / "manifest.json").exists():
+        from ssat.frames.crops import read_crops
+        from ssat.frames.store import FrameStore
+
+        store = FrameStore.open(workspace.frames)
+        crops, _, _ = read_crops(store, store.ranks[:_CLIPS_TO_TRY].tolist(), 2, size, size)
+        return crops, f"crops of {workspace.frames}"
+    import cv2
+
+    from ssat.demo.sequences import render_sequence
+
+    frames = [frame.image for frame in render_sequence(seed=0, sequence=0, frames=8, figures=4)]
+    return np.stack([cv2.resize(image, (size, size)) for image in frames]), "rendered frames"
 
 
 def _downloaded(uri: str) -> Path:
