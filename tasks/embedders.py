@@ -65,8 +65,8 @@ def resolve_embedder(
     """The embedder that `spec` names.
 
     Args:
-        spec: a safetensors file, an MLflow run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`, `untrained`, or
-            None for the workspace's latest finished training.
+        spec: a safetensors file, the folder of a training, an MLflow run id, `models:/NAME/VERSION` or
+            `models:/NAME@ALIAS`, `untrained`, or None for the workspace's latest finished training.
         workspace: where a latest training is looked for.
         architecture: of the untrained network, where no training of the workspace says it.
         input_size: likewise, pixels.
@@ -83,12 +83,10 @@ def resolve_embedder(
             settings = json.loads((trained[-1] / RESULT_FILE).read_text())["settings"]
             architecture, input_size = settings["architecture"], settings["crop"]
         return Embedder.untrained(architecture, input_size)  # type: ignore[arg-type]
-    if Path(spec).is_file():
+    if Path(spec).exists():
         return Embedder.load(spec)
-    if spec.startswith("models:/"):
-        return Embedder.load(_downloaded(spec))
-    if re.fullmatch(r"[0-9a-f]{32}", spec):
-        return Embedder.load(_downloaded(f"runs:/{spec}/embedder"))
+    if _is_run(spec):
+        return Embedder.load(download_embedder(spec))
     raise InputError(
         f"embedder {spec!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION; "
         "`untrained` names a network with random weights"
@@ -115,10 +113,22 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
     return np.stack([cv2.resize(image, (size, size)) for image in frames]), "rendered frames"
 
 
-def _downloaded(uri: str) -> Path:
+def _is_run(spec: str) -> bool:
+    return spec.startswith("models:/") or re.fullmatch(r"[0-9a-f]{32}", spec) is not None
+
+
+def download_embedder(run: str) -> Path:
+    """The safetensors file of an MLflow run id or registered model, from the server that MLflow is set to.
+
+    Registered as an entry point, so that `ssat.embedding.Embedder.load` takes runs.
+
+    Raises:
+        InputError: no such run or model, or it holds no embedder.
+    """
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    uri = run if run.startswith("models:/") else f"runs:/{run}/embedder"
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
