@@ -85,7 +85,7 @@ def resolve_embedder(
         return Embedder.untrained(architecture, input_size)  # type: ignore[arg-type]
     if Path(spec).exists():
         return Embedder.load(spec)
-    if _is_run(spec):
+    if is_run(spec):
         return Embedder.load(download_embedder(spec))
     raise InputError(
         f"embedder {spec!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION; "
@@ -113,8 +113,9 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
     return np.stack([cv2.resize(image, (size, size)) for image in frames]), "rendered frames"
 
 
-def _is_run(spec: str) -> bool:
-    return spec.startswith("models:/") or re.fullmatch(r"[0-9a-f]{32}", spec) is not None
+def is_run(spec: str | None) -> bool:
+    """Whether `spec` names a run or a registered model, which a tracking server is asked for."""
+    return spec is not None and (spec.startswith("models:/") or re.fullmatch(r"[0-9a-f]{32}", spec) is not None)
 
 
 def download_embedder(run: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -46,11 +47,11 @@ def command(
 
     from ssat.embedding.images import embed_images, write_features
     from ssat.workspace import Workspace
-    from tasks.embedders import resolve_embedder
+    from tasks.embedders import is_run, resolve_embedder
     from tasks.services import mlflow_session
 
     opened = Workspace.open(workspace)
-    with mlflow_session(opened, debug=debug):
+    with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
         embedder = resolve_embedder(spec, opened)
     features = embed_images(embedder, images, batch_size)
     if output is not None:

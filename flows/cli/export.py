@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -44,11 +45,11 @@ def command(
 
     from ssat.embedding.export import export_embedder
     from ssat.workspace import Workspace
-    from tasks.embedders import patches_to_try, resolve_embedder
+    from tasks.embedders import is_run, patches_to_try, resolve_embedder
     from tasks.services import mlflow_session
 
     opened = Workspace.open(workspace)
-    with mlflow_session(opened, debug=debug):
+    with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
         embedder = resolve_embedder(spec, opened)
         patches, origin = patches_to_try(opened, embedder.input_size)
         files = export_embedder(embedder, format_, output, patches)
