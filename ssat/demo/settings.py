@@ -21,4 +21,4 @@ class DemoSettings(StageSettings):
     places: int = Field(8, ge=1, description="Places where the clips are taken; several clips share one")
     frames: int = Field(150, ge=20, le=9999, description="Frames of each of the two MOT sequences")
     figures: int = Field(8, ge=2, le=50, description="Figures in each MOT sequence")
-    epochs: int = Field(20, ge=1, description="Epochs of training")
+    epochs: int = Field(16, ge=1, description="Epochs of training")
