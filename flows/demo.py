@@ -88,7 +88,7 @@ def decode_settings() -> DecodeSettings:
 
 
 def train_settings(settings: DemoSettings) -> TrainSettings:
-    """A small network on small crops, and few steps at a high rate. Few classes want a smaller scale than the paper's."""
+    """A small network on small crops, few steps at a high rate. Few classes want a smaller scale than the paper's."""
     return TrainSettings(
         clips=settings.clips - settings.held_out_clips,
         held_out_clips=settings.held_out_clips,
