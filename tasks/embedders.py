@@ -17,7 +17,7 @@ from ssat.workspace import Workspace
 MODEL_NAME = "ssat-embedder"
 EMBEDDER_FILE = "embedder.safetensors"
 RESULT_FILE = "result.json"
-_CLIPS_TO_TRY = 8
+_CLIPS_TO_TRY = 48
 
 
 def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, facts: dict[str, Any]) -> str:

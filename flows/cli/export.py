@@ -23,7 +23,12 @@ Examples:
     "--run", "spec", help="MLflow run id, models:/NAME/VERSION or file; default the workspace's latest training."
 )
 @click.option(
-    "--format", "format_", type=click.Choice(["safetensors", "onnx"]), default="onnx", show_default=True, help="Format."
+    "--format",
+    "format_",
+    type=click.Choice(["safetensors", "onnx", "onnx-int8"]),
+    default="onnx",
+    show_default=True,
+    help="onnx-int8 is for CPUs.",
 )
 @click.option("--output", type=click.Path(path_type=Path), default=Path("exported"), show_default=True, help="Folder.")
 def command(
@@ -32,7 +37,7 @@ def command(
     as_json: bool,
     debug: bool,
     spec: str | None,
-    format_: Literal["safetensors", "onnx"],
+    format_: Literal["safetensors", "onnx", "onnx-int8"],
     output: Path,
 ) -> None:
     """Write an embedder with a model card; an ONNX file is checked against torch first."""
@@ -56,7 +61,7 @@ def command(
     console = Console(stderr=as_json)
     for file in files:
         console.print(f"{file}  {file.stat().st_size / 1e6:.1f} MB", highlight=False, soft_wrap=True)
-    if format_ == "onnx":
+    if format_ != "safetensors":
         console.print(f"checked against torch on {len(patches)} {origin}", highlight=False)
     if as_json:
         print_json({"files": [str(file) for file in files], "digest": embedder.digest, "format": format_})

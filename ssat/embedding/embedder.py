@@ -52,7 +52,8 @@ class Embedder:
 
     @classmethod
     def load(cls, path: str | Path) -> Embedder:
-        """An embedder from a safetensors file that `save` wrote, the folder of a training that holds one, or a run.
+        """An embedder from a safetensors file that `save` wrote, the folder of a training that holds one, an ONNX file
+        that `ssat export` wrote, or a run.
 
         A run is an MLflow run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
         server: whoever does registers a function from run to file as an entry point in the group `ssat.embedders`.
@@ -65,6 +66,10 @@ class Embedder:
         path = Path(path)
         if path.is_dir():
             path = path / "embedder.safetensors"
+        if path.suffix == ".onnx":
+            from ssat.embedding.onnx_embedder import OnnxEmbedder
+
+            return OnnxEmbedder(path)
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
@@ -122,17 +127,20 @@ class Embedder:
         Raises:
             InputError: patches of another shape or type.
         """
-        size = self.input_size
-        if patches.dtype != np.uint8 or patches.shape[1:] != (size, size, 3):
-            raise InputError(
-                f"patches are {patches.dtype} of shape {patches.shape}; expected uint8 of shape (B, {size}, {size}, 3)"
-            )
+        self._check(patches)
         features_BD = np.empty((len(patches), FEATURE_DIM), np.float32)
         for start in range(0, len(patches), batch_size):
             batch = torch.from_numpy(np.ascontiguousarray(patches[start : start + batch_size])).to(self.device)
             features = functional.normalize(self.network(batch).float())
             features_BD[start : start + len(batch)] = features.cpu().numpy()
         return features_BD
+
+    def _check(self, patches: NDArray[np.uint8]) -> None:
+        size = self.input_size
+        if patches.dtype != np.uint8 or patches.shape[1:] != (size, size, 3):
+            raise InputError(
+                f"patches are {patches.dtype} of shape {patches.shape}; expected uint8 of shape (B, {size}, {size}, 3)"
+            )
 
 
 def _file_of_run(run: str) -> Path:

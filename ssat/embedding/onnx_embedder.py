@@ -1,0 +1,95 @@
+"""An embedder that onnxruntime runs: float32, or int8 for CPUs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssat.embedding.embedder import Embedder
+from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
+from ssat.errors import InputError
+from ssat.workspace import sha256_of
+
+FACTS_KEY = "ssat.facts"
+
+
+class OnnxEmbedder(Embedder):
+    """Features from a graph that `ssat.embedding.export` wrote; used like any embedder, but cannot be trained or saved.
+
+    Raises:
+        InputError: no graph of this program, or onnxruntime is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise InputError(f"{path}: needs onnxruntime; pip install 'ssat[onnx]'") from error
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; expected an embedder that `ssat export` wrote")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _threads()
+        options.log_severity_level = 3
+        # CUDA where this build of onnxruntime has it. Graphs with custom operators are refused, since none is loaded.
+        available = set(onnxruntime.get_available_providers())
+        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # onnxruntime's own classes of errors have no common base but this
+            raise InputError(f"{path}: not a readable ONNX graph ({str(error).splitlines()[0]})") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shape = inputs[0].shape if len(inputs) == len(outputs) == 1 else []
+        if (
+            [item.name for item in (*inputs, *outputs)] != ["patches", "features"]
+            or len(shape) != 4
+            or not isinstance(shape[1], int)
+            or shape[1:] != [shape[1], shape[1], 3]
+            or outputs[0].shape[1:] != [FEATURE_DIM]
+        ):
+            raise InputError(f"{path}: not an embedder: expected patches (B, S, S, 3) in, features (B, 512) out")
+        self.input_size = shape[1]
+        self._digest = sha256_of(path)
+        try:
+            self.facts = dict(json.loads(self._session.get_modelmeta().custom_metadata_map.get(FACTS_KEY, "{}")))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: damaged metadata ({error})") from error
+
+    @property
+    def network(self) -> EmbeddingNetwork:  # type: ignore[override]
+        """None to be had: the graph holds no torch module.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("an ONNX embedder holds no torch network; use the safetensors file that it was made from")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return self._digest
+
+    def __call__(self, patches: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
+        """L2-normalised features (B, 512) of RGB patches (B, S, S, 3), S = `input_size`.
+
+        Raises:
+            InputError: patches of another shape or type.
+        """
+        self._check(patches)
+        features_BD = np.empty((len(patches), FEATURE_DIM), np.float32)
+        for start in range(0, len(patches), batch_size):
+            batch = np.ascontiguousarray(patches[start : start + batch_size])
+            answer: list[Any] = self._session.run(["features"], {"patches": batch})
+            features_BD[start : start + len(batch)] = answer[0]
+        return features_BD
+
+
+def _threads() -> int:
+    """As many as torch would use, so that the two compare and OMP_NUM_THREADS counts."""
+    import torch
+
+    return min(torch.get_num_threads(), os.cpu_count() or 1)
