@@ -63,6 +63,11 @@ class History:
         self._latest[row["clip_id"]] = row
         self._again.discard(row["clip_id"])
 
+    def on_disk(self) -> tuple[int, int]:
+        """Number and bytes of the clips that were collected."""
+        sizes = [row["bytes"] for row in self._latest.values() if row["status"] == st.OK]
+        return len(sizes), sum(sizes)
+
     def attempts(self, clip_id: str) -> int:
         """How many attempts at a clip have been made."""
         row = self._latest.get(clip_id)
