@@ -60,7 +60,7 @@ class CollectSettings(StageSettings):
     jitter_seconds: float = Field(2.0, ge=0, description="Mean of a random pause before each video asked of YouTube")
     egress: str = Field(
         "default",
-        pattern=r"^[A-Za-z0-9_-]{1,40}$",
+        pattern=r"^[a-z0-9-]{1,40}$",
         description="Name of this machine's way out to the network: collectors with the same one and the same Prefect "
         "server share per_hour and the pauses",
     )

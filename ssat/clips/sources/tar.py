@@ -24,6 +24,9 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 # Names and attributes that stand before a member are read into memory as a whole: a few kilobytes, when honest.
 _MOST_HEADER_BYTES = 1 << 20
 _CHUNK = 1 << 20
+_MOST_MEMBER_BYTES = 16 << 30
+_MOST_EMPTY_READS = 64
+_MOST_TRAILING_BYTES = 64 << 20
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, LZMAError, UnicodeDecodeError)
 
 
@@ -49,6 +52,26 @@ class _BoundedTarInfo(tarfile.TarInfo):
         if not regular and self.size > _MOST_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {self.size} bytes")
         return super()._proc_member(archive)  # type: ignore[misc, no-any-return]
+
+
+class _Ending:
+    """A stream that says so when it is read beyond its end: tarfile would look for what a header promises for ever."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._empty = 0
+
+    def read(self, size: int) -> bytes:
+        content = self._file.read(size)
+        self._empty = 0 if content else self._empty + 1
+        if self._empty > _MOST_EMPTY_READS:
+            raise EOFError("ends before what its headers promise")
+        return content
+
+
+def ending(file: IO[bytes]) -> Any:
+    """`file` as tarfile takes it."""
+    return _Ending(file)
 
 
 class TarMirror:
@@ -157,9 +180,13 @@ class TarMirror:
         try:
             with (
                 stream() as file,
-                tarfile.open(fileobj=file, mode="r|*", tarinfo=_BoundedTarInfo, errorlevel=1) as members,
+                tarfile.open(fileobj=ending(file), mode="r|*", tarinfo=_BoundedTarInfo, errorlevel=1) as members,
             ):
                 yield members
+                # The end of a tar is a block of zeros; that all that was promised arrived is known behind it.
+                for _ in range(_MOST_TRAILING_BYTES // _CHUNK):
+                    if not file.read(_CHUNK):
+                        break
         except _DAMAGED as error:
             raise ClipFailure(FailureClass.MEDIA, f"damaged or no tar archive: {error}") from error
 
@@ -167,6 +194,8 @@ class TarMirror:
 def _next(members: tarfile.TarFile) -> tarfile.TarInfo | None:
     member = members.next()
     members.members = []  # type: ignore[attr-defined]  # or every header of a large archive would stay in memory
+    if member is not None and member.size > _MOST_MEMBER_BYTES:
+        raise tarfile.ReadError(f"a member of {member.size} bytes")  # skipping it could take days
     return member
 
 
