@@ -23,7 +23,6 @@ from ssat.clips.lists import Candidate, ClipList, read_list
 from ssat.clips.lock import locked
 from ssat.clips.plan import Plan, Shard
 from ssat.clips.ranks import Ranks
-from ssat.clips.roster import roster_path
 from ssat.clips.run_facts import RunFacts
 from ssat.clips.settings import CollectSettings
 from ssat.clips.shard_run import ArchiveFailure, Finished, Work, run_archive, run_direct
@@ -276,5 +275,5 @@ class Collector:
             "stopped": self.stopped,
             "seconds": round(time.monotonic() - self._started, 2),
             "run_id": self.run_id,
-            "roster": self.workspace.relative(roster_path(self.workspace)),
+            "roster": "clips/roster.parquet",
         }
