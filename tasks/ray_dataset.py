@@ -30,7 +30,8 @@ def read_dataset(
     Its columns are those of the store, with two differences: instead of `jpeg` there is `crop`, (crop, crop, 3) uint8
     RGB, and `label` is the position of the clip in `class_ids`. The rows come in the store's order: permuted within a
     shard; shuffle further with `randomize_block_order` and `local_shuffle_buffer_size`. The crop of a frame follows
-    from seed, epoch, clip and frame, whatever the number of workers. A row that cannot be decoded is logged and left out.
+    from seed, epoch, clip and frame, whatever the number of workers. A row that cannot be decoded is logged and
+    left out.
 
     Raises:
         InputError: no class, a class twice, one that the store does not know, or a crop larger than the frame.

@@ -116,7 +116,7 @@ class Collector:
             self.egress,
             self.run_id,
             self._downloads,
-            one_server=len({urlsplit(candidate.locator).netloc for candidate in self.candidates}) == 1,
+            one_server=self.list.kind == "csv" or _one_server(self.candidates),
         )
         RunFacts(self.run_id, st.now(), settings.clips, len(self.candidates)).save(self.workspace)
         self._ranks.give()
@@ -277,3 +277,8 @@ class Collector:
             "run_id": self.run_id,
             "roster": "clips/roster.parquet",
         }
+
+
+def _one_server(candidates: Sequence[Candidate]) -> bool:
+    first = urlsplit(candidates[0].locator).netloc
+    return all(urlsplit(candidate.locator).netloc == first for candidate in candidates)

@@ -135,7 +135,7 @@ class Plan:
                 continue  # a ranked clip whose file was lost is collected again even where no new rank is wanted
             if self._history.settled(clip_id):
                 # Collected, and waiting for its rank behind a candidate that is not settled.
-                expected += int(not ranked and self._history.collected(clip_id) is not None)
+                expected += int(not ranked and self._history.is_collected(clip_id))
             elif position not in self._passed_over:
                 expected += 0 if ranked else success
                 if self._stage.get(position, 0) == stage:

@@ -72,28 +72,36 @@ class Ranks:
     def give(self) -> None:
         """Append every collected clip before the first unsettled candidate to the roster, up to the ranks wanted."""
         before: pa.Table = self.roster
-        rows: list[dict[str, Any]] = []
         self.roster = replaced(self.roster, self._repaired)
         self._repaired.clear()
-        while self.frontier < len(self._candidates):
-            clip_id = self._candidates[self.frontier].clip_id
-            if not self._history.settled(clip_id):
-                break
-            row = self._history.collected(clip_id)
-            if row is not None and clip_id not in self.ids:
-                if len(self.ids) >= self._wanted:
-                    break
+        rows: list[dict[str, Any]] = []
+        # Again, because a twin leaves its rank to a later candidate.
+        while ready := self._ready():
+            for row in self._history.rows(ready):
                 twin = self._contents.get(row["sha256"])
                 if twin is not None:
                     self._reject_twin(row, twin)
                 else:
                     rows.append(row)
-                    self.ids.add(clip_id)
-                    self._contents[row["sha256"]] = clip_id
-            self.frontier += 1
+                    self.ids.add(row["clip_id"])
+                    self._contents[row["sha256"]] = row["clip_id"]
         self.roster = appended(self.roster, rows)
         if not self.roster.equals(before):
             save_roster(self._workspace, self.roster, self._facts)
+
+    def _ready(self) -> list[str]:
+        """Collected clips without a rank that are next, as many as are wanted; the frontier moves behind them."""
+        ready: list[str] = []
+        while self.frontier < len(self._candidates):
+            clip_id = self._candidates[self.frontier].clip_id
+            if not self._history.settled(clip_id):
+                break
+            if clip_id not in self.ids and self._history.is_collected(clip_id):
+                if len(self.ids) + len(ready) >= self._wanted:
+                    break
+                ready.append(clip_id)
+            self.frontier += 1
+        return ready
 
     def _reject_twin(self, row: dict[str, Any], twin: str) -> None:
         """Two classes with the same pictures cannot be told apart: the later candidate is given up."""

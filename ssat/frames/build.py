@@ -32,6 +32,7 @@ def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings
     if not rows:
         raise InputError("the roster is empty: no clip was collected; run `ssat collect` with a list that has some")
     by_shard: dict[int, list[dict[str, object]]] = {}
+    paths = workspace.located([str(row["path"]) for row in rows])
     for row in rows:
         by_shard.setdefault(row["rank"] // settings.shard_clips, []).append(row)
     jobs = []
@@ -40,7 +41,7 @@ def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings
             ClipJob(
                 rank=row["rank"],  # type: ignore[arg-type]
                 clip_id=row["clip_id"],  # type: ignore[arg-type]
-                path=workspace.located(str(row["path"])),
+                path=paths[int(str(row["rank"]))],
                 sha256=row["sha256"],  # type: ignore[arg-type]
                 n_frames=row["n_frames"],  # type: ignore[arg-type]
             )

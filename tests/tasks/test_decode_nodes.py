@@ -155,7 +155,7 @@ def test_a_killed_node_costs_time_alone(
         # What is left of the cluster writes the same into an object store.
         remote = Workspace.open("s3://bucket/nodes", objects=True)
         for path in roster["path"].to_pylist():
-            remote.located(path).upload(workspace.absolute(path))
+            remote.located([path])[0].upload(workspace.absolute(path))
         save_roster(remote, roster, {})
         done = subprocess.run(
             [*decode, str(remote.remote)], env=environment, capture_output=True, text=True, timeout=240

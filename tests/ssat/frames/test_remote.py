@@ -27,7 +27,7 @@ Build = Callable[..., FrameStore]
 def upload(local: Workspace, remote: Workspace, roster: pa.Table) -> None:
     """As `aws s3 sync` does: the clips, and the roster last."""
     for path in roster["path"].to_pylist():
-        target = remote.located(path)
+        target = remote.located([path])[0]
         assert isinstance(target, RemotePath)
         target.upload(local.absolute(path))
     save_roster(remote, roster, {})
@@ -97,7 +97,7 @@ def test_a_store_in_an_object_store_is_the_local_one(
     assert verify_shard(FrameStore.open(remote.frames), 1).problems == ()
 
     # A clip that is lost there is a failed clip, not a failed store.
-    gone = remote.located(grown["path"][9].as_py())
+    gone = remote.located([grown["path"][9].as_py()])[0]
     gone.unlink()
     (remote.frames / store.manifest.shards[2].path).unlink()
     assert build(remote).clips["reason"].to_pylist()[9].startswith("cannot be read")
