@@ -189,8 +189,8 @@ def main(folder: Path | None, files: int, repeats: int, batches: int) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
     report(
         "sampler_peers",
-        f"{len(jpegs)} frames of {len(clips)} real clips, {size / 1000:.1f} kB a JPEG, {whole / 1000:.1f} kB a row of the "
-        f"store; frames drawn at random would mix {ideal:.0f} clips",
+        f"{len(jpegs)} frames of {len(clips)} real clips, {size / 1000:.1f} kB a JPEG, {whole / 1000:.1f} kB a row of "
+        f"the store; frames drawn at random would mix {ideal:.0f} clips",
         rows,
         [Claim("different clips in a batch of 256", ours_mixed, 225)],
     )

@@ -57,53 +57,38 @@ def read_dataset(
         source["filesystem"] = fs.FileSystem.from_uri(wanted[0])[0]
         wanted = [path.removeprefix("s3://") for path in wanted]
     dataset = ray.data.read_parquet(wanted, columns=FRAME_SCHEMA.names, **source)
-    return dataset.map_batches(
-        _Cropper,
-        fn_constructor_args=(labels, crop, short_side, seed, epoch, augment or Augment()),
-        batch_format="pyarrow",
-        batch_size=256,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=_most_actors()),
-        num_cpus=1,
-    )
-
-
-def _most_actors() -> int:
-    """Reading takes CPUs as well: at least one is left for it."""
-    import ray
-
-    return max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
+    # Tasks, not actors: those would hold CPUs that reading needs.
+    crops = _Cropper(labels, crop, short_side, seed, epoch, augment or Augment())
+    return dataset.map_batches(crops, batch_format="pyarrow", batch_size=256)
 
 
 class _Cropper:
-    """Decodes and crops batches of rows; a worker keeps it, and its memory, from batch to batch."""
+    """Decodes and crops batches of rows. Plain data, so that it travels to the workers."""
 
     def __init__(self, labels: Any, crop: int, short_side: int, seed: int, epoch: int, augment: Augment) -> None:
-        import cv2
-
-        from ssat.frames.augment import FrameDecoder
-
-        cv2.setNumThreads(1)
         self._labels = labels
         self._crop = crop
         self._short_side = short_side
         self._key = (seed, epoch)
         self._augment = augment
-        self._decoder = FrameDecoder()
 
     def __call__(self, table: Any) -> Any:
+        import cv2
         import numpy as np
         import pyarrow as pa
         from ray.data.extensions import ArrowTensorArray
 
-        from ssat.frames.augment import DRAWS
+        from ssat.frames.augment import DRAWS, FrameDecoder
 
+        cv2.setNumThreads(1)
+        decoder = FrameDecoder()
         table = table.filter(pa.array(self._labels[table["class_id"].to_numpy()] >= 0))
         ranks, frames = table["class_id"].to_numpy(), table["frame_index"].to_numpy()
         crops = np.empty((len(ranks), self._crop, self._crop, 3), np.uint8)
         good = np.ones(len(ranks), bool)
         for row, jpeg in enumerate(table["jpeg"]):
             try:
-                frame = self._decoder.decode(jpeg.as_py(), self._short_side)
+                frame = decoder.decode(jpeg.as_py(), self._short_side)
             except ValueError as problem:
                 good[row] = False
                 _logger.warning("clip of rank %d, frame %d is left out: %s", ranks[row], frames[row], problem)
