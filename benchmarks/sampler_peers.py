@@ -150,7 +150,8 @@ def ray_mixing(store: FrameStore, batches: int) -> float:
 @click.option("--files", default=16, show_default=True, help="Clips whose frames are fed.")
 @click.option("--repeats", default=3, show_default=True, help="Runs of each; the fastest counts.")
 @click.option("--batches", default=30, show_default=True, help="Batches whose clips are counted.")
-def main(folder: Path | None, files: int, repeats: int, batches: int) -> None:
+@click.option("--ray/--no-ray", "with_ray", default=True, show_default=True, help="Also measure Ray Data.")
+def main(folder: Path | None, files: int, repeats: int, batches: int, with_ray: bool) -> None:
     cv2.setNumThreads(1)
     folder = folder or Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")) / "clips" / "trimmed"
     clips = sorted(folder.glob("*.mp4"))
@@ -183,8 +184,9 @@ def main(folder: Path | None, files: int, repeats: int, batches: int) -> None:
         add("ssat sampler", through_sampler(store), ours_mixed)
         add("DataLoader, JPEG folder, PIL", through_folder(jpegs, temporary / "folder"), ideal)
         add("WebDataset, PIL", through_webdataset(jpegs, temporary / "tar"), webdataset_mixing(batches))
-        with ray_session():
-            add("Ray Data (read_dataset)", through_ray(store), ray_mixing(mixed, batches))
+        if with_ray:
+            with ray_session():
+                add("Ray Data (read_dataset)", through_ray(store), ray_mixing(mixed, batches))
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     report(
