@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench ui docs clean lock
+.PHONY: setup demo test lint bench bench-data ui docs clean lock
 
 setup: $(STAMP)
 
@@ -30,6 +30,10 @@ lint: setup
 
 bench: setup
 	@set -e; for file in $(sort $(wildcard benchmarks/*.py)); do echo "$$file"; $(BIN)/python "$$file"; done
+
+bench-data: setup
+	@set -e; for name in control_plane collect decode_path sampler sampler_peers; do \
+		echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
 
 ui: setup
 	$(BIN)/ssat ui

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssat.errors import WorkspaceError
+from ssat.errors import InputError, WorkspaceError
+from ssat.remote import AnyPath, RemotePath, is_remote
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,27 @@ class Workspace:
     """The folders of one workspace. Each stage owns one; a stage reads the folders of earlier stages only."""
 
     root: Path
+    remote: RemotePath | None = None  # where clips and frames lie, if in an object store; `root` is scratch space then
 
     @classmethod
-    def open(cls, root: str | Path) -> Workspace:
-        """The workspace at `root`, created if it is missing.
+    def open(cls, root: str | Path, *, objects: bool = False) -> Workspace:
+        """The workspace at `root`, created if it is missing. `objects`: s3:// addresses are taken as well.
 
         Raises:
-            WorkspaceError: the folder cannot be made or written.
+            WorkspaceError: the folder cannot be made or written, or the object store does not answer.
+            InputError: an s3:// address where `objects` is not set.
         """
+        if is_remote(root):
+            if not objects:
+                raise InputError(
+                    f"workspace {root}: this needs a folder of a file system; an object store may hold clips and "
+                    "frames for `ssat decode` and `ssat verify`"
+                )
+            remote = RemotePath(str(root))
+            remote.check()
+            digest = hashlib.sha256(str(remote).encode()).hexdigest()[:16]
+            scratch = Path(os.environ.get("SSAT_SCRATCH") or "~/.cache/ssat").expanduser() / digest
+            return cls(cls.open(scratch).root, remote)
         path = Path(root).expanduser().resolve()
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -44,8 +59,22 @@ class Workspace:
         return self.root / "clips"
 
     @property
-    def frames(self) -> Path:
+    def frames(self) -> AnyPath:
         """The Parquet frame store."""
+        return self._base / "frames"
+
+    @property
+    def roster(self) -> AnyPath:
+        """The roster's file."""
+        return self._base / "clips" / "roster.parquet"
+
+    @property
+    def _base(self) -> AnyPath:
+        return self.remote or self.root
+
+    @property
+    def scratch(self) -> Path:
+        """Where decoding keeps its lock and what is unfinished: beside the frames, or on this machine."""
         return self.root / "frames"
 
     @property
@@ -86,16 +115,45 @@ class Workspace:
             raise WorkspaceError(f"{relative}: would leave the workspace {self.root}")
         return path
 
+    def absolute_files(self, relatives: Iterable[str]) -> list[str]:
+        """As `absolute`, for very many files: their folders are resolved once each, the files' own links are not."""
+        folders: dict[str, str] = {}
+        files = []
+        for relative in relatives:
+            folder, _, name = relative.rpartition("/")
+            if name in ("", ".", "..") or relative.startswith("/"):
+                raise WorkspaceError(f"{relative}: would leave the workspace {self.root}")
+            if folder not in folders:
+                folders[folder] = str(self.absolute(folder))
+            files.append(f"{folders[folder]}/{name}")
+        return files
+
+    def located(self, relatives: Sequence[str]) -> list[AnyPath]:
+        """As `absolute_files`, for files that may lie in the object store."""
+        if self.remote is None:
+            return [Path(file) for file in self.absolute_files(relatives)]
+        for relative in relatives:
+            if relative.startswith("/") or ".." in relative.split("/"):
+                raise WorkspaceError(f"{relative}: would leave the workspace {self.remote}")
+        return [self.remote / relative for relative in relatives]
+
 
 @contextmanager
-def committed(path: Path) -> Iterator[Path]:
+def committed(path: AnyPath) -> Iterator[Path]:
     """A temporary name beside `path` to write to; on success it is synced and renamed, on error it is removed.
 
-    A reader therefore sees the old file, the new file, or none: never a half.
+    A reader therefore sees the old file, the new file, or none: never a half. An object is written from a local file.
     """
+    if isinstance(path, RemotePath):
+        with tempfile.TemporaryDirectory(prefix="ssat-") as folder:
+            temporary = Path(folder) / path.name
+            yield temporary
+            path.upload(temporary)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: encoders and Parquet writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    # The token tells writers on different machines apart, whose process numbers may be the same.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(3)}.partial{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -110,7 +168,7 @@ def committed(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: AnyPath) -> str:
     """Hexadecimal SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

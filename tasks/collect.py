@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_progress_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
+from ssat.clips.archives import without_secrets
 from ssat.clips.collector import Collector, Shard
 from ssat.clips.lists import describe_rejected
 from ssat.clips.settings import CollectSettings
 from ssat.workspace import Workspace
+from tasks.egress import PrefectEgress
 from tasks.progress import progress_bar
 
 
@@ -25,10 +27,13 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, 
     Raises:
         InputError: the list cannot be used, or the workspace was collected with other settings.
         WorkspaceError: the workspace cannot be written, or another collector is at work in it.
+        ServiceError: Prefect does not give the rate limit of the egress.
     """
-    with Collector(workspace, settings) as collector:
+    with Collector(workspace, settings, PrefectEgress(workspace, settings)) as collector:
         while shard := collector.next_shard():
             name = f"clips {shard.positions[0]}-{shard.positions[-1]}"
+            if shard.archive:
+                name = f"clips of {without_secrets(shard.archive).rpartition('/')[2]}"
             # Quoted: Prefect would look through the collector for futures.
             collect_shard.with_options(task_run_name=name)(quote(collector), shard)
         result = collector.result()
@@ -40,8 +45,15 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, 
 @task(name="collect-shard", persist_result=False, cache_policy=NO_CACHE)
 def collect_shard(collector: Collector, shard: Shard) -> dict[str, Any]:
     """Work through one shard; gives its counts."""
-    with progress_bar(f"clips, shard {shard.number}", len(shard.positions)) as advance:
+    # How many of the wanted clips an archive holds is known at its end.
+    total = None if shard.archive else len(shard.positions)
+    with progress_bar(f"clips, shard {shard.number}", total) as advance:
         outcome = collector.run_shard(shard, advance)
+    create_progress_artifact(
+        100 * min(1.0, collector.roster.num_rows / collector.settings.clips),
+        key="clips-ranks",
+        description=f"{collector.roster.num_rows} of {collector.settings.clips} ranks",
+    )
     return vars(outcome)
 
 
@@ -55,6 +67,7 @@ def report_clips(result: dict[str, Any], rejected: list[str]) -> None:
                 f"{result['ranks']} of {result['wanted']} ranks in {result['seconds']:.0f} s; "
                 f"{result['attempted']} clips attempted, {result['left']} of {result['candidates']} candidates left",
                 *filter(None, [result["stopped"]]),
+                *(f"{row['archive']}: {row['problem']}" for row in result["archives"]),
                 *rejected,
             ]
         ),

@@ -17,7 +17,7 @@ from ssat.frames.clip import spooled_frames
 from ssat.frames.lock import writing
 from ssat.frames.manifest import ClipRecord, Manifest, ShardEntry
 from ssat.frames.settings import DecodeSettings
-from ssat.frames.shard import ShardJob, write_shard
+from ssat.frames.shard import ShardJob, dry_shard, memory_bytes, write_shard
 from ssat.workspace import Workspace
 from tasks.progress import progress_bar
 from tasks.ray_work import run_bounded, share_cluster
@@ -37,7 +37,7 @@ def decode_shards(workspace: Workspace, settings: DecodeSettings) -> dict[str, A
     began = time.monotonic()
     roster = load_roster(workspace)
     jobs = plan_shards(workspace, roster, settings)
-    with writing(workspace.frames):
+    with writing(workspace.scratch):
         missing = missing_shards(jobs)
         new_frames = write_missing(missing, settings) if missing else 0
         finished = [done for job in jobs if (done := job.finished()) is not None]
@@ -57,7 +57,7 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
         # A shard that is written again, for clips that can be read by now, must not pass for finished.
         job.sidecar.unlink(missing_ok=True)
     expected = sum(_expected_frames(job) for job in missing)
-    share = share_cluster(len(missing), settings.workers)
+    share = share_cluster(len(missing), settings.workers, memory_bytes)
     finished_frames, shown = 0, 0
     with progress_bar(f"frames, {len(missing)} shard{'s' * (len(missing) > 1)}", expected) as advance:
 
@@ -75,6 +75,42 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
             finished_frames += max(entry.rows, _expected_frames(job))
             show(finished_frames)
     return sum(done[0].rows for job in missing if (done := job.finished()) is not None)
+
+
+@task(name="decode-dry", persist_result=False, cache_policy=NO_CACHE)
+def decode_dry(workspace: Workspace, settings: DecodeSettings) -> dict[str, Any]:
+    """Decode and encode every clip of the roster and throw the result away; the store stays as it is.
+
+    Gives "clips", "frames", "shards", "seconds" and "frames_per_second".
+
+    Raises:
+        InputError: no roster.
+        ServiceError: Ray's workers die again and again.
+    """
+    roster = load_roster(workspace)
+    jobs = plan_shards(workspace, roster, settings)
+    share = share_cluster(len(jobs), settings.workers, memory_bytes)
+    frames = 0
+    began = time.monotonic()
+    with progress_bar("frames, thrown away", sum(_expected_frames(job) for job in jobs)) as advance:
+        for _, counted in run_bounded(_dry_shard, jobs, share):
+            frames += counted
+            advance(counted)
+    seconds = time.monotonic() - began
+    return {
+        "clips": roster.num_rows,
+        "frames": frames,
+        "shards": len(jobs),
+        "seconds": round(seconds, 2),
+        "frames_per_second": round(frames / seconds, 1),
+    }
+
+
+def _dry_shard(job: ShardJob, threads: int) -> int:
+    import cv2
+
+    cv2.setNumThreads(1)
+    return dry_shard(job, threads)
 
 
 def _write_shard(job: ShardJob, threads: int) -> tuple[ShardEntry, list[ClipRecord]]:

@@ -18,17 +18,19 @@ _MAX_RETRIES = 9
 
 @dataclass(frozen=True)
 class Share:
-    """How a cluster is divided: `threads` for each piece of work, `in_flight` pieces at a time."""
+    """How a cluster is divided: `threads` and `memory` (bytes) for each piece of work, `in_flight` pieces at a time."""
 
     threads: int
     in_flight: int
+    memory: int = 0
 
 
-def share_cluster(pieces: int, most_threads: int = 0) -> Share:
+def share_cluster(pieces: int, most_threads: int = 0, memory: Callable[[int], int] = lambda threads: 0) -> Share:
     """Divide the CPUs of the connected Ray cluster among `pieces` of work.
 
     One thread for each piece where there are many; with fewer pieces than CPUs, each gets more of them, as many as a
-    machine has. `most_threads` bounds the threads of all pieces together; 0 does not.
+    machine has. `most_threads` bounds the threads of all pieces together; 0 does not. `memory` states the bytes that a
+    piece with so many threads takes: Ray places no more of them on a node than fit.
     """
     import ray
 
@@ -37,7 +39,11 @@ def share_cluster(pieces: int, most_threads: int = 0) -> Share:
     if most_threads:
         cpus, machine = min(cpus, most_threads), min(machine, most_threads)
     threads = max(1, min(machine, cpus // max(1, pieces)))
-    return Share(threads, max(1, cpus // threads))
+    # A piece that fits on no node would wait for ever: it gets fewer threads, then what the largest node has.
+    largest = max((int(node["Resources"].get("memory", 0)) for node in ray.nodes() if node["Alive"]), default=0)
+    while threads > 1 and memory(threads) > largest:
+        threads -= 1
+    return Share(threads, max(1, cpus // threads), min(memory(threads), largest))
 
 
 def run_bounded(
@@ -58,7 +64,7 @@ def run_bounded(
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    remote = ray.remote(num_cpus=share.threads, max_retries=_MAX_RETRIES)(function)
+    remote = ray.remote(num_cpus=share.threads, memory=share.memory, max_retries=_MAX_RETRIES)(function)
     waiting = list(reversed(jobs))
     running: dict[Any, Job] = {}
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -44,7 +43,7 @@ def verify_shards(workspace: Workspace, sample: float) -> list[ShardReport]:
 
 def _verify(job: tuple[str, int, float], threads: int) -> ShardReport:
     folder, position, sample = job
-    return verify_shard(FrameStore.open(Path(folder)), position, sample)
+    return verify_shard(FrameStore.open(folder), position, sample)
 
 
 @task(name="repair-shards", persist_result=False, cache_policy=NO_CACHE)
@@ -69,7 +68,7 @@ def repair_shards(workspace: Workspace, broken: Sequence[ShardReport]) -> dict[s
             f"{workspace.frames}: the roster has changed since the store was written (first at shard {changed}); run "
             "`ssat decode`, which writes what differs"
         )
-    with writing(workspace.frames):
+    with writing(workspace.scratch):
         chosen = [job for job in jobs if job.index in wanted]
         _check_sources(store, chosen)
         write_missing(chosen, settings)

@@ -57,16 +57,13 @@ def command(
 
 
 def _status(workspace: str) -> dict[str, Any]:
-    from ssat.clips.roster import load_roster, roster_path
-    from ssat.clips.status import counts_by_class, load_status
+    from ssat.clips.run_facts import describe_status
     from ssat.errors import InputError
     from ssat.workspace import Workspace
 
     if not Path(workspace).expanduser().is_dir():
         raise InputError(f"workspace {workspace}: no such folder; nothing was collected there")
-    opened = Workspace.open(workspace)
-    ranks = load_roster(opened).num_rows if roster_path(opened).is_file() else 0
-    return {"ranks": ranks, "by_class": counts_by_class(load_status(opened))}
+    return describe_status(Workspace.open(workspace))
 
 
 def show_collected(result: dict[str, Any], as_json: bool = False) -> None:
@@ -85,7 +82,7 @@ def show_collected(result: dict[str, Any], as_json: bool = False) -> None:
         "TOOL": "downloader failed; tried again with its next version",
         "MEDIA": "no usable video: empty, broken, too short, no pictures",
     }
-    wanted = f" of {result['wanted']} wanted" if "wanted" in result else ""
+    wanted = f" of {result['wanted']} wanted" if result.get("wanted") is not None else ""
     table = Table(title=f"clips: {result['ranks']} ranks{wanted}")
     table.add_column("outcome")
     table.add_column("clips", justify="right")
@@ -93,7 +90,11 @@ def show_collected(result: dict[str, Any], as_json: bool = False) -> None:
     for name, count in result["by_class"].items():
         table.add_row(name, str(count), meanings.get(name, ""))
     Console(stderr=as_json).print(table)
+    if "at_work" in result:
+        click.echo(_pace(result), err=as_json)
     source = result.get("source", "")
+    for row in result.get("archives", []):
+        click.echo(f"archive: {row['archive']}: {row['problem']}", err=True)
     for row in result.get("rejected_rows", []):
         where = f"line {row['line']}" if row["line"] else row["clip_id"]
         click.echo(f"rejected: {source}: {where}: {row['reason']}", err=True)
@@ -101,5 +102,21 @@ def show_collected(result: dict[str, Any], as_json: bool = False) -> None:
         click.echo(f"rejected: {source}: {more} more rows", err=True)
     if result.get("stopped"):
         click.echo(result["stopped"], err=True)
-    elif "wanted" in result and result["ranks"] < result["wanted"]:
+    elif "at_work" not in result and "wanted" in result and result["ranks"] < result["wanted"]:
         click.echo(f"{source}: {result['ranks']} of {result['wanted']} clips; it has no more to try", err=True)
+
+
+def _pace(status: dict[str, Any]) -> str:
+    """Rate, remaining time and who is at work, in a line."""
+    from datetime import timedelta
+
+    words = [
+        "no collector is at work"
+        if status["at_work"] is None
+        else f"a collector is at work (process {status['at_work']})"
+    ]
+    if status["per_hour"] is not None:
+        words.append(f"{status['collected_per_hour']:g} clips collected an hour ({status['per_hour']:g} settled)")
+    if status["remaining_s"]:
+        words.append(f"{timedelta(seconds=round(status['remaining_s']))} remaining at this rate")
+    return "; ".join(words)

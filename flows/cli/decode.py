@@ -34,7 +34,7 @@ def command(
     from ssat.workspace import Workspace
     from tasks.services import services
 
-    with services(Workspace.open(workspace), ray=True, debug=debug):
+    with services(Workspace.open(workspace, objects=True), ray=True, debug=debug):
         result = decode_flow(workspace, settings)
     show_store(result, as_json)
     if as_json:
@@ -46,6 +46,13 @@ def show_store(result: dict[str, Any], as_json: bool = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    if "digest" not in result:
+        click.echo(
+            f"{result['frames']:,} frames of {result['clips']:,} clips decoded, encoded and thrown away in "
+            f"{result['seconds']:.1f} s: {result['frames_per_second']:,.0f} frames/s",
+            err=as_json,
+        )
+        return
     table = Table(
         title="frame store" + ("" if result["written_shards"] else " (nothing was missing)"), show_header=False
     )

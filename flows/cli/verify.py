@@ -30,18 +30,19 @@ Examples:
 def command(workspace: str, config: Path | None, as_json: bool, debug: bool, sample: float, repair: bool) -> None:
     """Check the frame store against its manifest; exit code 1 where something is broken and was not repaired."""
     from ssat.errors import InputError
+    from ssat.remote import is_remote
     from ssat.settings import read_config
 
     if config:
         read_config(config, CONFIG_SECTIONS)
-    if not Path(workspace).expanduser().is_dir():
+    if not is_remote(workspace) and not Path(workspace).expanduser().is_dir():
         raise InputError(f"workspace {workspace}: no such folder; nothing was decoded there")
 
     from flows.verify import verify_flow
     from ssat.workspace import Workspace
     from tasks.services import services
 
-    with services(Workspace.open(workspace), ray=True, debug=debug):
+    with services(Workspace.open(workspace, objects=True), ray=True, debug=debug):
         result = verify_flow(workspace, sample, repair)
     show_check(result, as_json)
     if as_json:

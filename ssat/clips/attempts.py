@@ -8,18 +8,18 @@ import shutil
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-import av
-
 from ssat.clips import status as st
-from ssat.clips.breaker import Breaker
-from ssat.clips.download import DownloadSettings, Pacer, Stopped, download, is_youtube, tool_version
+from ssat.clips.archives import without_secrets
+from ssat.clips.egress import Egress
 from ssat.clips.failures import ClipFailure, FailureClass
 from ssat.clips.lists import Candidate, candidate_key
 from ssat.clips.settings import CollectSettings
+from ssat.clips.sources import Source, Stopped
 from ssat.clips.status import StatusLog
 from ssat.clips.trim import TrimmedClip, TrimSettings
 from ssat.clips.trimmers import Trimmers
@@ -34,37 +34,30 @@ class Attempts:
         workspace: Workspace,
         settings: CollectSettings,
         log: StatusLog,
-        breaker: Breaker,
+        egress: Egress,
         run_id: str,
         downloads: Path,
-        network: bool,
         one_server: bool,
     ) -> None:
         self._workspace = workspace
         self._settings = settings
         self._log = log
-        self._breaker = breaker
+        self._egress = egress
         self._run_id = run_id
         self._downloads = downloads
-        self._network = network
-        self._download_settings = DownloadSettings.of(settings)
         self._trim_settings = TrimSettings(
             settings.clip_seconds, settings.min_seconds, settings.short_side, settings.crf, settings.encoder_preset
         )
         self._trimmers = Trimmers(settings.workers or len(os.sched_getaffinity(0)))
-        self._pacer = Pacer(settings.per_hour)
-        self._tool = tool_version() if network else f"PyAV {av.__version__}"
-        self._stop = threading.Event()
+        self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._one_server = one_server
-        # A local file reads the same the second time.
-        self._attempts_at = {FailureClass.NET: settings.net_attempts, FailureClass.MEDIA: 2 if network else 1}
         self._undecided: list[dict[str, Any]] = []
         self._stop_reason = ""
 
     def stop(self) -> None:
         """Break off what is running as soon as possible."""
-        self._stop.set()
+        self.stopped.set()
 
     def close(self) -> None:
         """Stop, and end the trimming processes."""
@@ -72,44 +65,90 @@ class Attempts:
         self._trimmers.close()
 
     def stop_reason(self) -> str:
-        """Why clips were passed over; empty when none was."""
-        return self._stop_reason or (self._breaker.pause() if self._network else "")
+        """Why clips were passed over; empty when none was, or only because of the egress's pause."""
+        return self._stop_reason
 
-    def collect(self, candidate: Candidate, attempts_before: int) -> list[dict[str, Any]]:
-        """Try a clip until it is collected or given up; the rows of this run's attempts, in order.
+    def collect(
+        self, candidate: Candidate, attempts_before: int, sources: Sequence[Source], last: bool = True
+    ) -> list[dict[str, Any]]:
+        """Try a clip at `sources`, in order, until one has it; the rows of this run's attempts, in order.
 
-        All but the last are in the log; the last one's status may still change until `decide` is called. No row at all:
-        the collector stopped before this clip's turn. Raises OSError for faults of this machine.
+        The clip is given up only where `last` says that there are no other sources. All but the last row are in the
+        log; the last one's status may still change until `decide` is called. No row at all: the collector stopped
+        before this clip's turn. Raises OSError for faults of this machine.
         """
         rows: list[dict[str, Any]] = []
-        counts: Counter[FailureClass] = Counter()
+        found: list[FailureClass] = []
         folder = self._downloads / candidate_key(0, candidate.clip_id).hex()[:24]
+        offers = [(source, address) for source in sources if (address := source.address(candidate)) is not None]
         try:
-            while not self._has_to_stop():
-                row = self._row(candidate, attempts_before + len(rows) + 1)
-                started = time.monotonic()
-                try:
-                    row |= self._fetch_and_trim(candidate, folder)
-                except Stopped:
+            for number, (source, address) in enumerate(offers):
+                is_last = last and number == len(offers) - 1
+                before = attempts_before + len(rows)
+                done = self._at_source(candidate, source, address, folder, before, is_last, found)
+                rows += done
+                if not done or rows[-1]["status"] != st.FAILED:
                     break
-                except ClipFailure as failure:
-                    counts[failure.failure_class] += 1
-                    row |= self._consequence(failure, counts)
-                    if failure.failure_class is FailureClass.RATE:
-                        row["attempt"] -= 1
-                row["elapsed_s"] = round(time.monotonic() - started, 3)
-                rows.append(row)
-                self._note(row)
-                if row["status"] != st.FAILED:
-                    break
-                if row["error_class"] == FailureClass.MEDIA:
-                    shutil.rmtree(folder, ignore_errors=True)
-                elif self._settings.backoff_seconds:
-                    # Jittered: clips that failed together do not come back together.
-                    mean = self._settings.backoff_seconds * 2 ** (counts.total() - 1)
-                    self._stop.wait(mean * random.uniform(0.5, 1.5))  # noqa: S311
+            if not offers and last and not self._has_to_stop(None):
+                rows.append(self.absent(candidate, attempts_before))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        return rows
+
+    def absent(self, candidate: Candidate, attempts_before: int) -> dict[str, Any]:
+        """The row, written to the log, of a clip that no source has: given up, until it is asked for again."""
+        row = self._row(candidate, attempts_before + 1, "", "") | {
+            "status": st.DEAD,
+            "error_class": FailureClass.GONE.value,
+            "error_message": "no source has it",
+            "elapsed_s": 0.0,
+        }
+        self._log.append(row)
+        return row
+
+    def _at_source(
+        self,
+        candidate: Candidate,
+        source: Source,
+        address: str,
+        folder: Path,
+        before: int,
+        last: bool,
+        found: list[FailureClass],
+    ) -> list[dict[str, Any]]:
+        """Attempts at one source. A last row of status "failed": the next source has its turn."""
+        rows: list[dict[str, Any]] = []
+        counts: Counter[FailureClass] = Counter()
+        # A local file reads the same the second time.
+        most = {FailureClass.NET: self._settings.net_attempts, FailureClass.MEDIA: 2 if source.network else 1}
+        while not self._has_to_stop(source):
+            row = self._row(candidate, before + len(rows) + 1, address, source.tool)
+            started = time.monotonic()
+            again = False
+            try:
+                row |= self._fetch_and_trim(candidate, source, folder)
+            except Stopped:
+                break
+            except ClipFailure as failure:
+                kind = failure.failure_class
+                counts[kind] += 1
+                again = counts[kind] < most.get(kind, 1)
+                row |= self._consequence(failure, again or not last, found)
+                if kind is FailureClass.RATE:
+                    row["attempt"] -= 1
+            row["elapsed_s"] = round(time.monotonic() - started, 3)
+            rows.append(row)
+            self._note(row)
+            if not again or row["status"] != st.FAILED:
+                break
+            if row["error_class"] == FailureClass.MEDIA:
+                shutil.rmtree(folder, ignore_errors=True)
+            elif self._settings.backoff_seconds:
+                # Jittered: clips that failed together do not come back together.
+                mean = self._settings.backoff_seconds * 2 ** (counts.total() - 1)
+                self.stopped.wait(mean * random.uniform(0.5, 1.5))  # noqa: S311
+        if rows and rows[-1]["error_class"]:
+            found.append(FailureClass(rows[-1]["error_class"]))
         return rows
 
     def decide(self) -> None:
@@ -126,28 +165,25 @@ class Attempts:
             self._log.append(row)
         self._undecided.clear()
 
-    def _has_to_stop(self) -> bool:
-        return self._stop.is_set() or bool(self._stop_reason) or (self._network and bool(self._breaker.pause()))
+    def _has_to_stop(self, source: Source | None) -> bool:
+        paused = source is not None and source.network and self._egress.pause_s() > 0
+        return self.stopped.is_set() or bool(self._stop_reason) or paused
 
-    def _row(self, candidate: Candidate, attempt: int) -> dict[str, Any]:
+    def _row(self, candidate: Candidate, attempt: int, address: str, tool: str) -> dict[str, Any]:
         return {
             "clip_id": candidate.clip_id,
-            "source": candidate.locator,
+            "source": without_secrets(address),
             "start_s": candidate.start_s,
             "end_s": candidate.end_s,
             "attempt": attempt,
-            "tool_version": self._tool,
+            "tool_version": tool,
             "started_at": st.now(),
             "run_id": self._run_id,
             "error_class": None,
         }
 
-    def _fetch_and_trim(self, candidate: Candidate, folder: Path) -> dict[str, Any]:
-        video = Path(candidate.locator)
-        if self._network:
-            if is_youtube(candidate.locator):
-                self._pacer.wait(self._stop)
-            video = download(candidate.locator, folder, self._download_settings, self._stop.is_set)
+    def _fetch_and_trim(self, candidate: Candidate, source: Source, folder: Path) -> dict[str, Any]:
+        video = source.fetch(candidate, folder, self.stopped)
         # Two hexadecimal digits make 256 folders: 2,000 files in each at 500,000 clips.
         target = (
             self._workspace.clips
@@ -156,9 +192,7 @@ class Attempts:
             / f"{candidate.clip_id}.mp4"
         )
         try:
-            clip: TrimmedClip = self._trimmers.trim(
-                video, target, self._trim_settings, candidate.start_s, candidate.end_s
-            )
+            clip: TrimmedClip = self._trimmers.trim(video.path, target, self._trim_settings, video.start_s, video.end_s)
         except BrokenProcessPool:
             raise ClipFailure(FailureClass.MEDIA, "the decoder crashed on this file") from None
         return {
@@ -173,20 +207,21 @@ class Attempts:
             "path": self._workspace.relative(target),
         }
 
-    def _consequence(self, failure: ClipFailure, counts: Counter[FailureClass]) -> dict[str, Any]:
-        """What the table of failure classes says."""
-        found = failure.failure_class
-        state = st.DEAD
-        if found is FailureClass.GONE:
+    def _consequence(self, failure: ClipFailure, goes_on: bool, found: Sequence[FailureClass]) -> dict[str, Any]:
+        """What the table of failure classes says. `goes_on`: another attempt, or another source, follows.
+
+        `found`: how earlier sources failed. A clip is gone for ever only where all of them say so.
+        """
+        kind = failure.failure_class
+        state = st.FAILED if goes_on else st.DEAD
+        if kind is FailureClass.GONE and not goes_on and all(other is FailureClass.GONE for other in found):
             state = st.GONE
-        elif found is FailureClass.RATE:
-            self._breaker.open(max(self._settings.rate_pause_seconds, failure.retry_after_s or 0), failure.message)
+        elif kind is FailureClass.RATE:
+            self._egress.open(max(self._settings.rate_pause_seconds, failure.retry_after_s or 0), failure.message)
             state = st.WAITING
-        elif counts[found] < self._attempts_at.get(found, 1):
-            state = st.FAILED
         return {
             "status": state,
-            "error_class": found.value,
+            "error_class": kind.value,
             "error_message": failure.message,
             "http_status": failure.http_status,
         }
@@ -213,7 +248,7 @@ class Attempts:
         hint = (
             "look at the network and the server"
             if row["error_class"] == FailureClass.NET
-            else f"update or repair the downloader ({self._tool}), its JavaScript runtime, cookies or proxy"
+            else f"update or repair the downloader ({row['tool_version']}), its JavaScript runtime, cookies or proxy"
         )
         return (
             f"stopped: {count} clips failed alike and none succeeded ({row['error_class']}: {row['error_message']}); "

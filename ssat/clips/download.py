@@ -5,25 +5,21 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from ssat.clips.failures import ClipFailure, FailureClass, classify
 from ssat.clips.settings import CollectSettings
+from ssat.clips.sources import Stopped
 from ssat.errors import InputError
 
 # The smallest video-only stream of at least the wanted size; where sizes are not told (a plain file) what there is.
 _FORMAT = "wv[height>={side}][width>={side}]/w[height>={side}][width>={side}]/bv/b/bv*"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-
-
-class Stopped(Exception):  # noqa: N818 - not an error
-    """The download was broken off because the collector is stopping."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +115,32 @@ def download(url: str, folder: Path, settings: DownloadSettings, stopped: Callab
     return max(files, key=lambda path: path.stat().st_size)
 
 
+@contextmanager
+def opened_url(url: str, settings: DownloadSettings) -> Iterator[IO[bytes]]:
+    """The content behind `url` as a stream, with the same proxy, cookies and user agent as downloads.
+
+    Raises:
+        ClipFailure: it cannot be had, also while the block reads it; the message names no secret.
+    """
+    import yt_dlp
+    from yt_dlp.networking import Request
+    from yt_dlp.networking.exceptions import network_exceptions
+    from yt_dlp.utils import YoutubeDLError
+
+    try:
+        with (
+            yt_dlp.YoutubeDL(_options(url, Path(), settings)) as downloader,
+            # Identity: an archive that is compressed arrives as it is, and its length can be checked.
+            downloader.urlopen(Request(url, headers={"Accept-Encoding": "identity"})) as response,
+        ):
+            yield response
+    except (YoutubeDLError, *network_exceptions) as error:
+        failure = classify(error)
+        raise ClipFailure(
+            failure.failure_class, settings.redacted(failure.message), failure.http_status, failure.retry_after_s
+        ) from None  # the original carries request headers
+
+
 def _options(url: str, folder: Path, settings: DownloadSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "format": _FORMAT.format(side=settings.min_side),
@@ -172,19 +194,3 @@ class _Silence:
     def warning(self, message: str) -> None: ...
 
     def error(self, message: str) -> None: ...
-
-
-class Pacer:
-    """Lets callers through at most `per_hour` times an hour, evenly spaced, over all threads."""
-
-    def __init__(self, per_hour: int) -> None:
-        self._interval = 3600.0 / per_hour
-        self._lock = threading.Lock()
-        self._next = 0.0
-
-    def wait(self, stopped: threading.Event) -> None:
-        """Return when it is this caller's turn, or at once when `stopped` is set."""
-        with self._lock:
-            turn = max(self._next, time.monotonic())
-            self._next = turn + self._interval
-        stopped.wait(max(0.0, turn - time.monotonic()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ import pyarrow.compute as pc
 from ssat.clips import status as st
 from ssat.clips.failures import FailureClass
 from ssat.clips.lists import Candidate
-from ssat.errors import InputError, WorkspaceError
+from ssat.errors import InputError
 from ssat.workspace import Workspace
 
-_DECIDING = ["clip_id", "attempt", "status", "error_class", "tool_version"]
+_SETTLED = frozenset({st.OK, st.DEAD, st.GONE})
 
 
 class History:
     """The latest row of each clip, and which clips have to be tried once more in spite of it.
+
+    Rows of earlier runs stay in an Arrow table, since there may be very many; what decides about a clip is at hand.
 
     Args:
         workspace: where the clips lie; a file that is missing or has another size is collected again.
@@ -31,72 +34,103 @@ class History:
     """
 
     def __init__(self, workspace: Workspace, candidates: Iterable[Candidate], *, tool: str, retry_dead: bool) -> None:
-        self._workspace = workspace
-        self._latest = _latest_rows(st.load_status(workspace))
-        self._again = set(self._choose_again(candidates, tool, retry_dead))
+        self._table = st.latest(st.load_status(workspace))
+        self._at = {clip_id: row for row, clip_id in enumerate(self._table["clip_id"].to_pylist())}
+        # A few words for very many clips: the same objects again and again.
+        words: dict[str | None, str | None] = {}
+        self._states, self._errors = (
+            [words.setdefault(word, word) for word in self._table[name].to_pylist()]
+            for name in ("status", "error_class")
+        )
+        self._attempts = self._table["attempt"].to_numpy()
+        self._new: dict[str, dict[str, Any]] = {}
+        self._again: set[str] = set()
+        listed = [(candidate, self._at[candidate.clip_id]) for candidate in candidates if candidate.clip_id in self._at]
+        self._again.update(self._choose_dead(listed, tool, retry_dead))
+        self._again.update(self._choose_lost(workspace, listed, local=not tool))
 
-    def _choose_again(self, candidates: Iterable[Candidate], tool: str, retry_dead: bool) -> Iterable[str]:
-        for candidate in candidates:
-            row = self._latest.get(candidate.clip_id)
-            if row is None:
-                continue
-            if row["status"] == st.OK:
-                if not self._intact(row):
-                    yield candidate.clip_id
-                elif not tool:
-                    _check_same_file(row, candidate)
-            elif row["status"] == st.DEAD and (
+    def _choose_dead(self, listed: Sequence[tuple[Candidate, int]], tool: str, retry_dead: bool) -> Iterable[str]:
+        tools = self._table["tool_version"]
+        for candidate, row in listed:
+            if self._states[row] == st.DEAD and (
                 retry_dead
                 # Another version of the tool may well do what the last one could not.
-                or (row["error_class"] == FailureClass.TOOL and row["tool_version"] != tool)
+                or (self._errors[row] == FailureClass.TOOL and tools[row].as_py() != tool)
             ):
                 yield candidate.clip_id
 
-    def _intact(self, row: Mapping[str, Any]) -> bool:
-        try:
-            return bool(self._workspace.absolute(row["path"]).stat().st_size == row["bytes"])
-        except (OSError, WorkspaceError):
-            return False
+    def _choose_lost(self, workspace: Workspace, listed: Sequence[tuple[Candidate, int]], local: bool) -> Iterable[str]:
+        collected = [(candidate, row) for candidate, row in listed if self._states[row] == st.OK]
+        rows = self._table.select(["path", "bytes", "source"]).take(pa.array([row for _, row in collected], pa.int64()))
+        sources = rows["source"].to_pylist() if local else []
+        sizes = rows["bytes"].to_pylist()
+        files = workspace.absolute_files(rows["path"].to_pylist())
+        for number, ((candidate, _), file) in enumerate(zip(collected, files, strict=True)):
+            if not _has_size(file, sizes[number]):
+                yield candidate.clip_id
+            elif local:
+                _check_same_file(sources[number], candidate)
 
     def note(self, row: dict[str, Any]) -> None:
         """A new latest row of its clip."""
-        self._latest[row["clip_id"]] = row
+        self._new[row["clip_id"]] = row
         self._again.discard(row["clip_id"])
+
+    def _state(self, clip_id: str) -> tuple[str, str | None] | None:
+        """Status and error class of a clip; None where it was never tried."""
+        new = self._new.get(clip_id)
+        if new is not None:
+            return new["status"], new["error_class"]
+        row = self._at.get(clip_id)
+        return None if row is None else (str(self._states[row]), self._errors[row])
+
+    def on_disk(self) -> tuple[int, int]:
+        """Number and bytes of the clips that earlier runs collected."""
+        sizes = self._table["bytes"].filter(pc.equal(self._table["status"], st.OK))
+        return len(sizes), pc.sum(sizes).as_py() or 0
 
     def attempts(self, clip_id: str) -> int:
         """How many attempts at a clip have been made."""
-        row = self._latest.get(clip_id)
-        return row["attempt"] if row else 0
+        new = self._new.get(clip_id)
+        if new is not None:
+            return int(new["attempt"])
+        row = self._at.get(clip_id)
+        return 0 if row is None else int(self._attempts[row])
 
-    def collected(self, clip_id: str) -> dict[str, Any] | None:
-        """The row of a clip that is on disk; None where it is not."""
-        row = self._latest.get(clip_id)
-        return row if row and row["status"] == st.OK and clip_id not in self._again else None
+    def is_collected(self, clip_id: str) -> bool:
+        """Whether a clip is on disk."""
+        state = self._state(clip_id)
+        return state is not None and state[0] == st.OK and clip_id not in self._again
+
+    def rows(self, clip_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The latest rows of clips that were tried, in their order."""
+        old = [clip_id for clip_id in clip_ids if clip_id not in self._new]
+        numbers = pa.array([self._at[clip_id] for clip_id in old], pa.int64())
+        found = dict(zip(old, self._table.take(numbers).to_pylist(), strict=True))
+        return [self._new.get(clip_id) or found[clip_id] for clip_id in clip_ids]
 
     def settled(self, clip_id: str) -> bool:
         """Whether a clip is collected or given up: nothing is to do about it."""
-        row = self._latest.get(clip_id)
-        return row is not None and clip_id not in self._again and str(row["status"]) in (st.OK, st.DEAD, st.GONE)
+        state = self._state(clip_id)
+        return state is not None and clip_id not in self._again and state[0] in _SETTLED
 
     def counts(self, clip_ids: Iterable[str]) -> dict[str, int]:
         """How many of these clips have which outcome; those never tried are not counted."""
-        rows = (self._latest[clip_id] for clip_id in clip_ids if clip_id in self._latest)
-        return st.counted((row["status"], row["error_class"]) for row in rows)
+        return st.counted(state for clip_id in clip_ids if (state := self._state(clip_id)) is not None)
 
 
-def _check_same_file(row: dict[str, Any], candidate: Candidate) -> None:
+def _has_size(file: str, size: int) -> bool:
+    try:
+        return os.stat(file).st_size == size  # noqa: PTH116 - half a million of them
+    except OSError:
+        return False
+
+
+def _check_same_file(source: str, candidate: Candidate) -> None:
     """Two folders may both have a 0001.mp4. A folder that was merely moved is fine: its old path is gone."""
-    old, new = Path(row["source"]), Path(candidate.locator)
-    if row["source"] != candidate.locator and old.is_file() and not old.samefile(new):
+    old, new = Path(source), Path(candidate.locator)
+    if source != candidate.locator and old.is_file() and not old.samefile(new):
         raise InputError(
             f"clip {candidate.clip_id}: this workspace has it from {old}, and {new} is another file of that name; "
             "rename the file, or use another workspace"
         )
-
-
-def _latest_rows(status: pa.Table) -> dict[str, dict[str, Any]]:
-    """Clip id → latest row; of clips that were not collected only what decides about them, for there may be many."""
-    current = st.latest(status)
-    collected = pc.equal(current["status"], st.OK)
-    others = current.filter(pc.invert(collected)).select(_DECIDING)
-    return {row["clip_id"]: row for table in (current.filter(collected), others) for row in table.to_pylist()}

@@ -24,7 +24,7 @@ _REQUIRED = ("youtube_id", "time_start", "time_end")
 Kind = Literal["csv", "urls", "folder"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A clip that may be collected.
 

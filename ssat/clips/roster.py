@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ssat.errors import InputError
+from ssat.remote import AnyPath, readable
 from ssat.workspace import Workspace, committed
 
 ROSTER_SCHEMA = pa.schema(
@@ -29,9 +29,9 @@ ROSTER_SCHEMA = pa.schema(
 )
 
 
-def roster_path(workspace: Workspace) -> Path:
+def roster_path(workspace: Workspace) -> AnyPath:
     """Where the roster lies."""
-    return workspace.clips / "roster.parquet"
+    return workspace.roster
 
 
 def load_roster(workspace: Workspace) -> pa.Table:
@@ -44,7 +44,7 @@ def load_roster(workspace: Workspace) -> pa.Table:
     if not path.is_file():
         raise InputError(f"{path}: no clips were collected in this workspace; run `ssat collect` first")
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(readable(path))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable roster: {error}") from error
     if table.schema.remove_metadata() != ROSTER_SCHEMA:

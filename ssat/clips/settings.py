@@ -26,6 +26,12 @@ class CollectSettings(StageSettings):
     url_template: str = Field(
         YOUTUBE_WATCH_URL, description="Address of a CSV row's video; {clip_id} stands for its youtube_id"
     )
+    mirrors: tuple[str, ...] = Field(
+        (),
+        description="Where the videos of a CSV are looked for before url_template, in this order: a tar archive, a "
+        "text file that names tar archives, a folder of either, or an address with {clip_id} in it",
+    )
+    mirrors_only: bool = Field(False, description="Ask the mirrors alone, never url_template")
     clips: int = Field(160, ge=1, description="Number of ranks wanted; more may be collected later")
     seed: int = Field(0, description="Seed of the candidate order: candidates are sorted by sha256(seed | clip id)")
 
@@ -47,11 +53,23 @@ class CollectSettings(StageSettings):
     rate_pause_seconds: float = Field(
         3600.0, ge=1, description="How long nothing is downloaded after the source said: too many requests"
     )
+    wait_out_pauses: bool = Field(
+        False, description="Wait until such a pause is over and go on, instead of ending the run"
+    )
     per_hour: int = Field(300, ge=1, description="Most videos asked of YouTube in an hour (what a guest is allowed)")
+    jitter_seconds: float = Field(2.0, ge=0, description="Mean of a random pause before each video asked of YouTube")
+    egress: str = Field(
+        "default",
+        pattern=r"^[a-z0-9-]{1,40}$",
+        description="Name of this machine's way out to the network: collectors with the same one and the same Prefect "
+        "server share per_hour and the pauses",
+    )
     stop_after: int = Field(
         5, ge=1, description="Clips of one server that fail alike, none succeeding, before the collector stops"
     )
     max_mib: int = Field(512, ge=1, description="Largest download, in MiB")
+    disk_gib: float | None = Field(None, gt=0, description="Most that collected clips may take on the disk, in GiB")
+    free_gib: float = Field(0.5, ge=0, description="Least free space that collecting leaves on the disk, in GiB")
     socket_timeout: float = Field(30.0, gt=0, description="Seconds that a server may stay silent")
 
     # Secret values: shown as stars wherever settings are printed, stored or recorded.

@@ -52,6 +52,7 @@ GONE = "gone"  # the video does not exist any more; never tried again (tombstone
 
 # More parts than this are merged into one.
 _MAX_PARTS = 32
+_READS = 20
 
 
 def _folder(workspace: Workspace) -> Path:
@@ -109,15 +110,32 @@ class StatusLog:
 
 
 def load_status(workspace: Workspace) -> pa.Table:
-    """Every row of every attempt, oldest first; empty where nothing was collected yet."""
+    """Every row of every attempt in the order in which they were written; empty where nothing was collected yet.
+
+    The order is that of the files, not of `started_at`: a clock may be set back. Right also while another process
+    collects.
+
+    Raises:
+        WorkspaceError: a part cannot be read.
+    """
     folder = _folder(workspace)
-    tables = [pq.read_table(part, schema=STATUS_SCHEMA) for part in sorted(folder.glob("part-*.parquet"))]
-    journal = _read_journal(folder / "journal.jsonl")
-    if journal:
-        tables.append(_table(journal))
-    if not tables:
-        return STATUS_SCHEMA.empty_table()
-    return _without_doubles(pa.concat_tables(tables)).sort_by([("started_at", "ascending"), ("attempt", "ascending")])
+    for _ in range(_READS):
+        # The journal first: its rows may move into a part meanwhile, and then they are found twice, not lost.
+        journal = _read_journal(folder / "journal.jsonl")
+        tables = []
+        try:
+            for part in sorted(folder.glob("part-*.parquet")):
+                tables.append(pq.read_table(part, schema=STATUS_SCHEMA))
+        except FileNotFoundError:
+            continue  # merged into another part while it was read: begin again
+        except (OSError, pa.ArrowException) as error:
+            raise WorkspaceError(
+                f"{part}: not a readable part of the status table ({error}); remove it to collect its clips again"
+            ) from error
+        if journal:
+            tables.append(_table(journal))
+        return _without_doubles(pa.concat_tables(tables)) if tables else STATUS_SCHEMA.empty_table()
+    raise WorkspaceError(f"{folder}: changes faster than it can be read; try again")
 
 
 def latest(status: pa.Table) -> pa.Table:

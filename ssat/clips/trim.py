@@ -23,6 +23,8 @@ from ssat.workspace import committed, sha256_of
 # Times of kept frames are written in this base: 30, 25, 24, 50, 60 and 15 fps are whole numbers in it.
 _TIME_BASE = Fraction(1, 90_000)
 _MIN_SIDE = 16
+# Containers round times, Matroska to whole milliseconds; more would take in a frame of a variable frame rate too many.
+_ROUNDING_S = 0.0015
 _FAULTS_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 # A pixel aspect ratio closer to 1 than this is the rounding of an earlier scaling, not anamorphic video.
 _SQUARE_WITHIN = 0.03
@@ -59,9 +61,9 @@ def trim_clip(
 ) -> TrimmedClip:
     """Write the clip [start_s, start_s + settings.seconds) of `source` to `target`, an mp4.
 
-    A frame belongs to the clip when it is shown in that span: 10 s are exactly 300 frames at 30 fps, 600 at 60. A video
-    that ends earlier gives what there is, from `min_seconds` up. `end_s` shortens the span, never lengthens it.
-    `target` appears complete or not at all.
+    The clip begins with the first frame that appears at `start_s` or later, and holds the frames that appear within its
+    length from there: 10 s are exactly 300 frames at 30 fps, 600 at 60. A video that ends earlier gives what there is,
+    from `min_seconds` up. `end_s` shortens the span, never lengthens it. `target` appears complete or not at all.
 
     Raises:
         ClipFailure: of class MEDIA; the file is no video, is broken or cut off, or has too little in that span.
@@ -123,16 +125,16 @@ def _write(
     interval = 1 / frame_rate(stream)
     deadline = time.monotonic() + settings.timeout_s
     reformatter = VideoReformatter()
+    tolerance = min(interval / 4, _ROUNDING_S)
     first = last = 0.0
     n_frames = corrupt = 0
     with av.open(str(target), "w", options={"movflags": "+faststart"}) as output:
         encoder = None
         upright = None
         for at, frame in timed_frames(container, stream, start_s):
-            # A quarter of a frame of tolerance: containers round times, Matroska to whole milliseconds.
-            if at < start_s - interval / 4:
+            if at < start_s - tolerance:
                 continue
-            if n_frames and at - first >= seconds - interval / 4:
+            if n_frames and at - first >= seconds - tolerance:
                 break
             if time.monotonic() > deadline:
                 raise ClipFailure(FailureClass.MEDIA, f"decoding took longer than {settings.timeout_s:g} s")

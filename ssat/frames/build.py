@@ -15,6 +15,7 @@ from ssat.frames.schema import CLIPS_NAME, CLIPS_SCHEMA
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import SPOOL_FOLDER, ShardJob
 from ssat.frames.store import clips_bytes
+from ssat.remote import AnyPath
 from ssat.workspace import Workspace, committed, sha256_of
 
 FinishedShard = tuple[ShardEntry, list[ClipRecord]]
@@ -31,6 +32,7 @@ def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings
     if not rows:
         raise InputError("the roster is empty: no clip was collected; run `ssat collect` with a list that has some")
     by_shard: dict[int, list[dict[str, object]]] = {}
+    paths = workspace.located([str(row["path"]) for row in rows])
     for row in rows:
         by_shard.setdefault(row["rank"] // settings.shard_clips, []).append(row)
     jobs = []
@@ -39,13 +41,17 @@ def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings
             ClipJob(
                 rank=row["rank"],  # type: ignore[arg-type]
                 clip_id=row["clip_id"],  # type: ignore[arg-type]
-                path=workspace.absolute(str(row["path"])),
+                path=paths[int(str(row["rank"]))],
                 sha256=row["sha256"],  # type: ignore[arg-type]
                 n_frames=row["n_frames"],  # type: ignore[arg-type]
             )
             for row in members
         ]
-        jobs.append(ShardJob(index, shard_key(settings.content(), members), clips, settings, workspace.frames))
+        jobs.append(
+            ShardJob(
+                index, shard_key(settings.content(), members), clips, settings, workspace.frames, workspace.scratch
+            )
+        )
     return jobs
 
 
@@ -69,7 +75,7 @@ def is_whole(clip: ClipJob) -> bool:
 
 
 def commit_store(
-    folder: Path, settings: DecodeSettings, roster_digest: str, shards: Sequence[FinishedShard]
+    folder: AnyPath, settings: DecodeSettings, roster_digest: str, shards: Sequence[FinishedShard]
 ) -> Manifest:
     """Write clips.parquet and, last, the manifest; then remove what no longer belongs to the store."""
     table = _clip_table(shards)
@@ -99,12 +105,11 @@ def _clip_table(shards: Sequence[FinishedShard]) -> pa.Table:
     return pa.Table.from_pylist(sorted(rows, key=lambda row: row["rank"]), schema=CLIPS_SCHEMA)
 
 
-def _remove_leftovers(folder: Path, manifest: Manifest) -> None:
+def _remove_leftovers(folder: AnyPath, manifest: Manifest) -> None:
     """Shards that the manifest does not name: replaced by grown ones, or written with other settings."""
     named = {entry.path for entry in manifest.shards}
     for path in [*folder.glob("shard-*.parquet"), *folder.glob("shard-*.json")]:
         if path.with_suffix(".parquet").name not in named:
             path.unlink(missing_ok=True)
-    spool = folder / SPOOL_FOLDER
-    if spool.is_dir() and not any(spool.iterdir()):
+    if isinstance(folder, Path) and (spool := folder / SPOOL_FOLDER).is_dir() and not any(spool.iterdir()):
         spool.rmdir()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from ssat.frames.encode import FrameEncoder
 from ssat.frames.manifest import ClipRecord
 from ssat.frames.schema import MAX_FRAME_INDEX
 from ssat.frames.settings import DecodeSettings
+from ssat.remote import AnyPath
 
 # Where each JPEG of a spool file lies, and the columns of its row but the clip's.
 SPOOL_ROW = np.dtype(
@@ -33,6 +39,8 @@ SPOOL_ROW = np.dtype(
 # Fewer frames than this share of what the roster counted means a damaged clip, not another way of counting.
 _LEAST_SHARE = 0.9
 _LARGEST_SIDE = 2**15 - 1
+# 4K. A decoder keeps up to 16 reference frames and a few more; a task states its memory by this bound.
+MAX_PIXELS = 4096 * 2304
 _MOST_DEATHS = 2
 _NPY_HEADER = 256
 
@@ -43,7 +51,7 @@ class ClipJob:
 
     rank: int
     clip_id: str
-    path: Path
+    path: AnyPath
     sha256: str
     n_frames: int
 
@@ -83,7 +91,8 @@ def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path, alone: bool
     earlier = _load(facts, jpegs)
     if earlier is not None:
         return earlier
-    partial = jpegs.with_suffix(f".{os.getpid()}.partial")
+    own = f".{os.getpid()}-{secrets.token_hex(3)}.partial"  # no other machine's worker has this name
+    partial = jpegs.with_suffix(own)
     mark = _mark(job, folder)
     deaths = deaths_alone(job, folder)
     try:
@@ -101,11 +110,19 @@ def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path, alone: bool
     np.save(folder / f"{job.rank}.npy", rows, allow_pickle=False)
     # The facts come last: they say that the other two files are whole.
     content = {"record": record.model_dump(mode="json"), "jpegs": jpegs.stat().st_size}
-    temporary = facts.with_suffix(f".{os.getpid()}.partial")
+    temporary = facts.with_suffix(own)
     temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(facts)
     mark.unlink(missing_ok=True)
     return SpooledClip(record, rows, jpegs)
+
+
+def count_frames(job: ClipJob, settings: DecodeSettings) -> int:
+    """Decode and encode a clip as `spool_clip` does, and throw the JPEGs away. Frames; 0 where it fails."""
+    try:
+        return _decode(job, settings, Path(os.devnull))[0].n_frames
+    except _UnusableError:
+        return 0
 
 
 def was_begun(job: ClipJob, folder: Path) -> bool:
@@ -154,17 +171,42 @@ def _failed(job: ClipJob, reason: str, recoverable: bool = False) -> ClipRecord:
     )
 
 
+@contextmanager
+def _local(job: ClipJob) -> Iterator[Path]:
+    """The clip's file; a copy, for the time of the block, where it lies in an object store."""
+    if isinstance(job.path, Path):
+        yield job.path
+        return
+    with tempfile.TemporaryDirectory(prefix="ssat-clip-") as folder:
+        copy = Path(folder) / "clip.mp4"
+        with contextlib.suppress(FileNotFoundError):  # its check says so
+            job.path.download(copy)
+        yield copy
+
+
 def _decode(job: ClipJob, settings: DecodeSettings, spool: Path) -> tuple[ClipRecord, NDArray[np.void]]:
-    _check_content(job)
+    with _local(job) as path:
+        return _decode_file(job, path, settings, spool)
+
+
+def _decode_file(
+    job: ClipJob, path: Path, settings: DecodeSettings, spool: Path
+) -> tuple[ClipRecord, NDArray[np.void]]:
+    _check_content(job, path)
     encoder = FrameEncoder(settings.short_side, settings.quality)
     rows: list[tuple[int, int, int, int, int, int]] = []
     decoded, offset = 0, 0
     first_pts = last_pts = 0
     try:
-        with av.open(os.fspath(job.path)) as container, spool.open("wb") as file:
+        with av.open(os.fspath(path)) as container, spool.open("wb") as file:
             if not container.streams.video:
                 raise _UnusableError("holds no video stream")
             stream = container.streams.video[0]
+            if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
+                raise _UnusableError(
+                    f"{stream.codec_context.width}x{stream.codec_context.height} pixels are more than the {MAX_PIXELS} "
+                    "that the memory of a decoding task is made for"
+                )
             # One thread a clip: clips run beside each other, and the frames come out the same.
             stream.codec_context.thread_count = 1
             aspect = _pixel_aspect(stream.codec_context.sample_aspect_ratio)
@@ -174,7 +216,11 @@ def _decode(job: ClipJob, settings: DecodeSettings, spool: Path) -> tuple[ClipRe
                     first_pts = pts_us
                 last_pts = max(last_pts, pts_us - first_pts)
                 if decoded % settings.frame_stride == 0:
-                    if frame.width > _LARGEST_SIDE or frame.height > _LARGEST_SIDE:
+                    if (
+                        frame.width > _LARGEST_SIDE
+                        or frame.height > _LARGEST_SIDE
+                        or frame.width * frame.height > MAX_PIXELS
+                    ):
                         raise _UnusableError(f"frame {decoded} is {frame.width}x{frame.height}: too large")
                     image = encoder.encode(frame, frame.rotation, aspect)
                     file.write(image.jpeg)
@@ -206,9 +252,9 @@ def _decode(job: ClipJob, settings: DecodeSettings, spool: Path) -> tuple[ClipRe
     return record, np.array(rows, SPOOL_ROW)
 
 
-def _check_content(job: ClipJob) -> None:
+def _check_content(job: ClipJob, path: Path) -> None:
     try:
-        with job.path.open("rb") as file:
+        with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _NotWholeError(f"cannot be read: {error.strerror}") from error

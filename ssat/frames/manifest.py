@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ssat.errors import InputError
 from ssat.frames.schema import MANIFEST_NAME, SCHEMA_VERSION, STORE_VERSION
+from ssat.remote import AnyPath
 from ssat.workspace import committed
 
 _SHA256 = r"^[0-9a-f]{64}$"
@@ -84,14 +85,14 @@ class Manifest(_Record):
         """SHA-256 of the canonical JSON: names the data set, in MLflow and in checkpoints."""
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: AnyPath) -> None:
         """Commit to `folder`/manifest.json, with the digest in it."""
         content = {**self.model_dump(mode="json"), "digest": self.digest}
         with committed(folder / MANIFEST_NAME) as temporary:
             temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: AnyPath) -> Self:
         """Read and check `folder`/manifest.json.
 
         Raises:

@@ -192,6 +192,15 @@ class FrameSampler:
                 yield batch
                 batch = []
 
+    @property
+    def _deals_groups(self) -> bool:
+        return self._world == 1 or len(self._groups) >= INTERLEAVE * self._world
+
+    def group_order(self, epoch: int) -> NDArray[np.int64]:
+        """(n,) positions of the row groups of this rank among those of the chosen clips, in the order of `epoch`."""
+        order = np.random.Generator(np.random.PCG64([self._seed, epoch])).permutation(len(self._groups))
+        return order[self._rank :: self._world] if self._deals_groups else order
+
     def _dealt_groups(self, epoch: int) -> Iterator[_OpenGroup]:
         """This rank's part of the epoch's rows, row group by row group in shuffled order.
 
@@ -199,9 +208,8 @@ class FrameSampler:
         number of rows then, and one that runs short goes through its groups again, with other frames. In a small
         store every rank sees all groups and takes every world-size-th row: exactly equal parts.
         """
-        order = np.random.Generator(np.random.PCG64([self._seed, epoch])).permutation(len(self._groups))
-        by_group = self._world == 1 or len(order) >= INTERLEAVE * self._world
-        mine = order[self._rank :: self._world] if by_group else order
+        by_group = self._deals_groups
+        mine = self.group_order(epoch)
         seen, again = 0, 0
         while True:
             found = False

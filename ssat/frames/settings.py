@@ -13,7 +13,7 @@ from ssat.settings import StageSettings
 class DecodeSettings(StageSettings):
     """How clips become rows of the frame store.
 
-    All fields but `workers` decide what the store holds: change one, and the shards are decoded again.
+    All fields but `workers` and `dry_writer` decide what the store holds: change one, and the shards are decoded again.
     """
 
     section: ClassVar[str] = "decode"
@@ -32,7 +32,10 @@ class DecodeSettings(StageSettings):
     max_frames: int | None = Field(None, ge=1, description="Store at most this many frames of a clip, from its start.")
     seed: int = Field(0, ge=0, description="Seed of the permutation of the rows in a shard.")
     workers: int = Field(0, ge=0, description="Clips decoded at the same time; 0: as many as there are CPUs.")
+    dry_writer: bool = Field(
+        False, description="Decode and encode every clip and throw the result away: measures decoding alone."
+    )
 
     def content(self) -> dict[str, int | None]:
         """The settings that decide what the store holds, as they stand in its manifest."""
-        return self.model_dump(exclude={"workers"})
+        return self.model_dump(exclude={"workers", "dry_writer"})

@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from ssat.frames.clip import ClipJob, SpooledClip, spool_clip, was_begun
+from ssat.errors import WorkspaceError
+from ssat.frames.clip import MAX_PIXELS, ClipJob, SpooledClip, count_frames, spool_clip, was_begun
 from ssat.frames.encode import tool_versions
 from ssat.frames.manifest import ClipRecord, ShardEntry
 from ssat.frames.schema import FRAME_SCHEMA, ROW_GROUP_ROWS, frame_writer_options
 from ssat.frames.settings import DecodeSettings
+from ssat.remote import AnyPath, RemotePath
 from ssat.workspace import committed, sha256_of
 
 SPOOL_FOLDER = ".spool"
@@ -27,12 +29,22 @@ SPOOL_FOLDER = ".spool"
 class ShardJob:
     """What a worker needs to write one shard: plain data, so that it travels to another process."""
 
-    def __init__(self, index: int, key: str, clips: Sequence[ClipJob], settings: DecodeSettings, folder: Path) -> None:
+    def __init__(
+        self,
+        index: int,
+        key: str,
+        clips: Sequence[ClipJob],
+        settings: DecodeSettings,
+        folder: AnyPath,
+        scratch: Path | None = None,
+    ) -> None:
+        """`scratch`: local folder for what is unfinished; needed where `folder` is in an object store."""
         self.index = index
         self.key = key
         self.clips = list(clips)
         self.settings = settings
         self.folder = folder
+        self.scratch = scratch
 
     @property
     def name(self) -> str:
@@ -40,18 +52,21 @@ class ShardJob:
         return f"shard-{self.index:05d}-{self.key}.parquet"
 
     @property
-    def path(self) -> Path:
+    def path(self) -> AnyPath:
         return self.folder / self.name
 
     @property
-    def sidecar(self) -> Path:
+    def sidecar(self) -> AnyPath:
         """The shard's own manifest: its entry and its clips. It is written last, so it says that the shard is whole."""
         return self.path.with_suffix(".json")
 
     @property
     def spool(self) -> Path:
         """Folder of the decoded clips until the shard is written; a retry takes up what it finds there."""
-        return self.folder / SPOOL_FOLDER / f"{self.index:05d}-{self.key}"
+        place = self.scratch or self.folder
+        if isinstance(place, RemotePath):
+            raise WorkspaceError(f"{place}: a shard in an object store needs a local scratch folder")
+        return place / SPOOL_FOLDER / f"{self.index:05d}-{self.key}"
 
     def finished(self) -> tuple[ShardEntry, list[ClipRecord]] | None:
         """The entry and clips of the shard where it is written already, else None."""
@@ -86,6 +101,21 @@ def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipR
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:
         spooled = list(pool.map(one, job.clips))
     return gather_shard(job, spooled)
+
+
+def dry_shard(job: ShardJob, threads: int = 1) -> int:
+    """Decode and encode the clips of `job` and throw the result away; the number of frames."""
+    with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:
+        return sum(pool.map(lambda clip: count_frames(clip, job.settings), job.clips))
+
+
+def memory_bytes(threads: int) -> int:
+    """Most memory that writing a shard with `threads` threads takes, in bytes.
+
+    The interpreter and its libraries, and for each thread a decoder with the 17 reference frames that H.264 and HEVC
+    may keep, of the largest picture that is taken (12 bits a pixel), and the frame in work.
+    """
+    return (320 << 20) + threads * (20 * MAX_PIXELS * 3 // 2)
 
 
 def gather_shard(job: ShardJob, spooled: Sequence[SpooledClip]) -> tuple[ShardEntry, list[ClipRecord]]:

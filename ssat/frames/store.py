@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ssat.errors import InputError
 from ssat.frames.manifest import Manifest, ShardEntry
 from ssat.frames.schema import CLIPS_NAME, FRAME_SCHEMA
+from ssat.remote import AnyPath, location, readable
 from ssat.workspace import sha256_of
 
 
@@ -32,7 +33,7 @@ class RowGroup:
 class ShardReader:
     """Reads the row groups of one shard through a memory map."""
 
-    def __init__(self, path: Path, entry: ShardEntry, verify_checksums: bool = False) -> None:
+    def __init__(self, path: AnyPath, entry: ShardEntry, verify_checksums: bool = False) -> None:
         """Open `path`.
 
         Raises:
@@ -48,7 +49,9 @@ class ShardReader:
         if size != entry.bytes:
             raise InputError(f"{path}: {size} bytes, the manifest says {entry.bytes}: truncated or changed; {advice}")
         try:
-            self._file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=verify_checksums)
+            self._file = pq.ParquetFile(
+                readable(path), memory_map=isinstance(path, Path), page_checksum_verification=verify_checksums
+            )
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path}: not a readable Parquet file ({error}); {advice}") from error
         if not self._file.schema_arrow.equals(FRAME_SCHEMA):
@@ -90,21 +93,21 @@ class ShardReader:
 class FrameStore:
     """A finished frame store. Reads only; safe to open in many processes at once."""
 
-    def __init__(self, folder: Path, manifest: Manifest, clips: pa.Table) -> None:
+    def __init__(self, folder: AnyPath, manifest: Manifest, clips: pa.Table) -> None:
         self.folder = folder
         self.manifest = manifest
         self.clips = clips
         self._readers: dict[int, ShardReader] = {}
 
     @classmethod
-    def open(cls, folder: str | Path) -> Self:
-        """The store in `folder`.
+    def open(cls, folder: str | AnyPath) -> Self:
+        """The store in `folder`, which may be an s3:// address.
 
         Raises:
             InputError: no store, a damaged or newer manifest, or a clip table that does not belong to it. Shards are
                 checked when they are read first.
         """
-        folder = Path(folder)
+        folder = location(folder)
         manifest = Manifest.load(folder)
         path = folder / CLIPS_NAME
         try:
@@ -116,7 +119,7 @@ class FrameStore:
                 f"{path}: does not belong to the manifest beside it (an interrupted decode, or it was changed); run "
                 "`ssat decode` again"
             )
-        return cls(folder, manifest, pq.read_table(path))
+        return cls(folder, manifest, pq.read_table(readable(path)))
 
     @property
     def digest(self) -> str:

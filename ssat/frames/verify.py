@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from ssat.frames.manifest import ShardEntry
 from ssat.frames.schema import ROW_GROUP_ROWS
 from ssat.frames.shard import row_order
 from ssat.frames.store import FrameStore, ShardReader
+from ssat.remote import AnyPath
 from ssat.workspace import sha256_of
 
 _LISTED = 5  # problems of one kind that are listed for a shard; the rest is counted
@@ -62,7 +62,7 @@ class _Check:
         self._frames = {row["rank"]: row["n_frames"] for row in clips}
         self._names = {row["rank"]: row["clip_id"] for row in clips}
 
-    def problems(self, path: Path) -> Iterator[str]:
+    def problems(self, path: AnyPath) -> Iterator[str]:
         try:
             reader = ShardReader(path, self._entry, verify_checksums=True)
             digest = sha256_of(path)

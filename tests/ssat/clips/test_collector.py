@@ -147,7 +147,7 @@ def test_too_many_requests_open_the_breaker_and_cost_no_attempt(
     # Still closed, also to a new run and another address; nothing is asked of the server.
     assert "downloads pause until" in collect(workspace, source, **good)["stopped"]
     assert site.requests.total() == asked
-    (workspace.clips / "breaker.json").write_text('{"until": 0, "reason": ""}')
+    (workspace.clips / "breaker.json").write_text('{"opened": 0, "seconds": 1, "reason": ""}')
     assert collect(workspace, source, **good)["ranks"] == 3
 
 

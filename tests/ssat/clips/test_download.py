@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from ssat.clips.download import DownloadSettings, Pacer, Stopped, download, is_youtube
+from ssat.clips.download import DownloadSettings, download, is_youtube
+from ssat.clips.egress import Pacer
 from ssat.clips.failures import ClipFailure
 from ssat.clips.settings import CollectSettings
+from ssat.clips.sources import Stopped
 from ssat.errors import InputError
 
 SETTINGS = DownloadSettings(min_side=256, max_bytes=10 << 20, socket_timeout=5)

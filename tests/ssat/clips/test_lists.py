@@ -147,3 +147,13 @@ def test_the_published_kinetics_lists(real_data: Path) -> None:
     assert (len(val.candidates), len(val.rejected)) == (29_994, 6)
     assert val.rejected[0].line == 5813
     assert "first seen in line 5798" in val.rejected[0].reason
+
+
+def test_one_broken_line_among_very_many(tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    rows = [f"id{number:09d},{number % 50},{number % 50 + 10},test\n" for number in range(100_000)]
+    rows[70_000] = "id0000700\x0000,1\n"
+    path.write_text("youtube_id,time_start,time_end,split\n" + "".join(rows))
+    result = read_list(path)
+    assert len(result.candidates) == 99_999
+    assert [(row.line, row.reason) for row in result.rejected] == [(70_002, "2 fields, the header has 4")]

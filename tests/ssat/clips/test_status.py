@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -94,3 +94,25 @@ def test_a_status_folder_that_cannot_be_made(workspace: Workspace) -> None:
     (workspace.clips / "status").touch()
     with pytest.raises(WorkspaceError, match="status: not writable"):
         StatusLog(workspace)
+
+
+def test_a_clock_that_is_set_back_does_not_make_an_old_attempt_the_truth(workspace: Workspace) -> None:
+    log = StatusLog(workspace)
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    log.append({"clip_id": "a", "attempt": 1, "status": "dead", "error_class": "NET", "started_at": at})
+    log.commit()
+    # A day earlier by the clock, yet later.
+    log.append({"clip_id": "a", "attempt": 2, "status": "ok", "started_at": at - timedelta(days=1)})
+    assert counts_by_class(load_status(workspace)) == {"ok": 1}
+    log.commit()
+    assert latest(load_status(workspace))["attempt"].to_pylist() == [2]
+
+
+def test_a_damaged_part_is_named(workspace: Workspace) -> None:
+    log = StatusLog(workspace)
+    log.append({"clip_id": "a", "attempt": 1, "status": "ok", "started_at": datetime.now(UTC)})
+    log.commit()
+    (part,) = (workspace.clips / "status").glob("part-*.parquet")
+    part.write_bytes(b"PAR1")
+    with pytest.raises(WorkspaceError, match=r"part-00000001\.parquet: not a readable part of the status table"):
+        load_status(workspace)

@@ -1,5 +1,6 @@
 import csv
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -168,3 +169,100 @@ def test_a_start_inside_a_real_video_is_exact(real_data: Path, tmp_path: Path) -
     with av.open(str(tmp_path / "clip.mp4")) as container:
         first = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
     assert np.abs(first - picture).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "expected"),
+    [
+        ("libx265", "a.mp4", "hevc"),
+        ("libvpx-vp9", "a.webm", "vp9"),
+        ("libsvtav1", "a.mkv", "av1"),
+        ("mpeg4", "a.mp4", "mpeg4"),
+    ],
+)
+def test_every_codec_is_cut_to_the_frame(
+    make_video: Callable[..., Path],
+    shown_numbers: Callable[[Path], list[int]],
+    tmp_path: Path,
+    codec: str,
+    name: str,
+    expected: str,
+) -> None:
+    video = make_video(name, frames=150, size=(320, 192), codec=codec)
+    with av.open(str(video)) as container:
+        assert container.streams.video[0].codec_context.codec.canonical_name == expected
+    clip = trim_clip(video, tmp_path / "clip.mp4", TrimSettings(seconds=3.0), start_s=1.5)
+    # Matroska rounds times to a millisecond.
+    assert (clip.n_frames, clip.duration_s) == (90, pytest.approx(3.0, abs=0.001))
+    assert shown_numbers(tmp_path / "clip.mp4") == list(range(45, 135))
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+
+
+def _write_variable(path: Path, times_ms: list[int]) -> None:
+    """Numbered frames shown at `times_ms`."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=30, width=320, height=192, pix_fmt="yuv420p")
+        stream.options = {"preset": "ultrafast"}
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, at in enumerate(times_ms):
+            frame = av.VideoFrame.from_ndarray(_picture(number), format="rgb24")
+            frame.pts, frame.time_base = at, Fraction(1, 1000)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+def _picture(number: int) -> np.ndarray:
+    picture = np.full((192, 320, 3), 90, np.uint8)
+    for bit in range(10):
+        picture[:96, bit * 32 : (bit + 1) * 32] = 255 if number >> (9 - bit) & 1 else 0
+    return picture
+
+
+@pytest.mark.parametrize("name", ["variable.mp4", "variable.mkv"])
+def test_variable_frame_rate_takes_the_frames_shown_in_the_span_at_their_times(
+    shown_numbers: Callable[[Path], list[int]], tmp_path: Path, name: str
+) -> None:
+    # A screen recording: 60 fps, then a still of a second, then 15 fps, and so on.
+    times, at = [], 0
+    for step in [17] * 60 + [1000] + [66] * 45 + [33] * 60 + [500] * 3 + [40] * 50:
+        times.append(at)
+        at += step
+    _write_variable(tmp_path / name, times)
+    for start, seconds in ((0.0, 4.0), (0.5, 3.5), (2.5, 5.0)):
+        clip = trim_clip(tmp_path / name, tmp_path / "clip.mp4", TrimSettings(seconds=seconds), start_s=start)
+        begin = min(ms for ms in times if ms >= start * 1000)
+        wanted = [number for number, ms in enumerate(times) if begin <= ms < begin + seconds * 1000]
+        assert shown_numbers(tmp_path / "clip.mp4") == wanted
+        assert clip.n_frames == len(wanted)
+        with av.open(str(tmp_path / "clip.mp4")) as container:
+            kept = [float(frame.time) for frame in container.decode(video=0)]
+        expected = [(times[number] - times[wanted[0]]) / 1000 for number in wanted]
+        assert kept == pytest.approx(expected, abs=0.002)
+
+
+def test_a_clip_that_starts_beyond_the_end_of_a_long_video_is_found_out_at_once(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    # Four hours, a frame a second.
+    video = make_video("long.mkv", frames=14_400, fps=1, size=(32, 16), codec="mpeg4")
+    with pytest.raises(
+        ClipFailure, match=r"too short: the video ends at 14400.00 s; at least 3 s from 20000 s on"
+    ) as caught:
+        trim_clip(video, tmp_path / "clip.mp4", TrimSettings(), start_s=20_000.0, end_s=20_010.0)
+    assert caught.value.failure_class is FailureClass.MEDIA
+    clip = trim_clip(video, tmp_path / "clip.mp4", TrimSettings(), start_s=14_380.0, end_s=14_390.0)
+    assert clip.n_frames == 10
+
+
+def test_a_video_that_promises_pictures_and_has_none(make_video: Callable[..., Path], tmp_path: Path) -> None:
+    video = make_video("v.mkv", frames=120, codec="mpeg4")
+    content = bytearray(video.read_bytes())
+    # Every frame's start code is wiped: the packets are there, no picture comes of them.
+    for code in (b"\x00\x00\x01\xb6", b"\x00\x00\x01\xb0", b"\x00\x00\x01\xb3"):
+        content = content.replace(code, b"\x00\x00\x00\x00")
+    video.write_bytes(content)
+    with pytest.raises(ClipFailure) as caught:
+        trim_clip(video, tmp_path / "clip.mp4", TrimSettings())
+    assert caught.value.failure_class is FailureClass.MEDIA
+    assert not (tmp_path / "clip.mp4").exists()

@@ -1,0 +1,125 @@
+"""The way out to the network: how fast requests may leave, and the breaker that stops them all for a while."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from ssat.workspace import committed
+
+# Used where the breaker's file says nothing sensible about the length of its pause.
+_UNKNOWN_PAUSE_S = 3600.0
+
+
+class Egress(Protocol):
+    """What all downloads that leave by one address share. `tasks` plugs in one that several machines share."""
+
+    def wait(self, stopped: threading.Event) -> None:
+        """Return when the caller may ask a source that counts requests, or soon after `stopped` is set."""
+
+    def open(self, seconds: float, reason: str) -> None:
+        """The source said "too many requests": let nothing out for `seconds` from now."""
+
+    def pause_s(self) -> float:
+        """Seconds for which nothing may be downloaded; 0 when downloads may go on."""
+
+    def pause(self) -> str:
+        """Why and until when nothing may be downloaded, in words; empty when downloads may go on."""
+
+
+class LocalEgress:
+    """The egress of one collector: spaces its own requests; its breaker is a file, so a new run finds it open."""
+
+    def __init__(self, path: Path, per_hour: int, jitter_s: float = 0.0) -> None:
+        self._pacer = Pacer(per_hour)
+        self._jitter_s = jitter_s
+        self._breaker = Breaker(path)
+
+    def wait(self, stopped: threading.Event) -> None:
+        self._pacer.wait(stopped)
+        jitter(self._jitter_s, stopped)
+
+    def open(self, seconds: float, reason: str) -> None:
+        self._breaker.open(seconds, reason)
+
+    def pause_s(self) -> float:
+        return self._breaker.pause_s()
+
+    def pause(self) -> str:
+        return describe_pause(self.pause_s(), self._breaker.reason)
+
+
+def jitter(mean_s: float, stopped: threading.Event) -> None:
+    """Wait between 0 and twice `mean_s` seconds: requests at even intervals look like what they are."""
+    if mean_s:
+        stopped.wait(random.uniform(0, 2 * mean_s))  # noqa: S311 - no secret hangs on it
+
+
+def describe_pause(seconds: float, reason: str) -> str:
+    """The pause in words; empty when there is none."""
+    if seconds <= 0:
+        return ""
+    until = datetime.fromtimestamp(time.time() + seconds).astimezone()
+    return f"too many requests ({reason}): downloads pause until {until:%Y-%m-%d %H:%M}; run again after that"
+
+
+class Pacer:
+    """Lets callers through at most `per_hour` times an hour, evenly spaced, over all threads."""
+
+    def __init__(self, per_hour: int) -> None:
+        self._interval = 3600.0 / per_hour
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self, stopped: threading.Event) -> None:
+        """Return when it is this caller's turn, or at once when `stopped` is set."""
+        with self._lock:
+            turn = max(self._next, time.monotonic())
+            self._next = turn + self._interval
+        stopped.wait(max(0.0, turn - time.monotonic()))
+
+
+class Breaker:
+    """Open while downloads have to pause. Kept in a file, so that starting again does not shorten the pause."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self.reason = ""
+        self._opened, self._seconds = 0.0, 0.0
+        try:
+            self._opened, self._seconds, self.reason = _read(path)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError):
+            # Better an hour lost than a ban: what cannot be read counts as just opened.
+            self._opened, self._seconds, self.reason = time.time(), _UNKNOWN_PAUSE_S, "unreadable breaker file"
+
+    def open(self, seconds: float, reason: str) -> None:
+        """Pause for `seconds` from now; a longer pause that already runs stays."""
+        with self._lock:
+            self._seconds = max(self.pause_s(), seconds)
+            self._opened = time.time()
+            self.reason = reason
+            content = {"opened": self._opened, "seconds": self._seconds, "reason": reason}
+            with committed(self._path) as temporary:
+                temporary.write_text(json.dumps(content), encoding="utf-8")
+
+    def pause_s(self) -> float:
+        """Seconds that remain. A clock that was set back cannot make the pause longer than it was."""
+        return remaining(self._opened, self._seconds)
+
+
+def remaining(opened: float, seconds: float) -> float:
+    """Seconds left of a pause of `seconds` that began at `opened` (Unix time), at most `seconds`."""
+    return min(seconds, max(0.0, opened + seconds - time.time()))
+
+
+def _read(path: Path) -> tuple[float, float, str]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return float(content["opened"]), float(content["seconds"]), str(content["reason"])

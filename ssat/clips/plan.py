@@ -1,0 +1,143 @@
+"""The plan: which candidates are worked through next, and at which of their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ssat.clips.history import History
+from ssat.clips.lists import Candidate
+from ssat.clips.ranks import Ranks
+from ssat.clips.settings import CollectSettings
+from ssat.clips.sources.chain import Chain
+from ssat.clips.sources.tar import TarMirror, is_url
+
+# Reading archives a second time for a few more clips costs more than a few clips too many.
+_LEAST_SUCCESS_OF_ARCHIVES = 0.8
+_LEAST_SUCCESS = 0.25
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one task run works through: positions in the candidate order, at one stage of the sources.
+
+    With an `archive`, those of them that it holds; `expected` says about how many will be collected.
+    """
+
+    number: int
+    positions: tuple[int, ...]
+    stage: int = 0
+    archive: str | None = None
+    expected: int = 0
+
+
+class Plan:
+    """Candidates that are wanted and not settled, shard by shard."""
+
+    def __init__(
+        self, candidates: Sequence[Candidate], history: History, ranks: Ranks, chain: Chain, settings: CollectSettings
+    ) -> None:
+        self._candidates = candidates
+        self._history = history
+        self._ranks = ranks
+        self._chain = chain
+        self._settings = settings
+        self._shards = 0
+        self._stage: dict[int, int] = {}
+        self._passed_over: set[int] = set()
+        # Wanted positions of the tar stage that is under way: its archives are read once for all of them.
+        self._batch: list[int] = []
+        self.attempted = self.collected = 0
+
+    def pass_over(self, position: int) -> None:
+        """This candidate has to wait for another run, or for the end of a pause."""
+        self._passed_over.add(position)
+
+    def advance(self, position: int) -> None:
+        """This candidate's stage did not have it: on to the next one."""
+        self._stage[position] = self._stage.get(position, 0) + 1
+
+    def is_last(self, stage: int) -> bool:
+        """Whether no source comes after this stage."""
+        return stage == len(self._chain.stages) - 1
+
+    @property
+    def waiting(self) -> bool:
+        """Whether candidates were passed over."""
+        return bool(self._passed_over)
+
+    def forget_waiting(self) -> None:
+        """A pause is over: what was passed over has its turn again."""
+        self._passed_over.clear()
+
+    def next_shard(self, pause: Callable[[], str], absent: Callable[[int], None]) -> tuple[Shard | None, str]:
+        """The next shard, or None and why: empty when nothing is left to do.
+
+        `pause` says why the network may not be used, empty when it may. `absent` is told each candidate that no archive
+        has and no other source is left for.
+        """
+        while True:
+            for number, stage in enumerate(self._chain.stages):
+                if isinstance(stage, TarMirror):
+                    positions = self._tar_positions(number)
+                    if not positions:
+                        continue
+                    archive = stage.next_archive({self._candidates[position].clip_id for position in positions})
+                    if archive is None:
+                        # Every archive that can be read was: these clips are in none of them.
+                        for position in positions:
+                            if self.is_last(number):
+                                absent(position)
+                            else:
+                                self.advance(position)
+                        self._batch = []
+                        break
+                    if is_url(archive) and (reason := pause()):
+                        return None, reason
+                    return self._shard(positions, number, archive, -(-len(positions) // len(stage.archives))), ""
+                positions = list(self._wanted(number, _LEAST_SUCCESS, self._settings.shard_size))
+                if positions:
+                    if any(source.network for source in stage) and (reason := pause()):
+                        return None, reason
+                    return self._shard(positions, number, None, len(positions)), ""
+            else:
+                return None, ""
+
+    def _shard(self, positions: Sequence[int], stage: int, archive: str | None, expected: int) -> Shard:
+        self._shards += 1
+        return Shard(self._shards, tuple(positions), stage, archive, expected)
+
+    def _tar_positions(self, stage: int) -> list[int]:
+        self._batch = [
+            position
+            for position in self._batch
+            if self._stage.get(position, 0) == stage
+            and position not in self._passed_over
+            and not self._history.settled(self._candidates[position].clip_id)
+        ]
+        if not self._batch:
+            self._batch = list(self._wanted(stage, _LEAST_SUCCESS_OF_ARCHIVES, len(self._candidates)))
+        return self._batch
+
+    def _wanted(self, stage: int, least_success: float, at_most: int) -> Iterator[int]:
+        """Positions at `stage` that have to be tried for the ranks that are wanted."""
+        expected = float(len(self._ranks.ids))
+        success = max(_LEAST_SUCCESS, self.collected / self.attempted) if self.attempted else 1.0
+        if isinstance(self._chain.stages[stage], TarMirror):
+            success = min(success, least_success)
+        found = 0
+        for position in range(self._ranks.frontier, len(self._candidates)):
+            if found == at_most:
+                return
+            clip_id = self._candidates[position].clip_id
+            ranked = clip_id in self._ranks.ids
+            if not ranked and expected >= self._settings.clips:
+                continue  # a ranked clip whose file was lost is collected again even where no new rank is wanted
+            if self._history.settled(clip_id):
+                # Collected, and waiting for its rank behind a candidate that is not settled.
+                expected += int(not ranked and self._history.is_collected(clip_id))
+            elif position not in self._passed_over:
+                expected += 0 if ranked else success
+                if self._stage.get(position, 0) == stage:
+                    found += 1
+                    yield position

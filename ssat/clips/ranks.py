@@ -1,0 +1,118 @@
+"""Ranks for collected clips: in candidate order, up to the first candidate that is not settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from ssat.clips import status as st
+from ssat.clips.failures import FailureClass
+from ssat.clips.history import History
+from ssat.clips.lists import Candidate
+from ssat.clips.roster import ROSTER_SCHEMA, appended, load_roster, replaced, roster_facts, roster_path, save_roster
+from ssat.clips.settings import CollectSettings
+from ssat.errors import InputError
+from ssat.workspace import Workspace
+
+_FACTS = ("seed", "clip_seconds", "min_seconds", "short_side", "crf", "encoder_preset")
+
+
+class Ranks:
+    """The roster while it grows.
+
+    Attributes:
+        roster: as it is on disk.
+        ids: clips that have a rank.
+        frontier: candidates before this position are settled, and ranked where they are collected.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: CollectSettings,
+        candidates: Sequence[Candidate],
+        history: History,
+        give_up: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """Open the roster. `give_up` is told the row of a clip that turns out to be another one's twin.
+
+        Raises:
+            InputError: the workspace was collected with another seed or cut.
+        """
+        self._workspace = workspace
+        self._wanted = settings.clips
+        self._candidates = candidates
+        self._history = history
+        self._give_up = give_up
+        self._facts = {name: str(getattr(settings, name)) for name in _FACTS}
+        self.roster = ROSTER_SCHEMA.empty_table()
+        if roster_path(workspace).is_file():
+            self.roster = load_roster(workspace)
+            self._check_same_facts(roster_facts(self.roster))
+        self.ids: set[str] = set(self.roster["clip_id"].to_pylist())
+        contents = zip(self.roster["sha256"].to_pylist(), self.roster["clip_id"].to_pylist(), strict=True)
+        self._contents: dict[str, str] = dict(contents)
+        self.frontier = 0
+        self._repaired: list[Mapping[str, Any]] = []
+
+    def _check_same_facts(self, facts: dict[str, str]) -> None:
+        for name, value in self._facts.items():
+            if facts.get(name, value) != value:
+                raise InputError(
+                    f"workspace {self._workspace.root}: its clips were collected with {name} = {facts[name]}, "
+                    f"now {value} is asked; ranks would mean something else. Set {name} back, or use another workspace"
+                )
+
+    def repaired(self, row: Mapping[str, Any]) -> None:
+        """A clip that has a rank was collected again."""
+        self._repaired.append(row)
+
+    def give(self) -> None:
+        """Append every collected clip before the first unsettled candidate to the roster, up to the ranks wanted."""
+        before: pa.Table = self.roster
+        self.roster = replaced(self.roster, self._repaired)
+        self._repaired.clear()
+        rows: list[dict[str, Any]] = []
+        # Again, because a twin leaves its rank to a later candidate.
+        while ready := self._ready():
+            for row in self._history.rows(ready):
+                twin = self._contents.get(row["sha256"])
+                if twin is not None:
+                    self._reject_twin(row, twin)
+                else:
+                    rows.append(row)
+                    self.ids.add(row["clip_id"])
+                    self._contents[row["sha256"]] = row["clip_id"]
+        self.roster = appended(self.roster, rows)
+        if not self.roster.equals(before):
+            save_roster(self._workspace, self.roster, self._facts)
+
+    def _ready(self) -> list[str]:
+        """Collected clips without a rank that are next, as many as are wanted; the frontier moves behind them."""
+        ready: list[str] = []
+        while self.frontier < len(self._candidates):
+            clip_id = self._candidates[self.frontier].clip_id
+            if not self._history.settled(clip_id):
+                break
+            if clip_id not in self.ids and self._history.is_collected(clip_id):
+                if len(self.ids) + len(ready) >= self._wanted:
+                    break
+                ready.append(clip_id)
+            self.frontier += 1
+        return ready
+
+    def _reject_twin(self, row: dict[str, Any], twin: str) -> None:
+        """Two classes with the same pictures cannot be told apart: the later candidate is given up."""
+        self._give_up(
+            row
+            | {
+                "attempt": row["attempt"] + 1,
+                "status": st.DEAD,
+                "error_class": FailureClass.MEDIA.value,
+                "error_message": f"the same content as clip {twin}",
+                "started_at": st.now(),
+            }
+        )
+        self._workspace.absolute(row["path"]).unlink(missing_ok=True)

@@ -1,0 +1,100 @@
+"""What the last collector wants: from it and the status table follow rate and remaining time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ssat.clips import status as st
+from ssat.clips.lock import holder
+from ssat.clips.roster import load_roster, roster_path
+from ssat.workspace import Workspace, committed
+
+# The rate is that of the last hour: what a source allows changes.
+_WINDOW = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A run of the collector: when it began, how many ranks it wants, how many candidates its list has."""
+
+    run_id: str
+    started_at: datetime
+    wanted: int
+    candidates: int
+
+    def save(self, workspace: Workspace) -> None:
+        """Commit to the workspace."""
+        content = asdict(self) | {"started_at": self.started_at.isoformat()}
+        with committed(workspace.clips / "run.json") as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+
+    @classmethod
+    def load(cls, workspace: Workspace) -> RunFacts | None:
+        """The last run's facts; None where there is none, or none that can be read."""
+        try:
+            content = json.loads((workspace.clips / "run.json").read_text(encoding="utf-8"))
+            started = datetime.fromisoformat(content["started_at"])
+            return cls(str(content["run_id"]), started, int(content["wanted"]), int(content["candidates"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def describe_status(workspace: Workspace, now: datetime | None = None) -> dict[str, Any]:
+    """The state of collecting; right at any moment, also while a collector is at work in another process.
+
+    Gives "ranks" (in the roster), "by_class" (clips by outcome), "wanted" and "candidates" (of the last run, None where
+    none is known), "per_hour" (clips settled an hour, over the last hour of that run), "collected_per_hour",
+    "remaining_s" (until the ranks that are wanted are there, at that rate; None where it cannot be told) and "at_work"
+    (process id of the collector that is at work, or None).
+    """
+    table = st.load_status(workspace)
+    facts = RunFacts.load(workspace)
+    ranks = load_roster(workspace).num_rows if roster_path(workspace).is_file() else 0
+    by_class = st.counts_by_class(table)
+    result: dict[str, Any] = {
+        "ranks": ranks,
+        "by_class": by_class,
+        "wanted": facts.wanted if facts else None,
+        "candidates": facts.candidates if facts else None,
+        "per_hour": None,
+        "collected_per_hour": None,
+        "remaining_s": None,
+        "at_work": holder(workspace.clips),
+    }
+    if facts is None:
+        return result
+    # A collector that has ended had the rate that it had; that of one at work counts up to this moment.
+    until = (now or datetime.now(UTC)) if result["at_work"] is not None else None
+    settled, collected, seconds = _recent(table, facts, until)
+    if seconds > 0 and settled:
+        result["per_hour"] = round(settled * 3600 / seconds, 1)
+        result["collected_per_hour"] = round(collected * 3600 / seconds, 1)
+    missing = max(0, facts.wanted - by_class.get(st.OK, 0))
+    if not missing:
+        result["remaining_s"] = 0.0
+    elif collected:
+        result["remaining_s"] = round(missing * seconds / collected, 1)
+    return result
+
+
+def _recent(table: pa.Table, facts: RunFacts, until: datetime | None) -> tuple[int, int, float]:
+    """(clips settled, clips collected, seconds) of the last hour of a run, up to `until` or to its last row."""
+    rows = table.filter(pc.equal(table["run_id"], facts.run_id))
+    settled = pc.is_in(rows["status"], pa.array([st.OK, st.DEAD, st.GONE]))
+    rows = rows.filter(settled)
+    if not rows.num_rows:
+        return 0, 0, 0.0
+    ends = [
+        started + timedelta(seconds=elapsed or 0.0)
+        for started, elapsed in zip(rows["started_at"].to_pylist(), rows["elapsed_s"].to_pylist(), strict=True)
+    ]
+    until = max(ends) if until is None else until
+    since = max(facts.started_at, until - _WINDOW)
+    chosen = [state == st.OK for end, state in zip(ends, rows["status"].to_pylist(), strict=True) if end > since]
+    return len(chosen), sum(chosen), max(0.001, (until - since).total_seconds())

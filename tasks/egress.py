@@ -1,0 +1,135 @@
+"""The egress that all collectors of one Prefect server share: a global concurrency limit, and a breaker beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import Any
+
+from ssat.clips.egress import Breaker, describe_pause, jitter, remaining
+from ssat.clips.settings import CollectSettings
+from ssat.errors import ServiceError
+from ssat.workspace import Workspace
+
+# How long one question for a slot waits: between two of them the collector may be stopped.
+_ASK_S = 1.0
+# The breaker is read again after this time; asking the server before each request would say no more.
+_FRESH_S = 5.0
+
+
+class PrefectEgress:
+    """Rate limit and breaker by the name of the egress, for all workers on one Prefect server.
+
+    The rate is a global concurrency limit with slot decay, made at the first request where it is missing; one that is
+    there already is taken as it is, so that a person may set it in Prefect. The breaker is a Prefect variable, and a
+    file in the workspace for the next run on a server of its own.
+    """
+
+    def __init__(self, workspace: Workspace, settings: CollectSettings) -> None:
+        self.limit = f"ssat-egress-{settings.egress}"
+        self.variable = f"ssat_egress_{settings.egress}".replace("-", "_")
+        self._per_hour = settings.per_hour
+        self._jitter_s = settings.jitter_seconds
+        self._breaker = Breaker(workspace.clips / "breaker.json")
+        self._lock = threading.Lock()
+        self._made = False
+        self._read_at = float("-inf")
+        self._shared: tuple[float, float, str] = (0.0, 0.0, "")
+
+    def wait(self, stopped: threading.Event) -> None:
+        """Return when the limit let this caller through, or soon after `stopped` is set.
+
+        Raises:
+            ServiceError: the limit was switched off or removed, or the server does not answer.
+        """
+        from prefect.concurrency.sync import rate_limit
+
+        with self._lock:
+            if not self._made:
+                self._make_limit()
+                self._made = True
+        while not stopped.is_set():
+            try:
+                rate_limit(self.limit, timeout_seconds=_ASK_S, strict=True)
+                break
+            except TimeoutError:
+                continue
+            except Exception as error:
+                raise ServiceError(
+                    f"Prefect: the global concurrency limit {self.limit} gave no slot ({error}); see to it with "
+                    f"`prefect global-concurrency-limit inspect {self.limit}`, then run again"
+                ) from error
+        jitter(self._jitter_s, stopped)
+
+    def _make_limit(self) -> None:
+        from prefect.client.orchestration import get_client
+        from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+        from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+        decay = self._per_hour / 3600
+        try:
+            with get_client(sync_client=True) as client:
+                try:
+                    found = client.read_global_concurrency_limit_by_name(self.limit)
+                except ObjectNotFound:
+                    wanted = GlobalConcurrencyLimitCreate(name=self.limit, limit=1, slot_decay_per_second=decay)
+                    with contextlib.suppress(ObjectAlreadyExists):  # another worker was as quick
+                        client.create_global_concurrency_limit(wanted)
+                    found = client.read_global_concurrency_limit_by_name(self.limit)
+        except Exception as error:
+            raise ServiceError(
+                f"Prefect: the global concurrency limit {self.limit} can neither be read nor made: {error}"
+            ) from error
+        if not found.active or not found.slot_decay_per_second:
+            raise ServiceError(
+                f"Prefect: the global concurrency limit {self.limit} is "
+                f"{'without slot decay' if found.active else 'switched off'}, so it would not limit anything; run "
+                f"`prefect global-concurrency-limit delete {self.limit}` to have it made anew"
+            )
+
+    def open(self, seconds: float, reason: str) -> None:
+        """Open the breaker for every worker of this egress."""
+        from prefect.variables import Variable
+
+        self._breaker.open(seconds, reason)
+        with self._lock:
+            self._read_at = float("-inf")
+        seconds = max(seconds, self.pause_s())
+        Variable.set(self.variable, {"opened": time.time(), "seconds": seconds, "reason": reason}, overwrite=True)
+        with self._lock:
+            self._read_at = float("-inf")
+
+    def pause_s(self) -> float:
+        """Seconds left of the pause, this workspace's or the one that another worker caused."""
+        opened, seconds, _ = self._read_shared()
+        return max(self._breaker.pause_s(), remaining(opened, seconds))
+
+    def pause(self) -> str:
+        """The pause in words."""
+        opened, seconds, reason = self._read_shared()
+        if remaining(opened, seconds) > self._breaker.pause_s():
+            return describe_pause(remaining(opened, seconds), reason)
+        return describe_pause(self._breaker.pause_s(), self._breaker.reason)
+
+    def _read_shared(self) -> tuple[float, float, str]:
+        with self._lock:
+            if time.monotonic() - self._read_at > _FRESH_S:
+                self._shared = _parsed(self._value())
+                self._read_at = time.monotonic()
+            return self._shared
+
+    def _value(self) -> Any:
+        from prefect.variables import Variable
+
+        try:
+            return Variable.get(self.variable)
+        except Exception as error:
+            raise ServiceError(f"Prefect: the breaker {self.variable} cannot be read: {error}") from error
+
+
+def _parsed(value: Any) -> tuple[float, float, str]:
+    try:
+        return float(value["opened"]), float(value["seconds"]), str(value["reason"])[:300]
+    except (KeyError, TypeError, ValueError):
+        return 0.0, 0.0, ""  # never set, or set by hand to something else
