@@ -22,9 +22,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outside)
+        self.bn1: nn.Module = nn.BatchNorm2d(outside)
         self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outside)
+        self.bn2: nn.Module = nn.BatchNorm2d(outside)
 
     def forward(self, x: Tensor, shortcut: Tensor) -> Tensor:
         inner = functional.relu(self.bn1(self.conv1(x)))
@@ -37,7 +37,7 @@ class Root(nn.Module):
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inside, outside, 1, bias=False)
-        self.bn = nn.BatchNorm2d(outside)
+        self.bn: nn.Module = nn.BatchNorm2d(outside)
 
     def forward(self, *nodes: Tensor) -> Tensor:
         return functional.relu(self.bn(self.conv(torch.cat(nodes, 1))))
@@ -184,9 +184,7 @@ class Aggregation(nn.Module):
         self.n_coarser = len(channels) - 1
         for k, (inside, factor) in enumerate(zip(channels[1:], factors[1:], strict=True), start=1):
             self.add_module(f"proj_{k}", DeformableBlock(inside, outside))
-            enlarge = nn.ConvTranspose2d(
-                outside, outside, 2 * factor, factor, factor // 2, groups=outside, bias=False
-            )
+            enlarge = nn.ConvTranspose2d(outside, outside, 2 * factor, factor, factor // 2, groups=outside, bias=False)
             self.add_module(f"up_{k}", enlarge)
             self.add_module(f"node_{k}", DeformableBlock(outside, outside))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -139,7 +140,7 @@ def load_network(state_dict: Mapping[str, Tensor]) -> CenterNetwork:
     # Copied, so that the network is float32 whatever the file holds, and shares nothing with the caller.
     network.to_empty(device="cpu").load_state_dict(given)
     for parameter in network.parameters():
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad_(False)
     return network.eval()
 
 
@@ -148,16 +149,20 @@ def folded(network: CenterNetwork) -> CenterNetwork:
     copied = copy.deepcopy(network)
     for module in copied.modules():
         if isinstance(module, DeformableBlock):
-            module.conv = fuse_conv_bn_eval(module.conv, module.actf[0])
+            module.conv = _fused(module.conv, module.actf[0])
             module.actf[0] = nn.Identity()
         elif isinstance(module, ResidualBlock):
-            module.conv1, module.bn1 = fuse_conv_bn_eval(module.conv1, module.bn1), nn.Identity()
-            module.conv2, module.bn2 = fuse_conv_bn_eval(module.conv2, module.bn2), nn.Identity()
+            module.conv1, module.bn1 = _fused(module.conv1, module.bn1), nn.Identity()
+            module.conv2, module.bn2 = _fused(module.conv2, module.bn2), nn.Identity()
         elif isinstance(module, Root):
-            module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
+            module.conv, module.bn = _fused(module.conv, module.bn), nn.Identity()
         elif isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
-            module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
+            module[0], module[1] = _fused(module[0], module[1]), nn.Identity()
     return copied.to(memory_format=torch.channels_last)
+
+
+def _fused(convolution: nn.Module, norm: nn.Module) -> Any:
+    return fuse_conv_bn_eval(cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", norm))
 
 
 def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) -> None:
@@ -172,11 +177,8 @@ def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) 
     ]
     missing = [name for name in expected if name not in shapes]
     extra = [name for name in shapes if name not in expected]
-    problems = [
-        f"{what}: {', '.join(names[:_MOST_NAMED])}{f' and {len(names) - _MOST_NAMED} more' * (len(names) > _MOST_NAMED)}"
-        for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
-        if names
-    ]
+    kinds = (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
+    problems = [f"{what}: {_first_of(names)}" for what, names in kinds if names]
     if not problems:
         return
     classes = shapes.get("hm.2.weight", (1,))[0]
@@ -185,6 +187,11 @@ def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) 
         what = "COCO's 80 classes" if classes == _COCO_CLASSES else f"{classes} classes"
         hint = f"; this network was trained for {what}, the tracker needs the one for pedestrians alone" + hint
     raise InputError(f"tensors do not fit the network; {'; '.join(problems)}{hint}")
+
+
+def _first_of(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _shape(shape: tuple[int, ...]) -> str:
