@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -23,8 +26,15 @@ from ssat.workspace import Workspace, committed
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from ssat.detection.detections import Detections
+    from ssat.detection.detector import Detector
+    from ssat.detection.refiner import Refiner
     from ssat.embedding.embedder import Embedder
-    from ssat.tracking.pipeline import StageSeconds, TrackedFrames
+    from ssat.tracking.frames import StageSeconds
+    from ssat.tracking.pipeline import TrackedFrames
+    from ssat.tracking.sources import ImageSource
 
 # Part of every key: raise it when the tracker, the protocols or the drawing change what a benchmark gives.
 _VERSION = 1
@@ -42,6 +52,8 @@ class Prepared:
     truth: MotRows
     images: str  # digest of the frames; empty where none are needed
     digest: str  # of everything that is read of the sequence
+    public: MotRows | None = None  # boxes near which tracks may begin, where a detector replaced them
+    centres: np.ndarray | None = None  # (n, 2) of the detector's boxes
 
     @property
     def mot20(self) -> bool:
@@ -66,7 +78,9 @@ def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]
     prepared: list[Prepared] = []
     skipped: dict[str, str] = {}
     for sequence in sequences:
-        if settings.tracker == "ssat" and sequence.image_folder is None:
+        if sequence.image_folder is None and _detects(settings):
+            skipped[sequence.name] = "labels only, no frames (img1): there is nothing to detect in"
+        elif settings.tracker == "ssat" and sequence.image_folder is None:
             skipped[sequence.name] = "labels only, no frames (img1): appearance needs frames; --tracker box does not"
         else:
             prepared.append(_prepare_one(sequence, settings))
@@ -89,7 +103,7 @@ def _prepare_one(sequence: MotSequence, settings: BenchmarkSettings) -> Prepared
             f"{sequence.folder}: no ground truth in frames {frames.start} … {frames.stop - 1} (split {settings.split})"
         )
     images = ""
-    if sequence.image_folder is not None and (settings.tracker == "ssat" or settings.video):
+    if sequence.image_folder is not None and (settings.tracker == "ssat" or settings.video or _detects(settings)):
         sequence.check_images(frames)
         images = images_digest([sequence.image_path(frame) for frame in frames])
     labels = [truth.ids, truth.classes]
@@ -102,19 +116,96 @@ def _prepare_one(sequence: MotSequence, settings: BenchmarkSettings) -> Prepared
     return Prepared(sequence, frames, detections, truth, images, digest.hexdigest())
 
 
+def _detects(settings: BenchmarkSettings) -> bool:
+    return settings.detector is not None or settings.refine != "none"
+
+
 def data_digest(prepared: Iterable[Prepared]) -> str:
     """SHA-256 over everything that is read of the sequences: the MLflow dataset digest."""
     return hashlib.sha256("".join(one.digest for one in prepared).encode()).hexdigest()
 
 
 def benchmark_folder(
-    workspace: Workspace, settings: BenchmarkSettings, prepared: list[Prepared], embedder_digest: str | None
+    workspace: Workspace,
+    settings: BenchmarkSettings,
+    prepared: list[Prepared],
+    embedder_digest: str | None,
+    detector_digest: str | None = None,
 ) -> Path:
-    """Where this benchmark lies: one folder per data, settings and embedder, so that the same one is done once."""
-    # Where the data lies and how the embedder was named change nothing; what they hold is in the digests.
-    chosen = settings.model_dump(mode="json", exclude={"mot", "embedder", "sequences"})
-    key = json.dumps([_VERSION, chosen, embedder_digest, data_digest(prepared)], sort_keys=True)
+    """Where this benchmark lies: one folder per data, settings and networks, so that the same one is done once."""
+    # Where the data lies and how the networks were named change nothing; what they hold is in the digests.
+    chosen = settings.model_dump(
+        mode="json", exclude={"mot": True, "embedder": True, "sequences": True, "refinement": {"checkpoint"}}
+    )
+    key = json.dumps([_VERSION, chosen, embedder_digest, detector_digest, data_digest(prepared)], sort_keys=True)
     return workspace.benchmark / hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+@task(name="detect in sequence", task_run_name="detect in {name}", persist_result=False, cache_policy=NO_CACHE)
+def detect_in_sequence(
+    name: str, prepared: Prepared, settings: BenchmarkSettings, detector: Detector, cache: Path
+) -> tuple[Prepared, float]:
+    """The sequence with the detector's boxes instead of those that were given, and frames per second of detecting.
+
+    Detections are kept in `cache`, so the rate counts only what was computed now; 0 where nothing was.
+
+    Raises:
+        InputError: a frame that cannot be decoded.
+    """
+    from contextlib import closing
+
+    from ssat.detection.detector import detected
+    from ssat.tracking.sources import read_ahead
+
+    source = _source(prepared)
+    counted = _Counted(detector)
+    numbers, found = [], []
+    with progress_bar(f"detect in {name}", len(prepared.frames)) as advance, closing(read_ahead(source)) as frames:  # type: ignore[type-var]
+        for number, _, one in detected(frames, counted, cache=cache, content=source.content):
+            numbers.append(number)
+            found.append(one)
+            advance()
+    lengths = [len(one) for one in found]
+    rows = MotRows(
+        np.repeat(np.array(numbers, np.int64), lengths),
+        np.full(sum(lengths), -1, np.int64),
+        np.concatenate([one.boxes for one in found]),
+        np.concatenate([one.scores for one in found]),
+        np.ones(sum(lengths), np.int64),
+    )
+    public = settings.refine != "none" and settings.refinement.births == "public"
+    refined = replace(
+        prepared,
+        detections=rows,
+        public=prepared.detections if public else None,
+        centres=np.concatenate([one.centres for one in found]),
+    )
+    return refined, counted.frames / counted.seconds if counted.seconds else 0.0
+
+
+class _Counted:
+    """A detector that counts what it computes."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector, self.frames, self.seconds = detector, 0, 0.0
+        self.name, self.digest, self.reads_previous = detector.name, detector.digest, detector.reads_previous
+        self.batch, self.key = detector.batch, detector.key
+
+    def __call__(self, images: Sequence[Any], previous: Any = None) -> list[Detections]:
+        began = time.perf_counter()
+        answer = self._detector(images, previous)
+        self.seconds += time.perf_counter() - began
+        self.frames += len(images)
+        return answer
+
+
+def _source(prepared: Prepared) -> ImageSource:
+    from ssat.tracking.sources import ImageSource
+
+    sequence = prepared.sequence
+    paths = [sequence.image_path(frame) for frame in prepared.frames]
+    size = (sequence.width, sequence.height)
+    return ImageSource(sequence.name, sequence.frame_rate, paths, prepared.frames, size)
 
 
 @task(name="track sequence", task_run_name="track {name}", persist_result=False, cache_policy=NO_CACHE)
@@ -125,6 +216,8 @@ def track_sequence(
     folder: Path,
     features_folder: Path,
     embedder: Embedder | None,
+    refiner: Refiner | None = None,
+    detect_fps: float = 0.0,
 ) -> dict[str, Any]:
     """Tracks one sequence: writes its result file and its video into `folder`, its features into the cache.
 
@@ -138,8 +231,14 @@ def track_sequence(
         answer: dict[str, Any] = json.loads(done.read_text())
         return answer
     with progress_bar(f"track {name}", len(prepared.frames)) as advance:
-        tracked, seconds, files = _track(name, prepared, settings, folder, features_folder, embedder, advance)
-    write_results(folder / f"{name}.txt", tracked.frames, tracked.ids, tracked.boxes, tracked.scores)
+        track = _track if refiner is None else partial(_track_in_the_loop, refiner)
+        tracked, seconds, files = track(name, prepared, settings, folder, features_folder, embedder, advance)
+    table = (tracked.frames, tracked.ids, tracked.boxes, tracked.scores)
+    if settings.interpolate_seconds > 0:
+        from ssat.tracking.interpolate import interpolated
+
+        table = interpolated(*table, round(settings.interpolate_seconds * prepared.sequence.frame_rate))
+    write_results(folder / f"{name}.txt", *table)
     answer = {
         "results": f"{name}.txt",
         **files,
@@ -147,6 +246,10 @@ def track_sequence(
         "n_detections": len(prepared.detections),
         "seconds": {stage: getattr(seconds, stage) for stage in _STAGES},
     }
+    if refiner is not None and seconds.detect:
+        detect_fps = tracked.n_frames / seconds.detect
+    if detect_fps:
+        answer["detect_fps"] = round(detect_fps, 2)
     with committed(done) as temporary:
         temporary.write_text(json.dumps(answer))
     return answer
@@ -163,38 +266,23 @@ def _track(
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
     from contextlib import ExitStack, closing
 
-    from ssat.report.sheets import write_png
-    from ssat.report.video import AnnotatedVideo
     from ssat.tracking import Tracker
-    from ssat.tracking.pipeline import StageSeconds, track_frames
-    from ssat.tracking.sources import ImageSource, read_ahead
+    from ssat.tracking.frames import StageSeconds
+    from ssat.tracking.pipeline import track_frames
+    from ssat.tracking.sources import read_ahead
 
     sequence, frames, detections = prepared.sequence, prepared.frames, prepared.detections
     key, cached = "", None
     if embedder is not None:
         key = feature_key(embedder.digest, embedder.input_size, prepared.images, detections)
         cached = load_features(features_folder, key, len(detections))
-    files: dict[str, str] = {}
     with ExitStack() as stack:
-        video = None
-        if settings.video and sequence.image_folder is not None:
-            files = {"video": f"{name}.mp4", "picture": f"{name}.png"}
-            video = stack.enter_context(AnnotatedVideo(folder / files["video"], sequence.frame_rate))
-
-        def sink(number: int, image: Any, tracks: Any) -> None:
-            if video is not None:
-                video.write(number, image, tracks)
-                if number == frames[len(frames) // 2] and video.picture is not None:
-                    write_png(video.picture, folder / files["picture"])
-            advance()
-
-        if video is None and (embedder is None or cached is not None):
+        sink, files = _sink(stack, name, prepared, settings, folder, advance)
+        pictured = bool(files) or settings.association.camera_motion
+        if not pictured and (embedder is None or cached is not None):
             numbered: Iterable[Any] = ((frame, None) for frame in frames)
         else:
-            paths = [sequence.image_path(frame) for frame in frames]
-            size = (sequence.width, sequence.height)
-            source = ImageSource(name, sequence.frame_rate, paths, frames, size)
-            numbered = stack.enter_context(closing(read_ahead(source)))
+            numbered = stack.enter_context(closing(read_ahead(_source(prepared))))
         tracked = track_frames(
             numbered,
             detections,
@@ -202,6 +290,8 @@ def _track(
             embedder=embedder,
             features=None if cached is None else cached.features,
             sink=sink,
+            public=prepared.public,
+            centres=prepared.centres,
         )
     if cached is not None:
         # What the features cost when they were computed: otherwise a second run would look faster than it is.
@@ -213,6 +303,61 @@ def _track(
     else:
         seconds = StageSeconds(associate=tracked.seconds.associate)
     return tracked, seconds, files
+
+
+def _track_in_the_loop(
+    refiner: Refiner,
+    name: str,
+    prepared: Prepared,
+    settings: BenchmarkSettings,
+    folder: Path,
+    features_folder: Path,
+    embedder: Embedder | None,
+    advance: Any,
+) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
+    """Detections follow from the tracks, so neither they nor their features can be kept."""
+    from contextlib import ExitStack, closing
+
+    from ssat.tracking import Tracker
+    from ssat.tracking.frames import StageSeconds, timed
+    from ssat.tracking.pipeline import Collected, in_the_loop
+    from ssat.tracking.sources import read_ahead
+
+    seconds, collected = StageSeconds(), Collected()
+    public = prepared.detections if settings.refinement.births == "public" else None
+    tracker = Tracker(settings.association, prepared.sequence.frame_rate)
+    with ExitStack() as stack:
+        sink, files = _sink(stack, name, prepared, settings, folder, advance)
+        frames = stack.enter_context(closing(read_ahead(_source(prepared))))  # type: ignore[type-var]
+        looped = in_the_loop(timed(frames, seconds), refiner, tracker, seconds, embedder=embedder, public=public)
+        for frame, tracks in looped:
+            collected.add(frame.number, tracks)
+            sink(frame.number, frame.image, tracks)
+    return collected.table(None, seconds), seconds, files
+
+
+def _sink(
+    stack: ExitStack, name: str, prepared: Prepared, settings: BenchmarkSettings, folder: Path, advance: Any
+) -> tuple[Any, dict[str, str]]:
+    """What takes each frame's tracks, and the files that it writes."""
+    from ssat.report.sheets import write_png
+    from ssat.report.video import AnnotatedVideo
+
+    files: dict[str, str] = {}
+    video = None
+    if settings.video and prepared.sequence.image_folder is not None:
+        files = {"video": f"{name}.mp4", "picture": f"{name}.png"}
+        video = stack.enter_context(AnnotatedVideo(folder / files["video"], prepared.sequence.frame_rate))
+    middle = prepared.frames[len(prepared.frames) // 2]
+
+    def sink(number: int, image: Any, tracks: Any) -> None:
+        if video is not None:
+            video.write(number, image, tracks)
+            if number == middle and video.picture is not None:
+                write_png(video.picture, folder / files["picture"])
+        advance()
+
+    return sink, files
 
 
 @task(name="score results", persist_result=False, cache_policy=NO_CACHE)
@@ -237,9 +382,11 @@ def _speed(answers: list[dict[str, Any]]) -> dict[str, Any]:
     n_frames = sum(answer["n_frames"] for answer in answers)
     seconds = {stage: sum(answer["seconds"][stage] for answer in answers) for stage in _STAGES}
     total = sum(seconds.values())
+    rates = [answer["detect_fps"] for answer in answers if "detect_fps" in answer]
+    detecting = {"detect": round(len(rates) / sum(1 / rate for rate in rates), 2)} if rates else {}
     return {
         "fps": round(n_frames / total, 2) if total else 0.0,
-        "fps_by_stage": {stage: round(n_frames / value, 1) for stage, value in seconds.items() if value},
+        "fps_by_stage": {stage: round(n_frames / value, 1) for stage, value in seconds.items() if value} | detecting,
         "frames": n_frames,
         "detections": sum(answer["n_detections"] for answer in answers),
     }

@@ -295,7 +295,7 @@ class Tracker:
     def _checked_features(self, features: ArrayLike | None, n: int) -> tuple[NDArray[np.float32] | None, bool]:
         """L2-normalised features and whether some are zero."""
         if features is None:
-            if not self.config.box_term:
+            if n and not self.config.box_term:
                 raise InputError("no features and no box term: nothing to associate by; give features or set box_term")
             return None, self._features is not None
         width = None if self._features is None else self._features.shape[1]
