@@ -16,13 +16,12 @@ from tasks.benchmark import (
     RESULT_FILE,
     benchmark_folder,
     data_digest,
-    detect_in_sequence,
     prepare,
     score_benchmark,
-    track_sequence,
 )
 from tasks.detectors import resolve_detector
 from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
+from tasks.sequences import detect_in_sequence, track_sequence
 
 if TYPE_CHECKING:
     from ssat.embedding.embedder import Embedder
