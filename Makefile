@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench ui docs clean lock
+.PHONY: setup demo test lint bench bench-track ui docs clean lock
 
 setup: $(STAMP)
 
@@ -30,6 +30,18 @@ lint: setup
 
 bench: setup
 	@set -e; for file in $(sort $(wildcard benchmarks/*.py)); do echo "$$file"; $(BIN)/python "$$file"; done
+
+# Other trackers, each in an environment of its own: their requirements do not go together.
+PEERS := benchmarks/.peers
+bench-track: setup
+	@for peer in trackers==2.6.1 norfair==2.3.0 boxmot==25.0.0; do \
+		test -x $(PEERS)/$${peer%%=*}/bin/python || { \
+			$(BIN)/uv venv --quiet $(PEERS)/$${peer%%=*} && \
+			$(BIN)/uv pip install --quiet --python $(PEERS)/$${peer%%=*}/bin/python $$peer; } || exit 1; \
+	done
+	$(BIN)/python benchmarks/association.py $(foreach peer,trackers norfair boxmot,--peer $(peer)=$(PEERS)/$(peer)/bin/python)
+	$(BIN)/python benchmarks/refinement.py
+	@test -z "$(MOT)" || $(BIN)/python benchmarks/track_speed.py --sequence $(MOT)/MOT17/train/MOT17-09-FRCNN
 
 ui: setup
 	$(BIN)/ssat ui

@@ -41,7 +41,6 @@ class TrackerConfig(BaseModel):
     )
     low_score: float | None = Field(
         default=None,
-        ge=0,
         description="Beyond the paper: detections that score less only continue tracks, in a last round; by default "
         "all detections are alike",
     )
