@@ -41,7 +41,7 @@ bench-track: setup
 	done
 	$(BIN)/python benchmarks/association.py $(foreach peer,trackers norfair boxmot,--peer $(peer)=$(PEERS)/$(peer)/bin/python)
 	$(BIN)/python benchmarks/refinement.py
-	@test -z "$(MOT)" || $(BIN)/python benchmarks/track_speed.py --sequence $(MOT)/MOT17/train/MOT17-09-FRCNN
+	$(BIN)/python benchmarks/track_speed.py
 
 ui: setup
 	$(BIN)/ssat ui

@@ -10,6 +10,7 @@ cache. Nothing is claimed: the table is for reading.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,14 @@ def features_of(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--embedder", type=Path, required=True)
+    data = Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")) / "mot"
+    parser.add_argument("--data", type=Path, default=data)
+    parser.add_argument("--embedder", type=Path)
     parser.add_argument("--cache", type=Path, default=Path("workspace/cache/features"))
     options = parser.parse_args()
+    if options.embedder is None or not options.data.is_dir():
+        print(f"left out: needs sequences (--data {options.data}) and a trained network (--embedder FILE)")
+        return
     trained = Embedder.load(options.embedder)
     untrained = Embedder.untrained(trained.network.architecture, trained.input_size)
     rows = []
