@@ -32,7 +32,7 @@ from ssat.tracking.sources import ImageSource, read_ahead
 _RUNS: list[tuple[str, Split, str, float | None, tuple[float | None, float]]] = [
     ("MOT17/train/MOT17-09-FRCNN", "val-half", "public", None, (None, 0.9)),
     ("MOT17/train/MOT17-09-FRCNN", "val-half", "det_yolox.txt", 0.6, (0.1, 0.6)),
-    ("MOT16/train/MOT16-09", "train", "public", 0.0, (-0.3, 0.0)),
+    ("MOT16/train/MOT16-09", "train", "public", 0.0, (-0.1, 0.0)),
     ("2DMOT2015/train/TUD-Campus", "train", "public", None, (None, 20.0)),
     ("2DMOT2015/train/TUD-Stadtmitte", "train", "public", None, (None, 20.0)),
 ]
@@ -97,7 +97,9 @@ def main() -> None:
             features = None
             if whose != "none":
                 embedder = trained if whose == "trained" else untrained
-                features = features_of(embedder, one, frames, detections, images, options.cache)
+                features = features_of(embedder, one, frames, all_of_them, images, options.cache)
+                if detections is strong and least is not None:
+                    features = features[all_of_them.scores >= least]
             numbered: Any = ((n, None) for n in frames)
             if config.camera_motion:
                 source = ImageSource(one.name, one.frame_rate, [one.image_path(n) for n in frames], frames)
