@@ -75,5 +75,8 @@ def _draw(
     x1, y1, x2, y2 = np.clip((box - shift) * scale, -9999, 9999).astype(int).tolist()
     cv2.rectangle(part, (x1, y1), (x2, y2), colour, stroke, cv2.LINE_AA)
     place = (max(2, x1 + 3), min(max(14, y1 + 14), part.shape[0] - 4))
-    cv2.putText(part, label, place, _FONT, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
+    (width, height), _ = cv2.getTextSize(label, _FONT, 0.45, 1)
+    cv2.rectangle(
+        part, (place[0] - 2, place[1] - height - 3), (place[0] + width + 2, place[1] + 4), (0, 0, 0), cv2.FILLED
+    )
     cv2.putText(part, label, place, _FONT, 0.45, colour, 1, cv2.LINE_AA)

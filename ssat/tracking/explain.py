@@ -135,7 +135,7 @@ class Explainer:
                     given, row, column, what, given.boxes[row], threshold, "it took another" if taken else ""
                 )
             )
-        text = "began: no track was near enough" if candidates else "began: there was no track before it"
+        text = "began: no free track was near enough" if candidates else "began: there was no track before it"
         self._remember(text, given.detections[column], candidates)
 
     def _found(self, given: Association, row: int) -> None:
@@ -158,7 +158,7 @@ class Explainer:
             verdict = f"identity {identity} was nearer" if identity else ""
             box = given.detections[column]
             candidates.append(self._candidate(given, row, column, what, box, self._config.tau1, verdict))
-        text = "lost: no detection was near enough" if candidates else "lost: the frame has no detections"
+        text = "lost: no free detection was near enough" if candidates else "lost: the frame has no detections"
         self._remember(text, given.boxes[row], candidates)
 
     def _still_lost(self, given: Association, row: int) -> None:

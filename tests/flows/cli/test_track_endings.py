@@ -72,8 +72,8 @@ def test_explain_tells_why_the_false_alarm_began_and_ended(video: tuple[Path, Pa
     outcome = _run(video[0], *options, *config, "--explain", 4)
     assert outcome.exit_code == 0, (outcome.output, outcome.exception)
     answer = json.loads(outcome.stdout.splitlines()[-1])
-    assert "frame 5: began: no track was near enough" in answer["explanation"]
-    assert "frame 6: lost: no detection was near enough" in answer["explanation"]
+    assert "frame 5: began: no free track was near enough" in answer["explanation"]
+    assert "frame 6: lost: no free detection was near enough" in answer["explanation"]
     assert "ended: lost since frame 6, longer than 0.3 s" in answer["explanation"]
     text, picture = (Path(path) for path in answer["explained"])
     assert text.name == "walk.explain-4.txt"

@@ -40,9 +40,9 @@ def test_a_life_is_told_with_the_distances_and_thresholds_of_its_frames() -> Non
         ],
     )
     text = explainer.text()
-    assert "frame 2: began: no track was near enough" in text
+    assert "frame 2: began: no free track was near enough" in text
     assert "track 1 (tracked): D 1.450 = D_cos 1.000 + D_bbox 0.450, threshold 0.56: too far" in text
-    assert "frame 4: lost: no detection was near enough" in text
+    assert "frame 4: lost: no free detection was near enough" in text
     assert "D 0.650 = D_cos 0.200 + D_bbox 0.450, threshold 0.56: too far" in text
     assert "frame 5: found again after 1 frames" in text
     assert "frame 8: ended: lost since frame 6, longer than 1 s" in text
