@@ -17,6 +17,7 @@ from ssat.workspace import Workspace
 MODEL_NAME = "ssat-embedder"
 EMBEDDER_FILE = "embedder.safetensors"
 RESULT_FILE = "result.json"
+_CLIPS_TO_TRY = 8
 
 
 def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, facts: dict[str, Any]) -> str:
@@ -64,8 +65,8 @@ def resolve_embedder(
     """The embedder that `spec` names.
 
     Args:
-        spec: a safetensors file, an MLflow run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`, `untrained`, or
-            None for the workspace's latest finished training.
+        spec: a safetensors file, the folder of a training, an MLflow run id, `models:/NAME/VERSION` or
+            `models:/NAME@ALIAS`, `untrained`, or None for the workspace's latest finished training.
         workspace: where a latest training is looked for.
         architecture: of the untrained network, where no training of the workspace says it.
         input_size: likewise, pixels.
@@ -82,22 +83,53 @@ def resolve_embedder(
             settings = json.loads((trained[-1] / RESULT_FILE).read_text())["settings"]
             architecture, input_size = settings["architecture"], settings["crop"]
         return Embedder.untrained(architecture, input_size)  # type: ignore[arg-type]
-    if Path(spec).is_file():
+    if Path(spec).exists():
         return Embedder.load(spec)
-    if spec.startswith("models:/"):
-        return Embedder.load(_downloaded(spec))
-    if re.fullmatch(r"[0-9a-f]{32}", spec):
-        return Embedder.load(_downloaded(f"runs:/{spec}/embedder"))
+    if is_run(spec):
+        return Embedder.load(download_embedder(spec))
     raise InputError(
         f"embedder {spec!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION; "
         "`untrained` names a network with random weights"
     )
 
 
-def _downloaded(uri: str) -> Path:
+def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
+    """A few patches (B, size, size, 3) to compare two forms of an embedder on, and what they are.
+
+    Frames of the workspace's clips where it has a frame store, else figures of the demo's world.
+    """
+    if (workspace.frames / "manifest.json").exists():
+        from ssat.frames.crops import read_crops
+        from ssat.frames.store import FrameStore
+
+        store = FrameStore.open(workspace.frames)
+        crops, _, _ = read_crops(store, store.ranks[:_CLIPS_TO_TRY].tolist(), 2, size, size)
+        return crops, f"crops of {workspace.frames}"
+    import cv2
+
+    from ssat.demo.sequences import render_sequence
+
+    frames = [frame.image for frame in render_sequence(seed=0, sequence=0, frames=8, figures=4)]
+    return np.stack([cv2.resize(image, (size, size)) for image in frames]), "rendered frames"
+
+
+def is_run(spec: str | None) -> bool:
+    """Whether `spec` names a run or a registered model, which a tracking server is asked for."""
+    return spec is not None and (spec.startswith("models:/") or re.fullmatch(r"[0-9a-f]{32}", spec) is not None)
+
+
+def download_embedder(run: str) -> Path:
+    """The safetensors file of an MLflow run id or registered model, from the server that MLflow is set to.
+
+    Registered as an entry point, so that `ssat.embedding.Embedder.load` takes runs.
+
+    Raises:
+        InputError: no such run or model, or it holds no embedder.
+    """
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    uri = run if run.startswith("models:/") else f"runs:/{run}/embedder"
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from prefect import task
 
-from ssat.embedding.settings import TrainSettings
+from ssat.embedding.settings import RUNTIME_FIELDS, TrainSettings
+from ssat.errors import InputError
 from ssat.frames.store import FrameStore
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
@@ -20,12 +21,13 @@ from tasks.train_worker import train_worker
 
 EXPERIMENT = "ssat-train"
 _EXAMPLE_PATCHES = 4
+_LARGEST_CHECKPOINT_ARTIFACT = 512 * 1024**2
 
 
 def training_folder(workspace: Workspace, settings: TrainSettings, store: FrameStore) -> Path:
     """Where this training lies: one folder per data and settings, so that the same training is done once."""
-    # Where it runs does not change what it learns, but for the number of workers (each normalises its own batch).
-    key = settings.model_dump(mode="json", exclude={"device", "loader_threads"})
+    # Where it runs does not change what it learns, so that it can go on with more or fewer workers.
+    key = settings.model_dump(mode="json", exclude=set(RUNTIME_FIELDS))
     digest = hashlib.sha256(json.dumps([key, store.digest], sort_keys=True).encode()).hexdigest()
     return workspace.training / digest[:16]
 
@@ -42,12 +44,19 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
     result_file = folder / RESULT_FILE
     if result_file.exists():
         return {**json.loads(result_file.read_text()), "reused": True}
+    _check_resources(settings)
+    if settings.mot is not None:
+        from ssat.embedding.mot_evaluation import MotEvaluation
+
+        MotEvaluation(Path(settings.mot).expanduser())  # a fault is found now and not after hours
     folder.mkdir(parents=True, exist_ok=True)
     dataset = Dataset("frames", store.digest, str(workspace.frames))
     with mlflow_run(workspace, EXPERIMENT, f"train-{folder.name}", settings, dataset=dataset) as reporter:
         examples = _report_crops(reporter, settings, store, folder)
         trained = _train_on_ray(settings, workspace.frames, folder, reporter)
         _report_curves(reporter, trained["history"], folder)
+        _report_neighbours(reporter, settings, store, folder)
+        _report_checkpoint(reporter, folder)
         reporter.flush()
         facts = {**trained["held_out"], "data_digest": store.digest, "classes": trained["classes"]}
         version = register_embedder(reporter.run_id, folder / EMBEDDER_FILE, examples, facts)
@@ -57,7 +66,7 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
             "model_version": version,
             "settings": settings.model_dump(mode="json"),
             "data_digest": store.digest,
-            **{key: trained[key] for key in ("classes", "steps", "held_out", "history")},
+            **{key: trained[key] for key in ("classes", "steps", "held_out", "best", "history")},
         }
         with committed(result_file) as temporary:
             temporary.write_text(json.dumps(result, indent=1))
@@ -82,12 +91,62 @@ def _report_curves(reporter: MlflowReporter, history: list[dict[str, float]], fo
     reporter.file(training_curves(history, folder / "curves.png"), "pictures")
 
 
+def _report_neighbours(reporter: MlflowReporter, settings: TrainSettings, store: FrameStore, folder: Path) -> None:
+    from ssat.embedding.data import TrainingData
+    from ssat.embedding.embedder import Embedder
+    from ssat.report.sheets import neighbour_sheet
+
+    data = TrainingData(settings, store, 0, 1)
+    if len(data.held_out) < 2:
+        return
+    crops, labels, times = data.held_out_crops()
+    features = Embedder.load(folder / EMBEDDER_FILE)(crops)
+    clips = np.asarray(data.held_out)[labels]
+    reporter.file(neighbour_sheet(crops, features, clips, times, folder / "neighbours.png"), "pictures")
+
+
+def _report_checkpoint(reporter: MlflowReporter, folder: Path) -> None:
+    """The last checkpoint as an artifact; where the class weights make it large, only the place where it lies."""
+    from ssat.embedding.checkpoint import latest_checkpoint
+
+    checkpoint = latest_checkpoint(folder / "checkpoints")
+    if checkpoint is None:
+        return
+    files = sorted(checkpoint.iterdir())
+    reporter.tag("checkpoint", str(checkpoint))
+    if sum(file.stat().st_size for file in files) <= _LARGEST_CHECKPOINT_ARTIFACT:
+        for file in files:
+            reporter.file(file, "checkpoint")
+
+
+def _check_resources(settings: TrainSettings) -> None:
+    """Ray would wait for ever for workers that do not fit.
+
+    Raises:
+        InputError: more workers than the cluster has CPUs or GPUs, or a GPU asked for where none is.
+    """
+    import ray
+
+    resources = ray.cluster_resources()
+    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+    if settings.device == "cuda" and not gpus:
+        raise InputError("setting train.device: cuda asked for, but the Ray cluster has no GPU; use auto or cpu")
+    if settings.device == "cuda" and settings.workers > gpus:
+        raise InputError(f"setting train.workers: {settings.workers} are more than the cluster's {gpus} GPUs")
+    # One CPU is the flow's own where Ray is local, but it waits while the workers work.
+    if settings.workers > cpus:
+        raise InputError(f"setting train.workers: {settings.workers} are more than the Ray cluster's {cpus} CPUs")
+
+
 def _train_on_ray(settings: TrainSettings, frames: Path, folder: Path, reporter: MlflowReporter) -> dict[str, Any]:
     """Runs `train_loop` in every worker of a Ray Train group; gives what rank 0 returns."""
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    # Ray replaces lost workers where it can, and with a range goes on with those it has.
+    elastic = settings.min_workers not in (None, settings.workers)
+    workers = (settings.min_workers, settings.workers) if elastic else settings.workers
     board = ray.remote(num_cpus=0)(ProgressBoard).remote()
     trainer = TorchTrainer(
         train_worker,
@@ -99,9 +158,11 @@ def _train_on_ray(settings: TrainSettings, frames: Path, folder: Path, reporter:
             "run_id": reporter.run_id,
             "board": board,
         },
-        scaling_config=ScalingConfig(num_workers=settings.workers, use_gpu=_on_gpus(settings)),
-        # A lost worker costs the epoch it was in: the group starts again and goes on from the checkpoint.
-        run_config=RunConfig(name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=2)),
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=_on_gpus(settings)),
+        # A lost worker costs the steps since the last checkpoint: the group starts again and goes on from there.
+        run_config=RunConfig(
+            name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=settings.max_restarts)
+        ),
     )
     with watched(board):
         outcome = trainer.fit()

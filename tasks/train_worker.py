@@ -20,22 +20,28 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
     import torch
     from torch import distributed
 
+    from ssat.embedding.mot_evaluation import MotEvaluation
     from ssat.embedding.train_loop import train_loop
     from ssat.frames.store import FrameStore
 
     context = ray.train.get_context()
     # Ray sets one thread for each worker; share the machine's cores between the ranks that it holds.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
+    settings = TrainSettings(**config["settings"])
     reporter: _WorkerReporter | None = None
+    evaluate: MotEvaluation | None = None
     if context.get_world_rank() == 0:
+        if settings.mot is not None:
+            evaluate = MotEvaluation(Path(settings.mot).expanduser())
         reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], config["board"])
     try:
         result = train_loop(
-            TrainSettings(**config["settings"]),
+            settings,
             FrameStore.open(config["frames"]),
             Path(config["folder"]),
             reporter,
             distributed.group.WORLD if context.get_world_size() > 1 else None,
+            evaluate,
         )
     finally:
         if reporter is not None:

@@ -18,6 +18,8 @@ VERBS = {
     "run": "Collect, decode, train and benchmark, in that order.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
+    "embed": "Features of images of people.",
+    "export": "Write an embedder as safetensors or ONNX, with a model card.",
     "verify": "Check the frame store and repair broken shards.",
     "doctor": "Check versions, services, disk, codecs and the workspace.",
     "ui": "Open the Prefect and MLflow pages on loopback.",

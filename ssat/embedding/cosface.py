@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from ssat.embedding.network import FEATURE_DIM
 
+_ROWS_OF_A_SEED = 4096
+
 
 @dataclass(frozen=True)
 class CosFaceOutput:
@@ -22,18 +24,30 @@ class CosFaceOutput:
     """Mean cosine between a feature and its own class's weight."""
 
 
+def initial_rows(start: int, stop: int, seed: int) -> Tensor:
+    """Class weights (stop - start, 512) before training: the same for a class whoever holds it, and however many
+    classes there are."""
+    blocks = []
+    for block in range(start // _ROWS_OF_A_SEED, -(-stop // _ROWS_OF_A_SEED)):
+        generator = torch.Generator().manual_seed((seed * 2**24 + block) % 2**63)
+        rows = torch.randn(_ROWS_OF_A_SEED, FEATURE_DIM, generator=generator) * 0.01
+        first = block * _ROWS_OF_A_SEED
+        blocks.append(rows[max(start - first, 0) : stop - first])
+    return torch.cat(blocks) if blocks else torch.empty(0, FEATURE_DIM)
+
+
 class CosFaceHead(nn.Module):
     """One weight row per class; row k is class k, so a head of N classes is a row prefix of a larger one.
 
-    loss = cross-entropy of s·(cos θ_y - m) against s·cos θ_j, j ≠ y.
+    loss = cross-entropy of s·(cos θ_y - m) against s·cos θ_j, j ≠ y. `margin` may change between steps.
     """
 
-    def __init__(self, classes: int, *, scale: float, margin: float) -> None:
+    def __init__(self, classes: int, *, scale: float, margin: float, seed: int = 0) -> None:
         super().__init__()
         self.scale = scale
         self.margin = margin
-        self.weight = nn.Parameter(torch.empty(classes, FEATURE_DIM))
-        nn.init.normal_(self.weight, std=0.01)
+        self.rows = range(classes)
+        self.weight = nn.Parameter(initial_rows(0, classes, seed))
 
     def forward(self, features_BD: Tensor, labels_B: Tensor) -> CosFaceOutput:
         # Margins and a softmax over s·cos lose too much in half precision.
@@ -43,5 +57,5 @@ class CosFaceHead(nn.Module):
             logits_BN = self.scale * cosine_BN.scatter(1, labels_B[:, None], target_B1 - self.margin)
             loss = functional.cross_entropy(logits_BN, labels_B)
         with torch.no_grad():
-            accuracy = (cosine_BN.argmax(1) == labels_B).float().mean()
+            accuracy = (target_B1.squeeze(1) >= cosine_BN.amax(1)).float().mean()
         return CosFaceOutput(loss, accuracy, target_B1.detach().mean())

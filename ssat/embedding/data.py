@@ -50,19 +50,24 @@ def split_ranks(settings: TrainSettings, available: Sequence[int]) -> tuple[list
 
 
 class TrainingData:
-    """The batches of one rank, and the held-out crops that all ranks share."""
+    """The batches of one rank, and the held-out crops that all ranks share.
+
+    Attributes:
+        training: ranks of the clips that are classes, in the order of the labels.
+        held_out: ranks of the held-out clips.
+    """
 
     def __init__(self, settings: TrainSettings, store: FrameStore, rank: int, world: int) -> None:
         self._settings = settings
         self._store = store
         self.rank = rank
         self.world = world
-        training, self.held_out = split_ranks(settings, store.ranks.tolist())
-        self.classes = len(training)
+        self.training, self.held_out = split_ranks(settings, store.ranks.tolist())
+        self.classes = len(self.training)
         area = settings.area_min
         self._sampler = FrameSampler(
             store,
-            class_ids=training,
+            class_ids=self.training,
             batch_size=settings.batch_size // world,
             crop=settings.crop,
             short_side=settings.short_side,
@@ -95,13 +100,13 @@ class TrainingData:
         """Frames skipped so far because their JPEG cannot be read."""
         return self._sampler.skipped
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Batches of `epoch` (0-based): uint8 RGB crops (B, S, S, 3) and labels (B,)."""
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """Batches of `epoch` (0-based) from `start_step` on: uint8 RGB crops (B, S, S, 3) and labels (B,)."""
         settings = self._settings
         crop, short_side = settings.crop, settings.short_side
         if epoch < settings.early_epochs and settings.early_crop is not None:
             crop, short_side = settings.early_crop, round(short_side * settings.early_crop / crop)
-        return self._sampler.epoch(epoch, crop=crop, short_side=short_side)
+        return self._sampler.epoch(epoch, start_step, crop=crop, short_side=short_side)
 
     def held_out_crops(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
         """Centre crops of held-out clips, their clips and their times in microseconds."""

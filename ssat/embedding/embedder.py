@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +24,7 @@ from ssat.errors import InputError
 from ssat.workspace import committed
 
 FORMAT = "ssat-embedder-1"
+_RUN = re.compile(r"[0-9a-f]{32}|models:/.+")
 
 
 class Embedder:
@@ -49,12 +52,19 @@ class Embedder:
 
     @classmethod
     def load(cls, path: str | Path) -> Embedder:
-        """An embedder from a safetensors file that `save` wrote.
+        """An embedder from a safetensors file that `save` wrote, the folder of a training that holds one, or a run.
+
+        A run is an MLflow run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
+        server: whoever does registers a function from run to file as an entry point in the group `ssat.embedders`.
 
         Raises:
             InputError: no such file, no safetensors, another network, or tensors that do not fit; names them.
         """
+        if _RUN.fullmatch(str(path)) and not Path(path).exists():
+            path = _file_of_run(str(path))
         path = Path(path)
+        if path.is_dir():
+            path = path / "embedder.safetensors"
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
@@ -123,6 +133,13 @@ class Embedder:
             features = functional.normalize(self.network(batch).float())
             features_BD[start : start + len(batch)] = features.cpu().numpy()
         return features_BD
+
+
+def _file_of_run(run: str) -> Path:
+    for point in entry_points(group="ssat.embedders"):
+        file: Path = point.load()(run)
+        return file
+    raise InputError(f"embedder {run}: nothing that knows runs is installed (entry point group ssat.embedders)")
 
 
 def _check_tensors(path: Path, expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:

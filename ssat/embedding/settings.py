@@ -10,6 +10,21 @@ from ssat.settings import StageSettings
 
 Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 
+# What says where and how safely a training runs, but not what it learns.
+RUNTIME_FIELDS = frozenset(
+    {
+        "workers",
+        "min_workers",
+        "max_restarts",
+        "device",
+        "compile",
+        "loader_threads",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "mot",
+    }
+)
+
 
 class TrainSettings(StageSettings):
     """CosFace pretext training: every clip is a class, its frames are the samples.
@@ -62,9 +77,23 @@ class TrainSettings(StageSettings):
     contrast: float = Field(0.0, ge=0, lt=1, description="Random change of contrast, as a share")
 
     # the network and its loss
-    architecture: Architecture = Field("resnet50", description="Backbone, trained from scratch")
+    architecture: Architecture = Field("resnet50", description="Backbone")
+    pretrained: bool = Field(False, description="Start from torchvision's ImageNet weights instead of from scratch")
+    warm_start: str | None = Field(
+        None, description="Folder of a smaller training to start from: its network, and its head for the first classes"
+    )
     scale: float = Field(64.0, gt=0, description="CosFace scale s")
     margin: float = Field(0.35, ge=0, lt=1, description="CosFace margin m")
+    margin_warmup: float = Field(0.0, ge=0, lt=1, description="Share of all steps over which the margin grows from 0")
+    head: Literal["auto", "dense", "sharded"] = Field(
+        "auto", description="Where class weights lie: on every worker, or each worker's share; auto: by their number"
+    )
+    negative_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the classes in a step's softmax (Partial FC); 1 is all; below it: sharded",
+    )
 
     # the optimisation
     epochs: int = Field(16, ge=1, description="Passes over the training clips")
@@ -77,12 +106,31 @@ class TrainSettings(StageSettings):
     warmup: float = Field(0.15, ge=0, lt=1, description="Share of all steps spent warming up (cosine)")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD")
     weight_decay: float = Field(5e-4, ge=0, description="Weight decay of SGD")
+    accumulate: int = Field(1, ge=1, description="Parts in which a worker computes its share of a step's batch")
+    clip_gradient: float | None = Field(None, gt=0, description="Largest norm of the network's gradient; default any")
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay of an average of the weights over the steps, used for features; default off",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Arithmetic of the network; auto: bfloat16 where the processor computes it natively"
+    )
 
     # where it runs
     workers: int = Field(2, ge=1, description="Data-parallel workers")
+    min_workers: int | None = Field(
+        None, ge=1, description="Go on with as few workers as this when the cluster shrinks; default: wait for all"
+    )
+    max_restarts: int = Field(3, ge=0, description="How often a lost worker is replaced before the training fails")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs")
+    compile: bool = Field(False, description="Let torch.compile build the network's step; pays on a GPU")
     loader_threads: int = Field(1, ge=1, description="Threads that decode and crop ahead, for each worker")
     evaluate_every: int = Field(4, ge=1, description="Epochs between two held-out retrieval scores")
+    mot: str | None = Field(None, description="MOTChallenge folder to track at every evaluation, reported as IDF1")
+    checkpoint_every: int = Field(500, ge=1, description="Steps between two checkpoints; one also ends every epoch")
+    keep_checkpoints: int = Field(2, ge=1, description="Checkpoints kept, the latest")
     seed: int = Field(0, ge=0, description="Seed of weights, sampling and crops")
 
     @model_validator(mode="after")
@@ -92,14 +140,25 @@ class TrainSettings(StageSettings):
         if self.early_epochs > 0 and self.early_crop is None:
             raise ValueError("early_epochs is set but early_crop is not; give both or neither")
         if self.early_crop is not None and self.early_crop > self.crop:
-            raise ValueError(f"early_crop {self.early_crop} is larger than crop {self.crop}")
+            raise ValueError(
+                f"early_crop {self.early_crop} is larger than crop {self.crop}: the early epochs are the cheap ones; "
+                "give a smaller early_crop as well"
+            )
         if self.aspect_min > self.aspect_max:
             raise ValueError(f"aspect_min {self.aspect_min} is above aspect_max {self.aspect_max}")
         if self.batch_size % self.workers:
             raise ValueError(f"batch_size {self.batch_size} does not divide by workers {self.workers}")
-        if self.batch_size // self.workers < 2:
+        if self.batch_size // (self.workers * self.accumulate) < 2:
             raise ValueError(
-                f"batch_size {self.batch_size} leaves fewer than 2 images for each of {self.workers} workers, "
-                "which batch normalisation needs"
+                f"batch_size {self.batch_size} leaves fewer than 2 images for each of {self.workers} workers"
+                f"{f' in {self.accumulate} parts' if self.accumulate > 1 else ''}, which batch normalisation needs"
             )
+        if (self.batch_size // self.workers) % self.accumulate:
+            raise ValueError(
+                f"a worker's {self.batch_size // self.workers} images do not divide into accumulate {self.accumulate}"
+            )
+        if self.negative_share < 1 and (self.head == "dense" or self.accumulate > 1):
+            raise ValueError("negative_share below 1 needs a sharded head and accumulate 1")
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ValueError(f"min_workers {self.min_workers} is above workers {self.workers}")
         return self

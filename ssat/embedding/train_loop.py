@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
-import math
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 from torch import distributed as dist
 
-from ssat.embedding.checkpoint import load_checkpoint, save_checkpoint
-from ssat.embedding.cosface import CosFaceHead, CosFaceOutput
+from ssat.embedding.checkpoint import Checkpoints, latest_checkpoint
 from ssat.embedding.data import TrainingData
 from ssat.embedding.embedder import Embedder
-from ssat.embedding.network import EmbeddingNetwork
-from ssat.embedding.retrieval import retrieval_scores
-from ssat.embedding.schedule import learning_rate_at
+from ssat.embedding.evaluation import held_out_scores
+from ssat.embedding.schedule import learning_rate_at, margin_at
 from ssat.embedding.settings import TrainSettings
+from ssat.embedding.train_step import NonFiniteLossError, TrainStep
+from ssat.embedding.training_state import TrainingState
 from ssat.errors import InputError, SsatError
 from ssat.frames.store import FrameStore
 from ssat.reporter import NullReporter, Reporter
+from ssat.workspace import committed
+
+CHECKPOINTS = "checkpoints"
+EMBEDDER_FILE = "embedder.safetensors"
+_BEST_FILE = "best.safetensors"
+_REPORT_EVERY = 10
+
+Evaluate = Callable[[Embedder], Mapping[str, float]]
 
 
 class TrainingDivergedError(SsatError):
     """The loss is not finite: nothing that follows would mean anything."""
-
-
-class PretextModel(nn.Module):
-    """Network and head as one module, so that data-parallel training reduces both gradients."""
-
-    def __init__(self, settings: TrainSettings, classes: int) -> None:
-        super().__init__()
-        self.network = EmbeddingNetwork(settings.architecture)
-        self.head = CosFaceHead(classes, scale=settings.scale, margin=settings.margin)
-
-    def forward(self, images_BHW3: Tensor, labels_B: Tensor) -> CosFaceOutput:
-        output: CosFaceOutput = self.head(self.network(images_BHW3), labels_B)
-        return output
 
 
 @dataclass(frozen=True)
@@ -50,16 +43,18 @@ class TrainResult:
     """What a finished training says of itself."""
 
     embedder: Path
-    """The embedder's safetensors file."""
+    """The embedder's safetensors file: of the evaluation with the best held-out score, of the end without any."""
     history: list[dict[str, float]]
     """One row per epoch: loss, accuracy, learning rate, images per second, retrieval scores where computed."""
     classes: int
     steps: int
+    best: dict[str, float]
+    """Scores of that evaluation under held_out_…, and its `epoch`; empty when nothing was held out."""
 
     @property
     def held_out(self) -> dict[str, float]:
-        """The last held-out retrieval scores; empty when nothing was held out."""
-        return {key.removeprefix("held_out_"): value for key, value in self.history[-1].items() if "held_out_" in key}
+        """The held-out scores of the embedder."""
+        return {key.removeprefix("held_out_"): value for key, value in self.best.items() if "held_out_" in key}
 
 
 def train_loop(
@@ -68,120 +63,181 @@ def train_loop(
     folder: Path,
     reporter: Reporter | None = None,
     process_group: dist.ProcessGroup | None = None,
+    evaluate: Evaluate | None = None,
 ) -> TrainResult:
-    """Trains on `store` and leaves `embedder.safetensors` and `checkpoint.pt` in `folder`.
+    """Trains on `store` and leaves `embedder.safetensors` and `checkpoints` in `folder`.
 
-    Every rank of `process_group` calls this with the same arguments; None means a training of one process. A
-    checkpoint in `folder` is gone on with. Only rank 0 reports and writes.
+    Every rank of `process_group` calls this with the same arguments, and `folder` is one that all of them see; None
+    means a training of one process. It goes on from the latest checkpoint in `folder`, whatever the number of ranks
+    that made it. Only rank 0 reports.
+
+    Args:
+        settings: of the training.
+        store: the opened frame store.
+        folder: of this training.
+        reporter: receives step and epoch numbers and progress.
+        process_group: the ranks.
+        evaluate: further scores of an embedder, asked for at each evaluation, on rank 0.
 
     Raises:
         InputError: settings that the store cannot serve, a checkpoint of other data or settings.
-        TrainingDivergedError: the loss is not finite.
+        WorkspaceError: a checkpoint cannot be written.
+        TrainingDivergedError: the loss is not finite; names the clips of the batch.
     """
-    rank, world = (process_group.rank(), process_group.size()) if process_group is not None else (0, 1)
-    reporter = reporter if reporter is not None and rank == 0 else NullReporter()
-    if settings.batch_size % world:
-        raise InputError(f"setting train.batch_size: {settings.batch_size} does not divide by {world} processes")
-    data = TrainingData(settings, store, rank, world)
-    device = _device(settings)
-    torch.manual_seed(settings.seed)
-    model = PretextModel(settings, data.classes).to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
-        model.parameters(), settings.learning_rate, settings.momentum, weight_decay=settings.weight_decay
-    )
-    recorded = settings.model_dump(mode="json")
-    checkpoint, embedder_file = folder / "checkpoint.pt", folder / "embedder.safetensors"
-    history: list[dict[str, float]] = []
-    if checkpoint.exists():
-        state = load_checkpoint(checkpoint, data_digest=store.digest, settings=recorded)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        history = state["history"]
-        for row in history:
-            _report_epoch(reporter, row)
-    parallel: nn.Module = model
-    if process_group is not None:
-        parallel = nn.parallel.DistributedDataParallel(model, process_group=process_group)
+    return _Training(settings, store, folder, reporter, process_group, evaluate).run()
 
-    total_steps = settings.epochs * data.steps_per_epoch
-    for epoch in range(len(history), settings.epochs):
-        row = _train_epoch(parallel, optimizer, data, epoch, total_steps, settings, device, reporter)
-        row["epoch"] = float(epoch + 1)
-        last = epoch + 1 == settings.epochs
-        if data.held_out and (last or (epoch + 1) % settings.evaluate_every == 0):
-            row |= _held_out_scores(model, data, process_group, device)
-        history.append(row)
-        _report_epoch(reporter, row)
-        if rank == 0:
-            state = {"data_digest": store.digest, "settings": recorded, "history": history}
-            save_checkpoint(checkpoint, {**state, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
-    result = TrainResult(embedder_file, history, data.classes, total_steps)
-    if rank == 0:
-        facts = {
-            "settings": recorded,
-            "data_digest": store.digest,
-            "classes": data.classes,
-            "steps": total_steps,
-            "held_out": result.held_out,
+
+class _Training:
+    """One rank's part of one training."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        store: FrameStore,
+        folder: Path,
+        reporter: Reporter | None,
+        group: dist.ProcessGroup | None,
+        evaluate: Evaluate | None,
+    ) -> None:
+        rank, world = (group.rank(), group.size()) if group is not None else (0, 1)
+        if settings.batch_size % world and settings.min_workers is None:
+            raise InputError(f"setting train.batch_size: {settings.batch_size} does not divide by {world} processes")
+        self._settings = settings
+        self._store = store
+        self._folder = folder
+        self._reporter = reporter if reporter is not None and rank == 0 else NullReporter()
+        self._group = group
+        self._rank = rank
+        self._evaluate = evaluate
+        self._device = _device(settings)
+        self._data = TrainingData(settings, store, rank, world)
+        self._state = TrainingState(settings, self._data.training, store.digest, self._device, group)
+        shards = world if self._state.sharded else 1
+        self._checkpoints = Checkpoints(folder / CHECKPOINTS, rank, shards, settings.keep_checkpoints)
+        checkpoint = latest_checkpoint(folder / CHECKPOINTS)
+        if checkpoint is not None:
+            self._state.resume(checkpoint)
+        elif settings.warm_start is not None:
+            self._state.warm_start(Path(settings.warm_start).expanduser())
+        if group is not None:
+            # No rank may write a new checkpoint while another still looks for the latest.
+            dist.barrier(group=group)
+        self._step = TrainStep(self._state, settings, self._device, group)
+        self._total_steps = settings.epochs * self._data.steps_per_epoch
+
+    def run(self) -> TrainResult:
+        state, settings = self._state, self._settings
+        for row in state.history:
+            self._report_epoch(row)
+        if state.step == 0:
+            # Finds out before the work that there is room, and leaves something to look at if the first steps fail.
+            state.save(self._checkpoints)
+        while state.epoch < settings.epochs:
+            row = self._train_epoch()
+            state.epoch += 1
+            state.images, state.sums = 0, [0.0, 0.0, 0.0, 0.0]
+            row["epoch"] = float(state.epoch)
+            if state.epoch == settings.epochs or state.epoch % settings.evaluate_every == 0:
+                row |= self._scores(state.epoch)
+            state.history.append(row)
+            self._report_epoch(row)
+            state.save(self._checkpoints)
+        self._checkpoints.wait()
+        return self._finish()
+
+    def _train_epoch(self) -> dict[str, float]:
+        state, settings, data = self._state, self._settings, self._data
+        images_a_step = settings.batch_size // data.world * data.world
+        start = min(round(state.images / images_a_step), data.steps_per_epoch)
+        started, waited, seen = time.perf_counter(), 0.0, 0
+        rate = settings.learning_rate
+        for index, (images_BHW3, labels_B, wait) in enumerate(_timed(data.epoch(state.epoch, start)), start):
+            progress = (state.epoch + index / data.steps_per_epoch) / settings.epochs
+            rate = learning_rate_at(progress, settings)
+            try:
+                numbers = self._step(images_BHW3, labels_B, rate, margin_at(progress, settings))
+            except NonFiniteLossError as error:
+                raise self._diverged(error) from error
+            state.step += 1
+            state.images += images_a_step
+            state.sums = [total + value for total, value in zip(state.sums, (*numbers, 1.0), strict=True)]
+            waited += wait
+            seen += images_a_step
+            # The last step of an epoch always reports, so that the bar arrives.
+            done = state.epoch * data.steps_per_epoch + index + 1
+            if done % _REPORT_EVERY == 0 or index + 1 == data.steps_per_epoch:
+                self._reporter.scalars({"step_loss": numbers[0], "learning_rate": rate}, state.step)
+                self._reporter.progress(done, self._total_steps, "training steps")
+            if state.step % settings.checkpoint_every == 0 and index + 1 < data.steps_per_epoch:
+                state.save(self._checkpoints)
+        elapsed = max(time.perf_counter() - started, 1e-9)
+        loss, accuracy, target_cosine, steps = state.sums
+        return {
+            "loss": loss / max(steps, 1),
+            "accuracy": accuracy / max(steps, 1),
+            "target_cosine": target_cosine / max(steps, 1),
+            "learning_rate": rate,
+            "images_per_second": seen / elapsed,
+            "data_wait_share": waited / elapsed,
+            "corrupt_frames": float(data.corrupt_frames),
         }
-        Embedder(model.network, settings.crop, facts).save(embedder_file)
-    return result
 
+    def _scores(self, epoch: int) -> dict[str, float]:
+        """Held-out and further scores; keeps the embedder if none before had a better held-out score."""
+        state, scores = self._state, {}
+        if self._data.held_out:
+            scores = held_out_scores(state.feature_network, self._data, self._group, self._device)
+        if self._rank == 0 and self._evaluate is not None:
+            embedder = self._embedder({})
+            scores |= self._evaluate(embedder)
+        if scores and _rank_of(scores) >= _rank_of(state.best):
+            state.best = {**scores, "epoch": float(epoch)}
+            if self._rank == 0 and self._data.held_out:
+                self._embedder(state.best).save(self._folder / _BEST_FILE)
+        return scores
 
-def _report_epoch(reporter: Reporter, row: dict[str, float]) -> None:
-    reporter.scalars({key: value for key, value in row.items() if key != "epoch"}, int(row["epoch"]))
+    def _embedder(self, scores: Mapping[str, float]) -> Embedder:
+        facts = {
+            "settings": self._settings.model_dump(mode="json"),
+            "data_digest": self._store.digest,
+            "classes": self._data.classes,
+            "steps": self._total_steps,
+            "held_out": {k.removeprefix("held_out_"): v for k, v in scores.items() if k.startswith("held_out_")},
+            "epoch": scores.get("epoch", float(self._state.epoch)),
+        }
+        return Embedder(self._state.feature_network, self._settings.crop, facts)
 
+    def _finish(self) -> TrainResult:
+        target, best = self._folder / EMBEDDER_FILE, self._folder / _BEST_FILE
+        if self._rank == 0:
+            if best.exists():
+                with committed(target) as temporary:
+                    shutil.copyfile(best, temporary)
+                best.unlink()
+            elif not self._data.held_out or not target.exists():
+                self._embedder(self._state.best).save(target)
+        state = self._state
+        return TrainResult(target, state.history, self._data.classes, self._total_steps, state.best)
 
-def _train_epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: TrainingData,
-    epoch: int,
-    total_steps: int,
-    settings: TrainSettings,
-    device: torch.device,
-    reporter: Reporter,
-) -> dict[str, float]:
-    model.train()
-    started, waited, images = time.perf_counter(), 0.0, 0
-    sums = torch.zeros(3, device=device)
-    rate = settings.learning_rate
-    for index, (images_BHW3, labels_B, wait) in enumerate(_timed(data.epoch(epoch))):
-        step = epoch * data.steps_per_epoch + index
-        rate = learning_rate_at(step, total_steps, settings)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        output: CosFaceOutput = model(
-            torch.from_numpy(images_BHW3).to(device, non_blocking=True),
-            torch.from_numpy(labels_B).to(device, non_blocking=True),
+    def _report_epoch(self, row: dict[str, float]) -> None:
+        self._reporter.scalars({key: value for key, value in row.items() if key != "epoch"}, int(row["epoch"]))
+
+    def _diverged(self, error: NonFiniteLossError) -> TrainingDivergedError:
+        """Says whose frames the batch held, and which state is kept: this one is spoilt by the batch."""
+        self._checkpoints.wait()
+        kept = latest_checkpoint(self._folder / CHECKPOINTS)
+        ids = dict(zip(*(self._store.clips.column(name).to_pylist() for name in ("rank", "clip_id")), strict=True))
+        clips = [ids[self._data.training[label]] for label in error.labels]
+        shown = ", ".join(clips[:8]) + (f" and {len(clips) - 8} more" if len(clips) > 8 else "")
+        return TrainingDivergedError(
+            f"training diverged: loss {error.loss} at step {self._state.step + 1}, on clips {shown}; "
+            f"{kept} is kept. Lower train.learning_rate, set train.clip_gradient or lengthen train.warmup"
         )
-        optimizer.zero_grad(set_to_none=True)
-        output.loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        sums += torch.stack([output.loss.detach(), output.accuracy, output.target_cosine])
-        waited += wait
-        images += len(labels_B) * data.world
-        # The last step of an epoch always reports, so that the bar arrives.
-        if index % 10 == 9 or index + 1 == data.steps_per_epoch:
-            loss = float(output.loss.detach())
-            if not math.isfinite(loss):
-                raise TrainingDivergedError(
-                    f"training diverged: loss {loss} at step {step + 1}; the checkpoint of epoch {epoch} is kept. "
-                    "Lower train.learning_rate or lengthen train.warmup"
-                )
-            reporter.scalars({"step_loss": loss, "learning_rate": rate}, step + 1)
-            reporter.progress(step + 1, total_steps, "training steps")
-    elapsed = time.perf_counter() - started
-    loss, accuracy, target_cosine = (sums / data.steps_per_epoch).tolist()
-    return {
-        "loss": loss,
-        "accuracy": accuracy,
-        "target_cosine": target_cosine,
-        "learning_rate": rate,
-        "images_per_second": images / elapsed,
-        "data_wait_share": waited / elapsed,
-        "corrupt_frames": float(data.corrupt_frames),
-    }
+
+
+def _rank_of(scores: Mapping[str, float]) -> tuple[float, float]:
+    names = ("held_out_recall_at_1", "held_out_mean_average_precision")
+    return scores.get(names[0], -1.0), scores.get(names[1], -1.0)
 
 
 def _timed(
@@ -194,33 +250,6 @@ def _timed(
         if batch is None:
             return
         yield (*batch, time.perf_counter() - before)
-
-
-@torch.inference_mode()
-def _held_out_scores(
-    model: PretextModel, data: TrainingData, process_group: dist.ProcessGroup | None, device: torch.device
-) -> dict[str, float]:
-    """Retrieval on held-out clips; every rank embeds its share, all ranks get the same answer."""
-    crops, clips, times = data.held_out_crops()
-    if process_group is not None:
-        # Running means differ between ranks until the next forward pass: all use rank 0's.
-        for buffer in model.network.buffers():
-            dist.broadcast(buffer, 0, group=process_group)
-    model.eval()
-    share = slice(data.rank, None, data.world)
-    mine = [
-        nn.functional.normalize(model.network(torch.from_numpy(np.ascontiguousarray(chunk)).to(device)).float()).cpu()
-        for chunk in np.array_split(crops[share], max(1, math.ceil(len(crops[share]) / 64)))
-    ]
-    features_BD = np.empty((len(crops), mine[0].shape[1]), np.float32)
-    shares: list[Any] = [torch.cat(mine).numpy()]
-    if process_group is not None:
-        shares = [None] * data.world
-        dist.all_gather_object(shares, torch.cat(mine).numpy(), group=process_group)
-    for rank, features in enumerate(shares):
-        features_BD[rank :: data.world] = features
-    scores = retrieval_scores(features_BD, clips, times)
-    return {f"held_out_{name}": value for name, value in scores.items()}
 
 
 def _device(settings: TrainSettings) -> torch.device:

@@ -50,6 +50,7 @@ def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
     )
     with services(workspace):
         from prefect.client.orchestration import get_client
+        from prefect.client.schemas.filters import FlowRunFilter
 
         from flows.collect import collect_flow
 

@@ -43,6 +43,8 @@ def test_a_file_is_loaded(workspace: Workspace, tmp_path: Path) -> None:
     Embedder.untrained("resnet18", 32, 3).save(tmp_path / "mine.safetensors")
     found = resolve_embedder(str(tmp_path / "mine.safetensors"), workspace)
     assert found.digest == Embedder.untrained("resnet18", 32, 3).digest
+    (tmp_path / "mine.safetensors").rename(tmp_path / EMBEDDER_FILE)
+    assert resolve_embedder(str(tmp_path), workspace).digest == found.digest
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,7 @@ def test_registered_embedder_is_found_by_run_and_by_version_and_served(workspace
     assert version == "1"
     for spec in (reporter.run_id, "models:/ssat-embedder/1"):
         assert resolve_embedder(spec, workspace).digest == embedder.digest
+        assert Embedder.load(spec).digest == embedder.digest  # by the entry point
     registered = mlflow.MlflowClient().get_model_version("ssat-embedder", "1")
     assert registered.run_id == reporter.run_id
     served = mlflow.pyfunc.load_model("models:/ssat-embedder/1").predict(patches)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,12 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from safetensors.torch import load_file
 from torch import distributed as dist
 from torch import multiprocessing
 
+from ssat.embedding.checkpoint import latest_checkpoint
+from ssat.embedding.cosface import initial_rows
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_loop import TrainingDivergedError, train_loop
@@ -82,7 +88,8 @@ def test_it_learns_and_says_so(small_store: FrameStore, tmp_path: Path) -> None:
     assert last["loss"] < first["loss"] / 2
     assert last["accuracy"] > 0.75 > first["accuracy"]  # chance is 1/8
     assert last["target_cosine"] > first["target_cosine"]
-    assert set(result.held_out) == {"recall_at_1", "mean_average_precision", "verification_auc"}
+    names = ("recall_at_1", "mean_average_precision", "verification_auc")
+    assert set(result.held_out) == {f"{name}{gap}" for name in names for gap in ("", "_gap_0.1s", "_gap_5s")}
     assert "held_out_recall_at_1" in result.history[1]
     assert "held_out_recall_at_1" not in result.history[0]
     assert [step for step, row in recorder.rows if "accuracy" in row] == list(range(1, 9))
@@ -100,16 +107,27 @@ def test_the_same_seed_gives_the_same_weights(small_store: FrameStore, tmp_path:
     assert not all(torch.equal(a[name], c[name]) for name in a)
 
 
-def test_an_interrupted_training_ends_with_the_same_weights(small_store: FrameStore, tmp_path: Path) -> None:
-    train_loop(settings(), small_store, tmp_path / "whole")
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"ema": 0.9, "accumulate": 2, "clip_gradient": 1.0, "margin_warmup": 0.5}, {"negative_share": 0.5}],
+    ids=["plain", "options", "partial"],
+)
+def test_an_interrupted_training_ends_with_the_same_weights(
+    values: dict[str, object], small_store: FrameStore, tmp_path: Path
+) -> None:
+    whole_result = train_loop(settings(**values), small_store, tmp_path / "whole")
     with pytest.raises(StoppedError):
-        train_loop(settings(), small_store, tmp_path / "resumed", StopsAfter(9))
+        # A checkpoint in the middle of the third epoch (4 steps each), and a stop at its end.
+        train_loop(settings(**values, checkpoint_every=5), small_store, tmp_path / "resumed", StopsAfter(12))
     assert not (tmp_path / "resumed" / "embedder.safetensors").exists()
+    assert sorted(path.name for path in (tmp_path / "resumed" / "checkpoints").iterdir())[-1] == "step-0000000010"
     recorder = Recorder()
-    result = train_loop(settings(), small_store, tmp_path / "resumed", recorder)
+    result = train_loop(settings(**values), small_store, tmp_path / "resumed", recorder)
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "resumed")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert len(result.history) == 4
+    assert result.best == whole_result.best
+    assert [row["loss"] for row in result.history] == [row["loss"] for row in whole_result.history]
     # The curves of the resumed run are whole too: epochs done before are reported again.
     assert [step for step, row in recorder.rows if "accuracy" in row] == [1, 2, 3, 4]
 
@@ -133,8 +151,9 @@ def test_early_epochs_use_the_smaller_crop(
 
 
 def test_a_loss_that_is_not_finite_stops_and_says_what_to_do(small_store: FrameStore, tmp_path: Path) -> None:
-    with pytest.raises(TrainingDivergedError, match=r"loss (nan|inf).*train\.learning_rate"):
+    with pytest.raises(TrainingDivergedError, match=r"loss (nan|inf).*on clips clip.*train\.learning_rate") as caught:
         train_loop(settings(learning_rate=1e30), small_store, tmp_path)
+    assert Path(re.search(r"; (\S+) is kept", str(caught.value))[1]).is_dir()
     assert not (tmp_path / "embedder.safetensors").exists()
 
 
@@ -150,9 +169,58 @@ def test_cuda_is_refused_where_there_is_none(small_store: FrameStore, tmp_path: 
         train_loop(settings(device="cuda"), small_store, tmp_path)
 
 
+def test_a_larger_training_starts_from_a_smaller_one(small_store: FrameStore, tmp_path: Path) -> None:
+    train_loop(settings(clips=5, learning_rate=1e-9, epochs=1), small_store, tmp_path / "small")
+    start = settings(clips=8, learning_rate=1e-9, epochs=1, seed=1, warm_start=str(tmp_path / "small"))
+    train_loop(start, small_store, tmp_path / "large")
+    small, large = (
+        load_file(latest_checkpoint(tmp_path / name / "checkpoints") / "head-00000-of-00001.safetensors")["weight"]
+        for name in ("small", "large")
+    )
+    torch.testing.assert_close(large[:5], small, rtol=0, atol=1e-6)
+    torch.testing.assert_close(large[5:], initial_rows(5, 8, seed=1), rtol=0, atol=1e-6)
+    a, b = weights(tmp_path / "small"), weights(tmp_path / "large")
+    torch.testing.assert_close(a["backbone.conv1.weight"], b["backbone.conv1.weight"], rtol=0, atol=1e-6)
+    with pytest.raises(InputError, match=r"the 8 classes of .* are not the first of these 5"):
+        train_loop(settings(clips=5, warm_start=str(tmp_path / "large")), small_store, tmp_path / "no")
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        train_loop(settings(warm_start=str(tmp_path / "nothing")), small_store, tmp_path / "no")
+
+
+def test_another_store_is_refused(small_store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_loop(settings(epochs=1), small_store, tmp_path)
+    monkeypatch.setattr(FrameStore, "digest", "b" * 64)
+    with pytest.raises(InputError, match=r"made from frame store .*train\.warm_start"):
+        train_loop(settings(epochs=1), small_store, tmp_path)
+
+
+def test_the_embedder_is_the_one_with_the_best_held_out_score(
+    small_store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.2, 0.7, 0.4])
+    monkeypatch.setattr("ssat.embedding.train_loop.held_out_scores", lambda *_: {"held_out_recall_at_1": next(scores)})
+    result = train_loop(settings(epochs=3, evaluate_every=1), small_store, tmp_path)
+    assert result.best == {"held_out_recall_at_1": 0.7, "epoch": 2.0}
+    embedder = Embedder.load(result.embedder)
+    assert embedder.facts["epoch"] == 2.0
+    assert embedder.facts["held_out"] == {"recall_at_1": 0.7}
+    last = load_file(latest_checkpoint(tmp_path / "checkpoints") / "network.safetensors")
+    assert not torch.equal(last["network.backbone.conv1.weight"], weights(tmp_path)["backbone.conv1.weight"])
+
+
+def test_further_scores_are_asked_for_and_reported(small_store: FrameStore, tmp_path: Path) -> None:
+    def evaluate(embedder: Embedder) -> dict[str, float]:
+        assert embedder.input_size == 32
+        return {"mot_idf1": 0.5}
+
+    result = train_loop(settings(), small_store, tmp_path, evaluate=evaluate)
+    assert [row.get("mot_idf1") for row in result.history] == [None, 0.5, None, 0.5]
+
+
 def run_rank(rank: int, rendezvous: str, store_folder: str, folder: str, values: dict[str, Any]) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+    world = values["workers"]
+    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world)
     recorder = Recorder()
     result = train_loop(settings(**values), FrameStore.open(store_folder), Path(folder), recorder, dist.group.WORLD)
     # Held-out scores are computed by shares and must be the same everywhere; only rank 0 may report.
@@ -167,9 +235,32 @@ def test_two_ranks_train_one_model(small_store: FrameStore, tmp_path: Path) -> N
         run_rank, (str(tmp_path / "rendezvous"), str(small_store.folder), str(tmp_path / "out"), values), nprocs=2
     )
     ranks = [torch.load(tmp_path / "out" / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
-    assert ranks[0]["held_out"] == ranks[1]["held_out"]
+    assert ranks[0]["held_out"] == ranks[1]["held_out"] != {}
     assert ranks[0]["reported"] > 0 == ranks[1]["reported"]
     # The embedder that rank 0 wrote gives the score that both ranks computed.
     result = train_loop(settings(**values), small_store, tmp_path / "out")
     assert result.held_out == ranks[0]["held_out"]
     assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_sharded_training_goes_on_with_another_number_of_ranks(small_store: FrameStore, tmp_path: Path) -> None:
+    values = {"head": "sharded", "epochs": 4}
+    multiprocessing.spawn(
+        run_rank,
+        (str(tmp_path / "two"), str(small_store.folder), str(tmp_path), {**values, "workers": 2}),
+        nprocs=2,
+    )
+    # As if stopped after the first half: the later checkpoints were never written.
+    for later in sorted((tmp_path / "checkpoints").iterdir())[1:]:
+        shutil.rmtree(later)
+    middle = latest_checkpoint(tmp_path / "checkpoints")
+    assert middle is not None
+    before = json.loads((middle / "state.json").read_text())
+    assert before["shards"] == 2
+    (tmp_path / "embedder.safetensors").unlink()
+    recorder = Recorder()
+    result = train_loop(settings(**values), small_store, tmp_path, recorder)
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
+    assert result.history[: len(before["history"])] == before["history"]
+    assert result.history[-1]["loss"] < before["history"][0]["loss"]
+    assert min(step for step, row in recorder.rows if "step_loss" in row) > before["step"]

@@ -1,0 +1,125 @@
+"""Images per second of training from a real frame store, beside the same step on images that are already in memory.
+
+    python benchmarks/train_throughput.py --clips ../shared/data/clips/trimmed
+
+Three figures on the same settings, taken in turns so that each sees the same machine: the loader alone, the step
+alone (one batch again and again), and both together as `train_loop` runs them. On CPUs loader and step share the
+cores, so the claim there is about CPU-seconds; on a GPU it is about the wall clock.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from support.report import Claim, report
+
+from ssat.embedding.data import Batch, TrainingData
+from ssat.embedding.settings import TrainSettings
+from ssat.embedding.train_step import TrainStep
+from ssat.embedding.training_state import TrainingState
+from ssat.frames.build import commit_store
+from ssat.frames.clip import ClipJob
+from ssat.frames.settings import DecodeSettings
+from ssat.frames.shard import ShardJob, write_shard
+from ssat.frames.store import FrameStore
+from ssat.workspace import sha256_of
+
+
+def store_of(folder: Path, clips: list[Path], stride: int) -> FrameStore:
+    """Real clips, decoded as `ssat decode` does."""
+    settings = DecodeSettings(frame_stride=stride)
+    jobs = [ClipJob(rank, path.stem, path, sha256_of(path), 0) for rank, path in enumerate(clips)]
+    commit_store(folder, settings, "benchmark", [write_shard(ShardJob(0, "real", jobs, settings, folder))])
+    return FrameStore.open(folder)
+
+
+class _Clock:
+    """Seconds of wall clock and of CPU (all threads) since the last reading."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.read()
+
+    def read(self) -> np.ndarray:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        now = np.array([time.perf_counter(), time.process_time()])
+        since, self._last = now - getattr(self, "_last", now), now
+        return since
+
+
+def epochs(data: TrainingData) -> Iterator[Batch]:
+    """Batches without end."""
+    epoch = 0
+    while True:
+        yield from data.epoch(epoch)
+        epoch += 1
+
+
+@click.command()
+@click.option("--clips", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of trimmed clips.")
+@click.option("--preset", type=click.Choice(["paper", "quick"]), default="quick", show_default=True)
+@click.option("--batch-size", type=int, default=None, help="Other than the preset's.")
+@click.option("--steps", type=int, default=8, show_default=True, help="Steps of each turn.")
+@click.option("--turns", type=int, default=3, show_default=True)
+@click.option("--loader-threads", type=int, default=1, show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="With torch.compile.")
+def main(
+    clips: Path, preset: str, batch_size: int | None, steps: int, turns: int, loader_threads: int, compiled: bool
+) -> None:
+    """Measure and report."""
+    given = {"workers": 1, "held_out_clips": 0, "loader_threads": loader_threads, "compile": compiled}
+    if batch_size is not None:
+        given["batch_size"] = batch_size
+    settings = TrainSettings.build(preset, given).model_copy(update={"early_epochs": 0, "early_crop": None})
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        store = store_of(Path(folder), sorted(clips.glob("*.mp4"))[:24], 5)
+        data = TrainingData(settings, store, 0, 1)
+        step = TrainStep(TrainingState(settings, data.training, store.digest, device, None), settings, device, None)
+        stream = epochs(data)
+        kept = next(stream)
+        for _ in range(3):
+            step(*kept, 0.01, 0.35)
+        best = {name: np.full(2, np.inf) for name in ("loader alone", "step alone", "both")}
+        clock = _Clock(device)
+        for _ in range(turns):
+            clock.read()
+            for _ in range(steps):
+                next(stream)
+            best["loader alone"] = np.minimum(best["loader alone"], clock.read() / steps)
+            for _ in range(steps):
+                step(*kept, 0.01, 0.35)
+            best["step alone"] = np.minimum(best["step alone"], clock.read() / steps)
+            for _ in range(steps):
+                step(*next(stream), 0.01, 0.35)
+            best["both"] = np.minimum(best["both"], clock.read() / steps)
+        stream.close()
+    rows = [
+        {
+            "what": name,
+            "images/s": round(settings.batch_size / wall, 1),
+            "images per CPU-second": round(settings.batch_size / cpu, 1),
+        }
+        for name, (wall, cpu) in best.items()
+    ]
+    clock_of = 0 if device.type == "cuda" else 1
+    share = best["step alone"][clock_of] / best["both"][clock_of]
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    report(
+        "train_throughput",
+        f"{settings.architecture}, {settings.crop} px, batch {settings.batch_size}, {name}, {torch.get_num_threads()} "
+        f"threads, {loader_threads} loader threads",
+        rows,
+        [Claim(f"end to end against the step alone ({'wall clock' if clock_of == 0 else 'CPU time'})", share, 0.97)],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""`ssat embed`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from flows.cli.options import CONFIG_SECTIONS, common_options, print_json
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  ssat embed person1.jpg person2.jpg
+  ssat embed patches/*.png --embedder embedder.safetensors --output features.parquet
+"""
+)
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@common_options
+@click.option(
+    "--embedder", "spec", help="MLflow run id, models:/NAME/VERSION or file; default the workspace's latest training."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Parquet file for the features: path, feature (512 float32)."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time.")
+def command(
+    images: tuple[Path, ...],
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    spec: str | None,
+    output: Path | None,
+    batch_size: int,
+) -> None:
+    """Features of images, each of one person: prints how alike they are, or writes them to a file."""
+    from ssat.settings import read_config
+
+    if config:
+        read_config(config, CONFIG_SECTIONS)
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from ssat.embedding.images import embed_images, write_features
+    from ssat.workspace import Workspace
+    from tasks.embedders import is_run, resolve_embedder
+    from tasks.services import mlflow_session
+
+    opened = Workspace.open(workspace)
+    with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
+        embedder = resolve_embedder(spec, opened)
+    features = embed_images(embedder, images, batch_size)
+    if output is not None:
+        write_features(output, images, features)
+    console = Console(stderr=as_json)
+    if output is not None:
+        console.print(f"{len(images)} features of {features.shape[1]} numbers in {output}", highlight=False)
+    elif len(images) <= 12:
+        table = Table(title="cosine between features")
+        table.add_column("image")
+        for number in range(1, len(images) + 1):
+            table.add_column(str(number), justify="right")
+        for number, (path, row) in enumerate(zip(images, features @ features.T, strict=True), 1):
+            table.add_row(f"{number} {path.name}", *(f"{value:.2f}" for value in row))
+        console.print(table)
+    else:
+        console.print(f"{len(images)} features; name a file with --output to keep them", highlight=False)
+    if as_json:
+        rows = [{"image": str(path), "feature": row.tolist()} for path, row in zip(images, features, strict=True)]
+        print_json({"embedder": embedder.digest, "features": rows})

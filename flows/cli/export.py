@@ -1,0 +1,62 @@
+"""`ssat export`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from flows.cli.options import CONFIG_SECTIONS, common_options, print_json
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  ssat export --format onnx --output exported
+  ssat export --run models:/ssat-embedder@champion --format safetensors
+"""
+)
+@common_options
+@click.option(
+    "--run", "spec", help="MLflow run id, models:/NAME/VERSION or file; default the workspace's latest training."
+)
+@click.option(
+    "--format", "format_", type=click.Choice(["safetensors", "onnx"]), default="onnx", show_default=True, help="Format."
+)
+@click.option("--output", type=click.Path(path_type=Path), default=Path("exported"), show_default=True, help="Folder.")
+def command(
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    spec: str | None,
+    format_: Literal["safetensors", "onnx"],
+    output: Path,
+) -> None:
+    """Write an embedder with a model card; an ONNX file is checked against torch first."""
+    from ssat.settings import read_config
+
+    if config:
+        read_config(config, CONFIG_SECTIONS)
+
+    from rich.console import Console
+
+    from ssat.embedding.export import export_embedder
+    from ssat.workspace import Workspace
+    from tasks.embedders import is_run, patches_to_try, resolve_embedder
+    from tasks.services import mlflow_session
+
+    opened = Workspace.open(workspace)
+    with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
+        embedder = resolve_embedder(spec, opened)
+        patches, origin = patches_to_try(opened, embedder.input_size)
+        files = export_embedder(embedder, format_, output, patches)
+    console = Console(stderr=as_json)
+    for file in files:
+        console.print(f"{file}  {file.stat().st_size / 1e6:.1f} MB", highlight=False, soft_wrap=True)
+    if format_ == "onnx":
+        console.print(f"checked against torch on {len(patches)} {origin}", highlight=False)
+    if as_json:
+        print_json({"files": [str(file) for file in files], "digest": embedder.digest, "format": format_})

@@ -1,0 +1,52 @@
+"""Features of image files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ssat.embedding.embedder import Embedder
+from ssat.errors import InputError
+from ssat.tracking.patches import crop_patches
+from ssat.workspace import committed
+
+
+def embed_images(embedder: Embedder, paths: Sequence[Path], batch_size: int = 64) -> NDArray[np.float32]:
+    """Features (n, 512) of whole images, each resized to the embedder's patch as the tracker resizes a detection.
+
+    Raises:
+        InputError: a file that is missing or no image.
+    """
+    features = np.empty((len(paths), 512), np.float32)
+    for start in range(0, len(paths), batch_size):
+        patches = np.stack([_patch(path, embedder.input_size) for path in paths[start : start + batch_size]])
+        features[start : start + len(patches)] = embedder(patches, batch_size)
+    return features
+
+
+def write_features(target: Path, paths: Sequence[Path], features: NDArray[np.float32]) -> None:
+    """A Parquet file with the columns path (string) and feature (a list of float32 of fixed length)."""
+    column = pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), features.shape[1])
+    table = pa.table({"path": [str(path) for path in paths], "feature": column})
+    with committed(target) as temporary:
+        pq.write_table(table, temporary)
+
+
+def _patch(path: Path, size: int) -> NDArray[np.uint8]:
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected an image of one person") from error
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if len(content) else None
+    if image is None:
+        raise InputError(f"{path}: not an image that can be decoded; expected JPEG, PNG or the like")
+    height, width = image.shape[:2]
+    patches, _ = crop_patches(np.asarray(image, np.uint8), np.array([[0.0, 0.0, width, height]]), size)
+    patch: NDArray[np.uint8] = patches[0]
+    return patch

@@ -1,0 +1,119 @@
+"""Training as a flow, on a real local Ray, Prefect server and MLflow: done once, killed in the middle, refused."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import safetensors.torch
+import torch
+
+from flows.train import train_flow
+from ssat.embedding.checkpoint import latest_checkpoint
+from ssat.embedding.embedder import Embedder
+from ssat.embedding.settings import TrainSettings
+from ssat.errors import InputError
+from ssat.frames.store import FrameStore
+from ssat.workspace import Workspace
+from tests.ssat.frames.conftest import small_clips, small_store
+
+__all__ = ["small_clips", "small_store"]
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server", "ray_cluster")]
+
+SETTINGS = TrainSettings(
+    architecture="resnet18",
+    crop=32,
+    short_side=36,
+    held_out_clips=2,
+    frames_per_clip=8,
+    batch_size=16,
+    learning_rate=0.05,
+    scale=16.0,
+    epochs=4,
+    evaluate_every=2,
+    workers=2,
+    device="cpu",
+    checkpoint_every=2,
+)
+
+
+def workspace_with(store: FrameStore, root: Path) -> Workspace:
+    workspace = Workspace.open(root)
+    shutil.copytree(store.folder, workspace.frames)
+    return workspace
+
+
+class KillsAWorker(threading.Thread):
+    """Kills one data-parallel worker as soon as the training has reached a step."""
+
+    def __init__(self, training: Path, step: int) -> None:
+        super().__init__(daemon=True)
+        self.killed: str | None = None
+        self._training = training
+        self._step = step
+
+    def run(self) -> None:
+        deadline = time.monotonic() + 240
+        while time.monotonic() < deadline and self.killed is None:
+            for folder in self._training.glob("*/checkpoints"):
+                checkpoint = latest_checkpoint(folder)
+                if checkpoint is not None and int(checkpoint.name.removeprefix("step-")) >= self._step:
+                    self._kill()
+                    break
+            time.sleep(0.05)
+
+    def _kill(self) -> None:
+        for process in psutil.Process().children(recursive=True):
+            title = " ".join(process.cmdline())
+            if title.startswith("ray::") and "TrainWorker" in title:
+                self.killed = title
+                process.kill()
+                return
+
+
+def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
+    small_store: FrameStore, tmp_path: Path
+) -> None:
+    workspace = workspace_with(small_store, tmp_path / "killed")
+    killer = KillsAWorker(workspace.training, 6)
+    killer.start()
+    killed = train_flow(str(workspace.root), SETTINGS)
+    killer.join()
+    assert killer.killed is not None
+    assert [row["epoch"] for row in killed["history"]] == [1, 2, 3, 4]
+
+    other = workspace_with(small_store, tmp_path / "calm")
+    calm = train_flow(str(other.root), SETTINGS)
+    first = safetensors.torch.load_file(workspace.absolute(killed["embedder"]))
+    second = safetensors.torch.load_file(other.absolute(calm["embedder"]))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert [row["loss"] for row in killed["history"]] == [row["loss"] for row in calm["history"]]
+
+    again = train_flow(str(workspace.root), SETTINGS.model_copy(update={"workers": 1}))
+    assert again["reused"]
+    folder = workspace.absolute(killed["embedder"]).parent
+    assert Embedder.load(folder / "embedder.safetensors").facts["held_out"] == killed["held_out"]
+    for picture in ("crops.png", "curves.png", "neighbours.png"):
+        assert (folder / picture).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"workers": 64, "batch_size": 128}, r"train\.workers: 64 are more than the Ray cluster's \d+ CPUs"),
+        ({"device": "cuda"}, "cuda asked for, but the Ray cluster has no GPU"),
+        ({"mot": "/nowhere"}, "/nowhere: no such folder"),
+    ],
+)
+def test_what_the_cluster_cannot_do_is_said_at_once(
+    values: dict[str, object], message: str, small_store: FrameStore, tmp_path: Path
+) -> None:
+    workspace = workspace_with(small_store, tmp_path)
+    with pytest.raises(InputError, match=message):
+        train_flow(str(workspace.root), SETTINGS.model_copy(update=values))
+    assert not list(workspace.training.glob("*"))
