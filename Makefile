@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench bench-data ui docs clean lock
+.PHONY: setup demo test lint bench bench-data bench-train bench-track ui docs clean lock
 
 setup: $(STAMP)
 
@@ -31,8 +31,26 @@ lint: setup
 bench: setup
 	@set -e; for file in $(sort $(wildcard benchmarks/*.py)); do echo "$$file"; $(BIN)/python "$$file"; done
 
+<<<<<<< HEAD
 bench-data: setup
 	@set -e; for name in control_plane collect decode_path sampler sampler_peers; do \
+		echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
+=======
+# Other trackers, each in an environment of its own: their requirements do not go together.
+PEERS := benchmarks/.peers
+bench-track: setup
+	@for peer in trackers==2.6.1 norfair==2.3.0 boxmot==25.0.0; do \
+		test -x $(PEERS)/$${peer%%=*}/bin/python || { \
+			$(BIN)/uv venv --quiet $(PEERS)/$${peer%%=*} && \
+			$(BIN)/uv pip install --quiet --python $(PEERS)/$${peer%%=*}/bin/python $$peer; } || exit 1; \
+	done
+	$(BIN)/python benchmarks/association.py $(foreach peer,trackers norfair boxmot,--peer $(peer)=$(PEERS)/$(peer)/bin/python)
+	$(BIN)/python benchmarks/refinement.py
+	$(BIN)/python benchmarks/track_speed.py
+>>>>>>> detection
+
+bench-train: setup
+	@set -e; for name in train_throughput cosface_head embed_cpu; do \
 		echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
 
 ui: setup

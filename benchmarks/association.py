@@ -1,10 +1,12 @@
 """Claim: association alone runs at 4,000 frames per CPU-second or more, at 15 detections a frame with 512-d features.
 
-    python benchmarks/association.py [--frames 2000]
+    python benchmarks/association.py [--frames 5316] [--peer NAME=PYTHON ...]
 
 Measures CPU time of `Tracker.update` at 5, 15, 50 and 150 detections a frame on people who walk at random and are
 missed one time in ten, beside the same method written plainly (an object per track, a loop per pair), and checks that
-both give every detection the same identity.
+both give every detection the same identity. Then its memory over 100,000 frames. `--peer trackers=…/bin/python` also
+runs SORT, ByteTrack and OC-SORT of that environment on the same boxes, `--peer norfair=…` and `--peer boxmot=…`
+likewise; `make bench-track` makes the environments.
 """
 
 from __future__ import annotations
@@ -12,20 +14,28 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import numpy as np  # noqa: E402 - after the number of threads is set
-from rich.console import Console  # noqa: E402 - after the number of threads is set
-from rich.table import Table  # noqa: E402 - after the number of threads is set
+from support.report import Claim, report  # noqa: E402 - after the number of threads is set
 
 from ssat.tracking import Tracker, TrackerConfig  # noqa: E402 - after the number of threads is set
 
 Frame = tuple[np.ndarray, np.ndarray]
 _WIDTH, _MISSED, _SEGMENTS = 512, 0.1, 5
+_PEERS = {
+    "trackers": ("SORT (trackers)", "ByteTrack (trackers)", "OC-SORT (trackers)"),
+    "norfair": ("norfair, IoU",),
+    "boxmot": ("BoT-SORT with features (boxmot)",),
+}
 
 
 def world(n_frames: int, people: int, seed: int = 0) -> list[Frame]:
@@ -108,24 +118,67 @@ def start_plain() -> Callable[[Frame], object]:
     return lambda frame: tracker.update(*frame)
 
 
+def of_peers(python: str, library: str, frames: list[Frame]) -> dict[str, float]:
+    """Frames per CPU-second of the trackers of one library."""
+    script = Path(__file__).parent / "support" / "peer_trackers.py"
+    answer = {}
+    with tempfile.TemporaryDirectory() as folder:
+        world_file = Path(folder) / "world.npz"
+        boxes, features = (np.concatenate([frame[k] for frame in frames]) for k in (0, 1))
+        np.savez(world_file, boxes=boxes, features=features, counts=[len(frame[0]) for frame in frames])
+        for name in _PEERS[library]:
+            done = subprocess.run(
+                [python, str(script), name, str(world_file)], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                print(f"{name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+                continue
+            answer[name] = json.loads(done.stdout.splitlines()[-1])["frames_per_cpu_second"]
+    return answer
+
+
+def memory_growth(n_frames: int) -> float:
+    """MiB that the process has grown between a tenth of the frames and all of them."""
+    import psutil
+
+    process, tracker = psutil.Process(), Tracker()
+    frames = world(1000, 15)
+    early = 0
+    for index in range(n_frames):
+        tracker.update(*frames[index % len(frames)])
+        if index == n_frames // 10:
+            early = process.memory_info().rss
+    return (process.memory_info().rss - early) / 2**20
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=2000, help="at 15 detections; fewer where there are more")
-    n_frames = parser.parse_args().frames
-    table = Table("detections a frame", "frames per CPU-second", "plain reference", "same identities")
-    result = {}
+    parser.add_argument("--frames", type=int, default=5316, help="at 15 detections; fewer where there are more")
+    parser.add_argument("--memory-frames", type=int, default=100_000)
+    parser.add_argument("--peer", action="append", default=[], help="trackers, norfair or boxmot = its Python")
+    options = parser.parse_args()
+    rows, per_second = [], {}
     for people in (5, 15, 50, 150):
-        frames = world(max(20, min(n_frames, 15 * n_frames // people)), people)
+        frames = world(max(20, min(options.frames, 15 * options.frames // people)), people)
         ours = frames_per_second(frames, start_ours)
         few = frames[: max(10, 300 // people)]
         plain = frames_per_second(few, start_plain)
         tracker, reference = Tracker(), PlainTracker(TrackerConfig(), life=30)
         same = all(tracker.update(*frame).ids.tolist() == reference.update(*frame) for frame in few)
         assert same, f"identities differ at {people} detections"
-        table.add_row(str(people), f"{ours:,.0f}", f"{plain:,.0f}", "yes")
-        result[people] = {"frames_per_cpu_second": round(ours), "plain": round(plain)}
-    Console(stderr=True).print(table)
-    print(json.dumps(result))
+        row = {"detections a frame": people, "ours": round(ours), "plain reference": round(plain)}
+        for given in options.peer:
+            library, python = given.split("=", 1)
+            # The slow ones need no more frames for a steady figure.
+            row |= {name: round(rate) for name, rate in of_peers(python, library, frames[:1000]).items()}
+        rows.append(row)
+        per_second[people] = ours
+    growth = memory_growth(options.memory_frames)
+    claims = [
+        Claim("frames per CPU-second at 15 detections", per_second[15], 4000),
+        Claim(f"minus MiB grown over {options.memory_frames} frames", -growth, -4),
+    ]
+    report("association", "frames per CPU-second, 512-d features, best of 5 segments, one thread", rows, claims)
 
 
 if __name__ == "__main__":

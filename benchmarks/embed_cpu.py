@@ -1,13 +1,14 @@
 """Features on a CPU: eager float32, channels_last float32, onnxruntime float32 and int8, on the same real crops.
 
-    python benchmarks/embed_cpu.py --workspace workspace
+    python benchmarks/embed_cpu.py --clips ../shared/data/clips/trimmed --embedder workspace/training/<folder>
 
-CPU-seconds of one thread, taken in turns, best of several. The int8 graph is calibrated on clips that were trained
-on; speed and cosine are measured on others.
+CPU-seconds of one thread, taken in turns, best of several. The int8 graph is calibrated on other clips than
+those on which speed and cosine are measured.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -15,28 +16,32 @@ from pathlib import Path
 import click
 import torch
 from support.report import Claim, report
+from support.stores import store_of
 
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.export import export_embedder
 from ssat.frames.crops import read_crops
-from ssat.frames.store import FrameStore
 
 
 @click.command()
-@click.option("--workspace", type=click.Path(path_type=Path, exists=True), required=True, help="With a frame store.")
-@click.option("--embedder", type=click.Path(path_type=Path, exists=True), required=True, help="Safetensors or folder.")
+@click.option("--clips", type=click.Path(path_type=Path), default=None, help="Folder of trimmed clips.")
+@click.option("--embedder", type=click.Path(path_type=Path), default=None, help="File or folder; default untrained.")
 @click.option("--repeats", type=int, default=4, show_default=True)
-def main(workspace: Path, embedder: Path, repeats: int) -> None:
+def main(clips: Path | None, embedder: Path | None, repeats: int) -> None:
     """Measure and report."""
     torch.set_num_threads(1)
-    fast = Embedder.load(embedder)
-    eager = Embedder.load(embedder)
+    clips = clips or Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")) / "clips" / "trimmed"
+    videos = sorted(clips.glob("*.mp4"))[-64:]
+    if len(videos) < 2:
+        raise click.ClickException(f"{clips}: fewer than 2 clips; give a folder with --clips")
+    fast, eager = (Embedder.load(embedder) if embedder else Embedder.untrained() for _ in range(2))
     eager.network.to(memory_format=torch.contiguous_format)
-    store = FrameStore.open(workspace / "frames")
-    ranks, size = store.ranks.tolist(), fast.input_size
-    calibration, _, _ = read_crops(store, ranks[:48], 2, size, size)
-    patches, _, _ = read_crops(store, ranks[-16:], 4, size, size)
+    size, split = fast.input_size, len(videos) * 3 // 4
     with tempfile.TemporaryDirectory() as folder:
+        store = store_of(Path(folder) / "frames", videos, stride=30)
+        ranks = store.ranks.tolist()
+        calibration, _, _ = read_crops(store, ranks[:split], 2, size, size)
+        patches, _, _ = read_crops(store, ranks[split:], 4, size, size)
         graphs = {name: export_embedder(fast, name, Path(folder), calibration)[0] for name in ("onnx", "onnx-int8")}
         ways = {"eager float32": eager, "channels_last float32": fast}
         ways |= {f"onnxruntime {name}": Embedder.load(graph) for name, graph in graphs.items()}

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import simplejpeg
 from support.report import Claim, report
+from support.stores import store_of
 
 from ssat.frames.augment import DRAWS, Augment, FrameDecoder
 from ssat.frames.build import commit_store
@@ -28,20 +29,10 @@ from ssat.frames.clip import SPOOL_ROW, ClipJob, SpooledClip
 from ssat.frames.manifest import ClipRecord
 from ssat.frames.sampler import FrameSampler
 from ssat.frames.settings import DecodeSettings
-from ssat.frames.shard import ShardJob, gather_shard, write_shard
+from ssat.frames.shard import ShardJob, gather_shard
 from ssat.frames.store import FrameStore
-from ssat.workspace import sha256_of
 
 BATCH = 256
-
-
-def real_store(folder: Path, clips: list[Path]) -> FrameStore:
-    """Every tenth frame of real clips, decoded as `ssat decode` does."""
-    settings = DecodeSettings(frame_stride=10)
-    jobs = [ClipJob(rank, path.stem, path, sha256_of(path), 0) for rank, path in enumerate(clips)]
-    shard = write_shard(ShardJob(0, "real", jobs, settings, folder))
-    commit_store(folder, settings, "benchmark", [shard])
-    return FrameStore.open(folder)
 
 
 def large_store(folder: Path, clips: int, frames: int) -> FrameStore:
@@ -115,7 +106,7 @@ def main(folder: Path | None, files: int, repeats: int, batches: int) -> None:
         raise click.ClickException(f"{folder}: no clips; give a folder with --clips")
     temporary = Path(tempfile.mkdtemp(prefix="ssat-sampler-"))
     try:
-        store = real_store(temporary / "real", clips)
+        store = store_of(temporary / "real", clips, stride=10)
         jpegs = [jpeg for rank in store.ranks[:8] for _, jpeg in store.read_frames(int(rank))][:128]
         rows = []
         for crop, short_side in ((224, 256), (112, 128)):

@@ -9,6 +9,7 @@ cores, so the claim there is about CPU-seconds; on a GPU it is about the wall cl
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,25 +19,12 @@ import click
 import numpy as np
 import torch
 from support.report import Claim, report
+from support.stores import store_of
 
 from ssat.embedding.data import Batch, TrainingData
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_step import TrainStep
 from ssat.embedding.training_state import TrainingState
-from ssat.frames.build import commit_store
-from ssat.frames.clip import ClipJob
-from ssat.frames.settings import DecodeSettings
-from ssat.frames.shard import ShardJob, write_shard
-from ssat.frames.store import FrameStore
-from ssat.workspace import sha256_of
-
-
-def store_of(folder: Path, clips: list[Path], stride: int) -> FrameStore:
-    """Real clips, decoded as `ssat decode` does."""
-    settings = DecodeSettings(frame_stride=stride)
-    jobs = [ClipJob(rank, path.stem, path, sha256_of(path), 0) for rank, path in enumerate(clips)]
-    commit_store(folder, settings, "benchmark", [write_shard(ShardJob(0, "real", jobs, settings, folder))])
-    return FrameStore.open(folder)
 
 
 class _Clock:
@@ -63,7 +51,7 @@ def epochs(data: TrainingData) -> Iterator[Batch]:
 
 
 @click.command()
-@click.option("--clips", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of trimmed clips.")
+@click.option("--clips", type=click.Path(path_type=Path), default=None, help="Folder of trimmed clips.")
 @click.option("--preset", type=click.Choice(["paper", "quick"]), default="quick", show_default=True)
 @click.option("--batch-size", type=int, default=None, help="Other than the preset's.")
 @click.option("--steps", type=int, default=8, show_default=True, help="Steps of each turn.")
@@ -71,16 +59,20 @@ def epochs(data: TrainingData) -> Iterator[Batch]:
 @click.option("--loader-threads", type=int, default=1, show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="With torch.compile.")
 def main(
-    clips: Path, preset: str, batch_size: int | None, steps: int, turns: int, loader_threads: int, compiled: bool
+    clips: Path | None, preset: str, batch_size: int | None, steps: int, turns: int, loader_threads: int, compiled: bool
 ) -> None:
     """Measure and report."""
+    clips = clips or Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")) / "clips" / "trimmed"
+    videos = sorted(clips.glob("*.mp4"))[:24]
+    if not videos:
+        raise click.ClickException(f"{clips}: no clips; give a folder with --clips")
     given = {"workers": 1, "held_out_clips": 0, "loader_threads": loader_threads, "compile": compiled}
     if batch_size is not None:
         given["batch_size"] = batch_size
     settings = TrainSettings.build(preset, given).model_copy(update={"early_epochs": 0, "early_crop": None})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
-        store = store_of(Path(folder), sorted(clips.glob("*.mp4"))[:24], 5)
+        store = store_of(Path(folder), videos, 5)
         data = TrainingData(settings, store, 0, 1)
         step = TrainStep(TrainingState(settings, data.training, store.digest, device, None), settings, device, None)
         stream = epochs(data)

@@ -18,9 +18,10 @@ from tasks.benchmark import (
     data_digest,
     prepare,
     score_benchmark,
-    track_sequence,
 )
+from tasks.detectors import resolve_detector
 from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
+from tasks.sequences import detect_in_sequence, track_sequence
 
 if TYPE_CHECKING:
     from ssat.embedding.embedder import Embedder
@@ -39,7 +40,9 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
     prepared, skipped = prepare(settings)
     embedder = _embedder(settings, place)
     digest = embedder.digest if embedder is not None else None
-    folder = benchmark_folder(place, settings, prepared, digest)
+    detector, refiner = resolve_detector(settings, place)
+    used = detector or refiner
+    folder = benchmark_folder(place, settings, prepared, digest, None if used is None else used.digest)
     result_file = folder / RESULT_FILE
     if result_file.is_file():
         result = {**json.loads(result_file.read_text()), "reused": True}
@@ -47,18 +50,26 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
         folder.mkdir(parents=True, exist_ok=True)
         dataset = Dataset("mot", data_digest(prepared), str(Path(settings.mot).expanduser().resolve()))
         tags = {"protocol": settings.protocol, "split": settings.split, "embedder_digest": digest or "none"}
+        if used is not None:
+            tags |= {"detector": used.name, "detector_sha256": used.digest}
         with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", settings, tags, dataset) as reporter:
-            tracked = {
-                one.sequence.name: track_sequence(
-                    one.sequence.name, one, settings, folder, place.cache / "features", embedder
+            tracked = {}
+            for one in prepared:
+                name, rate = one.sequence.name, 0.0
+                if detector is not None and not (folder / f"{name}.json").is_file():
+                    one, rate = detect_in_sequence(name, one, settings, detector, place.cache / "detections")
+                tracked[name] = track_sequence(
+                    name, one, settings, folder, place.cache / "features", embedder, refiner, rate
                 )
-                for one in prepared
-            }
             sequences, overall = score_benchmark(prepared, settings, folder, tracked)
             result = {
                 "sequences": sequences,
                 "overall": overall,
                 **settings.model_dump(mode="json", include={"protocol", "split", "detections", "min_score", "tracker"}),
+                "detector": None if used is None else used.name,
+                "detector_sha256": None if used is None else used.digest,
+                "refine": settings.refine,
+                "extensions": _extensions(settings),
                 "embedder": settings.embedder,
                 "embedder_digest": digest,
                 "data_digest": dataset.digest,
@@ -86,10 +97,20 @@ def headline(result: dict[str, Any]) -> str:
     appearance = ""
     if result["tracker"] == "ssat":
         appearance = f", embedder {result['embedder'] or 'of the latest training'} ({result['embedder_digest'][:8]})"
+    source = f"{result['detections']} detections{chosen}"
+    if result["detector"] is not None:
+        source = f"detections of {result['detector']} ({result['detector_sha256'][:8]})"
+        if result["refine"] != "none":
+            source += f", refined {result['refine']}"
+    beyond = f", beyond the paper: {', '.join(result['extensions'])}" if result["extensions"] else ""
     return (
-        f"{result['tracker']} on {result['detections']} detections{chosen}{appearance}, "
-        f"split {result['split']}, protocol {result['protocol']}"
+        f"{result['tracker']} on {source}{appearance}{beyond}, split {result['split']}, protocol {result['protocol']}"
     )
+
+
+def _extensions(settings: BenchmarkSettings) -> list[str]:
+    gaps = [f"gaps filled up to {settings.interpolate_seconds:g} s"] if settings.interpolate_seconds > 0 else []
+    return [*settings.association.extensions, *gaps]
 
 
 def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> Embedder | None:

@@ -47,6 +47,7 @@ def examine(workspace: str | Path, *, start: bool = False) -> Iterator[Check]:
     yield memory()
     yield gpu()
     yield codecs()
+    yield refinement(workspace)
     yield yt_dlp()
     yield javascript()
     yield prefect()
@@ -150,6 +151,17 @@ def codecs() -> Check:
         advice = "clips in these codecs will fail as MEDIA; reinstall PyAV from its wheel (`make setup`)"
         return Check("codecs", "note", f"PyAV {av.__version__}, no decoder for {', '.join(missing)}", advice)
     return Check("codecs", "ok", f"PyAV {av.__version__}: encodes libx264, decodes {', '.join(_DECODERS)}")
+
+
+def refinement(root: str | Path) -> Check:
+    """CenterTrack's checkpoint, which is not part of the package."""
+    from ssat.detection.checkpoint import WHERE, checkpoint_path
+    from ssat.workspace import sha256_of
+
+    path = checkpoint_path(None, Path(root).expanduser().resolve())
+    if not path.is_file():
+        return Check("refinement", "note", f"no checkpoint at {path}", f"only for --refine. {WHERE}")
+    return Check("refinement", "ok", f"{path.name}, sha256 {sha256_of(path)[:16]}")
 
 
 def _has_codec(name: str, mode: Literal["r", "w"]) -> bool:

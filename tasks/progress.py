@@ -18,13 +18,14 @@ _reported: dict[str, Any] = {}
 def progress_bar(what: str, total: float | None) -> Iterator[Callable[..., None]]:
     """A bar for `total` units of `what` (None: not known). Yields a function that advances it by 1, or by its argument.
 
-    The function may be called from any thread. Where standard error is no terminal, one line is printed at the end.
+    A second argument becomes the bar's text. The function may be called from any thread. Where standard error is no
+    terminal, one line is printed at the end.
     """
     display = _acquire()
     bar = display.add_task(what, total=total)
 
-    def advance(units: float = 1) -> None:
-        display.advance(bar, units)
+    def advance(units: float = 1, text: str | None = None) -> None:
+        display.update(bar, advance=units, description=text)
 
     try:
         yield advance

@@ -45,10 +45,10 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
     if result_file.exists():
         return {**json.loads(result_file.read_text()), "reused": True}
     _check_resources(settings)
-    if settings.mot is not None:
+    if settings.evaluate_mot is not None:
         from ssat.embedding.mot_evaluation import MotEvaluation
 
-        MotEvaluation(Path(settings.mot).expanduser())  # a fault is found now and not after hours
+        MotEvaluation(Path(settings.evaluate_mot).expanduser())  # a fault is found now and not after hours
     folder.mkdir(parents=True, exist_ok=True)
     dataset = Dataset("frames", store.digest, str(workspace.frames))
     with mlflow_run(workspace, EXPERIMENT, f"train-{folder.name}", settings, dataset=dataset) as reporter:

@@ -31,8 +31,8 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
     reporter: _WorkerReporter | None = None
     evaluate: MotEvaluation | None = None
     if context.get_world_rank() == 0:
-        if settings.mot is not None:
-            evaluate = MotEvaluation(Path(settings.mot).expanduser())
+        if settings.evaluate_mot is not None:
+            evaluate = MotEvaluation(Path(settings.evaluate_mot).expanduser())
         reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], config["board"])
     try:
         result = train_loop(

@@ -36,7 +36,9 @@ class MotEvaluation:
                 detections = sequence.detections(self._settings.detections).within(frames)
                 self._sequences.append((sequence, frames, detections, truth))
         if not self._sequences:
-            raise InputError(f"setting train.mot: {folder} holds no sequence with frames (img1) and ground truth")
+            raise InputError(
+                f"setting train.evaluate_mot: {folder} holds no sequence with frames (img1) and ground truth"
+            )
 
     def __call__(self, embedder: Embedder) -> dict[str, float]:
         """`mot_idf1`, `mot_mota` (fractions) and `mot_idsw` over all sequences."""

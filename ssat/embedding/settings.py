@@ -21,7 +21,7 @@ RUNTIME_FIELDS = frozenset(
         "loader_threads",
         "checkpoint_every",
         "keep_checkpoints",
-        "mot",
+        "evaluate_mot",
     }
 )
 
@@ -128,7 +128,9 @@ class TrainSettings(StageSettings):
     compile: bool = Field(False, description="Let torch.compile build the network's step; pays on a GPU")
     loader_threads: int = Field(1, ge=1, description="Threads that decode and crop ahead, for each worker")
     evaluate_every: int = Field(4, ge=1, description="Epochs between two held-out retrieval scores")
-    mot: str | None = Field(None, description="MOTChallenge folder to track at every evaluation, reported as IDF1")
+    evaluate_mot: str | None = Field(
+        None, description="MOTChallenge folder to track at every evaluation, reported as IDF1"
+    )
     checkpoint_every: int = Field(500, ge=1, description="Steps between two checkpoints; one also ends every epoch")
     keep_checkpoints: int = Field(2, ge=1, description="Checkpoints kept, the latest")
     seed: int = Field(0, ge=0, description="Seed of weights, sampling and crops")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,11 +125,21 @@ def write_results(
     Args:
         boxes: (n, 4) x1 y1 x2 y2 in source pixels.
     """
-    left_top, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
     with committed(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
-        for frame, identity, (x, y), (w, h), score in zip(frames, ids, left_top, size, scores, strict=True):
-            file.write(f"{frame},{identity},{x:.3f},{y:.3f},{w:.3f},{h:.3f},{score:.4f},-1,-1,-1\n")
+        file.writelines(result_lines(frames, ids, boxes, scores))
     return path
+
+
+def result_lines(
+    frames: Sequence[int] | NDArray[np.int64],
+    ids: Sequence[int] | NDArray[np.int64],
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> Iterator[str]:
+    """The lines of a result file, with their ends."""
+    left_top, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
+    for frame, identity, (x, y), (w, h), score in zip(frames, ids, left_top, size, scores, strict=True):
+        yield f"{frame},{identity},{x:.3f},{y:.3f},{w:.3f},{h:.3f},{score:.4f},-1,-1,-1\n"
 
 
 def _read_table(path: Path, what: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float64], list[int]]:

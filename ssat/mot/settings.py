@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from ssat.detection.settings import DetectorName, Refine, RefinementSettings
 from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
 from ssat.settings import StageSettings
@@ -23,6 +24,15 @@ class BenchmarkSettings(StageSettings):
     detections: str = Field(
         default="public", description="public: det/det.txt; else a file's name in each sequence's det folder"
     )
+    detector: DetectorName | None = Field(
+        default=None, description="Detect people with torchvision's network of that name, trained on COCO"
+    )
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    refine: Refine = Field(
+        default="none",
+        description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
+    )
+    refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
     tracker: Literal["ssat", "box"] = Field(
         default="ssat", description="ssat: appearance and box; box: the box term alone, no network"
@@ -37,6 +47,17 @@ class BenchmarkSettings(StageSettings):
     )
     video: bool = Field(default=True, description="Write an annotated mp4 of every sequence that has frames")
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
+    interpolate_seconds: float = Field(
+        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+    )
+
+    @model_validator(mode="after")
+    def _one_detector(self) -> Self:
+        if self.detector is not None and self.refine != "none":
+            raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
+        if self.min_score is not None and (self.detector is not None or self.refine != "none"):
+            raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+        return self
 
 
 class TrackSettings(StageSettings):
@@ -46,9 +67,18 @@ class TrackSettings(StageSettings):
 
     detections: str | None = Field(
         default=None,
-        description="MOTChallenge text file (frame, -1, left, top, width, height, score); a MOTChallenge sequence "
-        "has its own public ones",
+        description="File of detections: MOTChallenge text, COCO JSON or Parquet; a MOTChallenge sequence has its own "
+        "public ones",
     )
+    detector: DetectorName | None = Field(
+        default=None, description="Detect people with torchvision's network of that name, trained on COCO"
+    )
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    refine: Refine = Field(
+        default="none",
+        description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
+    )
+    refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
     tracker: Literal["ssat", "box"] = Field(
         default="ssat", description="ssat: appearance and box; box: the box term alone, no network"
@@ -61,4 +91,16 @@ class TrackSettings(StageSettings):
         default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
     )
     video: bool = Field(default=True, description="Write an annotated mp4")
+    show_lost: bool = Field(default=False, description="Draw lost tracks too, where they were last seen")
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
+    interpolate_seconds: float = Field(
+        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+    )
+
+    @model_validator(mode="after")
+    def _one_detector(self) -> Self:
+        if self.detector is not None and self.refine != "none":
+            raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
+        if self.min_score is not None and (self.detector is not None or self.refine != "none"):
+            raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+        return self

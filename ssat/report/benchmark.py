@@ -10,7 +10,13 @@ from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_repor
 from ssat.report.plots import score_bars
 from ssat.report.tables import score_rows
 
-_STAGE_NAMES = {"read": "waiting for frames", "patches": "patches", "embed": "embedding", "associate": "association"}
+_STAGE_NAMES = {
+    "detect": "detection",
+    "read": "waiting for frames",
+    "patches": "patches",
+    "embed": "embedding",
+    "associate": "association",
+}
 
 
 def write_benchmark_report(

@@ -38,13 +38,20 @@ class TrackPainter:
         self._max_width = max_width
         self._trails: dict[int, deque[tuple[int, tuple[int, int]]]] = {}
 
-    def paint(self, frame: int, image: NDArray[np.uint8], tracks: Tracks) -> NDArray[np.uint8]:
+    def paint(
+        self,
+        frame: int,
+        image: NDArray[np.uint8],
+        tracks: Tracks,
+        lost: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
+    ) -> NDArray[np.uint8]:
         """A new picture (H', W', 3) RGB with even sides, at most `max_width` wide.
 
         Args:
             frame: its number; trails end where an identity was away for longer than they are.
             image: (H, W, 3) RGB.
             tracks: boxes in pixels of `image`.
+            lost: identities and last boxes of lost tracks, which are drawn thin and broken.
         """
         height, width = image.shape[:2]
         scale = min(1.0, self._max_width / width)
@@ -52,7 +59,7 @@ class TrackPainter:
         size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
         picture = image.copy() if size == (width, height) else _resized(image, size)
         factors = np.array([size[0] / width, size[1] / height] * 2)
-        boxes = np.clip(np.rint(tracks.boxes * factors), -32000, 32000).astype(int).tolist()
+        boxes = _pixels(tracks.boxes, factors)
         stroke = max(1, round(size[1] / 360))
         for identity, (x1, _, x2, y2) in zip(tracks.ids.tolist(), boxes, strict=True):
             trail = self._trails.setdefault(identity, deque(maxlen=self._length))
@@ -61,6 +68,9 @@ class TrackPainter:
         for identity, trail in self._trails.items():
             points = np.array([point for _, point in trail], np.int32)
             cv2.polylines(picture, [points], False, identity_colour(identity), stroke, cv2.LINE_AA)
+        if lost is not None:
+            for identity, box in zip(lost[0].tolist(), _pixels(lost[1], factors), strict=True):
+                _draw_broken_box(picture, identity, box)
         for identity, box in zip(tracks.ids.tolist(), boxes, strict=True):
             _draw_box(picture, identity, box, stroke)
         return picture
@@ -95,11 +105,17 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
         )
         return self
 
-    def write(self, number: int, image: NDArray[np.uint8] | None, tracks: Tracks) -> None:
-        """Paints and encodes the next frame."""
+    def write(
+        self,
+        number: int,
+        image: NDArray[np.uint8] | None,
+        tracks: Tracks,
+        lost: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
+    ) -> None:
+        """Paints and encodes the next frame; `lost` as in `TrackPainter.paint`."""
         if image is None or self._container is None:
             raise ValueError("an annotated video needs images, and to be entered as a context")
-        picture = self._painter.paint(number, image, tracks)
+        picture = self._painter.paint(number, image, tracks, lost)
         if self._stream is None:
             self._stream = self._new_stream(self._container, picture)
         elif picture.shape[:2] != (self._stream.height, self._stream.width):
@@ -154,6 +170,23 @@ def identity_colour(identity: int) -> tuple[int, int, int]:
 
 def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _pixels(boxes_N4: NDArray[np.float64], factors: NDArray[np.float64]) -> list[list[int]]:
+    pixels: list[list[int]] = np.clip(np.rint(boxes_N4 * factors), -32000, 32000).astype(int).tolist()
+    return pixels
+
+
+def _draw_broken_box(picture: NDArray[np.uint8], identity: int, box: list[int]) -> None:
+    x1, y1, x2, y2 = box
+    colour, dash = identity_colour(identity), 6
+    for x in range(x1, x2, 2 * dash):
+        for y in (y1, y2):
+            cv2.line(picture, (x, y), (min(x + dash, x2), y), colour, 1)
+    for y in range(y1, y2, 2 * dash):
+        for x in (x1, x2):
+            cv2.line(picture, (x, y), (x, min(y + dash, y2)), colour, 1)
+    cv2.putText(picture, f"{identity} lost", (x1 + 3, max(y1, 0) + 12), _FONT, 0.4, colour, 1, cv2.LINE_AA)
 
 
 def _draw_box(picture: NDArray[np.uint8], identity: int, box: list[int], stroke: int) -> None:

@@ -32,3 +32,25 @@ class TrackerConfig(BaseModel):
     assignment: Literal["greedy", "hungarian"] = Field(
         default="greedy", description="greedy: nearest pair first; hungarian: smallest sum of distances"
     )
+    motion: Literal["none", "kalman"] = Field(
+        default="none",
+        description="Beyond the paper: kalman measures the box distance from where a track would be at its speed",
+    )
+    camera_motion: bool = Field(
+        default=False, description="Beyond the paper: move the tracks with the background before each frame"
+    )
+    low_score: float | None = Field(
+        default=None,
+        description="Beyond the paper: detections that score less only continue tracks, in a last round; by default "
+        "all detections are alike",
+    )
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """What is switched on beyond the paper; a result with any of it is no reproduction."""
+        names = [f"motion {self.motion}"] if self.motion != "none" else []
+        if self.camera_motion:
+            names.append("camera motion")
+        if self.low_score is not None:
+            names.append(f"low score {self.low_score:g}")
+        return tuple(names)

@@ -28,3 +28,19 @@ def cosine_distance(tracks_TF: NDArray[np.float32], features_DF: NDArray[np.floa
     cosine_TD: NDArray[np.float64] = (tracks_TF @ features_DF.T).astype(np.float64)
     np.subtract(1.0, cosine_TD, out=cosine_TD)
     return cosine_TD
+
+
+def accumulated(old_NF: NDArray[np.float32], new_NF: NDArray[np.float32], beta: float) -> NDArray[np.float32]:
+    """Equation 3: beta times the new feature plus (1 − beta) times the old one, L2-normalised.
+
+    A zero row is an appearance that is not known: the other one stands. Opposite features that cancel out keep the
+    old one.
+    """
+    mixed_NF = (1.0 - beta) * old_NF + beta * new_NF
+    length_N = np.sqrt(np.einsum("nf,nf->n", mixed_NF, mixed_NF))
+    if not length_N.all():
+        nothing = length_N == 0
+        mixed_NF[nothing] = old_NF[nothing]
+        length_N[nothing] = 1.0
+    mixed_NF /= length_N[:, None]
+    return mixed_NF

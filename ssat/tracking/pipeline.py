@@ -5,46 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssat.detection.births import publicly_supported
+from ssat.detection.detections import Detections, middles
 from ssat.mot.rows import MotRows
-from ssat.tracking.patches import crop_patches
+from ssat.tracking.appearance import BATCH, PatchEmbedder, features_of, with_features
+from ssat.tracking.camera_motion import CameraMotion
+from ssat.tracking.frames import DetectedFrame, FrameCheck, StageSeconds, timed
 from ssat.tracking.sources import Image
-from ssat.tracking.tracker import Tracker, Tracks
+from ssat.tracking.tracker import Births, Tracker, Tracks
 
-_BATCH = 32  # patches that are embedded at once
-_MOST_WAITING = 16  # frames held back to fill a batch
+if TYPE_CHECKING:
+    from ssat.detection.refiner import Refiner
 
 Sink = Callable[[int, Image | None, Tracks], None]
-
-
-class PatchEmbedder(Protocol):
-    """What `ssat.embedding.embedder.Embedder` is to the tracker."""
-
-    input_size: int
-
-    def __call__(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """L2-normalised features (B, F) of RGB patches (B, S, S, 3), S = `input_size`."""
-        ...
-
-
-@dataclass
-class StageSeconds:
-    """Where the time went: seconds of wall clock per stage. `read` is waiting for a frame, not decoding it."""
-
-    read: float = 0.0
-    patches: float = 0.0
-    embed: float = 0.0
-    associate: float = 0.0
-    draw: float = 0.0
-
-    @property
-    def tracking(self) -> float:
-        """All but drawing, which is for the eye."""
-        return self.read + self.patches + self.embed + self.associate
 
 
 @dataclass(frozen=True)
@@ -68,9 +46,28 @@ class TrackedFrames:
 
 
 @dataclass
-class _Collected:
+class Collected:
+    """The tracks of frame after frame, as one table."""
+
     frames: list[NDArray[np.int64]] = field(default_factory=list)
     tracks: list[Tracks] = field(default_factory=list)
+
+    def add(self, number: int, tracks: Tracks) -> None:
+        """The tracks of the next frame."""
+        self.frames.append(np.full(len(tracks), number, np.int64))
+        self.tracks.append(tracks)
+
+    def table(self, features: NDArray[np.float32] | None, seconds: StageSeconds) -> TrackedFrames:
+        """All of them."""
+        return TrackedFrames(
+            frames=np.concatenate([np.empty(0, np.int64), *self.frames]),
+            ids=np.concatenate([np.empty(0, np.int64), *(tracks.ids for tracks in self.tracks)]),
+            boxes=np.concatenate([np.empty((0, 4)), *(tracks.boxes for tracks in self.tracks)]),
+            scores=np.concatenate([np.empty(0), *(t.scores for t in self.tracks if t.scores is not None)]),
+            features=features,
+            n_frames=len(self.frames),
+            seconds=seconds,
+        )
 
 
 def track_frames(
@@ -81,7 +78,9 @@ def track_frames(
     embedder: PatchEmbedder | None = None,
     features: NDArray[np.float32] | None = None,
     sink: Sink | None = None,
-    batch: int = _BATCH,
+    batch: int = BATCH,
+    public: MotRows | None = None,
+    centres: NDArray[np.float64] | None = None,
 ) -> TrackedFrames:
     """Tracks through `frames`, in their order.
 
@@ -92,100 +91,113 @@ def track_frames(
     Args:
         frames: number and image; the image may be None where neither embedder nor sink needs it.
         sink: called with each frame's number, image and tracks, such as `AnnotatedVideo.write`.
+        public: boxes near which tracks may begin; by default each detection that no track takes begins one.
+        centres: (n, 2) of the detections, where they are not the middles of the boxes.
+
+    Raises:
+        InputError: frame numbers that do not rise, or frames of different sizes.
     """
     seconds = StageSeconds()
-    collected = _Collected()
-    n_frames = 0
-    ready = _with_features(_timed(frames, seconds), detections, embedder, features, seconds, batch)
-    computed: NDArray[np.float32] | None = features
-    for number, image, rows, frame_features in ready:
-        if features is None and frame_features is not None:
+    collected = Collected()
+    computed = features
+    detected = from_rows(timed(frames, seconds), detections, public, centres, features)
+    embedded = with_features(detected, embedder, seconds, batch) if features is None else detected
+    for frame, tracks in associated(embedded, tracker, seconds):
+        if features is None and frame.features is not None:
             if computed is None:
-                computed = np.zeros((len(detections.frames), frame_features.shape[1]), np.float32)
-            computed[rows] = frame_features
-        started = time.perf_counter()
-        tracks = tracker.update(detections.boxes[rows], frame_features, detections.scores[rows])
-        associated = time.perf_counter()
-        seconds.associate += associated - started
-        collected.frames.append(np.full(len(tracks), number, np.int64))
-        collected.tracks.append(tracks)
-        n_frames += 1
+                computed = np.zeros((len(detections.frames), frame.features.shape[1]), np.float32)
+            computed[frame.rows] = frame.features
+        collected.add(frame.number, tracks)
         if sink is not None:
-            sink(number, image, tracks)
-            seconds.draw += time.perf_counter() - associated
-    tracks_of = collected.tracks
-    return TrackedFrames(
-        frames=np.concatenate([np.empty(0, np.int64), *collected.frames]),
-        ids=np.concatenate([np.empty(0, np.int64), *(tracks.ids for tracks in tracks_of)]),
-        boxes=np.concatenate([np.empty((0, 4)), *(tracks.boxes for tracks in tracks_of)]),
-        scores=np.concatenate([np.empty(0), *(t.scores for t in tracks_of if t.scores is not None)]),
-        features=computed,
-        n_frames=n_frames,
-        seconds=seconds,
-    )
+            began = time.perf_counter()
+            sink(frame.number, frame.image, tracks)
+            seconds.draw += time.perf_counter() - began
+    return collected.table(computed, seconds)
 
 
-def _timed(frames: Iterable[tuple[int, Image | None]], seconds: StageSeconds) -> Iterator[tuple[int, Image | None]]:
-    iterator = iter(frames)
-    while True:
-        started = time.perf_counter()
-        try:
-            item = next(iterator)
-        except StopIteration:
-            return
-        seconds.read += time.perf_counter() - started
-        yield item
-
-
-def _with_features(
+def from_rows(
     frames: Iterable[tuple[int, Image | None]],
     detections: MotRows,
-    embedder: PatchEmbedder | None,
-    features: NDArray[np.float32] | None,
+    public: MotRows | None = None,
+    centres: NDArray[np.float64] | None = None,
+    features: NDArray[np.float32] | None = None,
+) -> Iterator[DetectedFrame]:
+    """Every frame with its detections from a file."""
+    for number, image in frames:
+        rows = detections.at(number)
+        boxes = detections.boxes[rows]
+        middle = middles(boxes) if centres is None else centres[rows]
+        found = Detections(boxes, detections.scores[rows], middle, np.zeros((len(boxes), 2)))
+        near = None if public is None else public.boxes[public.at(number)]
+        yield DetectedFrame(number, image, found, rows, near, None if features is None else features[rows])
+
+
+def associated(
+    frames: Iterable[DetectedFrame], tracker: Tracker, seconds: StageSeconds
+) -> Iterator[tuple[DetectedFrame, Tracks]]:
+    """Every frame with its tracks. A number that is left out is a frame that nobody saw.
+
+    Raises:
+        InputError: frame numbers that do not rise, or frames of different sizes.
+    """
+    check = FrameCheck()
+    camera = CameraMotion() if tracker.config.camera_motion else None
+    for frame in frames:
+        began = time.perf_counter()
+        tracker.skip(check(frame.number, frame.image))
+        found = frame.detections
+        moved = None if camera is None or frame.image is None else camera.estimate(frame.image, found.boxes)
+        tracks = tracker.update(
+            found.boxes, frame.features, found.scores, births=birth_rule(frame.public, found), camera=moved
+        )
+        seconds.associate += time.perf_counter() - began
+        yield frame, tracks
+
+
+def in_the_loop(
+    frames: Iterable[tuple[int, Image | None]],
+    refiner: Refiner,
+    tracker: Tracker,
     seconds: StageSeconds,
-    batch: int,
-) -> Iterator[tuple[int, Image | None, slice, NDArray[np.float32] | None]]:
-    """Number, image, rows of the detections and their features, frame after frame."""
-    if features is not None or embedder is None:
-        for number, image in frames:
-            rows = detections.at(number)
-            yield number, image, rows, None if features is None else features[rows]
-        return
-    waiting: list[tuple[int, Image | None, slice, NDArray[np.uint8], NDArray[np.bool_]]] = []
-    n_patches = 0
+    *,
+    embedder: PatchEmbedder | None = None,
+    public: MotRows | None = None,
+) -> Iterator[tuple[DetectedFrame, Tracks]]:
+    """Every frame with its tracks, where the tracks of each frame help to detect in the next one.
+
+    With public detections, those of the first frame are its first tracks, and a track begins only near one.
+
+    Raises:
+        InputError: as `associated`.
+    """
+    check = FrameCheck()
+    camera = CameraMotion() if tracker.config.camera_motion else None
+    previous: Image | None = None
+    drawn = np.empty((0, 4))
     for number, image in frames:
         if image is None:
-            raise ValueError("an embedder needs the images of the frames")
-        rows = detections.at(number)
-        started = time.perf_counter()
-        patches, filled = crop_patches(image, detections.boxes[rows], embedder.input_size)
-        seconds.patches += time.perf_counter() - started
-        waiting.append((number, image, rows, patches, filled))
-        n_patches += len(patches)
-        if n_patches >= batch or len(waiting) >= _MOST_WAITING:
-            yield from _embedded(waiting, embedder, seconds)
-            waiting, n_patches = [], 0
-    yield from _embedded(waiting, embedder, seconds)
+            raise ValueError("the refinement needs the images of the frames")
+        tracker.skip(check(number, image))
+        near = None if public is None else public.boxes[public.at(number)]
+        if previous is None and near is not None and len(near):
+            tracker.update(near, features_of(image, near, embedder, seconds), np.ones(len(near)))
+            drawn = near
+        began = time.perf_counter()
+        found = refiner.in_the_loop(image, previous, drawn)
+        seconds.detect += time.perf_counter() - began
+        features = features_of(image, found.boxes, embedder, seconds)
+        began = time.perf_counter()
+        moved = None if camera is None else camera.estimate(image, found.boxes)
+        tracks = tracker.update(found.boxes, features, found.scores, births=birth_rule(near, found), camera=moved)
+        seconds.associate += time.perf_counter() - began
+        assert tracks.scores is not None  # noqa: S101 - they were given; for the type checker
+        drawn = tracks.boxes[tracks.scores >= refiner.settings.prior_threshold]
+        previous = image
+        yield DetectedFrame(number, image, found, None, near, features), tracks
 
 
-def _embedded(
-    waiting: list[tuple[int, Image | None, slice, NDArray[np.uint8], NDArray[np.bool_]]],
-    embedder: PatchEmbedder,
-    seconds: StageSeconds,
-) -> Iterator[tuple[int, Image | None, slice, NDArray[np.float32] | None]]:
-    if not waiting:
-        return
-    started = time.perf_counter()
-    filled = np.concatenate([item[4] for item in waiting])
-    patches = np.concatenate([item[3] for item in waiting])[filled]
-    features_of_frames: list[NDArray[np.float32] | None] = [None] * len(waiting)
-    if len(patches):
-        of_filled = embedder(patches)
-        # An empty patch has no appearance: a zero row, which the tracker takes as such.
-        features = np.zeros((len(filled), of_filled.shape[1]), np.float32)
-        features[filled] = of_filled
-        ends = np.cumsum([len(item[4]) for item in waiting])[:-1]
-        features_of_frames = list(np.split(features, ends))
-    seconds.embed += time.perf_counter() - started
-    for (number, image, rows, _, _), frame_features in zip(waiting, features_of_frames, strict=True):
-        yield number, image, rows, frame_features
+def birth_rule(public: NDArray[np.float64] | None, found: Detections) -> Births | None:
+    """Near public boxes only, where there are any to go by."""
+    if public is None:
+        return None
+    return lambda rows: publicly_supported(public, found.boxes[rows], found.centres[rows])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
+from ssat.workspace import sha256_of
 
 Image = NDArray[np.uint8]
 NumberedFrame = tuple[int, Image]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _AHEAD = 4  # frames decoded before they are asked for
+# A playlist in disguise must not make FFmpeg open other files or addresses.
+_LOCAL = {"protocol_whitelist": "file"}
 
 
 class FrameSource(Protocol):
@@ -74,6 +78,10 @@ class ImageSource:
         """How many frames there are."""
         return len(self.paths)
 
+    def content(self, number: int) -> str:
+        """SHA-256 of the file of a frame."""
+        return sha256_of(self.paths[self.numbers.index(number)])
+
     def __iter__(self) -> Iterator[NumberedFrame]:
         size = self.size
         for number, path in zip(self.numbers, self.paths, strict=True):
@@ -87,12 +95,17 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class VideoSource:
-    """The first video stream of a file that FFmpeg can read."""
+    """The first video stream of a file that FFmpeg can read.
+
+    Attributes:
+        notes: what was odd about it, for people; complete when its frames were read.
+    """
 
     name: str
     frame_rate: float
     n_frames: int | None
     path: Path
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def open(cls, path: Path, frame_rate: float | None = None) -> VideoSource:
@@ -106,7 +119,7 @@ class VideoSource:
         if not path.is_file():
             raise InputError(f"{path}: no such video file")
         try:
-            with av.open(str(path)) as container:
+            with av.open(str(path), options=_LOCAL) as container:
                 if not container.streams.video:
                     raise InputError(f"{path}: holds no video stream")
                 stream = container.streams.video[0]
@@ -122,16 +135,69 @@ class VideoSource:
         import av
 
         number = 0
+        times = _FrameTimes()
+        self.notes.clear()
         try:
-            with av.open(str(self.path)) as container:
+            with av.open(str(self.path), options=_LOCAL) as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 for number, frame in enumerate(container.decode(stream), start=1):
+                    times.add(frame.time)
                     yield number, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
         except av.FFmpegError as error:
             raise InputError(f"{self.path}: broken after frame {number} ({error})") from error
         if not number:
             raise InputError(f"{self.path}: holds no frame that can be decoded")
+        if self.n_frames is not None and number < self.n_frames:
+            self.notes.append(f"the video ends early: its header promises {self.n_frames} frames, {number} are there")
+        if times.uneven:
+            self.notes.append(
+                f"frames follow each other after {1000 * times.shortest:.0f} to {1000 * times.longest:.0f} ms: the "
+                f"frame rate changes; lost tracks live by {self.frame_rate:.4g} frames per second throughout"
+            )
+
+    @cached_property
+    def _digest(self) -> str:
+        return sha256_of(self.path)
+
+    def content(self, number: int) -> str:
+        """Names a frame by the file's SHA-256 and its number."""
+        return f"{self._digest}/{number}"
+
+
+class _FrameTimes:
+    """The shortest and longest time from a frame to the next, but for the outermost in a hundred."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._steps: dict[int, int] = {}
+
+    def add(self, seconds: float | None) -> None:
+        if seconds is not None and self._last is not None:
+            step = round(1000 * (seconds - self._last))
+            self._steps[step] = self._steps.get(step, 0) + 1
+        self._last = seconds
+
+    def _share(self, share: float) -> float:
+        left = share * sum(self._steps.values())
+        for step, count in sorted(self._steps.items()):
+            left -= count
+            if left < 0:
+                return step / 1000
+        return 0.0
+
+    @property
+    def shortest(self) -> float:
+        return self._share(0.02)
+
+    @property
+    def longest(self) -> float:
+        return self._share(0.98)
+
+    @property
+    def uneven(self) -> bool:
+        # Time stamps are rounded: at 60 fps a step is 16 or 17 ms.
+        return self.longest > 1.5 * self.shortest + 0.002
 
 
 def read_image(path: Path) -> Image:

@@ -3,6 +3,7 @@ import importlib.metadata
 import json
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -89,3 +90,16 @@ def test_codecs_are_asked_of_ffmpeg_itself(monkeypatch):
     check = doctor.codecs()
     assert check.state == "note"
     assert "imaginary" in check.found
+
+
+def test_the_refinements_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.doctor import refinement
+
+    monkeypatch.delenv("SSAT_CENTERTRACK", raising=False)
+    check = refinement(tmp_path)
+    assert check.state == "note"
+    assert "github.com/xingyizhou/CenterTrack" in check.advice
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mot17_half.pth").write_bytes(b"weights")
+    check = refinement(tmp_path)
+    assert (check.state, check.found) == ("ok", "mot17_half.pth, sha256 9a129038d9a00aed")

@@ -107,7 +107,7 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     [
         ({"workers": 64, "batch_size": 128}, r"train\.workers: 64 are more than the Ray cluster's \d+ CPUs"),
         ({"device": "cuda"}, "cuda asked for, but the Ray cluster has no GPU"),
-        ({"mot": "/nowhere"}, "/nowhere: no such folder"),
+        ({"evaluate_mot": "/nowhere"}, "/nowhere: no such folder"),
     ],
 )
 def test_what_the_cluster_cannot_do_is_said_at_once(

@@ -30,7 +30,7 @@ def test_a_sequence_by_appearance(make_sequence: Callable[..., Path], tmp_path: 
     outcome = _run(folder, "--workspace", tmp_path / "ws", "--embedder", embedder, "--min-score", 0.5, "--json")
     answer = _answer(outcome)
     assert (answer["frames"], answer["identities"], answer["notes"]) == (12, 3, [])
-    assert set(answer["fps_by_stage"]) == {"read", "patches", "embed", "associate"}
+    assert set(answer["fps_by_stage"]) == {"read", "patches", "embed", "associate", "draw"}
     rows = read_results(tmp_path / "ws" / "tracks" / "WALK-01.txt", n_frames=12)
     assert len(rows) == 35
     with av.open(str(tmp_path / "ws" / "tracks" / "WALK-01.mp4")) as container:
@@ -48,7 +48,7 @@ def test_a_video_file_with_detections_beside_it(make_sequence: Callable[..., Pat
     answer = _answer(_run(made["video"], *options, "--no-video", "--json"))
     assert answer["frames"] == 12
     assert answer["notes"] == ["1 detections stand beyond the last frame (12) and were not used"]
-    assert [path.name for path in output.iterdir()] == ["WALK-01.txt"]
+    assert sorted(path.name for path in output.iterdir()) == ["WALK-01.parquet", "WALK-01.txt"]
     assert read_results(output / "WALK-01.txt").ids.tolist() == read_results(Path(str(made["results"]))).ids.tolist()
 
 
@@ -62,7 +62,7 @@ def test_labels_only_are_for_the_box_tracker(make_sequence: Callable[..., Path],
     assert "--tracker box" in str(outcome.exception)
 
 
-def test_without_detections_it_says_that_there_is_no_detector(tmp_path: Path) -> None:
+def test_without_detections_it_says_how_to_get_some(tmp_path: Path) -> None:
     video = tmp_path / "street.mp4"
     with av.open(str(video), "w") as container:
         stream = container.add_stream("libx264", rate=10)
@@ -73,7 +73,7 @@ def test_without_detections_it_says_that_there_is_no_detector(tmp_path: Path) ->
         container.mux(stream.encode(None))
     outcome = _run(video, "--tracker", "box", "--workspace", tmp_path / "ws")
     assert isinstance(outcome.exception, InputError)
-    assert "There is no detector in this version" in str(outcome.exception)
+    assert "Let --detector fasterrcnn, retinanet or fcos find people" in str(outcome.exception)
 
 
 def test_an_embedder_that_is_not_there(make_sequence: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 import threading
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -76,3 +78,54 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     path.write_bytes(b"not a video at all" * 100)
     with pytest.raises(InputError, match="not a video that can be read"):
         VideoSource.open(path)
+
+
+def _video(path: Path, sizes: list[tuple[int, int]], times: list[int]) -> Path:
+    """Frames of these sizes at these times in ms; a change of size is a change of the stream."""
+    with av.open(str(path), "w", format={".mkv": "matroska", ".ts": "mpegts"}.get(path.suffix, "mp4")) as container:
+        stream = container.add_stream("mpeg4", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = *sizes[0], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for (width, height), at in zip(sizes, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 90, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = at, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_frame_rate_that_changes_is_told(tmp_path: Path) -> None:
+    times = [40 * n for n in range(20)] + [800 + 100 * n for n in range(20)]
+    changing = VideoSource.open(_video(tmp_path / "changing.mkv", [(64, 48)] * 40, times))
+    assert len(list(changing)) == 40
+    assert any("40 to 100 ms: the frame rate changes" in note for note in changing.notes), changing.notes
+    steady = VideoSource.open(_video(tmp_path / "steady.mkv", [(64, 48)] * 40, [40 * n for n in range(40)]))
+    assert len(list(steady)) == 40
+    assert steady.notes == []
+
+
+def test_a_video_that_ends_early_is_told_or_refused(tmp_path: Path) -> None:
+    whole = _video(tmp_path / "whole.mp4", [(64, 48)] * 30, [40 * n for n in range(30)])
+    source = VideoSource.open(whole)
+    assert source.n_frames == 30
+    assert len(list(source)) == 30
+    short = VideoSource(source.name, source.frame_rate, 35, whole)
+    assert len(list(short)) == 30
+    assert short.notes == ["the video ends early: its header promises 35 frames, 30 are there"]
+
+
+def test_a_playlist_in_disguise_opens_nothing_else(tmp_path: Path) -> None:
+    secret = _video(tmp_path / "secret.ts", [(64, 48)] * 5, [40 * n for n in range(5)])
+    disguised = tmp_path / "street.mp4"
+    disguised.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n")
+    with pytest.raises(InputError, match="not a video that can be read"):
+        VideoSource.open(disguised)
+
+
+def test_content_names_frames(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_sequence(tmp_path, n_frames=4) / "img1"
+    source = ImageSource.of_folder(folder, 10.0)
+    assert len({source.content(number) for number in range(1, 5)}) == 4
+    video = VideoSource.open(_video(tmp_path / "one.mkv", [(64, 48)] * 5, [40 * n for n in range(5)]))
+    assert video.content(1) != video.content(2)
+    assert video.content(1) == VideoSource.open(video.path).content(1)

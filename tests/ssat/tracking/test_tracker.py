@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ssat.errors import InputError
 from ssat.tracking import Tracker, TrackerConfig
-from ssat.tracking.tracker import accumulated
+from ssat.tracking.distances import accumulated
 
 A, B, C = np.eye(3, 8, dtype=np.float32)  # appearances of three people: distance 1 from each other
 LEFT, RIGHT = [0.0, 0.0, 50.0, 100.0], [400.0, 0.0, 450.0, 100.0]

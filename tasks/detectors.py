@@ -1,0 +1,34 @@
+"""Detectors by what the settings name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssat.mot.settings import BenchmarkSettings, TrackSettings
+from ssat.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ssat.detection.off_the_shelf import ShelfDetector
+    from ssat.detection.refiner import Refiner
+
+
+def resolve_detector(
+    settings: BenchmarkSettings | TrackSettings, workspace: Workspace
+) -> tuple[ShelfDetector | Refiner | None, Refiner | None]:
+    """The detector that looks at frames as they come, and the one that the tracks lead; at most one of them.
+
+    Raises:
+        InputError: weights that are missing or do not fit; says where they are to be had.
+    """
+    if settings.detector is not None:
+        from ssat.detection.off_the_shelf import ShelfDetector
+
+        return ShelfDetector(settings.detector, settings.detector_score), None
+    if settings.refine == "none":
+        return None, None
+    from ssat.detection.checkpoint import checkpoint_path
+    from ssat.detection.refiner import Refiner
+
+    path = checkpoint_path(settings.refinement.checkpoint, workspace.root)
+    refiner = Refiner.load(path, settings.refinement)
+    return (refiner, None) if settings.refine == "frozen" else (None, refiner)

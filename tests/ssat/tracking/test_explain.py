@@ -1,0 +1,78 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ssat.errors import InputError
+from ssat.tracking import Tracker, TrackerConfig
+from ssat.tracking.explain import Explainer
+
+A, B, C = np.eye(3, 8, dtype=np.float32)
+LEFT, RIGHT = [10.0, 10.0, 40.0, 90.0], [150.0, 10.0, 180.0, 90.0]
+_IMAGE = np.full((100, 200, 3), 90, np.uint8)
+
+
+def _watched(identity: int, frames: list[tuple[list[list[float]], list[np.ndarray]]]) -> Explainer:
+    tracker = Tracker(TrackerConfig(), frame_rate=2)
+    explainer = Explainer(identity, tracker.config)
+    tracker.observer = explainer
+    for number, (boxes, features) in enumerate(frames, start=1):
+        explainer.seen(number, _IMAGE)
+        tracker.update(boxes, np.array(features).reshape(len(boxes), 8))
+    return explainer
+
+
+def test_a_life_is_told_with_the_distances_and_thresholds_of_its_frames() -> None:
+    turned = np.array([0.6, 0.8, 0, 0, 0, 0, 0, 0], np.float32)
+    explainer = _watched(
+        2,
+        [
+            ([LEFT], [A]),
+            ([LEFT, RIGHT], [A, B]),  # 2 begins
+            ([LEFT, RIGHT], [A, B]),
+            ([LEFT], [turned]),  # 1 matches; 2 is lost although 0.2 away: another pair was nearer
+            ([LEFT, RIGHT], [A, B]),  # found again
+            ([LEFT], [A]),
+            ([LEFT], [A]),
+            ([LEFT], [A]),  # 3 frames lost at 2 fps: dropped
+        ],
+    )
+    text = explainer.text()
+    assert "frame 2: began: no free track was near enough" in text
+    assert "track 1 (tracked): D 1.450 = D_cos 1.000 + D_bbox 0.450, threshold 0.56: too far" in text
+    assert "frame 4: lost: no free detection was near enough" in text
+    assert "D 0.650 = D_cos 0.200 + D_bbox 0.450, threshold 0.56: too far" in text
+    assert "frame 5: found again after 1 frames" in text
+    assert "frame 8: ended: lost since frame 6, longer than 1 s" in text
+    assert "the nearest detection came in frame 7" in text
+    assert "seen in 3 frames, the last one is 5" in text
+    assert "still tracked" not in text
+
+
+def test_who_was_there_at_the_end_and_who_never_was() -> None:
+    frames = [([LEFT], [A])] * 3
+    text = _watched(1, frames).text()
+    assert "frame 1: began: there was no track before it" in text
+    assert "still tracked when the input ended" in text
+    with pytest.raises(InputError, match="identity 9 does not occur"):
+        _watched(9, frames).text()
+
+
+def test_a_detection_that_went_to_another_is_named() -> None:
+    near = [[10.0, 10, 40, 90], [14.0, 10, 44, 90]]
+    text = _watched(2, [(near, [A, A]), (near[:1], [A])]).text()
+    assert "frame 2: lost" in text
+    assert "detection of identity 1: D 0.013" in text
+    assert "identity 1 was nearer" in text
+
+
+def test_text_and_picture_are_written(tmp_path: Path, make_sequence: Callable[..., Path]) -> None:
+    explainer = _watched(2, [([LEFT], [A]), ([LEFT, RIGHT], [A, B]), ([LEFT], [A]), ([LEFT], [C])])
+    text, picture = explainer.write(tmp_path, "walk")
+    assert text.read_text() == explainer.text()
+    drawn = cv2.imread(str(picture))
+    # Two decisive frames, one below the other, 422 pixels each.
+    assert drawn.shape == (844, 640, 3)
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 20
