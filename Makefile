@@ -31,11 +31,10 @@ lint: setup
 bench: setup
 	@set -e; for file in $(sort $(wildcard benchmarks/*.py)); do echo "$$file"; $(BIN)/python "$$file"; done
 
-<<<<<<< HEAD
 bench-data: setup
 	@set -e; for name in control_plane collect decode_path sampler sampler_peers; do \
 		echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
-=======
+
 # Other trackers, each in an environment of its own: their requirements do not go together.
 PEERS := benchmarks/.peers
 bench-track: setup
@@ -47,7 +46,6 @@ bench-track: setup
 	$(BIN)/python benchmarks/association.py $(foreach peer,trackers norfair boxmot,--peer $(peer)=$(PEERS)/$(peer)/bin/python)
 	$(BIN)/python benchmarks/refinement.py
 	$(BIN)/python benchmarks/track_speed.py
->>>>>>> detection
 
 bench-train: setup
 	@set -e; for name in train_throughput cosface_head embed_cpu; do \
