@@ -207,8 +207,10 @@ def test_interrupted_it_leaves_whole_files_up_to_that_frame(tmp_path: Path) -> N
     detections = tmp_path / "det.txt"
     detections.write_text("".join(f"{n},-1,{n},20,40,90,0.9\n" for n in range(1, 401)))
     arguments = ["track", "long.mp4", *_BOX, "--detections", "det.txt", "--output", "out", "--live"]
+    # Tests that run in the background of a shell inherit from it that interrupts are ignored.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     process = subprocess.Popen(
-        [sys.executable, "-c", _START, *arguments],
+        [sys.executable, "-c", heed + _START, *arguments],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
