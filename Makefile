@@ -19,8 +19,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/ssat demo
 
+# Two processes: much of the time is waiting for servers that start. Tests of one file stay together.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff format --check .
