@@ -1,10 +1,12 @@
 """Videos whose frames say their own number, and a real web server on loopback."""
 
 import http.server
+import os
 import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -41,6 +43,19 @@ def shown_numbers() -> Callable[[Path], list[int]]:
     return read
 
 
+@contextmanager
+def _scheduled_as_before() -> Iterator[None]:
+    """SVT-AV1 gives the thread that calls it the highest real-time priority, where it may; this takes it back.
+
+    Everything started later would inherit it, and starve whatever else runs.
+    """
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameter)
+
+
 @pytest.fixture
 def make_video(tmp_path: Path) -> Callable[..., Path]:
     """Writes a real video: `frames` numbered frames at `fps`, with or without sound, rotation, other codecs."""
@@ -59,7 +74,7 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         path = (folder or tmp_path) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(path), "w") as output:
+        with _scheduled_as_before(), av.open(str(path), "w") as output:
             video = output.add_stream(codec, rate=fps, width=size[0], height=size[1], pix_fmt="yuv420p")
             video.codec_context.gop_size = 50  # a start between key frames has to be reached by decoding
             if codec == "libx264":
