@@ -16,6 +16,7 @@ import logging
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -211,8 +212,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         "RAY_gcs_rpc_server_connect_timeout_s": "60",
     }
     if not named:
-        # Token authentication is on by default. A token of this process alone spares the file in the home folder.
-        quiet |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _process_token()}
+        quiet |= _ray_authentication()
     with ExitStack() as stack:
         stack.enter_context(_environment(quiet))
         import ray
@@ -250,6 +250,20 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         if not any(node["Alive"] for node in ray.nodes()):
             raise no_answer("Ray", "RAY_ADDRESS", str(address), "the cluster has no live node", RAY_EMBEDDED)
         yield
+
+
+def _ray_authentication() -> dict[str, str]:
+    """What a local cluster's processes are told about tokens, in agreement with this process.
+
+    Token authentication is on by default; a token of this process alone spares the file in the home folder. Ray fixes
+    its mode when it is imported: where a caller did that before, a token would only lock this process out.
+    """
+    if "ray" in sys.modules:
+        from ray._raylet import AuthenticationMode, get_authentication_mode
+
+        if get_authentication_mode() == AuthenticationMode.DISABLED:
+            return {"RAY_AUTH_MODE": "disabled"}
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _process_token()}
 
 
 @cache

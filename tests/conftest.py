@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import simplejpeg
 from ssat.workspace import Workspace
 
 _PROJECT = Path(__file__).resolve().parents[1]
+
+# Ray fixes its authentication when it is imported, which any test may be the first to do: one token for all of them.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 @pytest.fixture(scope="session")

@@ -185,15 +185,23 @@ def test_local_ray_has_room_for_two_workers_and_hands_on_errors(ray_cluster, cap
 
 
 @pytest.mark.integration
-def test_a_process_may_start_one_local_ray_after_another(tmp_path):
+@pytest.mark.parametrize("first", ["", "import ray\n"])
+def test_a_process_may_start_one_local_ray_after_another(tmp_path, first):
     script = (
-        "from tasks.services import ray_session\n"
+        f"{first}from tasks.services import ray_session\n"
         "for _ in range(2):\n"
         "    with ray_session():\n"
         "        import ray\n"
         "        print(ray.cluster_resources()['CPU'] >= 2)\n"
     )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
     )
     assert ended.stdout.split() == ["True", "True"], ended.stderr

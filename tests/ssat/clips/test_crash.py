@@ -161,7 +161,7 @@ def test_while_one_collects_a_second_is_refused_and_the_status_is_right(
     point = "wrap(StatusLog, 'append', 4, lambda *args: os.kill(os.getpid(), signal.SIGSTOP), None)"
     with subprocess.Popen([sys.executable, str(program), point, str(workspace.root), str(folder), ""]) as child:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240
             while load_status(workspace).num_rows < 3 and time.monotonic() < deadline:
                 time.sleep(0.05)
             status = describe_status(workspace)
