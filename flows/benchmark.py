@@ -95,7 +95,7 @@ def headline(result: dict[str, Any]) -> str:
     """What a benchmark's numbers belong to, in one line: the protocol is never left out."""
     chosen = f", score ≥ {result['min_score']:g}" if result["min_score"] is not None else ""
     appearance = ""
-    if result["tracker"] == "ssat":
+    if result["embedder_digest"] is not None:
         appearance = f", embedder {result['embedder'] or 'of the latest training'} ({result['embedder_digest'][:8]})"
     source = f"{result['detections']} detections{chosen}"
     if result["detector"] is not None:
@@ -114,7 +114,7 @@ def _extensions(settings: BenchmarkSettings) -> list[str]:
 
 
 def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> Embedder | None:
-    if settings.tracker == "box":
+    if not settings.needs_appearance:
         return None
     from tasks.embedders import resolve_embedder
 

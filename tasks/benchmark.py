@@ -40,6 +40,7 @@ class Prepared:
     digest: str  # of everything that is read of the sequence
     public: MotRows | None = None  # boxes near which tracks may begin, where a detector replaced them
     centres: np.ndarray | None = None  # (n, 2) of the detector's boxes
+    offsets: np.ndarray | None = None  # (n, 2) from there to the frame before, likewise
 
     @property
     def mot20(self) -> bool:
@@ -66,7 +67,7 @@ def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]
     for sequence in sequences:
         if sequence.image_folder is None and _detects(settings):
             skipped[sequence.name] = "labels only, no frames (img1): there is nothing to detect in"
-        elif settings.tracker == "ssat" and sequence.image_folder is None:
+        elif settings.needs_appearance and sequence.image_folder is None:
             skipped[sequence.name] = "labels only, no frames (img1): appearance needs frames; --tracker box does not"
         else:
             prepared.append(_prepare_one(sequence, settings))
@@ -89,7 +90,7 @@ def _prepare_one(sequence: MotSequence, settings: BenchmarkSettings) -> Prepared
             f"{sequence.folder}: no ground truth in frames {frames.start} … {frames.stop - 1} (split {settings.split})"
         )
     images = ""
-    if sequence.image_folder is not None and (settings.tracker == "ssat" or settings.video or _detects(settings)):
+    if sequence.image_folder is not None and (settings.needs_appearance or settings.video or _detects(settings)):
         sequence.check_images(frames)
         images = images_digest([sequence.image_path(frame) for frame in frames])
     labels = [truth.ids, truth.classes]

@@ -68,6 +68,7 @@ def detect_in_sequence(
         detections=rows,
         public=prepared.detections if public else None,
         centres=np.concatenate([one.centres for one in found]),
+        offsets=np.concatenate([one.offsets for one in found]),
     )
     return refined, counted.frames / counted.seconds if counted.seconds else 0.0
 
@@ -153,7 +154,7 @@ def _track(
     embedder: Embedder | None,
     advance: Any,
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
-    from ssat.tracking import Tracker
+    from ssat.tracking.baselines import make_tracker
     from ssat.tracking.frames import StageSeconds
     from ssat.tracking.pipeline import track_frames
     from ssat.tracking.sources import read_ahead
@@ -173,12 +174,13 @@ def _track(
         tracked = track_frames(
             numbered,
             detections,
-            Tracker(settings.association, sequence.frame_rate),
+            make_tracker(settings.tracker, settings.association, sequence.frame_rate),
             embedder=embedder,
             features=None if cached is None else cached.features,
             sink=sink,
             public=prepared.public,
             centres=prepared.centres,
+            offsets=prepared.offsets,
         )
     if cached is not None:
         # What the features cost when they were computed: otherwise a second run would look faster than it is.
@@ -203,14 +205,14 @@ def _track_in_the_loop(
     advance: Any,
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
     """Detections follow from the tracks, so neither they nor their features can be kept."""
-    from ssat.tracking import Tracker
+    from ssat.tracking.baselines import make_tracker
     from ssat.tracking.frames import StageSeconds, timed
     from ssat.tracking.pipeline import Collected, in_the_loop
     from ssat.tracking.sources import read_ahead
 
     seconds, collected = StageSeconds(), Collected()
     public = prepared.detections if settings.refinement.births == "public" else None
-    tracker = Tracker(settings.association, prepared.sequence.frame_rate)
+    tracker = make_tracker(settings.tracker, settings.association, prepared.sequence.frame_rate)
     with ExitStack() as stack:
         sink, files = _sink(stack, name, prepared, settings, folder, advance)
         frames = stack.enter_context(closing(read_ahead(_source(prepared))))  # type: ignore[type-var]

@@ -10,7 +10,7 @@ from ssat.detection.settings import DetectorName, Refine, RefinementSettings
 from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
 from ssat.settings import StageSettings
-from ssat.tracking.config import TrackerConfig
+from ssat.tracking.config import TrackerConfig, TrackerName
 
 
 class BenchmarkSettings(StageSettings):
@@ -34,8 +34,9 @@ class BenchmarkSettings(StageSettings):
     )
     refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
-    tracker: Literal["ssat", "box"] = Field(
-        default="ssat", description="ssat: appearance and box; box: the box term alone, no network"
+    tracker: TrackerName = Field(
+        default="ssat",
+        description="ssat: appearance and box; box: the box term alone, no network; the others for comparison",
     )
     embedder: str | None = Field(
         default=None,
@@ -57,7 +58,18 @@ class BenchmarkSettings(StageSettings):
             raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
         if self.min_score is not None and (self.detector is not None or self.refine != "none"):
             raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+        own = self.tracker in ("ssat", "box", "centertrack")
+        if not own and self.refine != "none" and (self.refine != "frozen" or self.refinement.births == "public"):
+            raise ValueError(
+                f"--tracker {self.tracker} cannot hold births back to public detections, nor lead the refinement: use "
+                "--refine frozen --refinement-births free"
+            )
         return self
+
+    @property
+    def needs_appearance(self) -> bool:
+        """Whether the tracker looks at features."""
+        return self.tracker in ("ssat", "deepsort")
 
 
 class TrackSettings(StageSettings):

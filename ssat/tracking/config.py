@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# Those that look at appearance come first; `ssat.tracking.baselines` says where each is from.
+TrackerName = Literal["ssat", "deepsort", "box", "centertrack", "sort", "bytetrack", "oc-sort"]
+
 
 class TrackerConfig(BaseModel):
     """How detections are associated with tracks. The defaults are the paper's (section 3.3)."""

@@ -14,6 +14,7 @@ from ssat.detection.births import publicly_supported
 from ssat.detection.detections import Detections, middles
 from ssat.mot.rows import MotRows
 from ssat.tracking.appearance import BATCH, PatchEmbedder, features_of, with_features
+from ssat.tracking.baselines import Baseline
 from ssat.tracking.camera_motion import CameraMotion
 from ssat.tracking.frames import DetectedFrame, FrameCheck, StageSeconds, timed
 from ssat.tracking.sources import Image
@@ -73,7 +74,7 @@ class Collected:
 def track_frames(
     frames: Iterable[tuple[int, Image | None]],
     detections: MotRows,
-    tracker: Tracker,
+    tracker: Tracker | Baseline,
     *,
     embedder: PatchEmbedder | None = None,
     features: NDArray[np.float32] | None = None,
@@ -81,6 +82,7 @@ def track_frames(
     batch: int = BATCH,
     public: MotRows | None = None,
     centres: NDArray[np.float64] | None = None,
+    offsets: NDArray[np.float64] | None = None,
 ) -> TrackedFrames:
     """Tracks through `frames`, in their order.
 
@@ -93,6 +95,7 @@ def track_frames(
         sink: called with each frame's number, image and tracks, such as `AnnotatedVideo.write`.
         public: boxes near which tracks may begin; by default each detection that no track takes begins one.
         centres: (n, 2) of the detections, where they are not the middles of the boxes.
+        offsets: (n, 2) from there to where each was in the frame before, where the detector says so.
 
     Raises:
         InputError: frame numbers that do not rise, or frames of different sizes.
@@ -100,7 +103,7 @@ def track_frames(
     seconds = StageSeconds()
     collected = Collected()
     computed = features
-    detected = from_rows(timed(frames, seconds), detections, public, centres, features)
+    detected = from_rows(timed(frames, seconds), detections, public, centres, features, offsets)
     embedded = with_features(detected, embedder, seconds, batch) if features is None else detected
     for frame, tracks in associated(embedded, tracker, seconds):
         if features is None and frame.features is not None:
@@ -121,19 +124,21 @@ def from_rows(
     public: MotRows | None = None,
     centres: NDArray[np.float64] | None = None,
     features: NDArray[np.float32] | None = None,
+    offsets: NDArray[np.float64] | None = None,
 ) -> Iterator[DetectedFrame]:
     """Every frame with its detections from a file."""
     for number, image in frames:
         rows = detections.at(number)
         boxes = detections.boxes[rows]
         middle = middles(boxes) if centres is None else centres[rows]
-        found = Detections(boxes, detections.scores[rows], middle, np.zeros((len(boxes), 2)))
+        moved = np.zeros((len(boxes), 2)) if offsets is None else offsets[rows]
+        found = Detections(boxes, detections.scores[rows], middle, moved)
         near = None if public is None else public.boxes[public.at(number)]
         yield DetectedFrame(number, image, found, rows, near, None if features is None else features[rows])
 
 
 def associated(
-    frames: Iterable[DetectedFrame], tracker: Tracker, seconds: StageSeconds
+    frames: Iterable[DetectedFrame], tracker: Tracker | Baseline, seconds: StageSeconds
 ) -> Iterator[tuple[DetectedFrame, Tracks]]:
     """Every frame with its tracks. A number that is left out is a frame that nobody saw.
 
@@ -141,23 +146,33 @@ def associated(
         InputError: frame numbers that do not rise, or frames of different sizes.
     """
     check = FrameCheck()
-    camera = CameraMotion() if tracker.config.camera_motion else None
+    camera = CameraMotion() if isinstance(tracker, Tracker) and tracker.config.camera_motion else None
     for frame in frames:
         began = time.perf_counter()
         tracker.skip(check(frame.number, frame.image))
         found = frame.detections
         moved = None if camera is None or frame.image is None else camera.estimate(frame.image, found.boxes)
-        tracks = tracker.update(
-            found.boxes, frame.features, found.scores, births=birth_rule(frame.public, found), camera=moved
-        )
+        tracks = _tracked(tracker, found, frame.features, birth_rule(frame.public, found), moved)
         seconds.associate += time.perf_counter() - began
         yield frame, tracks
+
+
+def _tracked(
+    tracker: Tracker | Baseline,
+    found: Detections,
+    features: NDArray[np.float32] | None,
+    births: Births | None,
+    camera: NDArray[np.float64] | None,
+) -> Tracks:
+    if isinstance(tracker, Tracker):
+        return tracker.update(found.boxes, features, found.scores, births=births, camera=camera)
+    return tracker.associate(found, features, births)
 
 
 def in_the_loop(
     frames: Iterable[tuple[int, Image | None]],
     refiner: Refiner,
-    tracker: Tracker,
+    tracker: Tracker | Baseline,
     seconds: StageSeconds,
     *,
     embedder: PatchEmbedder | None = None,
@@ -171,7 +186,7 @@ def in_the_loop(
         InputError: as `associated`.
     """
     check = FrameCheck()
-    camera = CameraMotion() if tracker.config.camera_motion else None
+    camera = CameraMotion() if isinstance(tracker, Tracker) and tracker.config.camera_motion else None
     previous: Image | None = None
     drawn = np.empty((0, 4))
     for number, image in frames:
@@ -180,7 +195,8 @@ def in_the_loop(
         tracker.skip(check(number, image))
         near = None if public is None else public.boxes[public.at(number)]
         if previous is None and near is not None and len(near):
-            tracker.update(near, features_of(image, near, embedder, seconds), np.ones(len(near)))
+            given = Detections.of_boxes(near, np.ones(len(near)))
+            _tracked(tracker, given, features_of(image, near, embedder, seconds), None, None)
             drawn = near
         began = time.perf_counter()
         found = refiner.in_the_loop(image, previous, drawn)
@@ -188,7 +204,7 @@ def in_the_loop(
         features = features_of(image, found.boxes, embedder, seconds)
         began = time.perf_counter()
         moved = None if camera is None else camera.estimate(image, found.boxes)
-        tracks = tracker.update(found.boxes, features, found.scores, births=birth_rule(near, found), camera=moved)
+        tracks = _tracked(tracker, found, features, birth_rule(near, found), moved)
         seconds.associate += time.perf_counter() - began
         assert tracks.scores is not None  # noqa: S101 - they were given; for the type checker
         drawn = tracks.boxes[tracks.scores >= refiner.settings.prior_threshold]
