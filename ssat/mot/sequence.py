@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssat.errors import InputError
+from ssat.mot.protocols import Rules
 from ssat.mot.rows import MotRows, read_detections, read_ground_truth
 
 PUBLIC = "public"
@@ -65,6 +66,11 @@ class MotSequence:
             image_folder=image_folder if image_folder.is_dir() else None,
             image_suffix=_plain_name(path, "imExt", section.get("imExt", ".jpg")),
         )
+
+    @property
+    def rules(self) -> Rules:
+        """What the data set adds to the protocol `motchallenge`."""
+        return "mot20" if self.name.startswith("MOT20") else "mot"
 
     def image_path(self, frame: int) -> Path:
         """The file of a frame, counted from 1. Raises InputError where the sequence has labels only."""
