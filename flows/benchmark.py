@@ -16,12 +16,13 @@ from tasks.benchmark import (
     RESULT_FILE,
     benchmark_folder,
     data_digest,
+    pack_submission,
     prepare,
     score_benchmark,
 )
 from tasks.detectors import resolve_detector
+from tasks.fan_out import Networks, track_sequences
 from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
-from tasks.sequences import detect_in_sequence, track_sequence
 
 if TYPE_CHECKING:
     from ssat.embedding.embedder import Embedder
@@ -33,8 +34,10 @@ EXPERIMENT = "ssat-benchmark"
 def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any]:
     """Tracks and scores the sequences of a folder; the same benchmark is not done twice.
 
-    Gives "sequences" and "overall" (scores as shares, counts, fps), "protocol", "split", "folder" (result files and
-    videos, relative to the workspace), "report", "skipped" (sequence → reason), "mlflow_run_id" and "reused".
+    Gives "sequences", "detectors" (public ones of MOT17, where there are several) and "overall" (scores as shares,
+    counts, fps), "protocol", "split", "folder" (result files and videos, relative to the workspace), "report",
+    "skipped" (sequence → reason), "submission" (of the split `test`: the zip for the server, and what it would say of
+    it), "mlflow_run_id" and "reused".
     """
     place = Workspace.open(workspace)
     prepared, skipped = prepare(settings)
@@ -53,17 +56,12 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
         if used is not None:
             tags |= {"detector": used.name, "detector_sha256": used.digest}
         with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", settings, tags, dataset) as reporter:
-            tracked = {}
-            for one in prepared:
-                name, rate = one.sequence.name, 0.0
-                if detector is not None and not (folder / f"{name}.json").is_file():
-                    one, rate = detect_in_sequence(name, one, settings, detector, place.cache / "detections")
-                tracked[name] = track_sequence(
-                    name, one, settings, folder, place.cache / "features", embedder, refiner, rate
-                )
-            sequences, overall = score_benchmark(prepared, settings, folder, tracked)
+            tracked = track_sequences(prepared, settings, folder, place, Networks(embedder, detector, refiner))
+            sequences, detectors, overall = score_benchmark(prepared, settings, folder, tracked)
+            submission = pack_submission(folder, tracked) if settings.split == "test" else None
             result = {
                 "sequences": sequences,
+                "detectors": detectors,
                 "overall": overall,
                 **settings.model_dump(mode="json", include={"protocol", "split", "detections", "min_score", "tracker"}),
                 "detector": None if used is None else used.name,
@@ -75,7 +73,8 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
                 "data_digest": dataset.digest,
                 "folder": place.relative(folder),
                 "files": tracked,
-                "report": place.relative(folder / "report.html"),
+                "submission": submission,
+                "report": place.relative(folder / "report.html") if submission is None else None,
                 "skipped": skipped,
                 "mlflow_run_id": reporter.run_id,
             }
@@ -103,9 +102,8 @@ def headline(result: dict[str, Any]) -> str:
         if result["refine"] != "none":
             source += f", refined {result['refine']}"
     beyond = f", beyond the paper: {', '.join(result['extensions'])}" if result["extensions"] else ""
-    return (
-        f"{result['tracker']} on {source}{appearance}{beyond}, split {result['split']}, protocol {result['protocol']}"
-    )
+    scored = f"protocol {result['protocol']}" if result["split"] != "test" else "which the server scores"
+    return f"{result['tracker']} on {source}{appearance}{beyond}, split {result['split']}, {scored}"
 
 
 def _extensions(settings: BenchmarkSettings) -> list[str]:
@@ -124,7 +122,10 @@ def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> Embedder | N
 def _report(reporter: MlflowReporter, result: dict[str, Any], folder: Path, settings: BenchmarkSettings) -> None:
     from ssat.report.benchmark import write_benchmark_report
 
-    files = write_benchmark_report(folder, headline(result), result, settings.model_dump(mode="json"))
+    if result["submission"] is not None:
+        files = [folder / result["submission"]["file"]]
+    else:
+        files = write_benchmark_report(folder, headline(result), result, settings.model_dump(mode="json"))
     numbers = {f"{name}/{key}": value for name, scores in result["sequences"].items() for key, value in scores.items()}
     numbers |= result["overall"]
     reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from prefect import task
@@ -15,17 +15,28 @@ from prefect.cache_policies import NO_CACHE
 
 from ssat.errors import InputError
 from ssat.mot.feature_cache import images_digest, rows_digest
-from ssat.mot.rows import MotRows, read_results
-from ssat.mot.scores import ToScore, score
-from ssat.mot.sequence import MotSequence, find_sequences
+from ssat.mot.rows import NO_ROWS, MotRows, read_results
+from ssat.mot.scores import Scoring, ToScore
+from ssat.mot.sequence import MotSequence, by_public_detector, find_sequences
 from ssat.mot.settings import BenchmarkSettings
 from ssat.mot.splits import split_frames
+from ssat.mot.submission import check_submission, write_submission
 from ssat.workspace import Workspace
 from tasks.services import available_cpus
 
 # Part of every key: raise it when the tracker, the protocols or the drawing change what a benchmark gives.
-_VERSION = 2
+VERSION = 2
+# Where the data lies, how networks were named and how the work was shared out change nothing; what data and networks
+# hold is in the digests.
+NOT_IN_KEY: dict[str, Any] = {
+    "mot": True,
+    "embedder": True,
+    "sequences": True,
+    "side_by_side": True,
+    "refinement": {"checkpoint"},
+}
 RESULT_FILE = "benchmark.json"
+SUBMISSION_FILE = "submission.zip"
 STAGES = ("read", "patches", "embed", "associate")
 
 
@@ -53,7 +64,8 @@ def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]
     Raises:
         InputError: no sequence, or a detection file, ground truth or set of frames that does not fit.
     """
-    sequences = find_sequences(Path(settings.mot).expanduser(), settings.sequences)
+    part: Literal["train", "test"] = "test" if settings.split == "test" else "train"
+    sequences = find_sequences(Path(settings.mot).expanduser(), settings.sequences, part=part)
     by_folder = {sequence.name: sequence.folder for sequence in sequences}
     for sequence in sequences:
         if by_folder[sequence.name] != sequence.folder:
@@ -77,11 +89,11 @@ def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]
 
 def _prepare_one(sequence: MotSequence, settings: BenchmarkSettings) -> Prepared:
     frames = split_frames(sequence.n_frames, settings.split)
-    detections = sequence.detections(settings.detections).within(frames)
+    detections = _given_detections(sequence, settings).within(frames)
     if settings.min_score is not None:
         detections = detections.select(detections.scores >= settings.min_score)
-    truth = sequence.ground_truth().within(frames)
-    if not len(truth):
+    truth = NO_ROWS if settings.split == "test" else sequence.ground_truth().within(frames)
+    if not len(truth) and settings.split != "test":
         raise InputError(
             f"{sequence.folder}: no ground truth in frames {frames.start} … {frames.stop - 1} (split {settings.split})"
         )
@@ -97,6 +109,14 @@ def _prepare_one(sequence: MotSequence, settings: BenchmarkSettings) -> Prepared
     for column in labels:
         digest.update(column.tobytes())
     return Prepared(sequence, frames, detections, truth, images, digest.hexdigest())
+
+
+def _given_detections(sequence: MotSequence, settings: BenchmarkSettings) -> MotRows:
+    # Where a network detects, public boxes are looked at for births alone; not every data set has them.
+    needed = not _detects(settings) or (settings.refine != "none" and settings.refinement.births == "public")
+    if needed or sequence.detection_path(settings.detections).is_file():
+        return sequence.detections(settings.detections)
+    return NO_ROWS
 
 
 def _detects(settings: BenchmarkSettings) -> bool:
@@ -116,30 +136,40 @@ def benchmark_folder(
     detector_digest: str | None = None,
 ) -> Path:
     """Where this benchmark lies: one folder per data, settings and networks, so that the same one is done once."""
-    # Where the data lies and how the networks were named change nothing; what they hold is in the digests.
-    chosen = settings.model_dump(
-        mode="json", exclude={"mot": True, "embedder": True, "sequences": True, "refinement": {"checkpoint"}}
-    )
-    key = json.dumps([_VERSION, chosen, embedder_digest, detector_digest, data_digest(prepared)], sort_keys=True)
+    chosen = settings.model_dump(mode="json", exclude=NOT_IN_KEY)
+    key = json.dumps([VERSION, chosen, embedder_digest, detector_digest, data_digest(prepared)], sort_keys=True)
     return workspace.benchmark / hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 @task(name="score results", persist_result=False, cache_policy=NO_CACHE)
 def score_benchmark(
     prepared: list[Prepared], settings: BenchmarkSettings, folder: Path, tracked: dict[str, dict[str, Any]]
-) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Scores per sequence and overall, with frames per second and those of each stage.
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], dict[str, Any]]:
+    """Scores per sequence, per public detector of MOT17 where there are several, and overall, with frames per second.
 
-    What is scored is what stands in the result files.
+    What is scored is what stands in the result files. Of the split `test` there is speed alone.
     """
+    if settings.split == "test":
+        return {name: _speed([answer]) for name, answer in tracked.items()}, {}, _speed(list(tracked.values()))
     to_score = {}
     for one in prepared:
         name = one.sequence.name
         results = read_results(folder / tracked[name]["results"], one.sequence.n_frames)
         to_score[name] = ToScore(one.truth, results, one.frames, one.sequence.rules)
-    scores, overall = score(to_score, settings.protocol, available_cpus())
-    sequences = {name: {**scores[name].to_dict(), **_speed([answer])} for name, answer in tracked.items()}
-    return sequences, {**overall.to_dict(), **_speed(list(tracked.values()))}
+    scoring = Scoring(to_score, settings.protocol, available_cpus())
+
+    def over(names: Iterable[str]) -> dict[str, Any]:
+        return {**scoring.over(*names).to_dict(), **_speed([tracked[name] for name in names])}
+
+    sequences = {name: over([name]) for name in tracked}
+    detectors = {detector: over(names) for detector, names in by_public_detector(tracked).items()}
+    return sequences, detectors, over(list(tracked))
+
+
+def pack_submission(folder: Path, tracked: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The result files as a zip for the server, and what it would say: "file", "benchmark", "faults", "warnings"."""
+    path = write_submission(folder / SUBMISSION_FILE, {name: folder / one["results"] for name, one in tracked.items()})
+    return {"file": SUBMISSION_FILE, **asdict(check_submission(path))}
 
 
 def _speed(answers: list[dict[str, Any]]) -> dict[str, Any]:

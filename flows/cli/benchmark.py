@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from flows.cli.options import build_settings, common_options, print_json, settings_options
+from ssat.errors import InputError
 from ssat.mot.settings import BenchmarkSettings
 
 
@@ -16,20 +17,52 @@ from ssat.mot.settings import BenchmarkSettings
     "--detections public --protocol motchallenge"
 )
 @common_options
+@click.option("--download", is_flag=True, help="Fetch MOT17 (5.5 GB) from motchallenge.net into --mot first.")
+@click.option("--download-url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
+@click.option("--download-sha256", help="What the zip must have; by default what it had the first time.")
 @settings_options(BenchmarkSettings)
-def command(workspace: str, config: Path | None, as_json: bool, debug: bool, benchmark_given: dict[str, Any]) -> None:
+def command(
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    download: bool,
+    download_url: str | None,
+    download_sha256: str | None,
+    benchmark_given: dict[str, Any],
+) -> None:
     """Track MOTChallenge sequences and score the result."""
+    if download:
+        given_folder = benchmark_given.get("mot") or str(Path(workspace) / "mot")
+        benchmark_given = benchmark_given | {"mot": _download(Path(given_folder), download_url, download_sha256)}
+    elif download_url or download_sha256:
+        raise InputError("--download-url and --download-sha256 belong to --download")
     settings = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
 
     from flows.benchmark import benchmark_flow
     from ssat.workspace import Workspace
+    from tasks.fan_out import ray_is_named
     from tasks.services import services
 
-    with services(Workspace.open(workspace), mlflow=True, debug=debug):
+    ray = ray_is_named() and settings.side_by_side != "never"
+    with services(Workspace.open(workspace), mlflow=True, ray=ray, debug=debug):
         result = benchmark_flow(workspace, settings)
     show_benchmark(workspace, result, as_json)
     if as_json:
         print_json(result)
+
+
+def _download(folder: Path, url: str | None, sha256: str | None) -> str:
+    from ssat.mot.download import MOT17_URL, download_sequences
+    from tasks.progress import close_progress, show_progress
+
+    def progress(done: int, total: int | None) -> None:
+        show_progress(done >> 20, (total or done) >> 20, "MiB of MOT17")
+
+    try:
+        return str(download_sequences(folder.expanduser(), url or MOT17_URL, sha256, progress))
+    finally:
+        close_progress()
 
 
 def show_benchmark(workspace: str, result: dict[str, Any], as_json: bool = False) -> None:
@@ -41,7 +74,15 @@ def show_benchmark(workspace: str, result: dict[str, Any], as_json: bool = False
 
     console = Console(stderr=as_json)
     title = headline(result) + (" (done before)" if result["reused"] else "")
-    console.print(score_table(result["sequences"], result["overall"], title))
+    rows = result["sequences"] | {f"all {name}": scores for name, scores in result["detectors"].items()}
+    console.print(score_table(rows, result["overall"], title))
     for name, reason in result["skipped"].items():
         console.print(f"left out: {name}: {reason}", markup=False)
-    console.print(f"report: {Path(workspace) / result['report']}", markup=False, soft_wrap=True)
+    if submission := result["submission"]:
+        zip_file = Path(workspace) / result["folder"] / submission["file"]
+        console.print(f"for the server: {zip_file}", markup=False, soft_wrap=True)
+        for kind in ("faults", "warnings"):
+            for text in submission[kind]:
+                console.print(f"{kind.removesuffix('s')}: {text}", markup=False, soft_wrap=True)
+    if result["report"]:
+        console.print(f"report: {Path(workspace) / result['report']}", markup=False, soft_wrap=True)

@@ -15,27 +15,39 @@ from ssat.errors import InputError
     epilog="Example: ssat evaluate --gt MOT17/train --results my-tracker --protocol motchallenge --split val-half"
 )
 @common_options
-@click.option("--gt", required=True, help="Folder of SEQ/seqinfo.ini and SEQ/gt/gt.txt, or one such sequence.")
+@click.option("--gt", help="Folder of SEQ/seqinfo.ini and SEQ/gt/gt.txt, one such sequence, or KITTI tracking.")
 @click.option("--results", help="Folder of SEQ.txt; by default the workspace's latest benchmark.")
 @click.option("--protocol", type=click.Choice(["centertrack-half", "motchallenge"]), help="[default: centertrack-half]")
 @click.option("--split", type=click.Choice(["train", "val-half"]), help="Frames that count.  [default: train]")
-@click.option("--sequences", multiple=True, help="Only these sequences; by default all (may be repeated).")
+@click.option("--sequences", multiple=True, help="Only these sequences, or patterns; by default all (may be repeated).")
+@click.option(
+    "--submission",
+    type=click.Path(path_type=Path),
+    help="Check a zip for the server of MOTChallenge; nothing is scored.",
+)
 def command(
     workspace: str,
     config: Path | None,
     as_json: bool,
     debug: bool,
-    gt: str,
+    gt: str | None,
     results: str | None,
     protocol: str | None,
     split: str | None,
     sequences: tuple[str, ...],
+    submission: Path | None,
 ) -> None:
     """Score result files against MOTChallenge ground truth.
 
-    Files are in MOTChallenge form: frame, id, left, top, width, height, score, and up to three more columns.
+    Files are in MOTChallenge form: frame, id, left, top, width, height, score, and up to three more columns; for KITTI
+    tracking also in its own form.
     Protocol, split and sequences may also stand in the section [benchmark] of the configuration file.
     """
+    if submission is not None:
+        _check_submission(submission, as_json)
+        return
+    if gt is None:
+        raise InputError("--gt is missing: the folder of the ground truth; or --submission ZIP to check one")
     from rich.console import Console
 
     from ssat.mot.settings import BenchmarkSettings
@@ -49,20 +61,41 @@ def command(
     folder = Path(results).expanduser() if results else _latest_benchmark(Path(workspace))
     answer = evaluate(settings, folder)
     title = f"{folder}, split {settings.split}, protocol {settings.protocol}"
-    Console(stderr=as_json).print(score_table(answer["sequences"], answer["overall"], title))
+    rows = answer["sequences"] | {f"all {name}": scores for name, scores in answer["detectors"].items()}
+    Console(stderr=as_json).print(score_table(rows, answer["overall"], title))
     if as_json:
         print_json(answer)
 
 
+def _check_submission(path: Path, as_json: bool) -> None:
+    """Prints what the server would say; exit code 2 where it would refuse the zip."""
+    from dataclasses import asdict
+
+    from ssat.mot.submission import check_submission
+
+    found = check_submission(path.expanduser())
+    for kind, texts in (("fault", found.faults), ("warning", found.warnings)):
+        for text in texts:
+            click.echo(f"{kind}: {text}", err=as_json)
+    if as_json:
+        print_json(asdict(found))
+    if found.faults:
+        raise InputError(f"{path}: {len(found.faults)} faults; the server would not score it")
+    click.echo(f"{path}: results for the test sequences of {found.benchmark}, without fault", err=as_json)
+
+
 def evaluate(settings: Any, results: Path) -> dict[str, Any]:
-    """Scores of `results` against the ground truth that `settings.mot` names: "sequences", "overall", "protocol".
+    """Scores of `results` against the ground truth that `settings.mot` names.
+
+    Gives "sequences", "detectors" (public ones of MOT17, where there are several), "overall", "protocol" and "split".
 
     Raises:
         InputError: ground truth or results that are missing or do not fit.
     """
+    from ssat.mot.kitti import is_kitti, read_kitti_results
     from ssat.mot.rows import read_results
-    from ssat.mot.scores import ToScore, score
-    from ssat.mot.sequence import find_sequences
+    from ssat.mot.scores import Scoring, ToScore
+    from ssat.mot.sequence import by_public_detector, find_sequences
     from ssat.mot.splits import split_frames
     from tasks.services import available_cpus
 
@@ -77,16 +110,20 @@ def evaluate(settings: Any, results: Path) -> dict[str, Any]:
             "or name the sequences to score with --sequences"
         )
     for one in found:
+        path = results / f"{one.name}.txt"
+        read = read_kitti_results if one.rules == "kitti" and is_kitti(path) else read_results
         to_score[one.name] = ToScore(
             one.ground_truth(),
-            read_results(results / f"{one.name}.txt", one.n_frames),
+            read(path, one.n_frames),
             split_frames(one.n_frames, settings.split),
             one.rules,
         )
-    scores, overall = score(to_score, settings.protocol, available_cpus())
+    scoring = Scoring(to_score, settings.protocol, available_cpus())
+    groups = by_public_detector(to_score)
     return {
-        "sequences": {name: one.to_dict() for name, one in scores.items()},
-        "overall": overall.to_dict(),
+        "sequences": {name: scoring.over(name).to_dict() for name in to_score},
+        "detectors": {detector: scoring.over(*names).to_dict() for detector, names in groups.items()},
+        "overall": scoring.over().to_dict(),
         "protocol": settings.protocol,
         "split": settings.split,
     }

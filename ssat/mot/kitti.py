@@ -15,7 +15,7 @@ import numpy as np
 
 from ssat.errors import InputError
 from ssat.mot.protocols import Rules
-from ssat.mot.rows import IGNORE_REGION, PEDESTRIAN, MotRows, read_detections
+from ssat.mot.rows import IGNORE_REGION, MOST_PIXELS, PEDESTRIAN, MotRows, read_detections
 from ssat.mot.sequence import PUBLIC, MotSequence, plain_name
 
 FRAME_RATE = 10.0
@@ -193,8 +193,8 @@ def _row(where: str, fields: Sequence[str], n_frames: int | None) -> list[float]
             value = float(text)
         except ValueError as error:
             raise InputError(f"{where}: {name} is {text!r}, expected a number") from error
-        if not np.isfinite(value):
-            raise InputError(f"{where}: {name} is {text}, expected a finite number")
+        if not abs(value) <= MOST_PIXELS:
+            raise InputError(f"{where}: {name} is {text}, expected a finite number, at most {MOST_PIXELS:g}")
         numbers.append(value)
     frame, track, truncated, occluded, _, left, top, right, bottom, *score = numbers
     last = np.inf if n_frames is None else n_frames - 1

@@ -18,6 +18,7 @@ _TRUTH_COLUMNS = (9, 10)
 _RESULT_COLUMNS = (7, 8, 9, 10)
 PEDESTRIAN = 1
 IGNORE_REGION = 13  # a region in which nobody was labelled one by one; "crowd" among the classes of MOT20
+MOST_PIXELS = 1e9  # beyond it, areas lose the precision that overlaps need
 _COLUMN_NAMES = ("frame", "id", "left", "top", "width", "height", "score")
 
 
@@ -64,6 +65,11 @@ class MotRows:
         """The rows of consecutive frames."""
         first, last = np.searchsorted(self.frames, (frames.start, frames.stop)).tolist()
         return self.select(slice(first, last))
+
+
+NO_ROWS = MotRows(
+    np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), has_classes=True
+)
 
 
 def read_detections(path: Path, n_frames: int | None = None) -> MotRows:
@@ -184,6 +190,9 @@ def _check_boxes(path: Path, table: NDArray[np.float64], lines: list[int], n_fra
     _check_whole(path, table[:, 1], lines, "id")
     last = math.inf if n_frames is None else n_frames
     _complain(path, (table[:, 0] < 1) | (table[:, 0] > last), table[:, 0], lines, "frame", f"1 … {last}")
+    for column in (2, 3, 4, 5):
+        far = np.abs(table[:, column]) > MOST_PIXELS
+        _complain(path, far, table[:, column], lines, _COLUMN_NAMES[column], f"at most {MOST_PIXELS:g} pixels")
     for column in (4, 5):
         _complain(path, table[:, column] <= 0, table[:, column], lines, _COLUMN_NAMES[column], "more than 0")
 

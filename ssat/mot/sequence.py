@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import fnmatch
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from ssat.mot.protocols import Rules
 from ssat.mot.rows import MotRows, read_detections, read_ground_truth
 
 PUBLIC = "public"
+PUBLIC_DETECTORS = ("DPM", "FRCNN", "SDP")  # of MOT17
 _MOST_FRAMES = 10_000_000
 _MOST_PIXELS = 65_500
 
@@ -149,6 +150,19 @@ def find_sequences(
         raise InputError(f"{folder}: no sequence {', '.join(unknown)}; there are: {', '.join(known)}")
     chosen = [name for name in known if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in names)]
     return [known[name]() for name in chosen]
+
+
+def by_public_detector(names: Iterable[str]) -> dict[str, list[str]]:
+    """MOT17 has every video three times, with other public detections: detector → names of its sequences.
+
+    Empty where there are not two detectors to tell apart.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        detector = name.rpartition("-")[2]
+        if name.startswith("MOT17-") and detector in PUBLIC_DETECTORS:
+            groups.setdefault(detector, []).append(name)
+    return groups if len(groups) > 1 else {}
 
 
 def _openers(folder: Path, part: Literal["train", "test"]) -> dict[str, Callable[[], MotSequence]]:

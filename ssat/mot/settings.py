@@ -18,9 +18,16 @@ class BenchmarkSettings(StageSettings):
 
     section = "benchmark"
 
-    mot: str = Field(description="MOTChallenge sequence, or a folder of them (SEQ/seqinfo.ini, det/, gt/, img1/)")
-    sequences: tuple[str, ...] = Field(default=(), description="Only these sequences; by default all of the folder")
-    split: Split = Field(default="val-half", description="train: whole sequences; val-half: the later half of each")
+    mot: str = Field(
+        description="MOTChallenge sequence, a folder of them (SEQ/seqinfo.ini, det/, gt/, img1/), or KITTI tracking"
+    )
+    sequences: tuple[str, ...] = Field(
+        default=(), description="Only these sequences, or patterns such as `*-FRCNN`; by default all of the folder"
+    )
+    split: Split = Field(
+        default="val-half",
+        description="train: whole sequences; val-half: the later half of each; test: without labels, for the server",
+    )
     detections: str = Field(
         default="public", description="public: det/det.txt; else a file's name in each sequence's det folder"
     )
@@ -47,6 +54,9 @@ class BenchmarkSettings(StageSettings):
         description="centertrack-half: every labelled box counts; motchallenge: pedestrians, distractors removed",
     )
     video: bool = Field(default=True, description="Write an annotated mp4 of every sequence that has frames")
+    side_by_side: Literal["auto", "always", "never"] = Field(
+        default="auto", description="Sequences side by side on Ray: auto, where a Ray is named or it saves time"
+    )
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
         default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-Split = Literal["train", "val-half"]
+Split = Literal["train", "val-half", "test"]
 
 
 def split_frames(n_frames: int, split: Split) -> range:
     """The frames of a split, counted from 1.
 
-    `train` is the whole sequence; `val-half` is CenterTrack's validation half, which the paper's ablations use:
-    frames n//2 + 1 … n − 1 when they are counted from 0.
+    `train` and `test` are whole sequences, with labels and without. `val-half` is CenterTrack's validation half, which
+    the paper's ablations use: frames n//2 + 1 … n − 1 when they are counted from 0.
     """
-    return range(1, n_frames + 1) if split == "train" else range(n_frames // 2 + 2, n_frames + 1)
+    return range(1, n_frames + 1) if split != "val-half" else range(n_frames // 2 + 2, n_frames + 1)

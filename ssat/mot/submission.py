@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssat.errors import InputError
+from ssat.mot.sequence import PUBLIC_DETECTORS
 from ssat.workspace import committed
 
-_DETECTORS = ("DPM", "FRCNN", "SDP")
 _COLUMNS = 10
 _NAMES = ("frame", "id", "left", "top", "width", "height", "conf", "x", "y", "z")
 _MOST_BYTES = 512 << 20  # of one result file; the longest published sequences give some 50 MB
@@ -26,7 +26,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def _mot17(lengths: Mapping[str, int]) -> dict[str, int]:
-    return {f"MOT17-{name}-{det}": length for name, length in lengths.items() for det in _DETECTORS}
+    return {f"MOT17-{name}-{det}": length for name, length in lengths.items() for det in PUBLIC_DETECTORS}
 
 
 _MOT16_TRAIN = {"02": 600, "04": 1050, "05": 837, "09": 525, "10": 654, "11": 900, "13": 750}

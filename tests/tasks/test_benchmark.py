@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 
 from ssat.errors import InputError
+from ssat.mot.rows import write_results
 from ssat.mot.settings import BenchmarkSettings
+from ssat.mot.submission import check_submission
 from ssat.workspace import Workspace
-from tasks.benchmark import benchmark_folder, prepare
+from tasks.benchmark import benchmark_folder, pack_submission, prepare
 
 
 def _settings(folder: Path, **values: object) -> BenchmarkSettings:
@@ -82,6 +84,32 @@ def test_two_folders_of_one_name_are_refused(make_sequence: Callable[..., Path],
     info.write_text(info.read_text().replace("WALK-02", "WALK-01"))
     with pytest.raises(InputError, match="both called WALK-01"):
         prepare(_settings(tmp_path))
+
+
+def test_the_test_split_needs_no_labels_and_becomes_a_zip(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_sequence(tmp_path / "MOT17" / "test", "MOT17-01-DPM", n_frames=4)
+    make_sequence(tmp_path / "MOT17" / "train", "MOT17-02-DPM")
+    (folder / "gt" / "gt.txt").unlink()
+    ((one,), _) = prepare(_settings(tmp_path / "MOT17", split="test", tracker="box"))
+    assert (one.sequence.name, one.frames, len(one.truth)) == ("MOT17-01-DPM", range(1, 5), 0)
+    boxes, scores = one.detections.boxes[:1], one.detections.scores[:1]
+    write_results(tmp_path / "MOT17-01-DPM.txt", [1], [1], boxes, scores)
+    packed = pack_submission(tmp_path, {"MOT17-01-DPM": {"results": "MOT17-01-DPM.txt"}})
+    assert packed["benchmark"] == "MOT17"
+    assert len(packed["faults"]) == 20
+    assert packed["faults"][0] == "MOT17-01-FRCNN.txt: is missing; MOT17 has 21 test sequences"
+    assert check_submission(tmp_path / packed["file"]).faults == packed["faults"]
+
+
+def test_where_a_network_detects_public_boxes_may_be_missing(
+    make_sequence: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_sequence(tmp_path)
+    (folder / "det" / "det.txt").unlink()
+    ((one,), _) = prepare(_settings(folder, detector="fcos", tracker="box"))
+    assert len(one.detections) == 0
+    with pytest.raises(InputError, match=r"det.txt: no such detection file"):
+        prepare(_settings(folder, refine="frozen", tracker="box"))
 
 
 def test_the_folder_follows_data_settings_and_embedder(

@@ -1,0 +1,188 @@
+"""The sequences of a benchmark one after another in this process, or side by side on Ray."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from ssat.errors import InputError
+from ssat.mot.settings import BenchmarkSettings
+from ssat.workspace import Workspace
+from tasks.benchmark import Prepared
+from tasks.progress import progress_bar
+from tasks.results_cache import fetch_results, keep_results, results_key
+from tasks.sequences import detect_in_sequence, track_sequence
+from tasks.services import available_cpus, ray_session
+
+if TYPE_CHECKING:
+    from ssat.detection.off_the_shelf import ShelfDetector
+    from ssat.detection.refiner import Refiner
+    from ssat.embedding.embedder import Embedder
+
+# A local Ray and its workers, which load torch, take some ten CPU-seconds: so many frames to look at are worth it.
+_WORTH_FRAMES = 600
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What looks at frames; None what is not asked for."""
+
+    embedder: Embedder | None
+    detector: ShelfDetector | Refiner | None
+    refiner: Refiner | None
+
+    @property
+    def digests(self) -> tuple[str | None, str | None]:
+        """Of the embedder and of the network that detects."""
+        detecting = self.detector or self.refiner
+        return (
+            None if self.embedder is None else self.embedder.digest,
+            None if detecting is None else detecting.digest,
+        )
+
+
+@dataclass(frozen=True)
+class SequenceJob:
+    """One sequence for a worker, which loads the networks itself, from files."""
+
+    prepared: Prepared
+    settings: BenchmarkSettings
+    root: str
+    folder: Path
+    embedder: str | None
+
+
+def ray_is_named() -> bool:
+    """Whether RAY_ADDRESS names a cluster."""
+    return os.environ.get("RAY_ADDRESS", "local") != "local"
+
+
+def track_sequences(
+    prepared: list[Prepared], settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
+) -> dict[str, dict[str, Any]]:
+    """Result files, videos and speed of every sequence: name → what `track_sequence` answers.
+
+    What was tracked before with the same content, settings and networks is taken from the workspace's cache.
+
+    Raises:
+        InputError: a frame that cannot be decoded, or a machine of the cluster that does not see the files.
+        ServiceError: a named Ray does not answer.
+    """
+    keys = {one.sequence.name: results_key(one, settings, *networks.digests) for one in prepared}
+    for name, key in keys.items():
+        fetch_results(workspace.cache / "results", key, folder, name)
+    waiting = [one for one in prepared if not (folder / f"{one.sequence.name}.json").is_file()]
+    if _on_ray(waiting, settings):
+        with ray_session():
+            track_on_ray(waiting, settings, folder, workspace, networks)
+    answers = {}
+    for one in prepared:
+        name = one.sequence.name
+        answers[name] = _track_here(one, settings, folder, workspace, networks)
+        keep_results(workspace.cache / "results", keys[name], folder, name, answers[name])
+    return answers
+
+
+def _on_ray(waiting: list[Prepared], settings: BenchmarkSettings) -> bool:
+    if settings.side_by_side == "never" or not waiting:
+        return False
+    if settings.side_by_side == "always" or ray_is_named():
+        return True
+    looked_at = sum(len(one.frames) for one in waiting if one.images)
+    return len(waiting) > 1 and available_cpus() > 1 and looked_at >= _WORTH_FRAMES
+
+
+def _track_here(
+    one: Prepared, settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
+) -> dict[str, Any]:
+    name, rate = one.sequence.name, 0.0
+    if networks.detector is not None and not (folder / f"{name}.json").is_file():
+        one, rate = detect_in_sequence(name, one, settings, networks.detector, workspace.cache / "detections")
+    answer: dict[str, Any] = track_sequence(
+        name, one, settings, folder, workspace.cache / "features", networks.embedder, networks.refiner, rate
+    )
+    return answer
+
+
+@task(name="track sequences on Ray", persist_result=False, cache_policy=NO_CACHE)
+def track_on_ray(
+    waiting: list[Prepared], settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
+) -> None:
+    """Tracks `waiting` side by side; each leaves its files in `folder`, which all machines must see.
+
+    Raises:
+        InputError: a frame that cannot be decoded, or a machine that does not see the files.
+        ServiceError: the workers of a sequence died again and again.
+    """
+    from tasks.ray_work import run_bounded, share_cluster
+
+    embedder = _embedder_file(settings, workspace, networks.embedder)
+    # The longest first, so that nobody waits for it at the end.
+    ordered = sorted(waiting, key=lambda one: (-len(one.frames), one.sequence.name))
+    jobs = [SequenceJob(one, settings, str(workspace.root), folder, embedder) for one in ordered]
+    total = sum(len(one.frames) for one in waiting)
+    with progress_bar(f"track {len(jobs)} sequences on Ray, frames", total) as advance:
+        for job, _ in run_bounded(_track_on_worker, jobs, share_cluster(len(jobs))):
+            advance(len(job.prepared.frames))
+
+
+def _embedder_file(settings: BenchmarkSettings, workspace: Workspace, embedder: Embedder | None) -> str | None:
+    if embedder is None:
+        return None
+    if (settings.embedder or "").endswith(".onnx"):
+        return str(Path(str(settings.embedder)).resolve())
+    path = workspace.cache / "embedders" / f"{embedder.digest}.safetensors"
+    if not path.is_file():
+        embedder.save(path)
+    return str(path)
+
+
+def _track_on_worker(job: SequenceJob, threads: int) -> None:
+    import ray
+    import torch
+
+    from ssat.embedding.embedder import Embedder
+
+    node = ray.util.get_node_ip_address()
+    for path in _needed(job):
+        if not path.exists():
+            raise InputError(
+                f"the machine {node} of the Ray cluster does not see {path}: sequences and workspace must lie on a "
+                "file system that all machines share, under the same path; or use --side-by-side never"
+            )
+    torch.set_num_threads(threads)
+    detector, refiner = _detectors(job.settings, job.root)
+    workspace = Workspace(Path(job.root))
+    one, name, rate = job.prepared, job.prepared.sequence.name, 0.0
+    # The functions themselves: a worker has no Prefect run to report to.
+    if detector is not None:
+        one, rate = detect_in_sequence.fn(name, one, job.settings, detector, workspace.cache / "detections")
+    embedder = None if job.embedder is None else _embedder(job.embedder, Embedder.load)
+    track_sequence.fn(name, one, job.settings, job.folder, workspace.cache / "features", embedder, refiner, rate)
+
+
+def _needed(job: SequenceJob) -> Iterator[Path]:
+    yield job.folder
+    if job.prepared.images:
+        yield job.prepared.sequence.image_path(job.prepared.frames[-1])
+
+
+# A worker tracks one sequence after another: it loads each network once.
+@lru_cache(maxsize=1)
+def _embedder(path: str, load: Any) -> Embedder:
+    embedder: Embedder = load(path)
+    return embedder
+
+
+@lru_cache(maxsize=1)
+def _detectors(settings: BenchmarkSettings, root: str) -> tuple[ShelfDetector | Refiner | None, Refiner | None]:
+    from tasks.detectors import resolve_detector
+
+    return resolve_detector(settings, Workspace(Path(root)))
