@@ -19,6 +19,7 @@ from ssat.frames.manifest import ClipRecord, Manifest, ShardEntry
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import ShardJob, dry_shard, memory_bytes, write_shard
 from ssat.workspace import Workspace
+from tasks.halt import stop_if_halted
 from tasks.progress import progress_bar
 from tasks.ray_work import run_bounded, share_cluster
 
@@ -69,6 +70,7 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
 
         def poll(running: Sequence[ShardJob]) -> None:
             show(finished_frames + sum(spooled_frames(job.spool) for job in running))
+            stop_if_halted()
 
         for job, (entry, _) in run_bounded(_write_shard, missing, share, poll):
             # A failed clip is done as well: count what was expected of it, so that the bar comes to its end.
