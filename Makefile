@@ -21,6 +21,7 @@ demo: setup
 
 # Two processes: much of the time is waiting for servers that start. Tests of one file stay together.
 test: setup
+	@infra/system-packages.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup

@@ -19,6 +19,7 @@ VERBS = {
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
+    "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",
     "export": "Write an embedder as safetensors or ONNX, with a model card.",
     "verify": "Check the frame store and repair broken shards.",
