@@ -44,6 +44,8 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
     result_file = folder / RESULT_FILE
     if result_file.exists():
         return {**json.loads(result_file.read_text()), "reused": True}
+    from ssat.embedding.embedder import Embedder
+
     _check_resources(settings)
     if settings.evaluate_mot is not None:
         from ssat.embedding.mot_evaluation import MotEvaluation
@@ -58,7 +60,9 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
         _report_neighbours(reporter, settings, store, folder)
         _report_checkpoint(reporter, folder)
         reporter.flush()
+        digest = Embedder.load(folder / EMBEDDER_FILE).digest
         facts = {**trained["held_out"], "data_digest": store.digest, "classes": trained["classes"]}
+        facts |= {"embedder_digest": digest}  # by which benchmarks of this version are found
         version = register_embedder(reporter.run_id, folder / EMBEDDER_FILE, examples, facts)
         result = {
             "embedder": workspace.relative(folder / EMBEDDER_FILE),
