@@ -18,6 +18,8 @@ VERBS = {
     "run": "Collect, decode, train and benchmark, in that order.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
+    "study": "The paper's experiments: extensions, clips, trackers, thresholds.",
+    "compare": "Put runs side by side: settings, scores, curves, sequences.",
     "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",
     "export": "Write an embedder as safetensors or ONNX, with a model card.",
