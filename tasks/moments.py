@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ssat.mot.protocols import Protocol
-from ssat.mot.switches import identity_switches
+from ssat.mot.protocols import Protocol, scored_frames
+from ssat.mot.rows import MotRows, read_results
+from ssat.mot.switches import Stretch, identity_switches, stretches
 from ssat.report.html import ReportFigure
 from tasks.benchmark import Prepared
-from tasks.study import found_identities
 
 _TIMELINE_NOTE = "A stroke is a frame in which a labelled person goes on under another identity."
 _MOMENTS_NOTE = (
@@ -39,14 +39,29 @@ def timelines(
     return figures
 
 
+def timeline(prepared: Sequence[Prepared], protocol: Protocol, folder: Path) -> list[ReportFigure]:
+    """One figure with a line per sequence of a benchmark in `folder`."""
+    from ssat.report.study_plots import switch_timeline
+
+    lines = {
+        name: (one.frames, [event.frame for event in identity_switches(found)])
+        for name, (one, _, found) in found_identities(prepared, protocol, folder).items()
+    }
+    if not lines:
+        return []
+    return [
+        ReportFigure("Identity switches over time", switch_timeline(lines, folder / "switches.png"), _TIMELINE_NOTE)
+    ]
+
+
 def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path, into: Path) -> list[ReportFigure]:
     """A picture per sequence that has frames and lost an identity."""
     from ssat.report.moments import moments_picture, worst_switches
     from ssat.tracking.sources import ImageSource, read_ahead
 
     figures = []
-    for name, (one, results, stretches) in found_identities(prepared, protocol, folder).items():
-        chosen = worst_switches(identity_switches(stretches))
+    for name, (one, results, found) in found_identities(prepared, protocol, folder).items():
+        chosen = worst_switches(identity_switches(found))
         if not chosen or one.sequence.image_folder is None:
             continue
         numbers = sorted({frame for event in chosen for frame in (event.seen, event.frame)})
@@ -56,3 +71,17 @@ def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path
         path = moments_picture(chosen, one.truth, results, images.__getitem__, into / f"moments-{name}.png")
         figures.append(ReportFigure(f"{name}: where identities were lost", path, _MOMENTS_NOTE))
     return figures
+
+
+def found_identities(
+    prepared: Sequence[Prepared], protocol: Protocol, folder: Path
+) -> dict[str, tuple[Prepared, MotRows, list[Stretch]]]:
+    """Sequence → what was prepared, the results that lie in `folder`, and who was found as whom."""
+    found = {}
+    for one in prepared:
+        path = folder / f"{one.sequence.name}.txt"
+        if path.is_file():
+            results = read_results(path, one.sequence.n_frames)
+            frames = scored_frames(one.truth, results, one.frames, protocol)
+            found[one.sequence.name] = (one, results, stretches(frames, protocol))
+    return found

@@ -9,12 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ssat.mot.protocols import Protocol, scored_frames
-from ssat.mot.rows import MotRows, read_results
-from ssat.mot.switches import Stretch, stretches
 from ssat.settings import StageSettings
 from ssat.workspace import Workspace, committed
-from tasks.benchmark import Prepared
 from tasks.environment import environment_facts, git_commit
 from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
 
@@ -106,17 +102,3 @@ def log_scores(reporter: MlflowReporter, benchmark: Mapping[str, Any]) -> None:
     reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)
     reporter.tag("benchmark_run_id", str(benchmark["mlflow_run_id"]))
     reporter.tag("reused", str(benchmark["reused"]).lower())
-
-
-def found_identities(
-    prepared: Sequence[Prepared], protocol: Protocol, folder: Path
-) -> dict[str, tuple[Prepared, MotRows, list[Stretch]]]:
-    """Sequence → what was prepared, the results that lie in `folder`, and who was found as whom."""
-    found = {}
-    for one in prepared:
-        path = folder / f"{one.sequence.name}.txt"
-        if path.is_file():
-            results = read_results(path, one.sequence.n_frames)
-            frames = scored_frames(one.truth, results, one.frames, protocol)
-            found[one.sequence.name] = (one, results, stretches(frames, protocol))
-    return found
