@@ -215,7 +215,13 @@ def _connected(address: str) -> Any:
 def _camera(index: int) -> Any:
     import cv2
 
-    camera = cv2.VideoCapture(index)
+    # OpenCV tells of every backend that has no such camera; the error below says it once.
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        camera = cv2.VideoCapture(index)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if not camera.isOpened():
         raise InputError(f"camera {index}: there is no such camera, or another program uses it")
     return camera
