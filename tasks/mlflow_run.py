@@ -90,6 +90,7 @@ def mlflow_run(
         status = "KILLED"
         raise
     finally:
+        reporter.flush()
         _restore(named)
         try:
             mlflow.end_run(status)
