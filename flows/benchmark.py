@@ -14,6 +14,7 @@ from ssat.report.tables import score_rows
 from ssat.workspace import Workspace, committed
 from tasks.benchmark import (
     RESULT_FILE,
+    Prepared,
     benchmark_folder,
     data_digest,
     pack_submission,
@@ -78,7 +79,7 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
                 "skipped": skipped,
                 "mlflow_run_id": reporter.run_id,
             }
-            _report(reporter, result, folder, settings)
+            _report(reporter, result, prepared, folder, settings)
         with committed(result_file) as temporary:
             temporary.write_text(json.dumps(result, indent=1))
         result["reused"] = False
@@ -119,13 +120,17 @@ def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> Embedder | N
     return resolve_embedder(settings.embedder, workspace)
 
 
-def _report(reporter: MlflowReporter, result: dict[str, Any], folder: Path, settings: BenchmarkSettings) -> None:
-    from ssat.report.benchmark import write_benchmark_report
-
+def _report(
+    reporter: MlflowReporter,
+    result: dict[str, Any],
+    prepared: list[Prepared],
+    folder: Path,
+    settings: BenchmarkSettings,
+) -> None:
     if result["submission"] is not None:
         files = [folder / result["submission"]["file"]]
     else:
-        files = write_benchmark_report(folder, headline(result), result, settings.model_dump(mode="json"))
+        files = _page(result, prepared, folder, settings)
     numbers = {f"{name}/{key}": value for name, scores in result["sequences"].items() for key, value in scores.items()}
     numbers |= result["overall"]
     reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)
@@ -136,3 +141,22 @@ def _report(reporter: MlflowReporter, result: dict[str, Any], folder: Path, sett
         for kind, into in (("results", "results"), ("video", "videos"), ("picture", "pictures")):
             if kind in names:
                 reporter.file(folder / names[kind], into)
+
+
+def _page(result: dict[str, Any], prepared: list[Prepared], folder: Path, settings: BenchmarkSettings) -> list[Path]:
+    from ssat.report.benchmark import write_benchmark_report
+    from tasks.environment import environment_facts, git_commit
+    from tasks.moments import timeline, worst_moments
+
+    switches = timeline(prepared, settings.protocol, folder)
+    switches += worst_moments(prepared, settings.protocol, folder, folder)
+    facts = {
+        "data digest": result["data_digest"],
+        "embedder digest": result["embedder_digest"] or "–",
+        "detector digest": result["detector_sha256"] or "–",
+        "commit": git_commit() or "–",
+        **environment_facts()["versions"],
+    }
+    return write_benchmark_report(
+        folder, headline(result), result, settings.model_dump(mode="json"), switches=switches, facts=facts
+    )

@@ -26,7 +26,8 @@ class BenchmarkSettings(StageSettings):
     )
     split: Split = Field(
         default="val-half",
-        description="train: whole sequences; val-half: the later half of each; test: without labels, for the server",
+        description="train: whole sequences; val-half: the later half of each; train-half: the half before; test: "
+        "without labels, for the server",
     )
     detections: str = Field(
         default="public", description="public: det/det.txt; else a file's name in each sequence's det folder"

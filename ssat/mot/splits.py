@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-Split = Literal["train", "val-half", "test"]
+Split = Literal["train", "train-half", "val-half", "test"]
 
 
 def split_frames(n_frames: int, split: Split) -> range:
     """The frames of a split, counted from 1.
 
     `train` and `test` are whole sequences, with labels and without. `val-half` is CenterTrack's validation half, which
-    the paper's ablations use: frames n//2 + 1 … n − 1 when they are counted from 0.
+    the paper's ablations use: frames n//2 + 1 … n − 1 when they are counted from 0. `train-half` is what lies before.
     """
-    return range(1, n_frames + 1) if split != "val-half" else range(n_frames // 2 + 2, n_frames + 1)
+    middle = n_frames // 2 + 1
+    whole = range(1, n_frames + 1)
+    return {
+        "train": whole,
+        "train-half": range(1, middle + 1),
+        "val-half": range(middle + 1, n_frames + 1),
+        "test": whole,
+    }[split]
