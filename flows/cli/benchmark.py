@@ -19,7 +19,7 @@ from ssat.mot.settings import BenchmarkSettings
 @common_options
 @click.option("--download", is_flag=True, help="Fetch MOT17 (5.5 GB) from motchallenge.net into --mot first.")
 @click.option("--download-url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
-@click.option("--download-sha256", help="What the zip must have; by default what it had the first time.")
+@click.option("--download-sha256", help="What the zip must have; by default it is recorded.")
 @settings_options(BenchmarkSettings)
 def command(
     workspace: str,
@@ -33,11 +33,12 @@ def command(
 ) -> None:
     """Track MOTChallenge sequences and score the result."""
     if download:
-        given_folder = benchmark_given.get("mot") or str(Path(workspace) / "mot")
-        benchmark_given = benchmark_given | {"mot": _download(Path(given_folder), download_url, download_sha256)}
+        benchmark_given = {"mot": str(Path(workspace) / "mot"), **benchmark_given}
     elif download_url or download_sha256:
         raise InputError("--download-url and --download-sha256 belong to --download")
     settings = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
+    if download:
+        settings = settings.model_copy(update={"mot": _download(Path(settings.mot), download_url, download_sha256)})
 
     from flows.benchmark import benchmark_flow
     from ssat.workspace import Workspace

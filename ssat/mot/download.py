@@ -35,7 +35,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What is known of a fetched archive: the publisher gives no checksum, so the one of the first time is kept."""
+    """What is known of a fetched archive. The publisher gives no checksum: ours is kept for others to demand."""
 
     url: str
     bytes: int
@@ -51,7 +51,7 @@ def download_sequences(
     Args:
         folder: gets the archive, and the data set beside it in a folder named after the archive.
         url: of a zip.
-        sha256: what the archive must have; by default what it had when it was fetched first, if it was.
+        sha256: what the archive must have; by default it is not known beforehand, and recorded in download.json.
         progress: is told the bytes that are there, and how many there will be.
 
     Returns:
