@@ -94,7 +94,8 @@ def _recent(table: pa.Table, facts: RunFacts, until: datetime | None) -> tuple[i
         started + timedelta(seconds=elapsed or 0.0)
         for started, elapsed in zip(rows["started_at"].to_pylist(), rows["elapsed_s"].to_pylist(), strict=True)
     ]
-    until = max(ends) if until is None else until
+    # A clock that was set back in between must not make the time that has passed short, and the rate enormous.
+    until = max(ends if until is None else [*ends, until])
     since = max(facts.started_at, until - _WINDOW)
     chosen = [state == st.OK for end, state in zip(ends, rows["status"].to_pylist(), strict=True) if end > since]
     return len(chosen), sum(chosen), max(0.001, (until - since).total_seconds())
