@@ -136,7 +136,7 @@ def through_video2dataset(folder: Path, names: list[str], address: str, python: 
 
 @click.command(help=__doc__)
 @click.option("--clips", "folder", type=click.Path(path_type=Path), default=None, help="Folder of trimmed clips.")
-@click.option("--files", default=40, show_default=True, help="Real clips that are served.")
+@click.option("--files", default=160, show_default=True, help="Real clips that are served.")
 @click.option("--dummies", default=4000, show_default=True, help="Clips of the dummy source.")
 @click.option("--peer", type=click.Path(exists=True, path_type=Path), help="Python of an environment of video2dataset.")
 def main(folder: Path | None, files: int, dummies: int, peer: Path | None) -> None:

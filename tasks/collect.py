@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prefect import task
-from prefect.artifacts import create_progress_artifact, create_table_artifact
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
@@ -16,6 +21,8 @@ from ssat.clips.settings import CollectSettings
 from ssat.workspace import Workspace
 from tasks.egress import PrefectEgress
 from tasks.progress import progress_bar
+
+_TELL_EVERY_S = 5.0
 
 
 def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, Any]:
@@ -47,14 +54,45 @@ def collect_shard(collector: Collector, shard: Shard) -> dict[str, Any]:
     """Work through one shard; gives its counts."""
     # How many of the wanted clips an archive holds is known at its end.
     total = None if shard.archive else len(shard.positions)
-    with progress_bar(f"clips, shard {shard.number}", total) as advance:
-        outcome = collector.run_shard(shard, advance)
-    create_progress_artifact(
-        100 * min(1.0, collector.roster.num_rows / collector.settings.clips),
-        key="clips-ranks",
-        description=f"{collector.roster.num_rows} of {collector.settings.clips} ranks",
-    )
+    with progress_bar(f"clips, shard {shard.number}", total) as advance, _shared_progress(collector) as tell:
+
+        def step(clips: int = 1) -> None:
+            advance(clips)
+            tell(clips)
+
+        outcome = collector.run_shard(shard, step)
     return vars(outcome)
+
+
+@contextmanager
+def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
+    """A progress artifact of the ranks that are wanted: at once, every few seconds while clips come in, and at the end.
+
+    Ranks are given when a shard is through; until then its finished clips count for them.
+    """
+    wanted = collector.settings.clips
+
+    def percent(clips: int) -> float:
+        return 100 * min(1.0, clips / wanted)
+
+    before = collector.roster.num_rows
+    artifact = create_progress_artifact(percent(before), key="clips-ranks", description=f"of {wanted} ranks")
+    lock = threading.Lock()
+    done, told_at = 0, time.monotonic()
+
+    def tell(clips: int) -> None:
+        nonlocal done, told_at
+        with lock:
+            done += clips
+            if time.monotonic() - told_at < _TELL_EVERY_S:
+                return
+            told_at = time.monotonic()
+        with contextlib.suppress(Exception):  # a server that is slow for a moment must not cost the clips
+            update_progress_artifact(artifact, percent(before + done))
+
+    yield tell
+    ranks = collector.roster.num_rows
+    update_progress_artifact(artifact, percent(ranks), description=f"{ranks} of {wanted} ranks")
 
 
 def report_clips(result: dict[str, Any], rejected: list[str]) -> None:

@@ -41,6 +41,16 @@ def test_a_workspace_that_cannot_be_written_is_not_fit(tmp_path):
     assert [check["name"] for check in answer["checks"] if check["state"] == "bad"] == ["workspace"]
 
 
+@pytest.mark.usefixtures("object_store")
+def test_a_workspace_in_an_object_store_answers_or_does_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSAT_SCRATCH", str(tmp_path))
+    checks = {check.name: check for check in doctor.examine("s3://bucket/x")}
+    assert checks["workspace"].state == "note"
+    assert "s3://bucket/x answers" in checks["workspace"].found
+    assert str(tmp_path) in checks["refinement"].found
+    assert doctor.workspace_access("s3://nobucket/x")[1].state == "bad"
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "check"),
     [
