@@ -14,7 +14,7 @@ BEGIN = datetime(2026, 1, 2, tzinfo=UTC)
 
 def collected(workspace: Workspace, *seconds: float) -> None:
     """A run that wants 20 clips and settled one at each of `seconds` after its begin."""
-    RunFacts("run", BEGIN, wanted=20, candidates=30).save(workspace)
+    RunFacts("run", BEGIN, wanted=20, candidates=1000).save(workspace)
     log = StatusLog(workspace)
     for number, at in enumerate(seconds):
         log.append(
@@ -35,6 +35,14 @@ def test_rate_and_remaining_time_of_a_run_that_has_ended(workspace: Workspace) -
     status = describe_status(workspace)
     assert (status["per_hour"], status["collected_per_hour"]) == (60.0, 30.0)
     assert status["remaining_s"] == pytest.approx(15 * 600 / 5)
+
+
+def test_a_list_that_is_through_before_the_ranks_are_there(workspace: Workspace) -> None:
+    collected(workspace, *range(60, 660, 60))
+    RunFacts("run", BEGIN, wanted=20, candidates=14).save(workspace)
+    assert describe_status(workspace)["remaining_s"] == 4 * 60
+    RunFacts("run", BEGIN, wanted=20, candidates=10).save(workspace)
+    assert describe_status(workspace)["remaining_s"] == 0
 
 
 def test_only_the_last_hour_counts(workspace: Workspace) -> None:
