@@ -82,7 +82,8 @@ def collect_shard(collector: Collector, shard: Shard) -> dict[str, Any]:
 def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
     """A progress artifact of the ranks that are wanted: at once, every few seconds while clips come in, and at the end.
 
-    Ranks are given when a shard is through; until then its finished clips count for them.
+    Ranks are given when a shard is through. Until then its finished candidates count for them, so that the share goes
+    back a little where some of them gave no clip.
     """
     wanted = collector.settings.clips
 

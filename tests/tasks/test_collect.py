@@ -72,8 +72,7 @@ def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
         from flows.collect import collect_flow
 
         result = collect_flow(str(workspace.root), settings)
-        assert told == sorted(told)
-        assert len(set(told)) >= 5  # while the clips come in, not only between shards
+        assert {20.0, 40.0, 60.0, 80.0, 100.0} <= set(told)  # while the clips come in, not only between shards
         assert told[-1] == 100.0
         assert (result["ranks"], result["by_class"]["ok"], result["rejected"]) == (5, 5, 1)
         again = collect_flow(str(workspace.root), settings)
