@@ -33,12 +33,23 @@ lint: setup
 bench: setup
 	@set -e; for file in $(sort $(wildcard benchmarks/*.py)); do echo "$$file"; $(BIN)/python "$$file"; done
 
+PEERS := benchmarks/.peers
+# video2dataset and the ffmpeg program in environments of their own; video2dataset wants an older NumPy, and with it an
+# older pyarrow. A peer that cannot be installed is left out.
 bench-data: setup
-	@set -e; for name in control_plane collect decode_path sampler sampler_peers; do \
+	@test -x $(PEERS)/video2dataset/bin/python || { $(BIN)/uv venv --quiet $(PEERS)/video2dataset && \
+		$(BIN)/uv pip install --quiet --python $(PEERS)/video2dataset/bin/python video2dataset==1.3.0 "pyarrow<20"; } || \
+		rm -rf $(PEERS)/video2dataset
+	@test -x $(PEERS)/ffmpeg/bin/python || { $(BIN)/uv venv --quiet $(PEERS)/ffmpeg && \
+		$(BIN)/uv pip install --quiet --python $(PEERS)/ffmpeg/bin/python imageio-ffmpeg==0.6.0; } || rm -rf $(PEERS)/ffmpeg
+	@set -e; for name in control_plane sampler sampler_peers; do \
 		echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
+	$(BIN)/python benchmarks/collect.py $$(test ! -x $(PEERS)/video2dataset/bin/python || \
+		echo --peer $(PEERS)/video2dataset/bin/python)
+	$(BIN)/python benchmarks/decode_path.py $$(test ! -x $(PEERS)/ffmpeg/bin/python || \
+		$(PEERS)/ffmpeg/bin/python -c "import imageio_ffmpeg; print('--ffmpeg', imageio_ffmpeg.get_ffmpeg_exe())")
 
 # Other trackers, each in an environment of its own: their requirements do not go together.
-PEERS := benchmarks/.peers
 bench-track: setup
 	@for peer in trackers==2.6.1 norfair==2.3.0 boxmot==25.0.0; do \
 		test -x $(PEERS)/$${peer%%=*}/bin/python || { \

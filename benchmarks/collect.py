@@ -4,11 +4,13 @@
 
 Control plane: a source that has every clip at once and a trimmer that does nothing: candidates, status rows on disk,
 ranks. Whole: real clips from a web server in another process, against a loop of urllib and trim_clip on the same
-addresses, which keeps no account of anything. CPU-seconds of this process and its children.
+addresses, which keeps no account of anything, and with --peer against video2dataset, which downloads and stores but
+neither cuts nor checks. CPU-seconds of a process and its children.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -120,11 +122,24 @@ def through_loop(folder: Path, names: list[str], address: str) -> tuple[float, f
     return timed(work)
 
 
+def through_video2dataset(folder: Path, names: list[str], address: str, python: Path) -> tuple[float, float]:
+    source = folder / "addresses.csv"
+    source.write_text("url\n" + "".join(f"{address}/{name}.mp4\n" for name in names))
+    script = Path(__file__).parent / "support" / "peer_downloads.py"
+    command = [str(python), str(script), str(source), str(folder / "peer")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    written = len(list((folder / "peer").rglob("*.mp4")))
+    assert written == len(names), f"video2dataset stored {written} of {len(names)} videos"
+    taken = json.loads(done.stdout.splitlines()[-1])
+    return taken["cpu"], taken["seconds"]
+
+
 @click.command(help=__doc__)
 @click.option("--clips", "folder", type=click.Path(path_type=Path), default=None, help="Folder of trimmed clips.")
-@click.option("--files", default=40, show_default=True, help="Real clips that are served.")
+@click.option("--files", default=160, show_default=True, help="Real clips that are served.")
 @click.option("--dummies", default=4000, show_default=True, help="Clips of the dummy source.")
-def main(folder: Path | None, files: int, dummies: int) -> None:
+@click.option("--peer", type=click.Path(exists=True, path_type=Path), help="Python of an environment of video2dataset.")
+def main(folder: Path | None, files: int, dummies: int, peer: Path | None) -> None:
     folder = folder or Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")) / "clips" / "trimmed"
     names = [path.stem for path in sorted(folder.glob("*.mp4"))[:files]]
     if not names:
@@ -142,6 +157,7 @@ def main(folder: Path | None, files: int, dummies: int) -> None:
         address = f"http://127.0.0.1:{port}"
         loop = through_loop(temporary, names, address)
         whole = through_collector(temporary, names, address)
+        stored = through_video2dataset(temporary, names, address, peer) if peer else None
         dummy = control_plane(temporary, dummies)
     finally:
         server.kill()
@@ -158,6 +174,7 @@ def main(folder: Path | None, files: int, dummies: int) -> None:
         for what, count, taken in (
             ("urllib and trim_clip", len(names), loop),
             ("collector with yt-dlp", len(names), whole),
+            *([("video2dataset, downloads alone", len(names), stored)] if stored else []),
             ("collector, dummy source and trimmer", dummies, dummy),
         )
     ]

@@ -7,9 +7,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from ssat.errors import InputError
 
@@ -69,9 +69,15 @@ def _explain(model: type[BaseModel], section: str, error: ValidationError) -> st
         else:
             message = problem["msg"].removeprefix("Value error, ")
             # A problem of the settings together (a validator over several fields) has no single value to show.
-            given = f" (given: {problem['input']!r})" if path else ""
+            given = f" (given: {problem['input']!r})" if path and not _is_secret(model, path[0]) else ""
             lines.append(f"setting {field or 'as a whole'}: {message}{given}")
     return "\n".join(lines)
+
+
+def _is_secret(model: type[BaseModel], name: str) -> bool:
+    """Whether a field holds what must not be shown, not even where it is of the wrong kind."""
+    field = model.model_fields.get(name)
+    return field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 def _fields_at(model: type[BaseModel], path: tuple[str, ...]) -> set[str]:

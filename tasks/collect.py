@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prefect import task
-from prefect.artifacts import create_progress_artifact, create_table_artifact
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
@@ -19,6 +24,8 @@ from tasks.egress import PrefectEgress
 from tasks.halt import halted, note_outcomes
 from tasks.metrics import ATTEMPTED_CLIPS, COLLECTED_CLIPS, FAILURES, count, counted
 from tasks.progress import progress_bar
+
+_TELL_EVERY_S = 5.0
 
 
 def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, Any]:
@@ -55,11 +62,12 @@ def collect_shard(collector: Collector, shard: Shard) -> dict[str, Any]:
     """Work through one shard; gives its counts."""
     # How many of the wanted clips an archive holds is known at its end.
     total = None if shard.archive else len(shard.positions)
-    with progress_bar(f"clips, shard {shard.number}", total) as advance:
+    with progress_bar(f"clips, shard {shard.number}", total) as advance, _shared_progress(collector) as tell:
 
         def done(clips: int) -> None:
             advance(clips)
             count(ATTEMPTED_CLIPS, clips)
+            tell(clips)
 
         outcome = collector.run_shard(shard, done)
     for kind, clips in outcome.by_class.items():
@@ -67,12 +75,39 @@ def collect_shard(collector: Collector, shard: Shard) -> dict[str, Any]:
             count(COLLECTED_CLIPS, clips)
         else:
             count(FAILURES, clips, stage="collect", kind=kind)
-    create_progress_artifact(
-        100 * min(1.0, collector.roster.num_rows / collector.settings.clips),
-        key="clips-ranks",
-        description=f"{collector.roster.num_rows} of {collector.settings.clips} ranks",
-    )
     return vars(outcome)
+
+
+@contextmanager
+def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
+    """A progress artifact of the ranks that are wanted: at once, every few seconds while clips come in, and at the end.
+
+    Ranks are given when a shard is through. Until then its finished candidates count for them, so that the share goes
+    back a little where some of them gave no clip.
+    """
+    wanted = collector.settings.clips
+
+    def percent(clips: int) -> float:
+        return 100 * min(1.0, clips / wanted)
+
+    before = collector.roster.num_rows
+    artifact = create_progress_artifact(percent(before), key="clips-ranks", description=f"of {wanted} ranks")
+    lock = threading.Lock()
+    done, told_at = 0, time.monotonic()
+
+    def tell(clips: int) -> None:
+        nonlocal done, told_at
+        with lock:
+            done += clips
+            if time.monotonic() - told_at < _TELL_EVERY_S:
+                return
+            told_at = time.monotonic()
+        with contextlib.suppress(Exception):  # a server that is slow for a moment must not cost the clips
+            update_progress_artifact(artifact, percent(before + done))
+
+    yield tell
+    ranks = collector.roster.num_rows
+    update_progress_artifact(artifact, percent(ranks), description=f"{ranks} of {wanted} ranks")
 
 
 def report_clips(result: dict[str, Any], rejected: list[str]) -> None:

@@ -15,7 +15,7 @@ from ssat.errors import InputError
 from ssat.frames.build import commit_store, missing_shards, plan_shards
 from ssat.frames.clip import spooled_frames
 from ssat.frames.lock import writing
-from ssat.frames.manifest import ClipRecord, Manifest, ShardEntry
+from ssat.frames.manifest import ClipRecord, Manifest, ShardEntry, refuse_newer_store
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import ShardJob, dry_shard, memory_bytes, write_shard
 from ssat.workspace import Workspace
@@ -32,7 +32,7 @@ def decode_shards(workspace: Workspace, settings: DecodeSettings) -> dict[str, A
     """Bring the workspace's frame store up to its roster; gives what it holds now and what was done.
 
     Raises:
-        InputError: no roster, or none of its clips can be decoded.
+        InputError: no roster, none of its clips can be decoded, or a later version wrote the store.
         WorkspaceError: the store cannot be written, or another process writes it.
         ServiceError: Ray's workers die again and again.
     """
@@ -40,6 +40,7 @@ def decode_shards(workspace: Workspace, settings: DecodeSettings) -> dict[str, A
     roster = load_roster(workspace)
     jobs = plan_shards(workspace, roster, settings)
     with writing(workspace.scratch):
+        refuse_newer_store(workspace.frames)
         missing = missing_shards(jobs)
         new_frames = write_missing(missing, settings) if missing else 0
         finished = [done for job in jobs if (done := job.finished()) is not None]

@@ -24,7 +24,7 @@ State = Literal["ok", "note", "bad"]
 _YT_DLP_DAYS = 60
 _DISK_GIB = {"bad": 1.0, "note": 20.0}
 _MEMORY_GIB = 4.0
-_DECODERS = {"h264": "h264", "hevc": "hevc", "vp9": "vp9", "av1": "libdav1d"}
+_DECODERS = {"h264": "h264", "hevc": "hevc", "vp9": "vp9", "av1": "libdav1d", "mpeg4": "mpeg4"}
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,13 @@ def examine(workspace: str | Path, *, start: bool = False) -> Iterator[Check]:
     yield python_version()
     yield requirements()
     opened, check = workspace_access(workspace)
+    local = opened.root if opened is not None else workspace
     yield check
-    yield free_disk(workspace)
+    yield free_disk(local)
     yield memory()
     yield gpu()
     yield codecs()
-    yield refinement(workspace)
+    yield refinement(local)
     yield yt_dlp()
     yield javascript()
     yield prefect()
@@ -91,9 +92,12 @@ def requirements(distribution: str = "ssat") -> Check:
 def workspace_access(root: str | Path) -> tuple[Workspace | None, Check]:
     """Whether the workspace can be written."""
     try:
-        workspace = Workspace.open(root)
+        workspace = Workspace.open(root, objects=True)
     except SsatError as error:
         return None, Check("workspace", "bad", str(error), "give a folder you may write with --workspace")
+    if workspace.remote is not None:
+        found = f"{workspace.remote} answers; what is unfinished goes to {workspace.root}"
+        return workspace, Check("workspace", "note", found, "for `ssat decode` and `ssat verify` alone")
     return workspace, Check("workspace", "ok", f"{workspace.root} is writable")
 
 

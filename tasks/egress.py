@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from ssat.clips.egress import Breaker, describe_pause, jitter, remaining
+from ssat.clips.egress import Breaker, Pause, describe_pause, jitter
 from ssat.clips.settings import CollectSettings
 from ssat.errors import ServiceError
 from ssat.workspace import Workspace
@@ -35,7 +35,8 @@ class PrefectEgress:
         self._lock = threading.Lock()
         self._made = False
         self._read_at = float("-inf")
-        self._shared: tuple[float, float, str] = (0.0, 0.0, "")
+        self._value_read: Any = None
+        self._shared = Pause()
 
     def wait(self, stopped: threading.Event) -> None:
         """Return when the limit let this caller through, or soon after `stopped` is set.
@@ -90,34 +91,43 @@ class PrefectEgress:
 
     def open(self, seconds: float, reason: str) -> None:
         """Open the breaker for every worker of this egress."""
-        from prefect.variables import Variable
-
         self._breaker.open(seconds, reason)
         with self._lock:
             self._read_at = float("-inf")
-        seconds = max(seconds, self.pause_s())
-        Variable.set(self.variable, {"opened": time.time(), "seconds": seconds, "reason": reason}, overwrite=True)
-        with self._lock:
-            self._read_at = float("-inf")
+        self._tell(Pause(time.time(), max(seconds, self.pause_s()), reason))
 
     def pause_s(self) -> float:
         """Seconds left of the pause, this workspace's or the one that another worker caused."""
-        opened, seconds, _ = self._read_shared()
-        return max(self._breaker.pause_s(), remaining(opened, seconds))
+        return max(self._breaker.pause_s(), self._read_shared().left_s())
 
     def pause(self) -> str:
         """The pause in words."""
-        opened, seconds, reason = self._read_shared()
-        if remaining(opened, seconds) > self._breaker.pause_s():
-            return describe_pause(remaining(opened, seconds), reason)
+        shared = self._read_shared()
+        if (left := shared.left_s()) > self._breaker.pause_s():
+            return describe_pause(left, shared.reason)
         return describe_pause(self._breaker.pause_s(), self._breaker.reason)
 
-    def _read_shared(self) -> tuple[float, float, str]:
+    def _read_shared(self) -> Pause:
         with self._lock:
+            moved = False
             if time.monotonic() - self._read_at > _FRESH_S:
-                self._shared = _parsed(self._value())
+                value = self._value()
+                if value != self._value_read:
+                    self._value_read, self._shared = value, _parsed(value)
+                    moved = self._shared.moved
                 self._read_at = time.monotonic()
-            return self._shared
+            shared = self._shared
+        if moved:
+            self._tell(shared)  # or every worker would find a pause that has just begun
+        return shared
+
+    def _tell(self, pause: Pause) -> None:
+        from prefect.variables import Variable
+
+        value = {name: getattr(pause, name) for name in ("opened", "seconds", "reason")}
+        Variable.set(self.variable, value, overwrite=True)
+        with self._lock:
+            self._read_at = float("-inf")
 
     def _value(self) -> Any:
         from prefect.variables import Variable
@@ -128,8 +138,8 @@ class PrefectEgress:
             raise ServiceError(f"Prefect: the breaker {self.variable} cannot be read: {error}") from error
 
 
-def _parsed(value: Any) -> tuple[float, float, str]:
+def _parsed(value: Any) -> Pause:
     try:
-        return float(value["opened"]), float(value["seconds"]), str(value["reason"])[:300]
+        return Pause(float(value["opened"]), float(value["seconds"]), str(value["reason"])[:300])
     except (KeyError, TypeError, ValueError):
-        return 0.0, 0.0, ""  # never set, or set by hand to something else
+        return Pause()  # never set, or set by hand to something else

@@ -82,7 +82,8 @@ class Collector:
     def __enter__(self) -> Self:
         self._lock_file = locked(self.workspace.clips)
         try:
-            self._open()
+            with self._faults_explained():
+                self._open()
         except BaseException:
             self._lock_file.close()
             raise
@@ -91,8 +92,9 @@ class Collector:
     def __exit__(self, *exc: object) -> None:
         try:
             self._attempts.close()
-            self._log.commit()
-            shutil.rmtree(self._downloads, ignore_errors=True)
+            shutil.rmtree(self._downloads, ignore_errors=True)  # first: where the disk is full it makes room
+            with self._faults_explained():
+                self._log.commit()
         finally:
             self._lock_file.close()
 
@@ -132,7 +134,15 @@ class Collector:
         return self._ranks.roster
 
     def next_shard(self) -> Shard | None:
-        """The next candidates to work through; None when there are ranks enough, or nothing can be done now."""
+        """The next candidates to work through; None when there are ranks enough, or nothing can be done now.
+
+        Raises:
+            WorkspaceError: the disk is full or not writable.
+        """
+        with self._faults_explained():
+            return self._next_shard()
+
+    def _next_shard(self) -> Shard | None:
         while not self.stopped:
             shard, reason = self._plan.next_shard(self.egress.pause, self._absent)
             if shard is None:
@@ -171,13 +181,17 @@ class Collector:
         """
         outcome = ShardOutcome()
         started = time.monotonic()
-        with self._faults_explained():
-            finished = self._run(shard, progress)
-        self._attempts.decide()
-        for position, rows in finished:
-            self._take(position, rows, outcome)
-        self._log.commit()
-        self._ranks.give()
+        try:
+            with self._faults_explained():
+                finished = self._run(shard, progress)
+                self._attempts.decide()
+                for position, rows in finished:
+                    self._take(position, rows, outcome)
+                self._log.commit()
+                self._ranks.give()
+        except BaseException:
+            self._attempts.stop()
+            raise
         if reason := self._attempts.stop_reason():
             self.stopped = self.stopped or reason
         outcome.stopped = self.stopped or (self.egress.pause() if self.chain.network else "")
@@ -221,14 +235,10 @@ class Collector:
         try:
             yield
         except OSError as error:
-            self._attempts.stop()
             raise WorkspaceError(
                 f"workspace {self.workspace.root}: collecting stopped: {error.strerror or error}; finished clips are "
                 "kept, run `ssat collect` again when it is put right"
             ) from error
-        except BaseException:
-            self._attempts.stop()
-            raise
 
     def _take(self, position: int, rows: Sequence[dict[str, Any]] | None, outcome: ShardOutcome) -> None:
         """Note the rows of one candidate's attempts; none where the collector stopped before its turn."""

@@ -14,6 +14,8 @@ from ssat.workspace import committed
 
 # Used where the breaker's file says nothing sensible about the length of its pause.
 _UNKNOWN_PAUSE_S = 3600.0
+# Machines that share an egress do not agree to the second.
+_CLOCKS_DIFFER_S = 60.0
 
 
 class Egress(Protocol):
@@ -84,42 +86,70 @@ class Pacer:
         stopped.wait(max(0.0, turn - time.monotonic()))
 
 
+class Pause:
+    """A pause of `seconds` that began at `opened` (Unix time), told by two clocks.
+
+    A wall clock that is set back would make it longer: within a process a clock that nobody sets bounds it, and one
+    that seems to begin in the future counts from now.
+
+    Attributes:
+        opened: when it began, or now.
+        moved: whether it seemed to begin in the future.
+    """
+
+    def __init__(self, opened: float = 0.0, seconds: float = 0.0, reason: str = "") -> None:
+        now = time.time()
+        self.moved = opened > now + _CLOCKS_DIFFER_S
+        self.opened = min(opened, now)
+        self.seconds = seconds
+        self.reason = reason
+        self._until = time.monotonic() + self._by_wall_clock()
+
+    def left_s(self) -> float:
+        """Seconds that remain; 0 when it is over."""
+        return max(0.0, min(self._by_wall_clock(), self._until - time.monotonic()))
+
+    def _by_wall_clock(self) -> float:
+        return min(self.seconds, max(0.0, self.opened + self.seconds - time.time()))
+
+
 class Breaker:
     """Open while downloads have to pause. Kept in a file, so that starting again does not shorten the pause."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self.reason = ""
-        self._opened, self._seconds = 0.0, 0.0
         try:
-            self._opened, self._seconds, self.reason = _read(path)
+            self._pause = _read(path)
         except FileNotFoundError:
-            pass
+            self._pause = Pause()
         except (OSError, ValueError, KeyError, TypeError):
             # Better an hour lost than a ban: what cannot be read counts as just opened.
-            self._opened, self._seconds, self.reason = time.time(), _UNKNOWN_PAUSE_S, "unreadable breaker file"
+            self._pause = Pause(time.time(), _UNKNOWN_PAUSE_S, "unreadable breaker file")
+        if self._pause.moved:
+            self._save()  # or each run would find a pause that has just begun
+
+    @property
+    def reason(self) -> str:
+        """Why it was opened."""
+        return self._pause.reason
 
     def open(self, seconds: float, reason: str) -> None:
         """Pause for `seconds` from now; a longer pause that already runs stays."""
         with self._lock:
-            self._seconds = max(self.pause_s(), seconds)
-            self._opened = time.time()
-            self.reason = reason
-            content = {"opened": self._opened, "seconds": self._seconds, "reason": reason}
-            with committed(self._path) as temporary:
-                temporary.write_text(json.dumps(content), encoding="utf-8")
+            self._pause = Pause(time.time(), max(self.pause_s(), seconds), reason)
+            self._save()
 
     def pause_s(self) -> float:
         """Seconds that remain. A clock that was set back cannot make the pause longer than it was."""
-        return remaining(self._opened, self._seconds)
+        return self._pause.left_s()
+
+    def _save(self) -> None:
+        content = {name: getattr(self._pause, name) for name in ("opened", "seconds", "reason")}
+        with committed(self._path) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
-def remaining(opened: float, seconds: float) -> float:
-    """Seconds left of a pause of `seconds` that began at `opened` (Unix time), at most `seconds`."""
-    return min(seconds, max(0.0, opened + seconds - time.time()))
-
-
-def _read(path: Path) -> tuple[float, float, str]:
+def _read(path: Path) -> Pause:
     content = json.loads(path.read_text(encoding="utf-8"))
-    return float(content["opened"]), float(content["seconds"]), str(content["reason"])
+    return Pause(float(content["opened"]), float(content["seconds"]), str(content["reason"]))

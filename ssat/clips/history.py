@@ -102,11 +102,12 @@ class History:
         state = self._state(clip_id)
         return state is not None and state[0] == st.OK and clip_id not in self._again
 
-    def rows(self, clip_ids: Sequence[str]) -> list[dict[str, Any]]:
-        """The latest rows of clips that were tried, in their order."""
+    def rows(self, clip_ids: Sequence[str], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """The latest rows of clips that were tried, in their order; at least `columns` of them, or all."""
         old = [clip_id for clip_id in clip_ids if clip_id not in self._new]
         numbers = pa.array([self._at[clip_id] for clip_id in old], pa.int64())
-        found = dict(zip(old, self._table.take(numbers).to_pylist(), strict=True))
+        table = self._table if columns is None else self._table.select(columns)
+        found = dict(zip(old, table.take(numbers).to_pylist(), strict=True))
         return [self._new.get(clip_id) or found[clip_id] for clip_id in clip_ids]
 
     def settled(self, clip_id: str) -> bool:

@@ -151,25 +151,39 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _csv_rows(path: Path, url_template: str, min_seconds: float) -> Iterator[Row]:
-    reader = csv.reader(line for _, line in _lines(path))
-    try:
-        header = [name.strip() for name in next(reader)]
-        missing = [name for name in _REQUIRED if name not in header]
-        if missing:
-            raise InputError(
-                f"{path}: line 1: missing column {', '.join(missing)}; found: {', '.join(header)[:200]}; "
-                f"expected the columns of the Kinetics lists: [label,]youtube_id,time_start,time_end,split"
+    lines = _lines(path)
+    header = [name.strip() for name in next((_fields(line) for _, line in lines if line.strip()), None) or []]
+    missing = [name for name in _REQUIRED if name not in header]
+    if missing:
+        raise InputError(
+            f"{path}: line 1: missing column {', '.join(missing)}; found: {', '.join(header)[:200]}; "
+            f"expected the columns of the Kinetics lists: [label,]youtube_id,time_start,time_end,split"
+        )
+    id_at, start_at, end_at = (header.index(name) for name in _REQUIRED)
+    for number, line in lines:
+        fields = _fields(line)
+        if fields is None:
+            yield RejectedRow(number, "", "a quotation mark that is not closed, or stands inside a field")
+        elif len(fields) == len(header):
+            yield _span_checked(
+                number, fields[id_at].strip(), fields[start_at], fields[end_at], url_template, min_seconds
             )
-        id_at, start_at, end_at = (header.index(name) for name in _REQUIRED)
-        for row in reader:
-            if row:
-                line = reader.line_num
-                if len(row) != len(header):
-                    yield RejectedRow(line, "", f"{len(row)} fields, the header has {len(header)}")
-                    continue
-                yield _span_checked(line, row[id_at].strip(), row[start_at], row[end_at], url_template, min_seconds)
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: not readable as CSV: {error}") from error
+        elif fields != [""]:
+            yield RejectedRow(number, "", f"{len(fields)} fields, the header has {len(header)}")
+
+
+def _fields(line: str) -> list[str] | None:
+    """The fields of a line; None where its quotation marks do not fit.
+
+    Line by line: to a reader of the whole file one mark too many would make a single field of all that follows.
+    """
+    line = line.rstrip("\r\n")
+    if '"' not in line:
+        return line.split(",")
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error:
+        return None
 
 
 def _span_checked(line: int, clip_id: str, start: str, end: str, url_template: str, min_seconds: float) -> Row:
@@ -185,20 +199,24 @@ def _span_checked(line: int, clip_id: str, start: str, end: str, url_template: s
 
 def _span(start: str, end: str, min_seconds: float) -> tuple[float, float] | str:
     """Start and end in seconds, or what is wrong with them."""
-    values = []
-    for name, text in (("time_start", start), ("time_end", end)):
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not 0 <= value < math.inf:
-            return f"{name} {text.strip()[:32]!r} is not a number of seconds"
-        values.append(value)
-    if values[1] <= values[0]:
-        return f"time_end {values[1]:g} is not after time_start {values[0]:g}"
-    if values[1] - values[0] < min_seconds:
-        return f"{values[1] - values[0]:g} s from time_start to time_end, at least {min_seconds:g} s are needed"
-    return values[0], values[1]
+    first, last = _seconds(start), _seconds(end)
+    if first is None:
+        return f"time_start {start.strip()[:32]!r} is not a number of seconds"
+    if last is None:
+        return f"time_end {end.strip()[:32]!r} is not a number of seconds"
+    if last <= first:
+        return f"time_end {last:g} is not after time_start {first:g}"
+    if last - first < min_seconds:
+        return f"{last - first:g} s from time_start to time_end, at least {min_seconds:g} s are needed"
+    return first, last
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value < math.inf else None
 
 
 def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:

@@ -17,6 +17,8 @@ from ssat.errors import InputError
 from ssat.workspace import Workspace
 
 _FACTS = ("seed", "clip_seconds", "min_seconds", "short_side", "crf", "encoder_preset")
+_COLUMNS = [name for name in ROSTER_SCHEMA.names if name != "rank"]
+_AT_A_TIME = 50_000  # rows as Python objects take much more room than as a table
 
 
 class Ranks:
@@ -74,18 +76,18 @@ class Ranks:
         before: pa.Table = self.roster
         self.roster = replaced(self.roster, self._repaired)
         self._repaired.clear()
-        rows: list[dict[str, Any]] = []
-        # Again, because a twin leaves its rank to a later candidate.
+        # Again, because a twin leaves its rank to a later candidate, and because there may be very many.
         while ready := self._ready():
-            for row in self._history.rows(ready):
+            rows: list[dict[str, Any]] = []
+            for row in self._history.rows(ready, _COLUMNS):
                 twin = self._contents.get(row["sha256"])
                 if twin is not None:
-                    self._reject_twin(row, twin)
+                    self._reject_twin(self._history.rows([row["clip_id"]])[0], twin)
                 else:
                     rows.append(row)
                     self.ids.add(row["clip_id"])
                     self._contents[row["sha256"]] = row["clip_id"]
-        self.roster = appended(self.roster, rows)
+            self.roster = appended(self.roster, rows)
         if not self.roster.equals(before):
             save_roster(self._workspace, self.roster, self._facts)
 
@@ -97,7 +99,7 @@ class Ranks:
             if not self._history.settled(clip_id):
                 break
             if clip_id not in self.ids and self._history.is_collected(clip_id):
-                if len(self.ids) + len(ready) >= self._wanted:
+                if len(self.ids) + len(ready) >= self._wanted or len(ready) == _AT_A_TIME:
                     break
                 ready.append(clip_id)
             self.frontier += 1

@@ -50,8 +50,8 @@ def describe_status(workspace: Workspace, now: datetime | None = None) -> dict[s
 
     Gives "ranks" (in the roster), "by_class" (clips by outcome), "wanted" and "candidates" (of the last run, None where
     none is known), "per_hour" (clips settled an hour, over the last hour of that run), "collected_per_hour",
-    "remaining_s" (until the ranks that are wanted are there, at that rate; None where it cannot be told) and "at_work"
-    (process id of the collector that is at work, or None).
+    "remaining_s" (until the ranks that are wanted are there or the list is through, at that rate; None where it cannot
+    be told) and "at_work" (process id of the collector that is at work, or None).
     """
     table = st.load_status(workspace)
     facts = RunFacts.load(workspace)
@@ -76,10 +76,12 @@ def describe_status(workspace: Workspace, now: datetime | None = None) -> dict[s
         result["per_hour"] = round(settled * 3600 / seconds, 1)
         result["collected_per_hour"] = round(collected * 3600 / seconds, 1)
     missing = max(0, facts.wanted - by_class.get(st.OK, 0))
-    if not missing:
+    left = max(0, facts.candidates - sum(clips for outcome, clips in by_class.items() if outcome != st.WAITING))
+    if not missing or not left:
         result["remaining_s"] = 0.0
     elif collected:
-        result["remaining_s"] = round(missing * seconds / collected, 1)
+        # The list may be through before the ranks that are wanted are there.
+        result["remaining_s"] = round(seconds * min(missing / collected, left / settled), 1)
     return result
 
 
@@ -94,7 +96,8 @@ def _recent(table: pa.Table, facts: RunFacts, until: datetime | None) -> tuple[i
         started + timedelta(seconds=elapsed or 0.0)
         for started, elapsed in zip(rows["started_at"].to_pylist(), rows["elapsed_s"].to_pylist(), strict=True)
     ]
-    until = max(ends) if until is None else until
+    # A clock that was set back in between must not make the time that has passed short, and the rate enormous.
+    until = max(ends if until is None else [*ends, until])
     since = max(facts.started_at, until - _WINDOW)
     chosen = [state == st.OK for end, state in zip(ends, rows["status"].to_pylist(), strict=True) if end > since]
     return len(chosen), sum(chosen), max(0.001, (until - since).total_seconds())

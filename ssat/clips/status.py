@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,7 +72,7 @@ class StatusLog:
         self._folder = _folder(workspace)
         self._journal = self._folder / "journal.jsonl"
         self._lock = threading.Lock()
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self.commit()
@@ -79,13 +81,20 @@ class StatusLog:
 
     def append(self, row: dict[str, Any]) -> None:
         """Make one row durable. Columns that are not named are null."""
-        text = json.dumps(row, default=lambda value: value.isoformat())
+        line = json.dumps(row, default=lambda value: value.isoformat()).encode() + b"\n"
         with self._lock:
             if self._file is None:
-                self._file = self._journal.open("a", encoding="utf-8")
-            self._file.write(text + "\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+                self._file = self._journal.open("ab", buffering=0)
+            whole = self._file.seek(0, os.SEEK_END)
+            try:
+                while line:
+                    line = line[self._file.write(line) :]
+                os.fsync(self._file.fileno())
+            except OSError:
+                # A full disk takes a part of a line, and the next row would be lost behind it.
+                with contextlib.suppress(OSError):
+                    self._file.truncate(whole)
+                raise
 
     def commit(self) -> None:
         """Move the journal's rows into a Parquet part, and merge parts when there are many."""

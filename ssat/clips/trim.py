@@ -132,12 +132,13 @@ def _write(
         encoder = None
         upright = None
         for at, frame in timed_frames(container, stream, start_s):
+            # Before the first frame is kept as well: without an index all frames before it are decoded.
+            if time.monotonic() > deadline:
+                raise ClipFailure(FailureClass.MEDIA, f"decoding took longer than {settings.timeout_s:g} s")
             if at < start_s - tolerance:
                 continue
             if n_frames and at - first >= seconds - tolerance:
                 break
-            if time.monotonic() > deadline:
-                raise ClipFailure(FailureClass.MEDIA, f"decoding took longer than {settings.timeout_s:g} s")
             if encoder is None or upright is None:
                 first, size = at, stored_size(frame, stream, settings.short_side)
                 upright = _Upright(frame.rotation, *size)

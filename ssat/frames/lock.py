@@ -16,7 +16,7 @@ def writing(folder: Path) -> Iterator[None]:
     """Hold the store in `folder` for writing; the lock ends with this context or with the process.
 
     Raises:
-        WorkspaceError: another process writes it, or the folder cannot be written.
+        WorkspaceError: another process writes it, or the folder cannot be written, also inside the block.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,4 +37,10 @@ def writing(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        except OSError as error:
+            raise WorkspaceError(
+                f"{folder}: decoding stopped: {error.strerror or error}; what is finished is kept, run `ssat decode` "
+                "again when it is put right"
+            ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -107,13 +107,7 @@ class Manifest(_Record):
             raise InputError(f"{path}: damaged ({error}); run `ssat decode` to write it again") from error
         if not isinstance(content, dict):
             raise InputError(f"{path}: expected a JSON object; run `ssat decode` to write it again")
-        for name, known in (("store_version", STORE_VERSION), ("schema_version", SCHEMA_VERSION)):
-            found = content.get(name)
-            if isinstance(found, int) and found > known:
-                raise InputError(
-                    f"{path}: {name} {found} is newer than this ssat knows ({known}); upgrade ssat, or decode into "
-                    "another workspace"
-                )
+        _refuse_newer(path, content)
         stated = content.pop("digest", None)
         try:
             manifest = cls.model_validate(content)
@@ -127,6 +121,27 @@ class Manifest(_Record):
                 "changed after it was written; run `ssat decode` to write it again"
             )
         return manifest
+
+
+def refuse_newer_store(folder: AnyPath) -> None:
+    """Raises InputError where a later version of this project wrote the store in `folder`: it is not to be replaced."""
+    path = folder / MANIFEST_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # none, or one that is written anew
+    if isinstance(content, dict):
+        _refuse_newer(path, content)
+
+
+def _refuse_newer(path: AnyPath, content: Mapping[str, Any]) -> None:
+    for name, known in (("store_version", STORE_VERSION), ("schema_version", SCHEMA_VERSION)):
+        found = content.get(name)
+        if isinstance(found, int) and found > known:
+            raise InputError(
+                f"{path}: {name} {found} is newer than this ssat knows ({known}); upgrade ssat, or decode into "
+                "another workspace"
+            )
 
 
 def shard_key(settings: dict[str, int | None], rows: Sequence[dict[str, Any]]) -> str:

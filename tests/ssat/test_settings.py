@@ -1,7 +1,7 @@
 from typing import Self
 
 import pytest
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from ssat.errors import InputError
 from ssat.settings import StageSettings, line_of, read_config
@@ -52,6 +52,18 @@ def test_what_does_not_fit_is_named(values, said):
     with pytest.raises(InputError) as caught:
         _Settings.build(None, values)
     assert str(caught.value) == said
+
+
+def test_a_secret_of_the_wrong_kind_is_not_shown():
+    class WithSecrets(StageSettings):
+        section = "collect"
+        proxy: SecretStr | None = None
+        token: SecretStr = SecretStr("")
+
+    for name in ("proxy", "token"):
+        with pytest.raises(InputError, match=f"setting collect.{name}: Input should be a valid string") as caught:
+            WithSecrets.build(None, {name: ["http://user:HUSH@host:1"]})
+        assert "HUSH" not in str(caught.value)
 
 
 def test_every_wrong_field_is_named_at_once():

@@ -3,6 +3,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import av
 import numpy as np
@@ -37,10 +38,26 @@ def mirror(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("prefect_server")
 def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
-    mirror: str, workspace: Workspace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    mirror: str,
+    workspace: Workspace,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from tasks import collect
     from tasks.services import services
+
+    monkeypatch.setattr(collect, "_TELL_EVERY_S", 0.0)
+    told: list[float] = []
+    update = collect.update_progress_artifact
+
+    def note(artifact: UUID, progress: float, **more: str) -> None:
+        told.append(progress)
+        update(artifact, progress, **more)
+
+    monkeypatch.setattr(collect, "update_progress_artifact", note)
 
     source = tmp_path / "list.csv"
     rows = "".join(f"v{number},0,10,test\n" for number in range(5))
@@ -55,6 +72,8 @@ def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
         from flows.collect import collect_flow
 
         result = collect_flow(str(workspace.root), settings)
+        assert {20.0, 40.0, 60.0, 80.0, 100.0} <= set(told)  # while the clips come in, not only between shards
+        assert told[-1] == 100.0
         assert (result["ranks"], result["by_class"]["ok"], result["rejected"]) == (5, 5, 1)
         again = collect_flow(str(workspace.root), settings)
         assert (again["ranks"], again["attempted"]) == (5, 0)
@@ -67,13 +86,17 @@ def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
             runs = [run for run in client.read_flow_runs() if str(tmp_path) in str(run.parameters)]
             these = FlowRunFilter(id={"any_": [run.id for run in runs]})
             tasks = client.read_task_runs(flow_run_filter=these)
+            logs = client.read_logs()
             artifacts = client.read_artifacts(flow_run_filter=these)
     assert len(runs) == 3
-    assert "PROXYPASSWORD" not in str([run.parameters for run in runs])
+    assert "PROXYPASSWORD" not in str([runs, tasks, artifacts, logs])
     # 5 or 6 candidates in shards of at most 2, and 1 in the other workspace.
     assert len(tasks) >= 4
     assert all(task.name.startswith("clips ") for task in tasks)
     tables = [str(artifact.data) for artifact in artifacts if artifact.key == "clips"]
+    shares = [artifact.data for artifact in artifacts if artifact.key == "clips-ranks"]
+    assert len(shares) >= 4
+    assert max(shares) == 100.0
     assert any("'outcome': 'ok', 'clips': 5" in table.replace('"', "'") for table in tables)
     shown = capfd.readouterr()
     assert "PROXYPASSWORD" not in shown.out + shown.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from fractions import Fraction
@@ -129,3 +130,28 @@ def test_one_writer_at_a_time(workspace: Workspace) -> None:
     collect(workspace, 1)
     with writing(workspace.frames), pytest.raises(WorkspaceError, match="is writing this frame store"):
         decode_flow(str(workspace.root), SETTINGS)
+
+
+def test_a_store_of_a_later_version_is_not_replaced(workspace: Workspace) -> None:
+    collect(workspace, 1)
+    workspace.frames.mkdir()
+    (workspace.frames / "manifest.json").write_text('{"store_version": 1, "schema_version": 99}')
+    (workspace.frames / "shard-00000-later.parquet").write_bytes(b"of a later version")
+    with pytest.raises(InputError, match="schema_version 99 is newer than this ssat knows"):
+        decode_flow(str(workspace.root), SETTINGS)
+    assert (workspace.frames / "shard-00000-later.parquet").read_bytes() == b"of a later version"
+
+
+def test_a_disk_that_is_full_when_the_store_is_committed_says_so(workspace: Workspace) -> None:
+    collect(workspace, 1)
+    workspace.frames.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", str(workspace.frames)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs privileges")
+    try:
+        with pytest.raises(WorkspaceError, match="No space left"):
+            decode_flow(str(workspace.root), SETTINGS)
+        subprocess.run(["mount", "-o", "remount,size=9m", str(workspace.frames)], check=True)
+        assert decode_flow(str(workspace.root), SETTINGS)["clips"] == 1
+    finally:
+        subprocess.run(["umount", "-l", str(workspace.frames)], check=True)

@@ -13,6 +13,9 @@ import av
 import numpy as np
 import pytest
 
+from ssat.clips import attempts
+from ssat.clips.trimmers import Trimmers
+
 BITS = 10
 
 
@@ -41,6 +44,27 @@ def shown_numbers() -> Callable[[Path], list[int]]:
             return [read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
 
     return read
+
+
+class _LastingTrimmers(Trimmers):
+    """Real processes that trim, which go on to the next collector: starting them takes longer than what tests trim."""
+
+    def close(self) -> None:
+        """Left to the end of the session: the collector waits for its clips before it closes."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _lasting_trimmers() -> Iterator[None]:
+    pools: dict[int, _LastingTrimmers] = {}
+
+    def pool_of(count: int) -> _LastingTrimmers:
+        return pools.setdefault(count, _LastingTrimmers(count))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attempts, "Trimmers", pool_of)
+        yield
+    for pool in pools.values():
+        Trimmers.close(pool)
 
 
 @contextmanager

@@ -199,11 +199,11 @@ def test_a_killed_collector_loses_no_finished_clip_and_doubles_none(
         shutil.copy(real_data / "clips" / "trimmed" / f"{number:04d}.mp4", source)
     program = tmp_path / "collect.py"
     program.write_text(
-        "import sys\n"
-        "from ssat.clips.collector import Collector\n"
-        "from ssat.clips.settings import CollectSettings\n"
-        "from ssat.workspace import Workspace\n"
-        "if __name__ == '__main__':\n"
+        "if __name__ == '__main__':\n"  # below it, or the process that trims would import it all again
+        "    import sys\n"
+        "    from ssat.clips.collector import Collector\n"
+        "    from ssat.clips.settings import CollectSettings\n"
+        "    from ssat.workspace import Workspace\n"
         "    settings = CollectSettings(source=sys.argv[2], clips=12, workers=1, downloads=2)\n"
         "    with Collector(Workspace.open(sys.argv[1]), settings) as collector:\n"
         "        while shard := collector.next_shard():\n"

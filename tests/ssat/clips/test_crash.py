@@ -1,15 +1,16 @@
 """kill -9 at chosen points of collecting: nothing finished is lost, nothing doubled, nothing half can be read."""
 
-import os
+import json
 import signal
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ssat.clips.collector import Collector
@@ -30,78 +31,120 @@ POINTS = {
     "roster written, not renamed": "before_replace('roster.parquet')",
     "member half written": "after(tar, '_write', 3)",
 }
+# A process that has everything imported and forks a child for each line that it is given: the imports take longer than
+# the work. The names stand below the guard, or the processes that trim would import them all again.
 PROGRAM = """
-import os, signal, sys
-from pathlib import Path
-from ssat.clips import status
-from ssat.clips.attempts import Attempts
-from ssat.clips.collector import Collector
-from ssat.clips.settings import CollectSettings
-from ssat.clips.sources import tar
-from ssat.clips.status import StatusLog
-from ssat.clips.trimmers import Trimmers
-from ssat.workspace import Workspace
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def wrap(owner, name, number, early, late):
-    original, calls = getattr(owner, name), [0]
-    def wrapped(*args, **kwargs):
-        calls[0] += 1
-        if calls[0] == number and early:
-            early(*args)
-        result = original(*args, **kwargs)
-        if calls[0] == number and late:
-            die()
-        return result
-    setattr(owner, name, wrapped)
-
-def after(owner, name, number):
-    wrap(owner, name, number, None, True)
-
-def before(owner, name, number):
-    wrap(owner, name, number, lambda *args: die(), None)
-
-def torn_row(number):
-    def tear(log, row):
-        with open(log._journal, "a") as file:
-            file.write('{"clip_id": "%s", "att' % row["clip_id"])
-        die()
-    wrap(StatusLog, "append", number, tear, None)
-
-def before_unlink(name):
-    original = Path.unlink
-    def unlink(path, missing_ok=False):
-        if path.name == name and path.exists():
-            die()
-        original(path, missing_ok=missing_ok)
-    Path.unlink = unlink
-
-def before_replace(name):
-    original = Path.replace
-    def replace(path, target):
-        if Path(target).name == name:
-            die()
-        return original(path, target)
-    Path.replace = replace
-
 if __name__ == "__main__":
-    point, root, source, mirror = sys.argv[1:5]
-    eval(point)
-    settings = CollectSettings(source=source, clips=8, shard_size=4, workers=1, downloads=2, free_gib=0,
-                               mirrors=(mirror,) if mirror else (), mirrors_only=bool(mirror))
-    with Collector(Workspace.open(root), settings) as collector:
-        while shard := collector.next_shard():
-            collector.run_shard(shard)
+    import json, os, signal, sys
+    from pathlib import Path
+    from ssat.clips import status
+    from ssat.clips.attempts import Attempts
+    from ssat.clips.collector import Collector
+    from ssat.clips.download import tool_version
+    from ssat.clips.settings import CollectSettings
+    from ssat.clips.sources import tar
+    from ssat.clips.status import StatusLog
+    from ssat.clips.trimmers import Trimmers
+    from ssat.workspace import Workspace
+
+    tool_version()
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def wrap(owner, name, number, early, late):
+        original, calls = getattr(owner, name), [0]
+        def wrapped(*args, **kwargs):
+            calls[0] += 1
+            if calls[0] == number and early:
+                early(*args)
+            result = original(*args, **kwargs)
+            if calls[0] == number and late:
+                die()
+            return result
+        setattr(owner, name, wrapped)
+
+    def after(owner, name, number):
+        wrap(owner, name, number, None, True)
+
+    def before(owner, name, number):
+        wrap(owner, name, number, lambda *args: die(), None)
+
+    def torn_row(number):
+        def tear(log, row):
+            with open(log._journal, "a") as file:
+                file.write('{"clip_id": "%s", "att' % row["clip_id"])
+            die()
+        wrap(StatusLog, "append", number, tear, None)
+
+    def before_unlink(name):
+        original = Path.unlink
+        def unlink(path, missing_ok=False):
+            if path.name == name and path.exists():
+                die()
+            original(path, missing_ok=missing_ok)
+        Path.unlink = unlink
+
+    def before_replace(name):
+        original = Path.replace
+        def replace(path, target):
+            if Path(target).name == name:
+                die()
+            return original(path, target)
+        Path.replace = replace
+
+    def collect(point, root, source, mirror):
+        eval(point)
+        settings = CollectSettings(source=source, clips=8, shard_size=4, workers=1, downloads=2, free_gib=0,
+                                   mirrors=(mirror,) if mirror else (), mirrors_only=bool(mirror))
+        with Collector(Workspace.open(root), settings) as collector:
+            while shard := collector.next_shard():
+                collector.run_shard(shard)
+
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                collect(*json.loads(line))
+                code = 0
+            finally:
+                os._exit(code)
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
+class Collectors:
+    """Starts a collector at a time in a process of its own."""
+
+    def __init__(self, program: Path) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self._parent = subprocess.Popen([sys.executable, str(program)], text=True, **pipes)
+
+    def start(self, *arguments: str) -> int:
+        """Start one that breaks off at `arguments[0]`; gives its process id."""
+        self._parent.stdin.write(json.dumps(arguments) + "\n")
+        self._parent.stdin.flush()
+        return int(self._parent.stdout.readline())
+
+    def exit_code(self) -> int:
+        """Wait for its end."""
+        return int(self._parent.stdout.readline())
+
+    def close(self) -> None:
+        self._parent.stdin.close()
+        self._parent.wait()
+        self._parent.stdout.close()
+
+
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def collectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collectors]:
     path = tmp_path_factory.mktemp("program") / "collect.py"
     path.write_text(PROGRAM)
-    return path
+    started = Collectors(path)
+    yield started
+    started.close()
 
 
 @pytest.fixture
@@ -120,7 +163,9 @@ def collect(workspace: Workspace, source: Path, **settings: Any) -> dict[str, An
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at_any_point(point: str, program: Path, folder: Path, workspace: Workspace, tmp_path: Path) -> None:
+def test_killed_at_any_point(
+    point: str, collectors: Collectors, folder: Path, workspace: Workspace, tmp_path: Path
+) -> None:
     source, mirror = folder, ""
     if "member" in point:
         source, mirror = tmp_path / "list.csv", str(tmp_path / "a.tar")
@@ -129,9 +174,8 @@ def test_killed_at_any_point(point: str, program: Path, folder: Path, workspace:
         with tarfile.open(mirror, "w") as archive:
             for path in sorted(folder.iterdir()):
                 archive.add(path, path.name)
-    arguments = [POINTS[point], str(workspace.root), str(source), mirror]
-    code = subprocess.run([sys.executable, str(program), *arguments], timeout=120).returncode
-    assert code == -signal.SIGKILL, "it came to its end without passing the point"
+    collectors.start(POINTS[point], str(workspace.root), str(source), mirror)
+    assert collectors.exit_code() == -signal.SIGKILL, "it came to its end without passing the point"
 
     # What a later stage would read now is whole.
     before = load_roster(workspace) if roster_path(workspace).is_file() else None
@@ -155,29 +199,35 @@ def test_killed_at_any_point(point: str, program: Path, folder: Path, workspace:
 
 
 def test_while_one_collects_a_second_is_refused_and_the_status_is_right(
-    program: Path, folder: Path, workspace: Workspace
+    collectors: Collectors, folder: Path, workspace: Workspace
 ) -> None:
-    # The child stops itself behind its third row, as if it were slow, and goes on when it is told.
+    # The child stops itself behind a few rows, as if it were slow, and goes on when it is told.
     point = "wrap(StatusLog, 'append', 4, lambda *args: os.kill(os.getpid(), signal.SIGSTOP), None)"
-    with subprocess.Popen([sys.executable, str(program), point, str(workspace.root), str(folder), ""]) as child:
-        try:
-            deadline = time.monotonic() + 240
-            while load_status(workspace).num_rows < 3 and time.monotonic() < deadline:
-                time.sleep(0.05)
-            status = describe_status(workspace)
-            assert (status["at_work"], status["wanted"], status["candidates"]) == (child.pid, 8, 8)
-            assert status["by_class"] == {"ok": 3}
-            assert status["remaining_s"] > 0
-            assert status["collected_per_hour"] == pytest.approx(3600 * 5 / status["remaining_s"], rel=0.1)
-            with pytest.raises(WorkspaceError, match=f"another collector \\(process {child.pid}\\)"):
-                collect(workspace, folder)
-            # Looking all the time, no moment shows fewer clips than an earlier one.
-            os.kill(child.pid, signal.SIGCONT)
-            seen = []
-            while child.poll() is None and time.monotonic() < deadline:
-                seen.append(describe_status(workspace)["by_class"].get("ok", 0))
-        finally:
+    child = psutil.Process(collectors.start(point, str(workspace.root), str(folder), ""))
+    try:
+        deadline = time.monotonic() + 240
+        while child.status() != psutil.STATUS_STOPPED:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        status = describe_status(workspace)
+        assert (status["at_work"], status["wanted"], status["candidates"]) == (child.pid, 8, 8)
+        rows = load_status(workspace).num_rows
+        assert 3 <= rows < 8
+        assert status["by_class"] == {"ok": rows}
+        assert status["remaining_s"] > 0
+        assert status["collected_per_hour"] == pytest.approx(3600 * (8 - rows) / status["remaining_s"], rel=0.1)
+        with pytest.raises(WorkspaceError, match=f"another collector \\(process {child.pid}\\)"):
+            collect(workspace, folder)
+        # Looking all the time, no moment shows fewer clips than an earlier one.
+        child.resume()
+        seen = []
+        while child.is_running() and time.monotonic() < deadline:
+            seen.append(describe_status(workspace)["by_class"].get("ok", 0))
+    finally:
+        if child.is_running():
             child.kill()
+        code = collectors.exit_code()
+    assert code == 0
     assert seen == sorted(seen)
     status = describe_status(workspace)
     assert (status["by_class"], status["ranks"], status["at_work"]) == ({"ok": 8}, 8, None)

@@ -1,3 +1,4 @@
+import contextlib
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -5,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from ssat.clips import status as st
 from ssat.clips.collector import Collector
 from ssat.clips.disk import DiskBudget
 from ssat.clips.roster import load_roster
 from ssat.clips.settings import CollectSettings
+from ssat.clips.status import StatusLog, load_status
 from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace, sha256_of
 
@@ -81,3 +84,50 @@ def test_a_full_disk_stops_with_what_was_finished_and_goes_on_when_there_is_room
     assert result["ranks"] == 6
     for row in load_roster(workspace).to_pylist():
         assert sha256_of(workspace.absolute(row["path"])) == row["sha256"]
+
+
+def test_a_disk_that_is_full_to_the_last_byte_is_an_error_and_loses_no_row(
+    make_video: Callable[..., Path], small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DiskBudget, "refusal", lambda *_: "")
+    for number in range(6):
+        make_video(f"{number}.mp4", frames=91 + number, size=(64, 48), folder=tmp_path / "videos")
+    subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
+    workspace = Workspace.open(small_disk / "workspace")
+    settings = CollectSettings(source=str(tmp_path / "videos"), workers=1, free_gib=0.0, shard_size=2, downloads=1)
+    filler = small_disk / "filler"
+
+    def collect_until_full() -> None:
+        with Collector(workspace, settings) as collector:
+            collector.run_shard(collector.next_shard())
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+            while shard := collector.next_shard():
+                collector.run_shard(shard)
+
+    with pytest.raises(WorkspaceError, match=r"collecting stopped: .*No space"):
+        collect_until_full()
+    assert load_roster(workspace).num_rows == 2
+    finished = load_status(workspace).num_rows
+    filler.unlink()
+    result = collect(workspace, tmp_path / "videos")
+    assert (result["ranks"], result["attempted"]) == (6, 6 - finished)
+
+
+def test_a_row_that_found_no_room_does_not_spoil_the_next_one(small_disk: Path) -> None:
+    workspace = Workspace.open(small_disk)
+    log = StatusLog(workspace)
+
+    def row(name: str) -> dict[str, Any]:
+        return {"clip_id": name, "attempt": 1, "started_at": st.now(), "error_message": "x" * 1000}
+
+    names = []
+    with contextlib.suppress(OSError):
+        while True:
+            log.append(row(f"clip{len(names)}"))
+            names.append(f"clip{len(names)}")
+    subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
+    log.append(row("last"))
+    log.commit()
+    assert load_status(workspace)["clip_id"].to_pylist() == [*names, "last"]

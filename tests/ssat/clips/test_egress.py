@@ -28,10 +28,21 @@ def test_a_shorter_pause_does_not_end_a_longer_one(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_is_set_back_does_not_lengthen_the_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Breaker(tmp_path / "b.json").open(60, "x")
-    earlier = time.time() - 30 * 86400
-    monkeypatch.setattr(egress.time, "time", lambda: earlier)
-    assert Breaker(tmp_path / "b.json").pause_s() == 60
+    before = Breaker(tmp_path / "b.json")
+    before.open(60, "x")
+    shift = [-30 * 86400.0, 0.0]
+    wall, steady = time.time, time.monotonic
+    monkeypatch.setattr(egress.time, "time", lambda: wall() + shift[0] + shift[1])
+    monkeypatch.setattr(egress.time, "monotonic", lambda: steady() + shift[1])
+    # A run that begins with the wrong clock waits the whole pause, and only once, whoever looks meanwhile.
+    assert 59 < Breaker(tmp_path / "b.json").pause_s() <= 60
+    shift[1] = 40
+    assert 19 < Breaker(tmp_path / "b.json").pause_s() <= 20
+    assert 19 < before.pause_s() <= 20
+    shift[1] = 61
+    assert Breaker(tmp_path / "b.json").pause_s() == 0
+    # The run that opened it has a clock of its own, that nobody sets.
+    assert before.pause_s() == 0
 
 
 def test_what_cannot_be_read_counts_as_just_opened(tmp_path: Path) -> None:

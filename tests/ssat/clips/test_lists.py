@@ -46,6 +46,8 @@ def test_a_mirror_by_template(tmp_path: Path) -> None:
         ("a;rm -rf,0,10,test", "youtube_id"),
         (",0,10,test", "youtube_id ''"),
         ("aaa,0,10", "3 fields, the header has 4"),
+        ('aaa,0,10,"test', "a quotation mark that is not closed"),
+        ('"aaa" b,0,10,test', "a quotation mark that is not closed, or stands inside a field"),
         ("good,5,15,test", "duplicate clip: its video was first seen in line 2"),
     ],
 )
@@ -149,11 +151,16 @@ def test_the_published_kinetics_lists(real_data: Path) -> None:
     assert "first seen in line 5798" in val.rejected[0].reason
 
 
-def test_one_broken_line_among_very_many(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("broken", "reason"), [("id0000700\x0000,1", "2 fields"), ('"id,1,2,test', "quotation mark")])
+def test_one_broken_line_among_a_million(tmp_path: Path, broken: str, reason: str) -> None:
     path = tmp_path / "large.csv"
-    rows = [f"id{number:09d},{number % 50},{number % 50 + 10},test\n" for number in range(100_000)]
-    rows[70_000] = "id0000700\x0000,1\n"
-    path.write_text("youtube_id,time_start,time_end,split\n" + "".join(rows))
+    count = 1_000_000 if "quotation" in reason else 20_000
+    with path.open("w") as file:
+        file.write(HEADER)
+        file.writelines(
+            f"id{n:09d},{n % 50},{n % 50 + 10},test\n" if n != 7_000 else f"{broken}\n" for n in range(count)
+        )
     result = read_list(path)
-    assert len(result.candidates) == 99_999
-    assert [(row.line, row.reason) for row in result.rejected] == [(70_002, "2 fields, the header has 4")]
+    assert len(result.candidates) == count - 1
+    assert [row.line for row in result.rejected] == [7_002]
+    assert reason in result.rejected[0].reason

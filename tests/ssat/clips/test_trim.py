@@ -1,4 +1,5 @@
 import csv
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -265,4 +266,14 @@ def test_a_video_that_promises_pictures_and_has_none(make_video: Callable[..., P
     with pytest.raises(ClipFailure) as caught:
         trim_clip(video, tmp_path / "clip.mp4", TrimSettings())
     assert caught.value.failure_class is FailureClass.MEDIA
+    assert not (tmp_path / "clip.mp4").exists()
+
+
+def test_frames_before_the_clip_cost_no_more_than_the_time_allowed(
+    make_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a file without an index gives them that claims to be hours long.
+    monkeypatch.setattr("ssat.clips.trim.timed_frames", lambda *_: ((0.0, None) for _ in itertools.count()))
+    with pytest.raises(ClipFailure, match=r"decoding took longer than 0\.2 s"):
+        trim_clip(make_video(), tmp_path / "clip.mp4", TrimSettings(timeout_s=0.2, min_seconds=1), start_s=2.0)
     assert not (tmp_path / "clip.mp4").exists()

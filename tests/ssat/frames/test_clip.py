@@ -55,9 +55,23 @@ def audio_only(path: Path) -> None:
         container.mux(stream.encode())
 
 
+def without_pictures(path: Path) -> None:
+    """A sound container with a video stream of which no packet was written."""
+    with av.open(str(path), "w", options={"movflags": "+empty_moov+default_base_moof"}) as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.start_encoding()
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("empty", "cannot be decoded"), ("text", "cannot be decoded"), ("half", "decoded"), ("sound", "no video stream")],
+    [
+        ("empty", "cannot be decoded"),
+        ("text", "cannot be decoded"),
+        ("half", "decoded"),
+        ("sound", "no video stream"),
+        ("no picture", "holds no frame that can be decoded"),
+    ],
 )
 def test_a_clip_that_is_no_video_fails_with_a_reason(
     small_clips: list[Path], tmp_path: Path, name: str, reason: str
@@ -65,6 +79,8 @@ def test_a_clip_that_is_no_video_fails_with_a_reason(
     path = tmp_path / f"{name}.mp4"
     if name == "sound":
         audio_only(path)
+    elif name == "no picture":
+        without_pictures(path)
     else:
         whole = small_clips[0].read_bytes()
         path.write_bytes({"empty": b"", "text": b"no video at all" * 100, "half": whole[: len(whole) // 2]}[name])

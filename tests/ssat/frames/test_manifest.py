@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ssat.errors import InputError
-from ssat.frames.manifest import Manifest, ShardEntry, shard_key
+from ssat.frames.manifest import Manifest, ShardEntry, refuse_newer_store, shard_key
 from ssat.frames.schema import MANIFEST_NAME
 
 
@@ -59,8 +59,9 @@ def test_a_changed_manifest_is_refused(tmp_path: Path) -> None:
 def test_a_newer_store_is_refused(tmp_path: Path, name: str) -> None:
     manifest().save(tmp_path)
     rewrite(tmp_path, **{name: 99, "field_of_the_future": 1})
-    with pytest.raises(InputError, match=f"{name} 99 is newer.*upgrade"):
-        Manifest.load(tmp_path)
+    for look in (Manifest.load, refuse_newer_store):
+        with pytest.raises(InputError, match=f"{name} 99 is newer.*upgrade"):
+            look(tmp_path)
 
 
 @pytest.mark.parametrize("path", ["../shard.parquet", "/etc/passwd", "a/b.parquet", "..", ".hidden", "a\\b"])
@@ -77,6 +78,15 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / MANIFEST_NAME).write_text(content, errors="surrogateescape")
     with pytest.raises(InputError, match="ssat decode"):
         Manifest.load(tmp_path)
+
+
+def test_a_store_of_this_version_or_none_or_a_damaged_one_may_be_replaced(tmp_path: Path) -> None:
+    refuse_newer_store(tmp_path)
+    manifest().save(tmp_path)
+    refuse_newer_store(tmp_path)
+    for content in ("{", "[]"):
+        (tmp_path / MANIFEST_NAME).write_text(content)
+        refuse_newer_store(tmp_path)
 
 
 def test_no_store_says_what_to_do(tmp_path: Path) -> None:

@@ -65,6 +65,20 @@ def test_a_truncated_shard_is_named(copy: Path) -> None:
         store.read_frames(0)
 
 
+@pytest.mark.parametrize("column", [0, 2])
+def test_a_flipped_bit_in_a_label_or_frame_number_is_an_error_and_no_wrong_label(copy: Path, column: int) -> None:
+    store = FrameStore.open(copy)
+    path = copy / store.manifest.shards[0].path
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(column)
+    content = bytearray(path.read_bytes())
+    at = chunk.data_page_offset + chunk.total_compressed_size - 2  # in the values, behind the page's header
+    content[at] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"shard-00000.*row group 0 cannot be read.*CRC.*verify --repair"):
+        store.read_frames(0)
+    assert store.read_frames(9)
+
+
 def test_a_shard_with_a_broken_footer_is_named(copy: Path) -> None:
     store = FrameStore.open(copy)
     path = copy / store.manifest.shards[0].path
