@@ -78,7 +78,11 @@ def _register(result: dict[str, Any], examples: np.ndarray, folder: Path) -> dic
     """Registers the embedder and commits the result: without a version where the tracking server is away."""
     from mlflow.exceptions import MlflowException
 
+    from ssat.embedding.embedder import Embedder
+
+    digest = Embedder.load(folder / EMBEDDER_FILE).digest
     facts = {**result["held_out"], "data_digest": result["data_digest"], "classes": result["classes"]}
+    facts |= {"embedder_digest": digest}  # by which benchmarks of this version are found
     try:
         version = register_embedder(result["mlflow_run_id"], folder / EMBEDDER_FILE, examples, facts)
         result = {**result, "model_version": version}

@@ -12,6 +12,7 @@ from typing import Any
 
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import SsatError
+from tasks.metrics import TRAINED_IMAGES, count
 from tasks.mlflow_reporter import MlflowReporter
 
 
@@ -42,7 +43,9 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
     if context.get_world_rank() == 0:
         if settings.evaluate_mot is not None:
             evaluate = MotEvaluation(Path(settings.evaluate_mot).expanduser())
-        reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], Path(config["kept_in"]), board)
+        images_a_step = settings.batch_size // context.get_world_size() * context.get_world_size()
+        kept_in = Path(config["kept_in"])
+        reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], kept_in, board, images_a_step)
     try:
         result = train_loop(
             settings,
@@ -62,11 +65,17 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
 
 
 class _WorkerReporter(MlflowReporter):
-    """Rank 0's reporter: numbers to MLflow, progress to the process that owns the terminal."""
+    """Rank 0's reporter: numbers to MLflow, progress to the process that owns the terminal, images to the counters."""
 
-    def __init__(self, tracking_uri: str, run_id: str, kept_in: Path, board: Any) -> None:
+    def __init__(self, tracking_uri: str, run_id: str, kept_in: Path, board: Any, images_a_step: int) -> None:
         super().__init__(tracking_uri, run_id, kept_in)
         self._board = board
+        self._images_a_step = images_a_step
+        self._counted: int | None = None
 
     def progress(self, done: int, total: int, what: str) -> None:
+        # Where an interrupted training goes on, what this worker has not done is not counted.
+        if self._counted is not None:
+            count(TRAINED_IMAGES, (done - self._counted) * self._images_a_step)
+        self._counted = done
         self._board.set.remote((done, total, what))
