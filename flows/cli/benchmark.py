@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flows.cli.options import build_settings, common_options, print_json, settings_options
+from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
 from ssat.mot.settings import BenchmarkSettings
 
 
@@ -16,10 +16,13 @@ from ssat.mot.settings import BenchmarkSettings
     "--detections public --protocol motchallenge"
 )
 @common_options
+@preset_option
 @settings_options(BenchmarkSettings)
-def command(workspace: str, config: Path | None, as_json: bool, debug: bool, benchmark_given: dict[str, Any]) -> None:
+def command(
+    workspace: str, config: Path | None, as_json: bool, debug: bool, preset: str, benchmark_given: dict[str, Any]
+) -> None:
     """Track MOTChallenge sequences and score the result."""
-    settings = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
+    settings = build_settings(BenchmarkSettings, config=config, preset=preset, given=benchmark_given)
 
     from flows.benchmark import benchmark_flow
     from ssat.workspace import Workspace
