@@ -109,7 +109,7 @@ class Run:
 
     def score(self, frames: Any, ids: Any, boxes: Any, scores: Any) -> Scores:
         results = MotRows(frames, ids, boxes, scores, np.ones(len(ids), np.int64))
-        return score({self.name: ToScore(self.truth, results, self.frames)}, "motchallenge")[1]
+        return score({self.name: ToScore(self.truth, results, self.frames, self.sequence.rules)}, "motchallenge")[1]
 
 
 def runs(data: Path, only: str) -> Iterator[Run]:
@@ -139,7 +139,7 @@ def by_alpha(data: Path) -> dict[str, dict[float, float]]:
                 tracker = Tracker(TrackerConfig(alpha=alpha), one.frame_rate)
                 t = track_frames(((number, None) for number in frames), given, tracker)
                 results = MotRows(t.frames, t.ids, t.boxes, t.scores, np.ones(len(t.ids), np.int64))
-                scored[one.name] = ToScore(one.ground_truth().within(frames), results, frames)
+                scored[one.name] = ToScore(one.ground_truth().within(frames), results, frames, one.rules)
             kind = "YOLOX" if "yolox" in named else "public"
             overall = score(scored, "motchallenge")[1]
             answer.setdefault(f"box term, {len(ones)} of MOT17, {kind}", {})[alpha] = overall.idf1

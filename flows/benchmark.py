@@ -68,6 +68,7 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
                 "detector": None if used is None else used.name,
                 "detector_sha256": None if used is None else used.digest,
                 "refine": settings.refine,
+                "departures": list(settings.association.departures),
                 "extensions": _extensions(settings),
                 "embedder": settings.embedder,
                 "embedder_digest": digest,
@@ -102,9 +103,13 @@ def headline(result: dict[str, Any]) -> str:
         source = f"detections of {result['detector']} ({result['detector_sha256'][:8]})"
         if result["refine"] != "none":
             source += f", refined {result['refine']}"
+    # Results of earlier versions do not know them, and other trackers have constants of their own.
+    departures = result.get("departures", []) if result["tracker"] in ("ssat", "box") else []
+    changed = "".join(f", {one}" for one in departures)
     beyond = f", beyond the paper: {', '.join(result['extensions'])}" if result["extensions"] else ""
     scored = f"protocol {result['protocol']}" if result["split"] != "test" else "which the server scores"
-    return f"{result['tracker']} on {source}{appearance}{beyond}, split {result['split']}, {scored}"
+    how = f"{result['tracker']} on {source}{appearance}{changed}{beyond}"
+    return f"{how}, split {result['split']}, {scored}"
 
 
 def _extensions(settings: BenchmarkSettings) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flows.cli.options import build_settings, common_options, print_json, settings_options
+from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
 from ssat.errors import InputError
 from ssat.mot.settings import BenchmarkSettings
 
@@ -20,12 +20,14 @@ from ssat.mot.settings import BenchmarkSettings
 @click.option("--download", is_flag=True, help="Fetch MOT17 (5.5 GB) from motchallenge.net into --mot first.")
 @click.option("--download-url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
 @click.option("--download-sha256", help="What the zip must have; by default it is recorded.")
+@preset_option
 @settings_options(BenchmarkSettings)
 def command(
     workspace: str,
     config: Path | None,
     as_json: bool,
     debug: bool,
+    preset: str,
     download: bool,
     download_url: str | None,
     download_sha256: str | None,
@@ -36,7 +38,7 @@ def command(
         benchmark_given = {"mot": str(Path(workspace) / "mot"), **benchmark_given}
     elif download_url or download_sha256:
         raise InputError("--download-url and --download-sha256 belong to --download")
-    settings = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
+    settings = build_settings(BenchmarkSettings, config=config, preset=preset, given=benchmark_given)
     if download:
         settings = settings.model_copy(update={"mot": _download(Path(settings.mot), download_url, download_sha256)})
 

@@ -62,7 +62,8 @@ def preset_option(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(["paper", "quick"]),
         default="quick",
         show_default=True,
-        help="paper: the method to the letter; quick: small network and images, for a few cores.",
+        help="paper: the method to the letter; quick: for a few cores: small network and images, and a box term that "
+        "gates, for features that learnt little.",
     )(function)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from flows.cli.options import build_settings, common_options, print_json, settings_options
+from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
 from ssat.mot.settings import TrackSettings
 
 
@@ -19,6 +19,7 @@ from ssat.mot.settings import TrackSettings
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @common_options
+@preset_option
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the result; default: workspace/tracks.")
 @click.option("--overwrite", is_flag=True, help="Replace files that an earlier run left in that folder.")
 @click.option("--live", is_flag=True, help="Print each frame's tracks as a line of JSON as soon as they are known.")
@@ -30,6 +31,7 @@ def command(
     config: Path | None,
     as_json: bool,
     debug: bool,
+    preset: str,
     output: Path | None,
     overwrite: bool,
     live: bool,
@@ -42,7 +44,7 @@ def command(
     public ones of a sequence. Writes NAME.txt (frame, id, left, top, width, height, score), NAME.parquet and an
     annotated NAME.mp4. Interrupted, it leaves them complete up to that frame.
     """
-    settings = build_settings(TrackSettings, config=config, preset=None, given=track_given)
+    settings = build_settings(TrackSettings, config=config, preset=preset, given=track_given)
 
     from ssat.workspace import Workspace
     from tasks.detectors import resolve_detector

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,13 +11,16 @@ from ssat.detection.settings import DetectorName, Refine, RefinementSettings
 from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
 from ssat.settings import StageSettings
-from ssat.tracking.config import TrackerConfig, TrackerName
+from ssat.tracking.config import QUICK_ALPHA, TrackerConfig, TrackerName
+
+_PRESETS = {"quick": {"association": {"alpha": QUICK_ALPHA}}, "paper": {}}
 
 
 class BenchmarkSettings(StageSettings):
     """Which sequences are tracked, by what, and how the result is scored."""
 
     section = "benchmark"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
 
     mot: str = Field(
         description="MOTChallenge sequence, a folder of them (SEQ/seqinfo.ini, det/, gt/, img1/), or KITTI tracking"
@@ -87,6 +91,7 @@ class TrackSettings(StageSettings):
     """How one video, image folder or sequence is tracked."""
 
     section = "track"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
 
     detections: str | None = Field(
         default=None,

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # Those that look at appearance come first; `ssat.tracking.baselines` says where each is from.
 TrackerName = Literal["ssat", "deepsort", "box", "centertrack", "sort", "bytetrack", "oc-sort"]
+_BEYOND = ("motion", "camera_motion", "low_score")  # not the method's: `TrackerConfig.extensions` names them
+# What the preset `quick` takes instead: a feature that was trained for minutes needs a box term that gates.
+QUICK_ALPHA = 1.0
 
 
 class TrackerConfig(BaseModel):
@@ -47,6 +50,15 @@ class TrackerConfig(BaseModel):
         description="Beyond the paper: detections that score less only continue tracks, in a last round; by default "
         "all detections are alike",
     )
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """Constants and switches of the method that are not the paper's: with any of them it is no reproduction."""
+        given = self.model_dump(exclude=set(_BEYOND))
+        paper = TrackerConfig().model_dump()
+        return tuple(
+            f"{name} {value} instead of {paper[name]}" for name, value in given.items() if value != paper[name]
+        )
 
     @property
     def extensions(self) -> tuple[str, ...]:

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from ssat.detection.detections import middles
 from ssat.detection.network import CenterNetwork
 from ssat.embedding.embedder import Embedder
 from ssat.mot.rows import read_results
+from ssat.mot.sequence import MotSequence
 from ssat.mot.settings import BenchmarkSettings
 from ssat.workspace import Workspace, sha256_of
 from tasks.services import services
@@ -76,3 +79,17 @@ def test_frozen_and_in_the_loop(
         run = MlflowClient(mlflow_tracking_uri(workspace)).get_run(looped["mlflow_run_id"])
         assert run.data.tags["detector_sha256"] == sha256_of(checkpoint)
         assert run.data.params["refine"] == "closed-loop"
+        # CenterTrack's own association, on the same network and under the same rule of births.
+        public = MotSequence.open(folder).detections()
+        for mode in ("frozen", "closed-loop"):
+            theirs = benchmark_flow(str(workspace.root), settings(refine=mode, tracker="centertrack", embedder=None))
+            assert headline(theirs).startswith("centertrack on detections of centertrack")
+            tracked = read_results(workspace.absolute(theirs["folder"]) / "WALK-01.txt")
+            assert len(tracked) > 0
+            for identity in set(tracked.ids.tolist()):
+                mine = tracked.select(tracked.ids == identity)
+                assert (mine.frames[1:] - mine.frames[:-1] == 1).all(), "who is missed once is somebody new"
+                box, born = mine.boxes[0], int(mine.frames[0])
+                near = middles(public.boxes[public.at(born)]) - middles(box[None])
+                # The centre of a detection is its peak, which may stand a little beside the middle of its box.
+                assert born == 1 or np.hypot(*near.T).min() < 2 * np.sqrt(np.prod(box[2:] - box[:2]))

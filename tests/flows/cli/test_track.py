@@ -96,7 +96,8 @@ def test_an_output_that_cannot_be_made(make_sequence: Callable[..., Path], tmp_p
 @pytest.mark.real_data
 def test_a_real_sequence(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "mot" / "2DMOT2015" / "train" / "TUD-Campus"
-    answer = _answer(_run(folder, "--tracker", "box", "--workspace", tmp_path / "ws", "--json"))
+    options = ("--tracker", "box", "--preset", "paper", "--workspace", tmp_path / "ws", "--json")
+    answer = _answer(_run(folder, *options))
     assert (answer["frames"], answer["identities"]) == (71, 10)
     with av.open(str(answer["video"])) as container:
         assert sum(1 for _ in container.decode(video=0)) == 71

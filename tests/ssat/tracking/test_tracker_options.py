@@ -8,11 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssat.errors import InputError
+from ssat.mot.settings import BenchmarkSettings, TrackSettings
 from ssat.tracking import Tracker, TrackerConfig
 from ssat.tracking.tracker import Association
 
 A, B, C = np.eye(3, 8, dtype=np.float32)
 LEFT, RIGHT = [0.0, 0.0, 50.0, 100.0], [400.0, 0.0, 450.0, 100.0]
+
+
+def test_the_defaults_are_the_papers_and_every_departure_is_named() -> None:
+    paper = TrackerConfig()
+    assert (paper.tau1, paper.tau2, paper.alpha, paper.beta, paper.lost_seconds) == (0.56, 0.64, 2.0, 0.4, 1.0)
+    assert (paper.box_term, paper.accumulate, paper.assignment) == (True, True, "greedy")
+    assert paper.departures == paper.extensions == ()
+    for stage in (BenchmarkSettings.build("paper", {"mot": "m"}), TrackSettings.build("paper")):
+        assert stage.association == paper
+    for stage in (BenchmarkSettings.build("quick", {"mot": "m"}), TrackSettings.build("quick")):
+        assert stage.association.departures == ("alpha 1.0 instead of 2.0",)
+        assert stage.association.extensions == ()
+    beyond = TrackerConfig(motion="kalman", camera_motion=True, low_score=0.1, box_term=False)
+    assert beyond.departures == ("box_term False instead of True",)
+    assert beyond.extensions == ("motion kalman", "camera motion", "low score 0.1")
 
 
 def test_births_by_rule_leave_the_rest_out_of_the_answer() -> None:
