@@ -181,7 +181,7 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
         axes = figure.add_subplot(down, across, n + 1)
         for k, (run, one) in enumerate(histories.items()):
             points = [(x, y) for x, y in one.get(metric, ()) if math.isfinite(y)]
-            label = {"label": run} if n == 0 else {}
+            label = run if n == 0 else None  # one legend for all panels
             axes.plot(
                 [x for x, _ in points],
                 [y for _, y in points],
@@ -189,7 +189,7 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
                 marker="o" if len(points) < 30 else None,
                 markersize=3,
                 linewidth=1.5,
-                **label,
+                label=label,
             )
         dress(axes, metric.replace("_", " "))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
