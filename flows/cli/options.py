@@ -29,6 +29,8 @@ CONFIG_SECTIONS = {
     "benchmark",
     "track",
     "demo",
+    "scale",
+    "plan",
     "study_clips",
     "study_trackers",
     "study_thresholds",
@@ -97,14 +99,19 @@ def settings_options(
 
 
 def pipeline_options(
-    models: Sequence[type[StageSettings]], *, shared: frozenset[str] = frozenset({"seed"})
+    models: Sequence[type[StageSettings]],
+    *,
+    shared: frozenset[str] = frozenset({"seed"}),
+    skip: Mapping[str, frozenset[str]] = types.MappingProxyType({}),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options of several stages on one command, each stage's given ones as `<section>_given`.
 
     A field name that several stages use becomes `--<section>-field` for each, for it means something else in each;
-    but those in `shared` mean the same everywhere: one option sets them in every stage that has them.
+    but those in `shared` mean the same everywhere: one option sets them in every stage that has them. `skip` names the
+    fields by section that the command sets itself.
     """
-    counts = Counter(name for model in models for name in model.model_fields)
+    skipped = {model.section: skip.get(model.section, frozenset()) for model in models}
+    counts = Counter(name for model in models for name in model.model_fields if name not in skipped[model.section])
     clashing = frozenset(name for name, count in counts.items() if count > 1)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -118,7 +125,8 @@ def pipeline_options(
             return function(*args, **kwargs)
 
         for model in reversed(models):
-            options = settings_options(model, skip=shared & clashing, prefixed=clashing - shared)
+            unseen = (shared & clashing) | skipped[model.section]
+            options = settings_options(model, skip=unseen, prefixed=clashing - shared)
             wrapper = options(wrapper)  # type: ignore[assignment]
         for name in sorted(shared & clashing):
             owners = [model for model in models if name in model.model_fields]
