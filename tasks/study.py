@@ -12,7 +12,8 @@ from typing import Any
 from ssat.settings import StageSettings
 from ssat.workspace import Workspace, committed
 from tasks.environment import environment_facts, git_commit
-from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
+from tasks.mlflow_reporter import MlflowReporter
+from tasks.mlflow_run import Dataset, mlflow_run
 
 EXPERIMENT = "ssat-study"
 RESULT_FILE = "study.json"

@@ -37,7 +37,7 @@ def sweep_sequences(
         if cached is None:
             raise InputError(f"{features_folder}: the features of {one.sequence.name} are gone; run the study again")
         none = MotRows(*(column[:0] for column in _columns(one.detections)))
-        to_score = ToScore(one.truth, none, one.frames, one.mot20)
+        to_score = ToScore(one.truth, none, one.frames, one.sequence.rules)
         sequence = one.sequence
         found.append(SweepSequence(sequence.name, sequence.frame_rate, one.detections, cached.features, to_score))
     return found
