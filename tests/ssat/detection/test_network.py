@@ -64,7 +64,9 @@ def test_a_leading_module_is_stripped_and_nothing_is_shared(state_dict: dict[str
     torch.testing.assert_close(network.state_dict()["hm.2.bias"], state_dict["hm.2.bias"])
 
 
-@pytest.mark.parametrize("what", ["missing", "unexpected", "another shape", "coco", "no tensor", "no name", "not finite"])
+@pytest.mark.parametrize(
+    "what", ["missing", "unexpected", "another shape", "coco", "no tensor", "no name", "not finite"]
+)
 def test_what_does_not_fit_is_named(what: str, state_dict: dict[str, torch.Tensor]) -> None:
     given = dict(state_dict)
     match what:
