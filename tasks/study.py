@@ -44,7 +44,6 @@ class Study:
         }
         key = json.dumps([_VERSION, kind, chosen, self.digests], sort_keys=True)
         self.folder = workspace.studies / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-        self._reporter: MlflowReporter | None = None
 
     def finished(self) -> dict[str, Any] | None:
         """The result, where the same study was done before."""
@@ -57,7 +56,6 @@ class Study:
         self.folder.mkdir(parents=True, exist_ok=True)
         tags = {"study": self.kind, **{f"digest.{name}": value for name, value in self.digests.items()}}
         with mlflow_run(self.workspace, EXPERIMENT, self.folder.name, self.settings, tags, dataset) as reporter:
-            self._reporter = reporter
             yield reporter
 
     @contextmanager
