@@ -12,7 +12,8 @@ from typing import Any
 from ssat.settings import StageSettings
 from ssat.workspace import Workspace, committed
 from tasks.environment import environment_facts, git_commit
-from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
+from tasks.mlflow_reporter import MlflowReporter
+from tasks.mlflow_run import Dataset, mlflow_run
 
 EXPERIMENT = "ssat-study"
 RESULT_FILE = "study.json"
@@ -43,7 +44,6 @@ class Study:
         }
         key = json.dumps([_VERSION, kind, chosen, self.digests], sort_keys=True)
         self.folder = workspace.studies / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-        self._reporter: MlflowReporter | None = None
 
     def finished(self) -> dict[str, Any] | None:
         """The result, where the same study was done before."""
@@ -56,7 +56,6 @@ class Study:
         self.folder.mkdir(parents=True, exist_ok=True)
         tags = {"study": self.kind, **{f"digest.{name}": value for name, value in self.digests.items()}}
         with mlflow_run(self.workspace, EXPERIMENT, self.folder.name, self.settings, tags, dataset) as reporter:
-            self._reporter = reporter
             yield reporter
 
     @contextmanager

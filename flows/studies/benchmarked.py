@@ -12,7 +12,7 @@ from ssat.report.study_plots import methods_figure
 from ssat.report.tables import score_rows
 from ssat.studies.published import SOURCE
 from tasks.benchmark import Prepared
-from tasks.mlflow_run import MlflowReporter
+from tasks.mlflow_reporter import MlflowReporter
 from tasks.moments import timelines, worst_moments
 from tasks.study import Study, log_scores
 

@@ -69,10 +69,11 @@ def stretches(frames: Iterable[ScoredFrame], protocol: Protocol) -> list[Stretch
         for row, person in enumerate(truth):
             if person in kept and kept[person] in result:
                 gain[row, result.index(kept[person])] += _KEEP * (gain[row, result.index(kept[person])] > 0)
-        pairs = {}
-        for row, column in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
-            if gain[row, column] > 0:
-                pairs[truth[row]] = result[column]
+        pairs: dict[int, int] = {}
+        rows, columns = linear_sum_assignment(gain, maximize=True)
+        for index, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            if gain[index, column] > 0:
+                pairs[truth[index]] = result[column]
         for person, identity in pairs.items():
             one = open_.get(person)
             if one is not None and one[0] == identity:

@@ -67,7 +67,8 @@ def _panel(frame: int, person: int, identity: int, truth: MotRows, results: MotR
     scale = min(_WIDTH / (high[0] - low[0]), _HEIGHT / (high[1] - low[1]))
     size = (max(1, int((high[0] - low[0]) * scale)), max(1, int((high[1] - low[1]) * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    part = cv2.resize(image[low[1] : high[1], low[0] : high[0]], size, interpolation=method)
+    shown = cv2.resize(image[low[1] : high[1], low[0] : high[0]], size, interpolation=method)
+    part: Image = shown.astype(np.uint8, copy=False)
     at = results.at(frame)
     for number, other in zip(results.ids[at].tolist(), results.boxes[at], strict=True):
         if (other[:2] < high).all() and (other[2:] > low).all():

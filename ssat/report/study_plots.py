@@ -17,6 +17,7 @@ from ssat.errors import InputError
 from ssat.report.plots import INK, dress, palette_colour, save_figure
 
 _PUBLISHED = "#8a97a3"
+_TICKS_APART = 1.3  # numbers of clips nearer than this would be written over each other
 _NAMES = {
     "mota": "MOTA, %",
     "idf1": "IDF1, %",
@@ -73,7 +74,7 @@ def clips_figure(
     Args:
         rows: "clips", and per metric "METRIC" (mean), "METRIC_half" (half width of the interval, may be nan) and
             "METRIC_seeds" (list); shares of 1 and counts.
-        published: number of clips and scores, drawn apart, dashed.
+        published: number of clips and scores, drawn apart, dashed; switches are not, they count over other sequences.
     """
     if not rows:
         raise InputError(f"{path}: nothing to draw")
@@ -97,7 +98,8 @@ def clips_figure(
         for clips, row in zip(ours, rows, strict=True):
             seeds = [shown_value(metric, value) for value in row[f"{metric}_seeds"]]
             axes.plot([clips] * len(seeds), seeds, ".", color=palette_colour(1), markersize=5, alpha=0.8)
-        known = [(clips, scores[metric]) for clips, scores in published if metric in scores]
+        # Counts over other sequences are on another scale: the table has them.
+        known = [(clips, scores[metric]) for clips, scores in published if metric in scores and metric != "idsw"]
         if known:
             axes.plot(
                 [clips for clips, _ in known],
@@ -108,7 +110,11 @@ def clips_figure(
                 linewidth=1.1,
                 label="published (all of MOT17, other detections)",
             )
-        ticks = sorted({*ours, *(clips for clips, _ in known)})
+        ticks = list(ours)
+        for clips, _ in known:
+            if all(max(clips, tick) / min(clips, tick) > _TICKS_APART for tick in ticks):
+                ticks.append(clips)
+        ticks.sort()
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -181,7 +187,7 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
         axes = figure.add_subplot(down, across, n + 1)
         for k, (run, one) in enumerate(histories.items()):
             points = [(x, y) for x, y in one.get(metric, ()) if math.isfinite(y)]
-            label = {"label": run} if n == 0 else {}
+            label = run if n == 0 else None  # one legend for all panels
             axes.plot(
                 [x for x, _ in points],
                 [y for _, y in points],
@@ -189,7 +195,7 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
                 marker="o" if len(points) < 30 else None,
                 markersize=3,
                 linewidth=1.5,
-                **label,
+                label=label,
             )
         dress(axes, metric.replace("_", " "))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))

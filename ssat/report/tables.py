@@ -54,4 +54,5 @@ def _cell(value: Any, kind: str) -> str:
         return _MISSING
     if kind == "share":
         return f"{100 * value:.1f}"
-    return f"{value:.1f}" if kind == "rate" else f"{value:d}"
+    # The published MT and ML are percentages.
+    return f"{value:.1f}" if kind == "rate" or isinstance(value, float) else f"{value:d}"

@@ -20,9 +20,9 @@ class ClipsStudySettings(StageSettings):
 
     section = "study_clips"
 
-    clips: tuple[int, ...] = Field(default=(160, 800, 1600), min_length=1, description="Numbers of training clips")
+    clips: tuple[int, ...] = Field(default=(160, 800, 1600), description="Numbers of training clips")
     seeds: tuple[int, ...] = Field(
-        default=(0, 1, 2), min_length=1, description="Seeds of each number; three or more for intervals worth the name"
+        default=(0, 1, 2), description="Seeds of each number; three or more for intervals worth the name"
     )
     same_steps: bool = Field(
         default=False,
@@ -34,6 +34,8 @@ class ClipsStudySettings(StageSettings):
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         for name, values in (("clips", self.clips), ("seeds", self.seeds)):
+            if not values:
+                raise ValueError(f"{name}: name one or more")
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} {', '.join(map(str, values))}: each once")
         if min(self.clips) < 2:
@@ -69,7 +71,6 @@ class TrackersStudySettings(StageSettings):
 
     trackers: tuple[ComparedTracker, ...] = Field(
         default=("ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box"),
-        min_length=1,
         description="Which",
     )
     unlabelled: tuple[str, ...] = Field(
@@ -79,6 +80,8 @@ class TrackersStudySettings(StageSettings):
 
     @model_validator(mode="after")
     def _has_video(self) -> Self:
+        if not self.trackers:
+            raise ValueError("trackers: name one or more")
         if "tracklets" in self.trackers and not self.unlabelled:
             raise ValueError(
                 "tracker tracklets learns from unlabelled video: name sequences with --unlabelled, or leave it out by "
@@ -97,16 +100,10 @@ class ThresholdsStudySettings(StageSettings):
 
     section = "study_thresholds"
 
-    tau1: tuple[float, ...] = Field(
-        default=(0.2, 0.3, 0.4, 0.5, 0.56, 0.65), min_length=1, description="Thresholds of round 1"
-    )
-    tau2: tuple[float, ...] = Field(
-        default=(0.3, 0.4, 0.5, 0.64, 0.8), min_length=1, description="Thresholds of round 2"
-    )
-    alpha: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0, 4.0), min_length=1, description="Scales of the box term")
-    beta: tuple[float, ...] = Field(
-        default=(0.1, 0.4, 0.7, 1.0), min_length=1, description="Weights of a track's new feature"
-    )
+    tau1: tuple[float, ...] = Field(default=(0.2, 0.3, 0.4, 0.5, 0.56, 0.65), description="Thresholds of round 1")
+    tau2: tuple[float, ...] = Field(default=(0.3, 0.4, 0.5, 0.64, 0.8), description="Thresholds of round 2")
+    alpha: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0, 4.0), description="Scales of the box term")
+    beta: tuple[float, ...] = Field(default=(0.1, 0.4, 0.7, 1.0), description="Weights of a track's new feature")
     margin: tuple[float, ...] = Field(default=(), description="CosFace margins; each is a training")
     scale: tuple[float, ...] = Field(default=(), description="CosFace scales; each is a training")
     metric: Literal["idf1", "mota", "hota"] = Field(default="idf1", description="What the best point is best in")
@@ -122,6 +119,8 @@ class ThresholdsStudySettings(StageSettings):
     def _distinct(self) -> Self:
         for name in ("tau1", "tau2", "alpha", "beta", "margin", "scale"):
             values = getattr(self, name)
+            if not values and name not in ("margin", "scale"):
+                raise ValueError(f"{name}: name one or more")
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} {', '.join(map(str, values))}: each once")
         return self

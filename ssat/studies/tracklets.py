@@ -70,7 +70,8 @@ def collect_tracklets(sequences: Sequence[MotSequence], settings: TrackletSettin
     Raises:
         InputError: faulty frames or detections, or fewer than two tracklets.
     """
-    parts, labels, counts = [], [], {}
+    parts, labels = [], []
+    counts: dict[str, int] = {}
     for sequence in sequences:
         frames = split_frames(sequence.n_frames, settings.split)
         sequence.check_images(frames)
@@ -129,7 +130,9 @@ def train_on_tracklets(
     head = nn.Linear(FEATURE_DIM, tracklets.classes).to(device)
     model = nn.Sequential(network, nn.BatchNorm1d(FEATURE_DIM).to(device), head)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=settings.weight_decay)
-    schedule = TrainSettings(schedule="cosine", learning_rate=settings.learning_rate, epochs=settings.epochs)
+    schedule = TrainSettings.build(
+        None, {"schedule": "cosine", "learning_rate": settings.learning_rate, "epochs": settings.epochs}
+    )
     n = len(tracklets.patches)
     # Batch normalisation needs two: a last batch of one patch is left out.
     starts = [start for start in range(0, n, settings.batch_size) if n - start >= 2]

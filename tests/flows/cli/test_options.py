@@ -109,3 +109,26 @@ def test_json_is_one_line_and_numbers_that_do_not_exist_are_null(capsys):
     output = capsys.readouterr().out
     assert output.count("\n") == 1
     assert json.loads(output) == {"a": None, "b": 0.5, "c": [None, [1, "x"]], "d": {"e": 3}}
+
+
+class _Many(StageSettings):
+    section = "decode"
+    sizes: tuple[int, ...] = Field((), description="Sizes")
+    rates: tuple[float, ...] = Field((0.5,), description="Rates")
+
+
+def test_lists_of_numbers_are_separated_by_commas():
+    assert _given(_Many, "--sizes", "160,800", "--sizes", "1600", "--rates", "0.1") == {
+        "sizes": [160, 800, 1600],
+        "rates": [0.1],
+    }
+    assert _given(_Many) == {}
+
+    @click.command()
+    @settings_options(_Many)
+    def command(**given):
+        pass
+
+    result = CliRunner().invoke(command, ["--sizes", "160,x"])
+    assert result.exit_code == 2
+    assert "'160,x': expected integers separated by commas" in result.output

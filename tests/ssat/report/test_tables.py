@@ -3,6 +3,7 @@ import io
 from rich.console import Console
 
 from ssat.report.tables import score_rows, score_table
+from ssat.studies.published import TABLE_1
 
 _SCORES = {
     "mota": 0.5266,
@@ -32,3 +33,8 @@ def test_the_table_for_the_terminal_shows_the_same() -> None:
     Console(file=text, width=120).print(score_table({"MOT17-09": _SCORES}, _SCORES, "protocol motchallenge"))
     for cell in ("protocol motchallenge", "IDSW", "57.3", "overall", "1346"):
         assert cell in text.getvalue()
+
+
+def test_published_rows_show_what_they_have() -> None:
+    row = score_rows({"SSAT": TABLE_1[-1]}, first="method")[0]
+    assert (row["MOTA"], row["MT"], row["FP"], row["HOTA"]) == ("62.0", "27.6", "14970", "–")

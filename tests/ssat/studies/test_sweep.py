@@ -47,6 +47,8 @@ def test_settings_that_make_no_study_are_refused() -> None:
         (ClipsStudySettings, {"clips": (160, 160)}, "each once"),
         (ClipsStudySettings, {"clips": (1, 160)}, "two or more"),
         (ClipsStudySettings, {"seeds": (-1,)}, "0 or more"),
+        (ClipsStudySettings, {"seeds": ()}, "seeds: name one"),
+        (ThresholdsStudySettings, {"beta": ()}, "beta: name one"),
         (ThresholdsStudySettings, {"tau1": (0.5, 0.5)}, "each once"),
         (TrackersStudySettings, {}, "--unlabelled"),
     ):

@@ -1,0 +1,32 @@
+"""Studies, comparison and promotion as a person gets them wrong: said at once, before any server starts."""
+
+import pytest
+
+from flows.cli import run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["study", "clips", "--mot", "x", "--clips", "160,160"],
+            "setting study_clips: clips 160, 160: each once",
+        ),
+        (["study", "clips", "--mot", "x", "--clips", "160;800"], "expected integers separated by commas"),
+        (["study", "clips", "--mot", "x", "--clips", "160", "--seeds", "-1"], "seeds -1: 0 or more"),
+        (["study", "trackers", "--mot", "x"], "name sequences with --unlabelled, or leave it out by --trackers"),
+        (["study", "trackers", "--mot", "x", "--trackers", "deep"], "Input should be 'ssat', 'centertrack'"),
+        (["study", "thresholds", "--mot", "x", "--tau1", "0.3,0.3"], "tau1 0.3, 0.3: each once"),
+        (["study", "extensions"], "setting benchmark.mot: missing; give --mot"),
+        (["study", "margins"], "No such command"),
+        (["compare"], "name two or more runs, or --experiment NAME"),
+        (
+            ["promote", "abcdef0", "--detections", "det_yolox.txt"],
+            "--detections is for a benchmark: give --mot as well",
+        ),
+        (["promote", "abcdef0", "--spread", "-2"], "--spread"),
+    ],
+)
+def test_what_is_wrong_is_said_before_any_work(arguments, words, capsys):
+    assert run(arguments) == 2
+    assert words in capsys.readouterr().err
