@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench bench-data bench-train bench-track ui docs clean lock
+.PHONY: services services-down drills setup demo test lint bench bench-data bench-train bench-track ui docs clean lock
 
 setup: $(STAMP)
 
@@ -55,6 +55,19 @@ bench-train: setup
 
 ui: setup
 	$(BIN)/ssat ui
+
+# Postgres, Prefect, MLflow and a Ray of three nodes as processes on loopback; docs/cluster.md.
+services: setup
+	@infra/system-packages.sh
+	$(BIN)/python -m infra.services up
+
+services-down: setup
+	$(BIN)/python -m infra.services down
+
+# Kills, stops and starves each part and compares what comes of it; writes docs/reliability.md. Takes about an hour.
+drills: setup
+	@infra/system-packages.sh
+	$(BIN)/python -m infra.drills
 
 docs: setup
 	$(BIN)/python -m flows.settings_page > docs/settings.md.new
