@@ -8,8 +8,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from infra.services.processes import last_lines
-
 DATABASES = ("prefect", "mlflow", "mlflow_auth")
 USER = "ssat"
 _SERVER_FOLDERS = "/usr/lib/postgresql"
@@ -120,6 +118,3 @@ def create_databases(port: int, password: str) -> None:
 def url(driver: str, database: str, port: int, password: str) -> str:
     """The SQLAlchemy address of a database."""
     return f"postgresql+{driver}://{USER}:{password}@127.0.0.1:{port}/{database}"
-
-
-__all__ = ["DATABASES", "account", "answers", "command", "create_cluster", "create_databases", "last_lines", "url"]

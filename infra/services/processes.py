@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +114,7 @@ def last_lines(log: Path, lines: int = 5) -> str:
         return ""
 
 
-def wait_until(what: str, check: object, started: Started, log: Path, within_s: float) -> None:
+def wait_until(what: str, check: Callable[[], bool], started: Started, log: Path, within_s: float) -> None:
     """Return when `check()` is true.
 
     Raises:
@@ -127,7 +127,7 @@ def wait_until(what: str, check: object, started: Started, log: Path, within_s: 
         if started.process() is None:
             raise ChildProcessError(f"{what} ended at once; log: {log}\n{last_lines(log)}")
         with suppress(OSError, ValueError):
-            if check():  # type: ignore[operator]
+            if check():
                 return
         time.sleep(0.2)
     raise TimeoutError(f"{what} did not answer within {within_s:.0f} s; log: {log}\n{last_lines(log)}")

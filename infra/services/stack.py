@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,7 +221,8 @@ class Stack:
     def _service(self, name: str) -> Service:
         if name == "postgres":
             folder = self.root / "postgres"
-            (folder / "postmaster.pid").unlink(missing_ok=True) if self._no_postmaster(folder) else None
+            if self._no_postmaster(folder):
+                (folder / "postmaster.pid").unlink(missing_ok=True)
             return Service(postgres.command(folder, self.port(name)), _base(), postgres.account())
         prefect_home = {"PREFECT_HOME": str(self.root / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
         if name == "prefect":
@@ -266,7 +267,12 @@ class Stack:
         command += [f"{option}={self.port(f'{kind}-{name}')}" for kind, option in _AGENT_PORTS.items()]
         if name == "ray-head":
             # The head looks after the cluster; work goes to the two workers.
-            command += ["--head", f"--port={self.port(name)}", "--num-cpus=0", f"--temp-dir={self._state['ray_folder']}"]
+            command += [
+                "--head",
+                f"--port={self.port(name)}",
+                "--num-cpus=0",
+                f"--temp-dir={self._state['ray_folder']}",
+            ]
             return [*command, "--dashboard-host=127.0.0.1", f"--dashboard-port={self.port('dashboard')}"]
         cpus = max(1, len(os.sched_getaffinity(0)) // 2)
         return [*command, f"--address={_NODE_ADDRESS}:{self.port('ray-head')}", f"--num-cpus={cpus}"]
@@ -351,11 +357,11 @@ def _ports(usual: bool) -> dict[str, int]:
     taken: list[socket.socket] = []
     ports = {}
     for name in _PORTS:
-        listener: Callable[[int], socket.socket] = lambda port: socket.create_server(("127.0.0.1", port))
+        wanted = _USUAL_PORTS.get(name, 0) if usual else 0
         try:
-            taken.append(listener(_USUAL_PORTS.get(name, 0) if usual else 0))
+            taken.append(socket.create_server(("127.0.0.1", wanted)))
         except OSError:
-            taken.append(listener(0))
+            taken.append(socket.create_server(("127.0.0.1", 0)))
         ports[name] = int(taken[-1].getsockname()[1])
     for held in taken:
         held.close()

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from compose_spec import ComposeSpecification, PyCompose
 
 from flows.cli import cli
+from infra.services.stack import POOL
 from tasks.metrics import COUNTERS
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -127,7 +128,7 @@ def test_compose_starts_ray_with_tokens_and_mlflow_with_a_login() -> None:
         assert {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_PASSWORD"} <= set(environment(services[name]))
     clients = environment(services["prefect-worker"])
     assert f"--port={clients['RAY_ADDRESS'].split(':')[1]}" in services["ray-head"]["command"]
-    assert "prefect-worker" in services and "--pool" in services["prefect-worker"]["command"]
+    assert services["prefect-worker"]["command"][3:5] == ["--pool", POOL]
 
 
 def test_the_image_is_pinned_and_not_of_root() -> None:

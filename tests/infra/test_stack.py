@@ -1,4 +1,4 @@
-"""Processes that are found again, asked to end and ended; the stack's state. What it starts is tested with the pipeline."""
+"""Processes that are found again, asked to end, and ended by force; the state of a stack, and its database."""
 
 from __future__ import annotations
 
