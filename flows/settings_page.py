@@ -14,6 +14,7 @@ from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
 from ssat.mot.settings import BenchmarkSettings, TrackSettings
 from ssat.settings import StageSettings
+from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
 
 STAGES: tuple[type[StageSettings], ...] = (
     CollectSettings,
@@ -21,6 +22,9 @@ STAGES: tuple[type[StageSettings], ...] = (
     TrainSettings,
     BenchmarkSettings,
     TrackSettings,
+    ClipsStudySettings,
+    TrackersStudySettings,
+    ThresholdsStudySettings,
     DemoSettings,
 )
 _PRESETS = ("paper", "quick")

@@ -16,12 +16,15 @@ from ssat.clips.settings import CollectSettings
 from ssat.clips.status import OK
 from ssat.workspace import Workspace
 from tasks.egress import PrefectEgress
+from tasks.halt import halted, note_outcomes
 from tasks.metrics import ATTEMPTED_CLIPS, COLLECTED_CLIPS, FAILURES, count, counted
 from tasks.progress import progress_bar
 
 
 def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, Any]:
     """Collect until there are ranks enough, the list is through, or going on makes no sense; gives the result.
+
+    Beside what `Collector.result` gives it has "pause_s": the seconds for which the egress is paused.
 
     Shards run one after the other: ranks go in candidate order, and how many more candidates are needed is known only
     when the last shard is through. Inside a shard clips are fetched and trimmed side by side.
@@ -32,13 +35,16 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, 
         ServiceError: Prefect does not give the rate limit of the egress.
     """
     with counted(), Collector(workspace, settings, PrefectEgress(workspace, settings)) as collector:
-        while shard := collector.next_shard():
+        while not (reason := halted()) and (shard := collector.next_shard()):
             name = f"clips {shard.positions[0]}-{shard.positions[-1]}"
             if shard.archive:
                 name = f"clips of {without_secrets(shard.archive).rpartition('/')[2]}"
             # Quoted: Prefect would look through the collector for futures.
-            collect_shard.with_options(task_run_name=name)(quote(collector), shard)
+            outcome = collect_shard.with_options(task_run_name=name)(quote(collector), shard)
+            note_outcomes(outcome["by_class"])
         result = collector.result()
+        result["stopped"] = reason or result["stopped"]
+        result["pause_s"] = round(collector.egress.pause_s())
         rejected = describe_rejected(collector.list)
     report_clips(result, rejected)
     return result

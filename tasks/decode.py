@@ -19,6 +19,7 @@ from ssat.frames.manifest import ClipRecord, Manifest, ShardEntry
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import ShardJob, dry_shard, memory_bytes, write_shard
 from ssat.workspace import Workspace
+from tasks.halt import stop_if_halted
 from tasks.metrics import DECODED_FRAMES, FAILURES, count
 from tasks.progress import progress_bar
 from tasks.ray_work import run_bounded, share_cluster
@@ -78,6 +79,7 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
             spooled = sum(spooled_frames(job.spool) for job in running)
             show(finished_frames + spooled)
             tell(written + spooled)
+            stop_if_halted()
 
         for job, (entry, records) in run_bounded(_write_shard, missing, share, poll):
             count(FAILURES, sum(record.status == "failed" for record in records), stage="decode", kind="MEDIA")

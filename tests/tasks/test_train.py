@@ -16,6 +16,7 @@ from flows.train import train_flow
 from ssat.embedding.checkpoint import latest_checkpoint
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
+from ssat.embedding.train_loop import TrainingDivergedError
 from ssat.errors import InputError, WorkspaceError
 from ssat.frames.lock import writing
 from ssat.frames.store import FrameStore
@@ -109,6 +110,15 @@ def test_the_same_training_is_not_done_by_two_at_a_time(small_store: FrameStore,
     folder = training_folder(workspace, SETTINGS, FrameStore.open(workspace.frames))
     with writing(folder, "training"), pytest.raises(WorkspaceError, match=r"process \d+ is writing this training"):
         train_flow(str(workspace.root), SETTINGS)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_without_another_try(
+    small_store: FrameStore, tmp_path: Path
+) -> None:
+    workspace = workspace_with(small_store, tmp_path)
+    settings = SETTINGS.model_copy(update={"learning_rate": 1e30, "schedule": "cosine", "warmup": 0.0})
+    with pytest.raises(TrainingDivergedError, match=r"on clips clip.*step-\d+ is kept"):
+        train_flow(str(workspace.root), settings)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""`ssat promote`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli.options import build_settings, common_options, print_json, settings_options
+from ssat.mot.settings import BenchmarkSettings
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  ssat promote 3f9a1c0d --mot MOT17/train --split val-half --protocol motchallenge
+  ssat promote 3f9a1c0d --dry-run
+"""
+)
+@click.argument("run")
+@common_options
+@click.option(
+    "--metric",
+    type=click.Choice(["idf1", "mota", "hota", "assa"]),
+    default="idf1",
+    show_default=True,
+    help="What must be better.",
+)
+@click.option(
+    "--spread",
+    type=click.FloatRange(min=0, max=100),
+    help="The seeds' spread in points, stated; by default that of recorded trainings that differ in their seed alone.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@settings_options(BenchmarkSettings, skip=frozenset({"embedder"}))
+def command(
+    run: str,
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    metric: Any,
+    spread: float | None,
+    dry_run: bool,
+    benchmark_given: dict[str, Any],
+) -> None:
+    """Make the embedder of training RUN the champion, where it beats the one in use by more than the seeds' spread.
+
+    RUN is the MLflow run of a training, or six or more of its first characters. With --mot both are benchmarked as far
+    as that was not done; without it, recorded benchmarks of the split are compared.
+    """
+    benchmark = None
+    if config is not None or "mot" in benchmark_given:
+        benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
+    elif unused := sorted(set(benchmark_given) - {"split", "protocol"}):
+        raise click.UsageError(f"--{unused[0].replace('_', '-')} is for a benchmark: give --mot as well")
+
+    from flows.promote import promote_flow
+    from ssat.workspace import Workspace
+    from tasks.services import services
+
+    with services(Workspace.open(workspace), ray=benchmark is not None, mlflow=True, debug=debug):
+        result = promote_flow(
+            workspace,
+            run,
+            benchmark,
+            split=benchmark_given.get("split", "val-half"),
+            protocol=benchmark_given.get("protocol"),
+            metric=metric,
+            spread=None if spread is None else spread / 100,
+            dry_run=dry_run,
+        )
+    verdict = "promoted" if result["promoted"] else "not promoted"
+    would = " (dry run: nothing was changed)" if dry_run else ""
+    where = f"split {result['split']}, protocol {result['protocol']}"
+    click.echo(f"version {result['candidate']['version']} {verdict}{would}: {result['reason']}; {where}", err=as_json)
+    if as_json:
+        print_json(result)

@@ -1,0 +1,58 @@
+"""Promotion: score a candidate and the champion alike, then let the rule decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.benchmark import benchmark_flow
+from ssat.mot.promotion import Metric
+from ssat.mot.settings import BenchmarkSettings
+from ssat.workspace import Workspace
+from tasks.promotion import promote
+from tasks.recorded import Recorded
+
+
+@flow(name="promote", persist_result=False)
+def promote_flow(
+    workspace: str,
+    run_id: str,
+    benchmark: BenchmarkSettings | None = None,
+    split: str = "val-half",
+    protocol: str | None = None,
+    metric: Metric = "idf1",
+    spread: float | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Promotes the embedder of a training where it beats the champion; gives what `tasks.promotion.promote` gives.
+
+    With `benchmark` settings the candidate, the champion and the other seeds of both are scored first, as far as that
+    was not done before; split and protocol are those of the settings then.
+    """
+    place = Workspace.open(workspace)
+    digest = None
+    if benchmark is not None:
+        split, protocol = benchmark.split, benchmark.protocol
+        recorded = Recorded(place)
+        run_id = recorded.run(run_id).info.run_id
+        recorded.version_of(run_id)  # a fault is found before the work
+        champion = recorded.champion()
+        wanted = dict.fromkeys([run_id, *([champion.run_id] if champion is not None else [])])
+        wanted |= dict.fromkeys(seed for one in list(wanted) for seed in recorded.seeds_of(one))
+        for one in wanted:
+            digest = benchmark_flow(workspace, benchmark.model_copy(update={"embedder": one}))["data_digest"]
+    result = promote(
+        place,
+        run_id,
+        split=split,
+        protocol=protocol,
+        data_digest=digest,
+        metric=metric,
+        spread=spread,
+        dry_run=dry_run,
+    )
+    verdict = "promoted" if result["promoted"] else "not promoted"
+    create_markdown_artifact(f"Version {result['candidate']['version']} {verdict}: {result['reason']}", key="promotion")
+    return result

@@ -1,0 +1,241 @@
+"""Scale: each run takes the ladder of training sizes one rung further, and promotes an embedder that tracks better."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.benchmark import benchmark_flow
+from flows.collect import collect_flow
+from flows.decode import decode_flow
+from flows.train import train_flow
+from ssat.clips.settings import CollectSettings
+from ssat.embedding.settings import TrainSettings
+from ssat.frames.settings import DecodeSettings
+from ssat.mot.settings import BenchmarkSettings
+from ssat.scale.budget import GIB, Budget
+from ssat.scale.ladder import Ladder, Rung
+from ssat.scale.settings import ScaleSettings
+from ssat.workspace import Workspace
+from tasks.benchmark import prepare
+from tasks.failures import unwrap
+from tasks.halt import Halted, halting
+from tasks.notify import notify
+from tasks.promotion import promote
+from tasks.scale import images_of, missing_held_out, report_climb, stored_bytes
+
+
+@flow(name="scale", persist_result=False)
+def scale_flow(
+    workspace: str,
+    settings: ScaleSettings,
+    collect: CollectSettings,
+    decode: DecodeSettings,
+    train: TrainSettings,
+    benchmark: BenchmarkSettings,
+) -> dict[str, Any]:
+    """Collects, decodes, trains and benchmarks for the next rung, then compares with the champion and promotes or not.
+
+    The numbers of clips are the rung's; `train.warm_start` is the training of the rung before, where `settings` want
+    that. Gives "rungs" (those that this run reached), "ladder" (all that were), "champion" (clips, embedder,
+    model_version; None before the first), "stopped" (why the run ended early, empty when it did not), "next" (clips of
+    the next rung, None at the top) and "told" (all that in a sentence).
+
+    Raises:
+        SsatError: a stage cannot do its work; what is finished is kept, and the webhook is told.
+    """
+    climb = _Climb(Workspace.open(workspace), settings, collect, decode, train, benchmark)
+    try:
+        # Sequences that cannot be used are found before hours of work rather than after them.
+        prepare(benchmark)
+        with halting(climb.budget.spent, climb.budget.note_outcomes):
+            climb.run()
+    except Exception as error:
+        cause = unwrap(error) or error
+        notify("failed", f"scale failed: {cause}", workspace=workspace, next=climb.next_clips)
+        raise
+    result = climb.result()
+    report_climb(result, climb.ladder)
+    return result
+
+
+class _Climb:
+    """One run of the flow: its budget, the ladder as it grows, and why it stopped."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: ScaleSettings,
+        collect: CollectSettings,
+        decode: DecodeSettings,
+        train: TrainSettings,
+        benchmark: BenchmarkSettings,
+    ) -> None:
+        self.workspace, self.settings = workspace, settings
+        self.collect, self.decode, self.train, self.benchmark = collect, decode, train, benchmark
+        self.budget = Budget(settings)
+        self.ladder = Ladder.load(workspace)
+        self.reached: list[Rung] = []
+        self.stopped = ""
+        self._minutes: dict[str, float] = {}
+
+    @property
+    def next_clips(self) -> int | None:
+        return self.ladder.next_clips(self.settings.ladder)
+
+    def run(self) -> None:
+        """Rung by rung until there are enough of them, or something says stop."""
+        try:
+            while len(self.reached) < self.settings.rungs:
+                clips = self.next_clips
+                if clips is None:
+                    if not self.reached:
+                        raise Halted(f"the ladder is at its top, {self.settings.ladder[-1]:,} clips")
+                    return
+                self._climb(clips)
+        except Exception as error:
+            cause = unwrap(error)
+            if not isinstance(cause, Halted):
+                raise
+            self.stopped = str(cause)
+            if self.stopped.startswith("budget:"):
+                notify("stopped", f"scale stopped; {self.stopped}", workspace=str(self.workspace.root))
+
+    def _climb(self, clips: int) -> None:
+        last = self.ladder.last
+        self._minutes = {}
+        clips, decoded = self._gather(clips)
+        warm = self._warm_start()
+        train = self.train.model_copy(update={"clips": clips, **({"warm_start": warm} if warm else {})})
+        images = images_of(self.workspace, train)
+        self._stop_if(self.budget.spent() or self.budget.refuses_training(images, last))
+        root = str(self.workspace.root)
+        trained = self._timed("train", lambda: train_flow(root, train))
+        embedder = str(self.workspace.absolute(trained["embedder"]))
+        champion = self.ladder.champion
+        if champion is not None:
+            # Done before, unless the sequences or settings of the comparison have changed since.
+            before = str(self.workspace.absolute(champion.embedder))
+            benchmark_flow(root, self.benchmark.model_copy(update={"embedder": before, "video": False}))
+        scored = self._timed(
+            "benchmark", lambda: benchmark_flow(root, self.benchmark.model_copy(update={"embedder": embedder}))
+        )
+        verdict = promote(
+            self.workspace,
+            trained["mlflow_run_id"],
+            split=scored["split"],
+            protocol=scored["protocol"],
+            data_digest=scored["data_digest"],
+        )
+        rung = Rung(
+            clips=clips,
+            classes=trained["classes"],
+            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            embedder=trained["embedder"],
+            model_version=trained["model_version"],
+            architecture=train.architecture,
+            overall={name: scored["overall"][name] for name in ("mota", "idf1", "idsw", "fp", "fn")},
+            protocol=scored["protocol"],
+            minutes=dict(self._minutes),
+            stored_bytes=stored_bytes(self.workspace),
+            frames_per_second=decoded["frames_per_second"],
+            images=images,
+            training_seconds=60 * self._minutes["train"],
+            promoted=verdict["promoted"],
+            verdict=verdict["reason"],
+        )
+        self.ladder = self.ladder.with_rung(self.workspace, rung)
+        self.reached.append(rung)
+        if rung.promoted:
+            notify(
+                "new-champion",
+                f"{clips:,} clips: embedder version {rung.model_version} is the new champion ({rung.verdict})",
+                clips=clips,
+                model_version=rung.model_version,
+                **rung.overall,
+            )
+        else:
+            notify("not-promoted", f"{clips:,} clips: not promoted ({rung.verdict})", clips=clips, **rung.overall)
+
+    def _gather(self, clips: int) -> tuple[int, dict[str, Any]]:
+        """Clips and frames for a rung; gives its training clips, fewer where the list has no more, and the store."""
+        held_out, spare = self.train.held_out_clips, 0
+        root = str(self.workspace.root)
+        while True:
+            wanted = clips + held_out + spare
+            collected = self._timed("collect", lambda wanted=wanted: self._collect(wanted))
+            if collected["ranks"] < wanted:
+                clips = self._all_there_is(clips, collected)
+            roster = collected["ranks"]
+            on_disk = stored_bytes(self.workspace)
+            self._stop_if(self.budget.spent() or self.budget.refuses_decode(roster, on_disk, self.ladder.last))
+            decoded = self._timed("decode", lambda: decode_flow(root, self.decode))
+            self.budget.note_failures(decoded["failed"])
+            self._stop_if(self.budget.spent())
+            # Clips that cannot be decoded leave gaps: among the classes that does no harm, those held out are counted.
+            missing = missing_held_out(self.workspace, clips, held_out)
+            if not missing or collected["ranks"] < wanted:
+                return clips - missing, decoded
+            spare += missing
+
+    def _collect(self, wanted: int) -> dict[str, Any]:
+        limits: dict[str, Any] = {"clips": wanted}
+        if self.settings.gib is not None:
+            limits["disk_gib"] = min(self.settings.gib, self.collect.disk_gib or self.settings.gib)
+        collected: dict[str, Any] = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
+        if collected["pause_s"]:
+            notify("breaker-open", f"collecting pauses: {collected['stopped']}", seconds=collected["pause_s"])
+        self._stop_if(collected["stopped"])
+        return collected
+
+    def _all_there_is(self, clips: int, collected: dict[str, Any]) -> int:
+        there = int(collected["ranks"]) - self.train.held_out_clips
+        if not self.ladder.worth(there):
+            raise Halted(
+                f"the list has {collected['ranks']:,} clips to offer and no more, too few for the rung of {clips:,}; "
+                "give a longer list"
+            )
+        return there
+
+    def _warm_start(self) -> str | None:
+        last = self.ladder.last
+        if not self.settings.warm_start or last is None or last.architecture != self.train.architecture:
+            return None
+        folder: Path = self.workspace.absolute(last.embedder).parent
+        return str(folder) if (folder / "checkpoints").is_dir() else None
+
+    def _timed(self, stage: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        began = time.monotonic()
+        result = work()
+        self._minutes[stage] = self._minutes.get(stage, 0.0) + round((time.monotonic() - began) / 60, 3)
+        return result
+
+    def _stop_if(self, reason: str) -> None:
+        if reason:
+            raise Halted(reason)
+
+    def result(self) -> dict[str, Any]:
+        champion = self.ladder.champion
+        told = [
+            f"Rung of {rung.clips:,} clips: IDF1 {100 * rung.overall['idf1']:.1f}, "
+            f"{'promoted' if rung.promoted else 'not promoted'} ({rung.verdict})"
+            for rung in self.reached
+        ]
+        told += [f"Stopped: {self.stopped}"] if self.stopped else []
+        told.append(f"Next: {self.next_clips:,} clips" if self.next_clips else "The ladder is at its top")
+        return {
+            "rungs": [rung.model_dump(mode="json") for rung in self.reached],
+            "ladder": [rung.model_dump(mode="json") for rung in self.ladder.rungs],
+            "champion": None
+            if champion is None
+            else champion.model_dump(mode="json", include={"clips", "embedder", "model_version", "overall"}),
+            "stopped": self.stopped,
+            "next": self.next_clips,
+            "stored_gib": round(stored_bytes(self.workspace) / GIB, 3),
+            "told": ". ".join(told) + ".",
+        }

@@ -1,0 +1,47 @@
+"""Settings of the climb from few clips to many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from ssat.settings import StageSettings
+
+# Section 4.2 of the paper ends at 1,600 clips; the lists of Kinetics hold about 500,000.
+LADDER = (160, 800, 1_600, 8_000, 40_000, 200_000, 500_000)
+
+
+class ScaleSettings(StageSettings):
+    """How far a run climbs the ladder of training sizes, and what makes it stop before.
+
+    A rung is reached when its clips are collected, decoded and trained on and the embedder is benchmarked. Started
+    again, a run goes on where the last one stopped.
+    """
+
+    section: ClassVar[str] = "scale"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    ladder: tuple[int, ...] = Field(LADDER, description="Training clips of each rung, ascending")
+    rungs: int = Field(1, ge=1, description="Rungs that one run takes at most")
+    hours: float | None = Field(
+        None, gt=0, description="Hours that one run may take; it stops between shards, before a stage that cannot fit"
+    )
+    gib: float | None = Field(
+        None, gt=0, description="Most that clips and frames together may take on the disk, in GiB"
+    )
+    failures: int | None = Field(
+        None,
+        ge=1,
+        description="Clips of one run that may fail for other reasons than that the video is gone or locked",
+    )
+    warm_start: bool = Field(True, description="Start each training from the one of the rung before")
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if not self.ladder or self.ladder[0] < 2 or list(self.ladder) != sorted(set(self.ladder)):
+            raise ValueError(
+                f"ladder {', '.join(map(str, self.ladder)) or '(empty)'}: expected ascending numbers of clips, from 2 on"
+            )
+        return self

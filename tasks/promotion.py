@@ -1,0 +1,188 @@
+"""Moving the alias `champion` of the registered embedder, by a rule and with the reason written down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from ssat.errors import InputError
+from ssat.mot.promotion import Metric, Promotion, decide_promotion
+from ssat.workspace import Workspace
+from tasks.embedders import MODEL_NAME
+from tasks.mlflow_run import mlflow_run
+from tasks.recorded import CHAMPION, Recorded, Version, comparable
+
+EXPERIMENT = "ssat-promotion"
+
+
+@task(name="promote embedder", persist_result=False, cache_policy=NO_CACHE)
+def promote(
+    workspace: Workspace,
+    run_id: str,
+    *,
+    split: str = "val-half",
+    protocol: str | None = None,
+    data_digest: str | None = None,
+    metric: Metric = "idf1",
+    spread: float | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Makes the embedder of a training the champion where `decide_promotion` says so, and records why in any case.
+
+    Compared are recorded benchmarks: the candidate's latest one on `split`, and those of the champion and of other
+    seeds that agree with it in data, detections, tracker, split and protocol.
+
+    Args:
+        workspace: whose tracking server is meant, unless MLFLOW_TRACKING_URI names one.
+        run_id: of the candidate's training.
+        split: of the benchmarks.
+        protocol: likewise; None: that of the candidate's latest benchmark.
+        data_digest: only benchmarks of these data.
+        metric: what must be better.
+        spread: the seeds' spread stated by hand, as a share of 1.
+        dry_run: say what would be done, change nothing.
+
+    Returns:
+        "promoted", "reason", "metric", "split", "protocol", "candidate" and "champion" (version, run_id, benchmark,
+        score, seeds), "gain", "spread", "previous" (version), "mlflow_run_id".
+
+    Raises:
+        InputError: no such training, or one of the two embedders has no benchmark that can be compared.
+    """
+    recorded = Recorded(workspace)
+    run_id = recorded.run(run_id).info.run_id
+    candidate = recorded.version_of(run_id)
+    benchmark = _benchmark(recorded, candidate.digest, split, protocol, data_digest)
+    if benchmark is None:
+        asked = f"split {split}" + (f", protocol {protocol}" if protocol else "")
+        raise InputError(
+            f"run {run_id}: version {candidate.number} has no recorded benchmark ({asked}); run "
+            f"`ssat promote {run_id} --mot FOLDER --split {split}`, or `ssat benchmark --embedder {run_id}` before"
+        )
+    key = comparable(benchmark)
+    score = float(benchmark.data.metrics[metric])
+    own_seeds = _seed_scores(recorded, candidate.run_id, key, metric)
+    before = recorded.champion()
+    champion: dict[str, Any] | None = None
+    if before is not None and before.number == candidate.number:
+        decision = Promotion(False, None, spread, f"version {candidate.number} is the champion already")
+    else:
+        if before is not None:
+            champion = _champion_scored(recorded, before, benchmark.info.run_id, key, metric)
+        decision = decide_promotion(
+            score,
+            champion["score"] if champion else None,
+            list(own_seeds.values()),
+            list(champion["seeds"].values()) if champion else [],
+            spread=spread,
+            metric=metric,
+        )
+    result = {
+        "promoted": decision.promoted,
+        "reason": decision.reason,
+        "metric": metric,
+        "split": split,
+        "protocol": benchmark.data.tags.get("protocol"),
+        "gain": decision.gain,
+        "spread": decision.spread,
+        "candidate": {
+            "version": candidate.number,
+            "run_id": candidate.run_id,
+            "benchmark": benchmark.info.run_id,
+            "score": score,
+            "seeds": own_seeds,
+        },
+        "champion": champion,
+        "previous": None if before is None else before.number,
+        "dry_run": dry_run,
+        "mlflow_run_id": None,
+    }
+    if not dry_run:
+        result["mlflow_run_id"] = _write(workspace, recorded, result)
+    return result
+
+
+def _benchmark(
+    recorded: Recorded, digest: str, split: str, protocol: str | None, data_digest: str | None
+) -> Any | None:
+    for run in recorded.benchmarks(digest):
+        tags, params = run.data.tags, run.data.params
+        if tags.get("split") != split or (protocol is not None and tags.get("protocol") != protocol):
+            continue
+        if data_digest is None or params.get("dataset.digest") == data_digest:
+            return run
+    return None
+
+
+def _champion_scored(
+    recorded: Recorded, champion: Version, like: str, key: dict[str, str], metric: str
+) -> dict[str, Any]:
+    run = next((run for run in recorded.benchmarks(champion.digest) if comparable(run) == key), None)
+    if run is None:
+        raise InputError(
+            f"the champion, version {champion.number}, has no benchmark like the candidate's (MLflow run {like}): give "
+            f"--mot FOLDER, or run `ssat benchmark` with the same settings and --embedder {champion.run_id} before"
+        )
+    return {
+        "version": champion.number,
+        "run_id": champion.run_id,
+        "benchmark": run.info.run_id,
+        "score": float(run.data.metrics[metric]),
+        "seeds": _seed_scores(recorded, champion.run_id, key, metric),
+    }
+
+
+def _seed_scores(recorded: Recorded, run_id: str, key: dict[str, str], metric: str) -> dict[str, float]:
+    """Training run → its score, of every seed of the recipe whose embedder was benchmarked under `key`."""
+    scores = {}
+    for seed in recorded.seeds_of(run_id):
+        try:
+            digest = recorded.version_of(seed).digest
+        except InputError:
+            continue  # a training whose version was deleted
+        run = next((run for run in recorded.benchmarks(digest) if comparable(run) == key), None)
+        if run is not None:
+            scores[seed] = float(run.data.metrics[metric])
+    return scores
+
+
+def _write(workspace: Workspace, recorded: Recorded, result: dict[str, Any]) -> str:
+    """The reason into MLflow: a run, tags and description of the version; then the alias, last."""
+    candidate, client = result["candidate"], recorded.client
+    tags = {
+        "candidate_version": candidate["version"],
+        "previous_version": result["previous"] or "none",
+        "promoted": str(result["promoted"]).lower(),
+        "reason": result["reason"],
+    }
+    settings = {name: result[name] for name in ("metric", "split", "protocol")}
+    name = f"promote-{candidate['version']}"
+    with mlflow_run(workspace, EXPERIMENT, name, settings, tags, system_metrics=False) as reporter:
+        numbers = {"candidate": candidate["score"], "gain": result["gain"], "spread": result["spread"]}
+        if result[CHAMPION] is not None:
+            numbers[CHAMPION] = result[CHAMPION]["score"]
+        reporter.scalars({key: value for key, value in numbers.items() if value is not None}, 0)
+        reporter.table(
+            "seeds",
+            [
+                {"whose": whose, "training": run, result["metric"]: value}
+                for whose in ("candidate", CHAMPION)
+                for run, value in ((result[whose] or {}).get("seeds") or {}).items()
+            ],
+        )
+    version = candidate["version"]
+    client.set_model_version_tag(MODEL_NAME, version, "promotion.promoted", tags["promoted"])
+    client.set_model_version_tag(MODEL_NAME, version, "promotion.reason", result["reason"])
+    client.set_model_version_tag(MODEL_NAME, version, "promotion.run", reporter.run_id)
+    if result["promoted"]:
+        before = f", after version {result['previous']}" if result["previous"] else ""
+        client.update_model_version(
+            MODEL_NAME,
+            version,
+            f"Champion{before}: {result['reason']}. Split {result['split']}, protocol {result['protocol']}, "
+            f"MLflow run {reporter.run_id}.",
+        )
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    return reporter.run_id

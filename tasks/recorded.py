@@ -1,0 +1,156 @@
+"""What MLflow has recorded: trainings, benchmarks and versions of the embedder, found by what belongs together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ssat.errors import InputError
+from ssat.workspace import Workspace
+from tasks.embedders import MODEL_NAME
+from tasks.services import mlflow_tracking_uri
+
+CHAMPION = "champion"
+BENCHMARKS, TRAININGS = "ssat-benchmark", "ssat-train"
+_DIGEST_TAG = "embedder_digest"
+# Parameters of a benchmark that do not bear on whether two of them can be compared.
+_NOT_COMPARED = frozenset({"embedder", "video", "mot", "sequences", "side_by_side"})
+# Parameters of a training that say where it ran, or which of several alike it was.
+_NOT_THE_RECIPE = frozenset({"seed"})
+_PAGE = 1000
+_RUN_ID = re.compile(r"[0-9a-f]{6,32}")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of the registered embedder."""
+
+    number: str
+    run_id: str
+    digest: str
+
+
+class Recorded:
+    """Reads the tracking server of a workspace; looks every experiment up once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        from mlflow import MlflowClient
+
+        self.client = MlflowClient(mlflow_tracking_uri(workspace))
+        self._runs: dict[str, list[Any]] = {}
+
+    def runs(self, experiment: str) -> list[Any]:
+        """The finished runs of an experiment, latest first; none where there is no such experiment."""
+        if experiment not in self._runs:
+            found = self.client.get_experiment_by_name(experiment)
+            self._runs[experiment] = [] if found is None else list(self._pages(found.experiment_id))
+        return self._runs[experiment]
+
+    def _pages(self, experiment_id: str) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [experiment_id],
+                "attributes.status = 'FINISHED'",
+                max_results=_PAGE,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def experiments(self) -> list[str]:
+        """Names of all experiments."""
+        return sorted(one.name for one in self.client.search_experiments())
+
+    def run(self, given: str) -> Any:
+        """The run that `given` names: its id, the beginning of it (six characters or more), or `champion`.
+
+        Raises:
+            InputError: no such run, or several.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if given == CHAMPION:
+            champion = self.champion()
+            if champion is None:
+                raise InputError(f"{MODEL_NAME} has no champion yet; `ssat promote RUN` names one")
+            return self.client.get_run(champion.run_id)
+        if not _RUN_ID.fullmatch(given):
+            raise InputError(
+                f"run {given!r}: expected an MLflow run id, six or more of its first characters, or champion"
+            )
+        if len(given) == 32:
+            try:
+                return self.client.get_run(given)
+            except MlflowException as error:
+                raise InputError(f"run {given}: not recorded at {self._place()}") from error
+        found = [run for name in self.experiments() for run in self.runs(name) if run.info.run_id.startswith(given)]
+        if len(found) != 1:
+            what = "no run" if not found else f"{len(found)} runs"
+            raise InputError(f"run {given}: {what} whose id begins so at {self._place()}")
+        return found[0]
+
+    def _place(self) -> str:
+        from tasks.addresses import without_credentials
+
+        return without_credentials(str(self.client.tracking_uri))
+
+    def champion(self) -> Version | None:
+        """The version that the alias `champion` names."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            version = self.client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+        except MlflowException:
+            return None
+        return self._version(version)
+
+    def version_of(self, run_id: str) -> Version:
+        """The version that a training registered.
+
+        Raises:
+            InputError: the run is not a training that has registered an embedder.
+        """
+        found = self.client.search_model_versions(f"name = '{MODEL_NAME}' and run_id = '{run_id}'")
+        if not found:
+            raise InputError(
+                f"run {run_id}: no version of {MODEL_NAME} comes from it; give the run of a training (`ssat train`)"
+            )
+        return self._version(max(found, key=lambda version: int(version.version)))
+
+    def _version(self, version: Any) -> Version:
+        digest = version.tags.get(_DIGEST_TAG)
+        if digest is None:
+            from ssat.embedding.embedder import Embedder
+            from tasks.embedders import download_embedder
+
+            digest = Embedder.load(download_embedder(f"models:/{MODEL_NAME}/{version.version}")).digest
+            self.client.set_model_version_tag(MODEL_NAME, version.version, _DIGEST_TAG, digest)
+        return Version(str(version.version), version.run_id, digest)
+
+    def benchmarks(self, digest: str) -> list[Any]:
+        """Benchmarks of the embedder with that digest, latest first."""
+        return [run for run in self.runs(BENCHMARKS) if run.data.tags.get(_DIGEST_TAG) == digest]
+
+    def seeds_of(self, run_id: str) -> list[str]:
+        """The trainings of the same recipe and data that differ from this one in their seed alone, itself included."""
+        own = recipe(self.client.get_run(run_id))
+        return [run.info.run_id for run in self.runs(TRAININGS) if recipe(run) == own]
+
+
+def comparable(run: Any) -> dict[str, str]:
+    """What two benchmarks must share for their scores to be compared: data, detections, tracker, split, protocol."""
+    return {name: value for name, value in run.data.params.items() if name not in _NOT_COMPARED}
+
+
+def recipe(run: Any) -> dict[str, str]:
+    """What two trainings share that differ in their seed alone."""
+    from ssat.embedding.settings import RUNTIME_FIELDS
+
+    left_out = _NOT_THE_RECIPE | RUNTIME_FIELDS
+    return {name: value for name, value in run.data.params.items() if name not in left_out}

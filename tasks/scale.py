@@ -1,0 +1,71 @@
+"""What a climb leaves for people to read, and what it costs on the disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.compute as pc
+from prefect.artifacts import create_markdown_artifact
+
+from ssat.clips import status
+from ssat.embedding.settings import TrainSettings
+from ssat.errors import InputError
+from ssat.frames.manifest import Manifest
+from ssat.frames.store import FrameStore
+from ssat.scale.ladder import Ladder, Rung
+from ssat.workspace import Workspace
+
+
+def stored_bytes(workspace: Workspace) -> int:
+    """Bytes that the collected clips and the frame store take, by their own tables."""
+    latest = status.latest(status.load_status(workspace))
+    clips = pc.sum(latest["bytes"].filter(pc.equal(latest["status"], status.OK))).as_py() or 0
+    try:
+        manifest = Manifest.load(workspace.frames)
+    except InputError:  # nothing decoded yet
+        return int(clips)
+    return int(clips) + sum(entry.bytes for entry in manifest.shards)
+
+
+def missing_held_out(workspace: Workspace, rung: int, held_out: int) -> int:
+    """How many clips behind the first `rung` ranks the store lacks of `held_out`: some could not be decoded."""
+    ranks = FrameStore.open(workspace.frames).ranks
+    return max(0, held_out - int((ranks >= rung).sum()))
+
+
+def images_of(workspace: Workspace, train: TrainSettings) -> int:
+    """Images that a training on the first `train.clips` ranks of the store looks at, over all epochs."""
+    store = FrameStore.open(workspace.frames)
+    frames = [count for rank, count in enumerate(store.frames_of) if rank < (train.clips or len(store.frames_of))]
+    most = train.frames_per_clip
+    return train.epochs * sum(min(int(count), most) if most else int(count) for count in frames)
+
+
+def report_climb(result: dict[str, Any], ladder: Ladder) -> None:
+    """The ladder, what this run did and why it stopped, as a Prefect artifact."""
+    create_markdown_artifact(key="scale", markdown=climb_page(result, ladder), description=result["told"])
+
+
+def climb_page(result: dict[str, Any], ladder: Ladder) -> str:
+    """The same as Markdown."""
+    lines = [result["told"], "", "| clips | classes | IDF1 | MOTA | identity switches | minutes | promoted | why |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
+    lines += [_row(rung) for rung in ladder.rungs]
+    if not ladder.rungs:
+        lines.append("| – | – | – | – | – | – | – | no rung is reached yet |")
+    return "\n".join(lines)
+
+
+def _row(rung: Rung) -> str:
+    scores = rung.overall
+    cells = [
+        f"{rung.clips:,}",
+        f"{rung.classes:,}",
+        f"{100 * scores['idf1']:.1f}",
+        f"{100 * scores['mota']:.1f}",
+        str(scores["idsw"]),
+        f"{sum(rung.minutes.values()):.1f}",
+        "yes" if rung.promoted else "no",
+        rung.verdict.replace("|", "/"),
+    ]
+    return "| " + " | ".join(cells) + " |"
