@@ -80,7 +80,7 @@ def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
     from ssat.demo.settings import DemoSettings
     from ssat.demo.world import write_clips
 
-    write_clips(folder, DemoSettings(clip_seconds=3.0), only=range(2))
+    write_clips(folder, DemoSettings.build(None, {"clip_seconds": 3.0}), only=range(2))
     return sorted(folder.glob("*.mp4")), "2 rendered clips, not real ones: the workspace has none"
 
 

@@ -130,6 +130,13 @@ def relative_work(settings: PlanSettings) -> float:
     return BACKBONES[settings.architecture][0] / BACKBONES["resnet50"][0] * (settings.crop / 224) ** 2
 
 
+def training_work(settings: PlanSettings) -> float:
+    """As `relative_work`, on average over the epochs: the first ones may look at smaller crops."""
+    early = min(settings.early_epochs, settings.epochs) / settings.epochs if settings.early_crop else 0.0
+    smaller = ((settings.early_crop or settings.crop) / settings.crop) ** 2
+    return relative_work(settings) * (1 - early + early * smaller)
+
+
 def _train(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
     images = training_images(settings, value)
     workers = max(1, settings.gpus * settings.nodes)
@@ -137,13 +144,13 @@ def _train(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
     # Three products of an image's feature with every class: cosines, and the gradients of feature and weights.
     head_flop = 3 * 2 * FEATURES * settings.clips * settings.negative_share
     if settings.gpus:
-        seconds = relative_work(settings) / value["gpu_rate"]
+        seconds = training_work(settings) / value["gpu_rate"]
         seconds += head_flop / (value["gpu_flops"] * value["gpu_used_share"])
         compute = images * seconds / workers / 3600
     else:
         # A core that trains ResNet-50 at this rate spends 3 x 2 x 4.09 GFLOP on each image.
         flops = value["core_rate"] * 3 * 2 * BACKBONES["resnet50"][0] * 1e9
-        compute = images * (relative_work(settings) / value["core_rate"] + head_flop / flops) / _cores(settings) / 3600
+        compute = images * (training_work(settings) / value["core_rate"] + head_flop / flops) / _cores(settings) / 3600
     read = images * value["frame_bytes"]
     limits = {
         "GPUs" if settings.gpus else "cores (training)": compute,

@@ -20,12 +20,22 @@ class PlanSettings(StageSettings):
     section: ClassVar[str] = "plan"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {"architecture": "resnet18", "crop": 112, "frame_stride": 5, "frames_per_clip": 24, "batch_size": 64},
+        "quick": {
+            "architecture": "resnet18",
+            "crop": 112,
+            "early_crop": 64,
+            "early_epochs": 10,
+            "frame_stride": 5,
+            "frames_per_clip": 24,
+            "batch_size": 64,
+        },
     }
 
     clips: int = Field(500_000, ge=2, description="Training clips")
     architecture: Architecture = Field("resnet50", description="Backbone")
     crop: int = Field(224, ge=32, le=1024, description="Side of the training crop, pixels")
+    early_crop: int | None = Field(None, ge=32, description="Smaller crop of the first epochs")
+    early_epochs: int = Field(0, ge=0, description="How many epochs use the smaller crop")
     epochs: int = Field(16, ge=1, description="Passes over the training clips")
     frame_stride: int = Field(1, ge=1, description="Every n-th frame of a clip is stored")
     frames_per_clip: int | None = Field(None, ge=1, description="Frames drawn of each clip in an epoch; default all")
