@@ -40,9 +40,7 @@ Examples:
 )
 @common_options
 @preset_option
-@pipeline_options(
-    [ScaleSettings, CollectSettings, DecodeSettings, TrainSettings, BenchmarkSettings], skip=OWN_FIELDS
-)
+@pipeline_options([ScaleSettings, CollectSettings, DecodeSettings, TrainSettings, BenchmarkSettings], skip=OWN_FIELDS)
 def command(
     workspace: str,
     config: Path | None,
