@@ -68,7 +68,7 @@ services: setup
 services-down: setup
 	$(BIN)/python -m infra.services down
 
-# Kills, stops and starves each part and compares what comes of it; writes docs/reliability.md. Takes about an hour.
+# Kills, stops and starves each part and compares what comes of it; writes docs/reliability.md.
 drills: setup
 	@infra/system-packages.sh
 	$(BIN)/python -m infra.drills

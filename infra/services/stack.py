@@ -97,8 +97,9 @@ class Stack:
             TimeoutError, ChildProcessError: one does not answer, or ended; names its log.
         """
         wanted = [name for name in NAMES if name in set(names)]
-        # Each level needs the one before it; within a level all start at the same time.
-        for level in (("postgres",), ("prefect", "mlflow", "ray-head"), (*RAY_NODES[1:], "prefect-worker")):
+        # Each level needs the one before it; within a level all start at the same time. Ray's nodes start alone: one
+        # whose agents take longer than 15 s to import what they need gives up.
+        for level in (("postgres",), ("prefect", "mlflow"), *((node,) for node in RAY_NODES), ("prefect-worker",)):
             members = [name for name in level if name in wanted]
             for name in members:
                 self.start(name)
