@@ -131,6 +131,16 @@ def test_compose_starts_ray_with_tokens_and_mlflow_with_a_login() -> None:
     assert services["prefect-worker"]["command"][3:5] == ["--pool", POOL]
 
 
+def test_the_flows_are_registered_for_the_pool_that_the_worker_serves() -> None:
+    deployments = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
+    assert {entry["work_pool"]["name"] for entry in deployments["deployments"]} == {POOL}
+    assert deployments["prefect-version"] == locked("prefect")
+    command = load("compose.yaml")["services"]["deployments"]["command"]
+    assert command[:2] == ["ssat", "deploy"]
+    shown = CliRunner().invoke(cli, ["deploy", "--help"]).output
+    assert {word for word in command if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", shown))
+
+
 def test_the_image_is_pinned_and_not_of_root() -> None:
     lines = (INFRA / "Dockerfile").read_text().splitlines()
     assert re.fullmatch(r"FROM python:3\.11\.\d+-slim-bookworm", next(line for line in lines if "FROM" in line))
@@ -140,7 +150,7 @@ def test_the_image_is_pinned_and_not_of_root() -> None:
     allowed = {line[1:] for line in (INFRA / "Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"}
     copied = {part for line in lines if line.startswith("COPY") for part in line.split()[2:-1]}
     assert copied <= allowed
-    assert all((PROJECT / name).exists() for name in allowed - {"prefect.yaml"})
+    assert all((PROJECT / name).exists() for name in allowed)
     used = {service["image"] for service in load("compose.yaml")["services"].values()}
     assert all(re.search(r":v?\d+\.\d+", image) for image in used), "an image without a version"
     assert IMAGE in used
