@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench bench-data bench-train bench-track results ui docs clean lock
+.PHONY: services services-down drills setup demo test lint bench bench-data bench-train bench-track results ui docs clean lock
 
 setup: $(STAMP)
 
@@ -70,6 +70,19 @@ results: setup
 
 ui: setup
 	$(BIN)/ssat ui
+
+# Postgres, Prefect, MLflow and a Ray of three nodes as processes on loopback; docs/cluster.md.
+services: setup
+	@infra/system-packages.sh
+	$(BIN)/python -m infra.services up
+
+services-down: setup
+	$(BIN)/python -m infra.services down
+
+# Kills, stops and starves each part and compares what comes of it; writes docs/reliability.md.
+drills: setup
+	@infra/system-packages.sh
+	$(BIN)/python -m infra.drills
 
 docs: setup
 	$(BIN)/python -m flows.settings_page > docs/settings.md.new

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
+from prefect import flow, runtime
 
 from flows.benchmark import benchmark_flow
 from flows.collect import collect_flow
@@ -16,6 +16,7 @@ from flows.decode import decode_flow
 from flows.train import train_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
+from ssat.errors import InputError
 from ssat.frames.settings import DecodeSettings
 from ssat.mot.settings import BenchmarkSettings
 from ssat.scale.budget import GIB, Budget
@@ -53,11 +54,13 @@ def scale_flow(
     try:
         # Sequences that cannot be used are found before hours of work rather than after them.
         prepare(benchmark)
+        if not benchmark.needs_appearance:
+            raise InputError(f"setting benchmark.tracker: {benchmark.tracker} looks at no features; use ssat")
         with halting(climb.budget.spent, climb.budget.note_outcomes):
             climb.run()
     except Exception as error:
-        cause = unwrap(error) or error
-        notify("failed", f"scale failed: {cause}", workspace=workspace, next=climb.next_clips)
+        if runtime.deployment.id is None:  # a deployment's own hook tells
+            notify("failed", f"scale failed: {unwrap(error) or error}", next=climb.next_clips)
         raise
     result = climb.result()
     report_climb(result, climb.ladder)
@@ -104,7 +107,7 @@ class _Climb:
                 raise
             self.stopped = str(cause)
             if self.stopped.startswith("budget:"):
-                notify("stopped", f"scale stopped; {self.stopped}", workspace=str(self.workspace.root))
+                notify("stopped", f"scale stopped; {self.stopped}", next=self.next_clips)
 
     def _climb(self, clips: int) -> None:
         last = self.ladder.last
@@ -188,8 +191,6 @@ class _Climb:
         if self.settings.gib is not None:
             limits["disk_gib"] = min(self.settings.gib, self.collect.disk_gib or self.settings.gib)
         collected: dict[str, Any] = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
-        if collected["pause_s"]:
-            notify("breaker-open", f"collecting pauses: {collected['stopped']}", seconds=collected["pause_s"])
         self._stop_if(collected["stopped"])
         return collected
 

@@ -13,6 +13,8 @@ from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
 from ssat.mot.settings import BenchmarkSettings, TrackSettings
+from ssat.plan.settings import PlanSettings
+from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
 from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
 
@@ -26,6 +28,8 @@ STAGES: tuple[type[StageSettings], ...] = (
     TrackersStudySettings,
     ThresholdsStudySettings,
     DemoSettings,
+    ScaleSettings,
+    PlanSettings,
 )
 _PRESETS = ("paper", "quick")
 _HEAD = """# Settings

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Programs that some tests use and that no Python package brings: a browser that opens the reports, and PostgreSQL.
+# Programs that some tests use and that no Python package brings: a browser that opens the pages, PostgreSQL, and the checker of monitoring rules.
 # Installs what is missing where apt-get and root are at hand; elsewhere it says what is missing. Those tests skip then.
 set -uo pipefail
 
-declare -A package_of=([chromium]=chromium [chromedriver]=chromium-driver [postgres]=postgresql)
+declare -A package_of=([chromium]=chromium [chromedriver]=chromium-driver [postgres]=postgresql [promtool]=prometheus)
 found() {
     command -v "$1" > /dev/null && return
     # Debian keeps the server out of the path.
@@ -11,7 +11,7 @@ found() {
 }
 
 missing=()
-for program in chromium chromedriver postgres; do
+for program in chromium chromedriver postgres promtool; do
     found "$program" || missing+=("${package_of[$program]}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -23,6 +23,7 @@ from ssat.workspace import Workspace
 from tasks.egress import PrefectEgress
 from tasks.halt import halted, note_outcomes
 from tasks.metrics import ATTEMPTED_CLIPS, COLLECTED_CLIPS, FAILURES, count, counted
+from tasks.notify import notify
 from tasks.progress import progress_bar
 
 _TELL_EVERY_S = 5.0
@@ -54,6 +55,8 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, 
         result["pause_s"] = round(collector.egress.pause_s())
         rejected = describe_rejected(collector.list)
     report_clips(result, rejected)
+    if result["pause_s"]:
+        notify("breaker-open", f"collecting pauses: {result['stopped']}", seconds=result["pause_s"])
     return result
 
 

@@ -1,7 +1,7 @@
 """Reasons to stop early and cleanly: a budget that is spent, a flow run that a person suspended on Prefect's page.
 
-Work that takes long asks `halted` between its pieces (shards of clips, frame shards). Prefect 3 runs tasks on the client
-and does not interrupt a run that is suspended, so the run has to look for itself.
+Work that takes long asks `halted` between its pieces (shards of clips, frame shards). Prefect 3 runs tasks on the
+client and does not interrupt a run that is suspended, so the run has to look for itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _notes: contextvars.ContextVar[tuple[Callable[[dict[str, int]], None], ...]] = c
 )
 
 
-class Halted(SsatError):
+class Halted(SsatError):  # noqa: N818 - no error: somebody wanted it so
     """The work stopped early, on purpose; what is finished is kept, and the next run goes on from there."""
 
 

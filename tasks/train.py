@@ -13,6 +13,7 @@ from prefect import task
 
 from ssat.embedding.settings import RUNTIME_FIELDS, TrainSettings
 from ssat.errors import InputError, SsatError
+from ssat.frames.lock import writing
 from ssat.frames.store import FrameStore
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
@@ -42,6 +43,7 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
 
     Raises:
         InputError: no usable frame store, or settings that it cannot serve.
+        WorkspaceError: another process does the same training.
     """
     store = FrameStore.open(workspace.frames)
     folder = training_folder(workspace, settings, store)
@@ -53,7 +55,15 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
         from ssat.embedding.mot_evaluation import MotEvaluation
 
         MotEvaluation(Path(settings.evaluate_mot).expanduser())  # a fault is found now and not after hours
-    folder.mkdir(parents=True, exist_ok=True)
+    # Two at a time would write each other's checkpoints, and register the embedder twice.
+    with writing(folder, "training"):
+        if result_file.exists():
+            return {**_registered(json.loads(result_file.read_text()), settings, store, folder), "reused": True}
+        return {**_train_recorded(workspace, settings, store, folder), "reused": False}
+
+
+def _train_recorded(workspace: Workspace, settings: TrainSettings, store: FrameStore, folder: Path) -> dict[str, Any]:
+    """The training in an MLflow run; its result is committed last."""
     dataset = Dataset("frames", store.digest, str(workspace.frames))
     with mlflow_run(workspace, EXPERIMENT, f"train-{folder.name}", settings, dataset=dataset) as reporter:
         examples = _report_crops(reporter, settings, store, folder)
@@ -71,7 +81,7 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
             **{key: trained[key] for key in ("classes", "steps", "held_out", "best", "history")},
         }
         result = _register(result, examples, folder)
-    return {**result, "reused": False}
+    return result
 
 
 def _register(result: dict[str, Any], examples: np.ndarray, folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One writer at a time in a frame store."""
+"""One writer at a time in a frame store, or in another folder of results."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ssat.errors import WorkspaceError
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Hold the store in `folder` for writing; the lock ends with this context or with the process.
+def writing(folder: Path, what: str = "frame store") -> Iterator[None]:
+    """Hold the `what` in `folder` for writing; the lock ends with this context or with the process.
 
     Raises:
         WorkspaceError: another process writes it, or the folder cannot be written, also inside the block.
@@ -32,7 +32,7 @@ def writing(folder: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise WorkspaceError(
-                f"{folder}: process {owner} is writing this frame store; wait until it has finished"
+                f"{folder}: process {owner} is writing this {what}; wait until it has finished"
             ) from error
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -74,7 +74,7 @@ class Budget:
         expected = images * last.training_seconds / last.images
         if expected > self.seconds_left:
             return (
-                f"budget: training would take about {expected / 3600:.1f} hours, {self.seconds_left / 3600:.1f} of this "
-                "run are left; what is collected and decoded is kept: allow more hours and run again"
+                f"budget: training would take about {expected / 3600:.1f} hours, {self.seconds_left / 3600:.1f} of "
+                "this run are left; what is collected and decoded is kept: allow more hours and run again"
             )
         return ""

@@ -42,6 +42,6 @@ class ScaleSettings(StageSettings):
     def _ascending(self) -> Self:
         if not self.ladder or self.ladder[0] < 2 or list(self.ladder) != sorted(set(self.ladder)):
             raise ValueError(
-                f"ladder {', '.join(map(str, self.ladder)) or '(empty)'}: expected ascending numbers of clips, from 2 on"
+                f"ladder {', '.join(map(str, self.ladder)) or '(empty)'}: expected ascending numbers, from 2 on"
             )
         return self

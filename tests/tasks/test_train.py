@@ -17,9 +17,11 @@ from ssat.embedding.checkpoint import latest_checkpoint
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_loop import TrainingDivergedError
-from ssat.errors import InputError
+from ssat.errors import InputError, WorkspaceError
+from ssat.frames.lock import writing
 from ssat.frames.store import FrameStore
 from ssat.workspace import Workspace
+from tasks.train import training_folder
 from tests.ssat.frames.conftest import small_clips, small_store
 
 __all__ = ["small_clips", "small_store"]
@@ -101,6 +103,13 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     assert Embedder.load(folder / "embedder.safetensors").facts["held_out"] == killed["held_out"]
     for picture in ("crops.png", "curves.png", "neighbours.png"):
         assert (folder / picture).stat().st_size > 1000
+
+
+def test_the_same_training_is_not_done_by_two_at_a_time(small_store: FrameStore, tmp_path: Path) -> None:
+    workspace = workspace_with(small_store, tmp_path)
+    folder = training_folder(workspace, SETTINGS, FrameStore.open(workspace.frames))
+    with writing(folder, "training"), pytest.raises(WorkspaceError, match=r"process \d+ is writing this training"):
+        train_flow(str(workspace.root), SETTINGS)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_without_another_try(

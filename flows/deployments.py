@@ -1,0 +1,142 @@
+"""Entry points of the deployments in prefect.yaml: each flow with the services that it needs around it.
+
+The command line starts services around a flow; a worker starts the flow alone, so these entry points do it: MLflow by
+MLFLOW_TRACKING_URI or in the workspace, Ray by RAY_ADDRESS or local. What goes wrong ends the flow run as failed with
+one clear message, and the webhook is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from prefect import flow, runtime
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import Pause
+from prefect.flows import Flow
+from prefect.states import Completed, Failed, State
+from pydantic import Field
+
+from flows.benchmark import benchmark_flow
+from flows.collect import collect_flow
+from flows.decode import decode_flow
+from flows.scale import scale_flow
+from flows.train import train_flow
+from flows.verify import verify_flow
+from ssat.clips.settings import CollectSettings
+from ssat.embedding.settings import TrainSettings
+from ssat.frames.settings import DecodeSettings
+from ssat.mot.settings import BenchmarkSettings
+from ssat.scale.settings import ScaleSettings
+from ssat.workspace import Workspace
+from tasks.failures import unwrap
+from tasks.halt import Suspension, halting
+from tasks.notify import notify
+from tasks.services import services
+
+
+def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Prefect's hook for a run that failed or crashed; Prefect runs it for a killed process as well."""
+    notify(
+        "failed",
+        f"{flow.name} {state.name.lower() if state.name else 'failed'}: {state.message}",
+        flow=flow.name,
+        flow_run=flow_run.name,
+        flow_run_id=str(flow_run.id),
+    )
+
+
+_HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure], "on_crashed": [tell_failure]}
+
+
+@flow(name="collect", **_HOOKS)
+def collect(workspace: str, settings: CollectSettings) -> State[Any]:
+    """Collect clips: a list, a folder or URLs in, trimmed clips and their roster out."""
+    return _deployed(collect_flow, workspace, settings, told=lambda result: f"{result['ranks']:,} ranks")
+
+
+@flow(name="decode", **_HOOKS)
+def decode(workspace: str, settings: DecodeSettings) -> State[Any]:
+    """Decode: collected clips in, Parquet frame store out."""
+    return _deployed(decode_flow, workspace, settings, ray=True, told=lambda result: f"{result['frames']:,} frames")
+
+
+@flow(name="train", **_HOOKS)
+def train(workspace: str, settings: TrainSettings) -> State[Any]:
+    """Train the embedder: frame store in, registered embedder out."""
+    return _deployed(train_flow, workspace, settings, ray=True, mlflow=True, told=lambda result: result["embedder"])
+
+
+@flow(name="benchmark", **_HOOKS)
+def benchmark(workspace: str, settings: BenchmarkSettings) -> State[Any]:
+    """Benchmark: MOTChallenge sequences in; result files, scores, videos and a report out."""
+    return _deployed(
+        benchmark_flow,
+        workspace,
+        settings,
+        mlflow=True,
+        told=lambda result: f"IDF1 {100 * result['overall']['idf1']:.1f}; {result['report']}",
+    )
+
+
+@flow(name="scale", **_HOOKS)
+def scale(
+    workspace: str,
+    settings: ScaleSettings,
+    collect: CollectSettings,
+    decode: DecodeSettings,
+    train: TrainSettings,
+    benchmark: BenchmarkSettings,
+) -> State[Any]:
+    """Scale: one rung further up the ladder of training sizes."""
+    stages = (settings, collect, decode, train, benchmark)
+    return _deployed(scale_flow, workspace, *stages, ray=True, mlflow=True, told=lambda result: result["told"])
+
+
+@flow(name="verify", **_HOOKS)
+def verify(workspace: str, sample: Annotated[float, Field(ge=0, le=1)] = 1.0, repair: bool = False) -> State[Any]:
+    """Verify: is the frame store what its manifest says? With `repair`, decode broken shards again."""
+    return _deployed(verify_flow, workspace, sample, repair, ray=True, told=_verified)
+
+
+def _verified(result: dict[str, Any]) -> str:
+    broken = len(result["broken"]) - len(result["repaired"])
+    return f"{result['shards']} shards, {broken} broken, {len(result['repaired'])} repaired"
+
+
+def _deployed(
+    inner: Flow[..., Any],
+    workspace: str,
+    *arguments: Any,
+    told: Callable[[dict[str, Any]], str],
+    ray: bool = False,
+    mlflow: bool = False,
+) -> State[Any]:
+    """`inner` as this flow run, with its services; the state that it ends in, with a message a person understands.
+
+    Raises:
+        Pause: a person suspended the run; Prefect starts it again when it is resumed.
+    """
+    suspension = Suspension(runtime.flow_run.id)
+    objects = inner in (decode_flow, verify_flow)
+    try:
+        with (
+            services(Workspace.open(workspace, objects=objects), prefect=False, ray=ray, mlflow=mlflow),
+            halting(suspension.reason),
+        ):
+            # The function, not the flow: the run that Prefect started is the run of this stage.
+            result = inner.fn(workspace, *arguments)
+    except Exception as error:
+        if suspension.state is None:
+            cause = unwrap(error)
+            if cause is None:
+                raise
+            return Failed(message=str(cause))
+    if suspension.state is not None:
+        raise Pause("suspended on Prefect's page", state=suspension.state)
+    if inner is verify_flow and len(result["broken"]) > len(result["repaired"]):
+        return Failed(message=f"{_verified(result)}; run it with repair")
+    message = told(result)
+    if stopped := result.get("stopped"):
+        message = message if stopped in message else f"{message}; {stopped}"
+    return Completed(message=message)

@@ -1,0 +1,67 @@
+"""Every `ssat …` line of the README and the pages is a command that the real command line understands."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from flows.cli import VERBS, cli
+
+_ROOT = Path(__file__).resolve().parents[1]
+_PAGES = sorted([_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *(_ROOT / "docs").glob("*.md")])
+_FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Placeholders of the text, and values that they may stand for.
+_PLACEHOLDERS = {"VERB": "collect"}
+
+
+def _commands() -> list[tuple[str, str]]:
+    """(page, line) of each command in a code block or between backquotes; continued lines are joined."""
+    found = []
+    for page in _PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        lines = [line for block in _FENCE.findall(text) for line in block.splitlines()]
+        lines += re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))
+        for line in lines:
+            line = re.sub(r"^(?:\$ |\.venv/bin/|[A-Z_]+=\S+ )*", "", line.strip())
+            if line.startswith("ssat "):
+                found.append((page.name, line))
+    return sorted(set(found))
+
+
+_COMMANDS = _commands()
+
+
+def test_there_are_commands_in_the_pages():
+    assert len(_COMMANDS) > 40
+    assert {"collect", "train", "plan", "scale", "deploy"} <= {line.split()[1] for _, line in _COMMANDS}
+
+
+@pytest.mark.parametrize(("page", "line"), _COMMANDS, ids=[f"{page}: {line[:60]}" for page, line in _COMMANDS])
+def test_the_command_line_understands(page, line):
+    words = [_PLACEHOLDERS.get(word, word) for word in shlex.split(line.split(" | ")[0], comments=True)][1:]
+    # Where a page leaves something out, or offers alternatives, the verb and the options that it names still exist.
+    partial = any(word in ("…", "...") or "…" in word for word in words)
+    words = [word for word in words if "…" not in word and word != "..."]
+    if words and words[0].startswith("-"):
+        assert words[0] in ("--help", "--version"), line
+        return
+    assert words, line
+    assert words[0] in VERBS, f"{page}: {line}: no such verb"
+    command = cli.get_command(click.Context(cli), words[0])
+    problem = _problem(command, words)
+    # A verb is often named in a sentence without its arguments.
+    lacking = isinstance(problem, click.MissingParameter) or "requires an argument" in str(problem and problem.message)
+    unknown = isinstance(problem, click.NoSuchOption)
+    assert problem is None or (not unknown and (partial or lacking)), f"{page}: {line}: {problem.format_message()}"
+
+
+def _problem(command: click.Command, words: list[str]) -> click.UsageError | None:
+    try:
+        command.make_context(words[0], list(words[1:]))
+    except click.exceptions.Exit:  # --help
+        return None
+    except click.UsageError as error:
+        return error
+    return None
