@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench bench-data bench-train bench-track ui docs clean lock
+.PHONY: setup demo test lint bench bench-data bench-train bench-track results ui docs clean lock
 
 setup: $(STAMP)
 
@@ -52,6 +52,10 @@ bench-track: setup
 bench-train: setup
 	@set -e; for name in train_throughput cosface_head embed_cpu; do \
 		echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
+
+# Every study on the evaluation data that SSAT_REAL_DATA names; hours on two cores, then minutes.
+results: setup
+	$(BIN)/python -m flows.results
 
 ui: setup
 	$(BIN)/ssat ui

@@ -1,6 +1,7 @@
 """Features on a CPU: eager float32, channels_last float32, onnxruntime float32 and int8, on the same real crops.
 
     python benchmarks/embed_cpu.py --clips ../shared/data/clips/trimmed --embedder workspace/training/<folder>
+    python benchmarks/embed_cpu.py --architecture resnet50 --size 224
 
 CPU-seconds of one thread, taken in turns, best of several. The int8 graph is calibrated on other clips than
 those on which speed and cosine are measured.
@@ -12,6 +13,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 import click
 import torch
@@ -20,28 +22,37 @@ from support.stores import store_of
 
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.export import export_embedder
+from ssat.embedding.settings import Architecture
 from ssat.frames.crops import read_crops
 
 
 @click.command()
 @click.option("--clips", type=click.Path(path_type=Path), default=None, help="Folder of trimmed clips.")
 @click.option("--embedder", type=click.Path(path_type=Path), default=None, help="File or folder; default untrained.")
+@click.option("--architecture", type=click.Choice(get_args(Architecture)), default="resnet18", help="If untrained.")
+@click.option("--size", type=int, default=112, show_default=True, help="Side of the patches, if untrained.")
+@click.option("--patches", "wanted", type=int, default=64, show_default=True, help="Measured on so many.")
 @click.option("--repeats", type=int, default=4, show_default=True)
-def main(clips: Path | None, embedder: Path | None, repeats: int) -> None:
+def main(
+    clips: Path | None, embedder: Path | None, architecture: Architecture, size: int, wanted: int, repeats: int
+) -> None:
     """Measure and report."""
     torch.set_num_threads(1)
     clips = clips or Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")) / "clips" / "trimmed"
     videos = sorted(clips.glob("*.mp4"))[-64:]
     if len(videos) < 2:
         raise click.ClickException(f"{clips}: fewer than 2 clips; give a folder with --clips")
-    fast, eager = (Embedder.load(embedder) if embedder else Embedder.untrained() for _ in range(2))
+    fast, eager = (
+        Embedder.load(embedder, device="cpu") if embedder else Embedder.untrained(architecture, size, device="cpu")
+        for _ in range(2)
+    )
     eager.network.to(memory_format=torch.contiguous_format)
     size, split = fast.input_size, len(videos) * 3 // 4
     with tempfile.TemporaryDirectory() as folder:
         store = store_of(Path(folder) / "frames", videos, stride=30)
         ranks = store.ranks.tolist()
         calibration, _, _ = read_crops(store, ranks[:split], 2, size, size)
-        patches, _, _ = read_crops(store, ranks[split:], 4, size, size)
+        patches = read_crops(store, ranks[split:], 4, size, size)[0][:wanted]
         graphs = {name: export_embedder(fast, name, Path(folder), calibration)[0] for name in ("onnx", "onnx-int8")}
         ways = {"eager float32": eager, "channels_last float32": fast}
         ways |= {f"onnxruntime {name}": Embedder.load(graph) for name, graph in graphs.items()}

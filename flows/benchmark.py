@@ -14,6 +14,7 @@ from ssat.report.tables import score_rows
 from ssat.workspace import Workspace, committed
 from tasks.benchmark import (
     RESULT_FILE,
+    Prepared,
     benchmark_folder,
     data_digest,
     prepare,
@@ -79,7 +80,7 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
                 "skipped": skipped,
                 "mlflow_run_id": reporter.run_id,
             }
-            _report(reporter, result, folder, settings)
+            _report(reporter, result, prepared, folder, settings)
         with committed(result_file) as temporary:
             temporary.write_text(json.dumps(result, indent=1))
         result["reused"] = False
@@ -121,10 +122,29 @@ def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> Embedder | N
     return resolve_embedder(settings.embedder, workspace)
 
 
-def _report(reporter: MlflowReporter, result: dict[str, Any], folder: Path, settings: BenchmarkSettings) -> None:
+def _report(
+    reporter: MlflowReporter,
+    result: dict[str, Any],
+    prepared: list[Prepared],
+    folder: Path,
+    settings: BenchmarkSettings,
+) -> None:
     from ssat.report.benchmark import write_benchmark_report
+    from tasks.environment import environment_facts, git_commit
+    from tasks.moments import timeline, worst_moments
 
-    files = write_benchmark_report(folder, headline(result), result, settings.model_dump(mode="json"))
+    switches = timeline(prepared, settings.protocol, folder)
+    switches += worst_moments(prepared, settings.protocol, folder, folder)
+    facts = {
+        "data digest": result["data_digest"],
+        "embedder digest": result["embedder_digest"] or "–",
+        "detector digest": result["detector_sha256"] or "–",
+        "commit": git_commit() or "–",
+        **environment_facts()["versions"],
+    }
+    files = write_benchmark_report(
+        folder, headline(result), result, settings.model_dump(mode="json"), switches=switches, facts=facts
+    )
     numbers = {f"{name}/{key}": value for name, scores in result["sequences"].items() for key, value in scores.items()}
     numbers |= result["overall"]
     reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)

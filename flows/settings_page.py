@@ -16,6 +16,7 @@ from ssat.mot.settings import BenchmarkSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
+from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
 
 STAGES: tuple[type[StageSettings], ...] = (
     CollectSettings,
@@ -23,6 +24,9 @@ STAGES: tuple[type[StageSettings], ...] = (
     TrainSettings,
     BenchmarkSettings,
     TrackSettings,
+    ClipsStudySettings,
+    TrackersStudySettings,
+    ThresholdsStudySettings,
     DemoSettings,
     ScaleSettings,
     PlanSettings,

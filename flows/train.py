@@ -9,6 +9,7 @@ from prefect.artifacts import create_table_artifact
 
 from ssat.embedding.settings import TrainSettings
 from ssat.workspace import Workspace
+from tasks.services import ray_session
 from tasks.train import train_embedder
 
 
@@ -19,7 +20,9 @@ def train_flow(workspace: str, settings: TrainSettings) -> dict[str, Any]:
     Gives "embedder" (file, relative to the workspace), "mlflow_run_id", "model_version", "classes", "steps",
     "held_out" (scores), "history" (a row per epoch) and "reused".
     """
-    result = train_embedder(Workspace.open(workspace), settings)
+    opened = Workspace.open(workspace)
+    with ray_session(opened):
+        result = train_embedder(opened, settings)
     create_table_artifact(
         table=[
             {"epoch": row["epoch"], **{key: value for key, value in row.items() if key != "epoch"}}

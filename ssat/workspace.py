@@ -88,6 +88,11 @@ class Workspace:
         return self.root / "benchmark"
 
     @property
+    def studies(self) -> Path:
+        """Tables, figures and reports, a folder per study."""
+        return self.root / "studies"
+
+    @property
     def cache(self) -> Path:
         """Detections and features by content key; may be deleted at any time."""
         return self.root / "cache"

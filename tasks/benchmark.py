@@ -21,9 +21,10 @@ from ssat.mot.sequence import MotSequence, find_sequences
 from ssat.mot.settings import BenchmarkSettings
 from ssat.mot.splits import split_frames
 from ssat.workspace import Workspace
+from tasks.services import available_cpus
 
 # Part of every key: raise it when the tracker, the protocols or the drawing change what a benchmark gives.
-_VERSION = 1
+_VERSION = 2
 RESULT_FILE = "benchmark.json"
 STAGES = ("read", "patches", "embed", "associate")
 
@@ -41,11 +42,6 @@ class Prepared:
     public: MotRows | None = None  # boxes near which tracks may begin, where a detector replaced them
     centres: np.ndarray | None = None  # (n, 2) of the detector's boxes
     offsets: np.ndarray | None = None  # (n, 2) from there to the frame before, likewise
-
-    @property
-    def mot20(self) -> bool:
-        """MOT20 has one more class of distractors."""
-        return self.sequence.name.startswith("MOT20")
 
 
 def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]]:
@@ -140,8 +136,8 @@ def score_benchmark(
     for one in prepared:
         name = one.sequence.name
         results = read_results(folder / tracked[name]["results"], one.sequence.n_frames)
-        to_score[name] = ToScore(one.truth, results, one.frames, one.mot20)
-    scores, overall = score(to_score, settings.protocol)
+        to_score[name] = ToScore(one.truth, results, one.frames, one.sequence.rules)
+    scores, overall = score(to_score, settings.protocol, available_cpus())
     sequences = {name: {**scores[name].to_dict(), **_speed([answer])} for name, answer in tracked.items()}
     return sequences, {**overall.to_dict(), **_speed(list(tracked.values()))}
 

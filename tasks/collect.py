@@ -13,9 +13,11 @@ from ssat.clips.archives import without_secrets
 from ssat.clips.collector import Collector, Shard
 from ssat.clips.lists import describe_rejected
 from ssat.clips.settings import CollectSettings
+from ssat.clips.status import OK
 from ssat.workspace import Workspace
 from tasks.egress import PrefectEgress
 from tasks.halt import halted, note_outcomes
+from tasks.metrics import ATTEMPTED_CLIPS, COLLECTED_CLIPS, FAILURES, count, counted
 from tasks.notify import notify
 from tasks.progress import progress_bar
 
@@ -33,7 +35,7 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, 
         WorkspaceError: the workspace cannot be written, or another collector is at work in it.
         ServiceError: Prefect does not give the rate limit of the egress.
     """
-    with Collector(workspace, settings, PrefectEgress(workspace, settings)) as collector:
+    with counted(), Collector(workspace, settings, PrefectEgress(workspace, settings)) as collector:
         while not (reason := halted()) and (shard := collector.next_shard()):
             name = f"clips {shard.positions[0]}-{shard.positions[-1]}"
             if shard.archive:
@@ -57,7 +59,17 @@ def collect_shard(collector: Collector, shard: Shard) -> dict[str, Any]:
     # How many of the wanted clips an archive holds is known at its end.
     total = None if shard.archive else len(shard.positions)
     with progress_bar(f"clips, shard {shard.number}", total) as advance:
-        outcome = collector.run_shard(shard, advance)
+
+        def done(clips: int) -> None:
+            advance(clips)
+            count(ATTEMPTED_CLIPS, clips)
+
+        outcome = collector.run_shard(shard, done)
+    for kind, clips in outcome.by_class.items():
+        if kind == OK:
+            count(COLLECTED_CLIPS, clips)
+        else:
+            count(FAILURES, clips, stage="collect", kind=kind)
     create_progress_artifact(
         100 * min(1.0, collector.roster.num_rows / collector.settings.clips),
         key="clips-ranks",

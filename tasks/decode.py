@@ -20,6 +20,7 @@ from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import ShardJob, dry_shard, memory_bytes, write_shard
 from ssat.workspace import Workspace
 from tasks.halt import stop_if_halted
+from tasks.metrics import DECODED_FRAMES, FAILURES, count
 from tasks.progress import progress_bar
 from tasks.ray_work import run_bounded, share_cluster
 
@@ -59,7 +60,7 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
         job.sidecar.unlink(missing_ok=True)
     expected = sum(_expected_frames(job) for job in missing)
     share = share_cluster(len(missing), settings.workers, memory_bytes)
-    finished_frames, shown = 0, 0
+    finished_frames, written, shown, counted = 0, 0, 0, 0
     with progress_bar(f"frames, {len(missing)} shard{'s' * (len(missing) > 1)}", expected) as advance:
 
         def show(frames: int) -> None:
@@ -68,14 +69,25 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
                 advance(frames - shown)
                 shown = frames
 
+        def tell(frames: int) -> None:
+            nonlocal counted
+            if frames > counted:
+                count(DECODED_FRAMES, frames - counted)
+                counted = frames
+
         def poll(running: Sequence[ShardJob]) -> None:
-            show(finished_frames + sum(spooled_frames(job.spool) for job in running))
+            spooled = sum(spooled_frames(job.spool) for job in running)
+            show(finished_frames + spooled)
+            tell(written + spooled)
             stop_if_halted()
 
-        for job, (entry, _) in run_bounded(_write_shard, missing, share, poll):
+        for job, (entry, records) in run_bounded(_write_shard, missing, share, poll):
+            count(FAILURES, sum(record.status == "failed" for record in records), stage="decode", kind="MEDIA")
             # A failed clip is done as well: count what was expected of it, so that the bar comes to its end.
             finished_frames += max(entry.rows, _expected_frames(job))
             show(finished_frames)
+            written += entry.rows
+            tell(written)
     return sum(done[0].rows for job in missing if (done := job.finished()) is not None)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ssat.embedding.embedder import Embedder
+from ssat.embedding.settings import Device, Precision
 from ssat.errors import InputError
 from ssat.workspace import Workspace
 
@@ -60,7 +61,13 @@ def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, fac
 
 
 def resolve_embedder(
-    spec: str | None, workspace: Workspace, *, architecture: str = "resnet18", input_size: int = 112
+    spec: str | None,
+    workspace: Workspace,
+    *,
+    architecture: str = "resnet18",
+    input_size: int = 112,
+    device: Device = "auto",
+    precision: Precision = "float32",
 ) -> Embedder:
     """The embedder that `spec` names.
 
@@ -70,23 +77,26 @@ def resolve_embedder(
         workspace: where a latest training is looked for.
         architecture: of the untrained network, where no training of the workspace says it.
         input_size: likewise, pixels.
+        device: where it runs; see `Embedder`.
+        precision: its arithmetic; see `Embedder`.
 
     Raises:
-        InputError: nothing of that name, or not an embedder.
+        InputError: nothing of that name, not an embedder, or a GPU asked for where none is usable.
     """
+    how: dict[str, Any] = {"device": device, "precision": precision}
     if spec is None:
-        return Embedder.load(_latest_training(workspace) / EMBEDDER_FILE)
+        return Embedder.load(_latest_training(workspace) / EMBEDDER_FILE, **how)
     if spec == "untrained":
         trained = _finished_trainings(workspace)
         if trained:
             # The fair floor: the network that was trained, before training.
             settings = json.loads((trained[-1] / RESULT_FILE).read_text())["settings"]
             architecture, input_size = settings["architecture"], settings["crop"]
-        return Embedder.untrained(architecture, input_size)  # type: ignore[arg-type]
+        return Embedder.untrained(architecture, input_size, **how)  # type: ignore[arg-type]
     if Path(spec).exists():
-        return Embedder.load(spec)
+        return Embedder.load(spec, **how)
     if is_run(spec):
-        return Embedder.load(download_embedder(spec))
+        return Embedder.load(download_embedder(spec), **how)
     raise InputError(
         f"embedder {spec!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION; "
         "`untrained` names a network with random weights"

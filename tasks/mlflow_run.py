@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import os
-import threading
-import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,16 +16,14 @@ from pydantic import BaseModel
 from ssat.workspace import Workspace
 from tasks.addresses import no_answer, without_credentials
 from tasks.environment import environment_facts, git_commit
-from tasks.progress import show_progress
+from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.services import MLFLOW_EMBEDDED, mlflow_tracking_uri
 
+__all__ = ["Dataset", "MlflowReporter", "flat_settings", "mlflow_run"]
+
 _LOG = logging.getLogger(__name__)
-_BATCH = 1000  # metrics that MLflow takes in one call
 _PARAMS = 100  # parameters that MLflow takes in one call
 _PARAM_CHARACTERS = 6000
-_SEND_EVERY_S = 5.0
-_RETRY_AFTER_S = 30.0
-_KEPT_METRICS = 200_000
 _SECRET_WORDS = ("password", "secret", "token", "cookie", "credential", "api_key")
 
 
@@ -43,130 +34,6 @@ class Dataset:
     name: str
     digest: str
     location: str
-
-
-class MlflowReporter:
-    """An `ssat.reporter.Reporter` that writes to one MLflow run.
-
-    Scalars are sent in batches by a thread of its own. When the tracking server does not answer, what was reported is
-    kept, sent again later, and a warning says so once; the work goes on. What could not be sent by the end is
-    written to `kept_in`, where given.
-    """
-
-    def __init__(self, tracking_uri: str, run_id: str, kept_in: Path | None = None) -> None:
-        from mlflow import MlflowClient
-
-        self.tracking_uri = tracking_uri
-        self.run_id = run_id
-        self._client = MlflowClient(tracking_uri)
-        self._kept_in = kept_in
-        self._metrics: deque[Any] = deque(maxlen=_KEPT_METRICS)
-        self._uploads: deque[tuple[str, Callable[[], None]]] = deque()
-        self._lock = threading.Lock()
-        self._sender = ThreadPoolExecutor(1, thread_name_prefix="mlflow-reporter")
-        self._sending: Future[None] | None = None
-        self._next_send = 0.0
-        self._warned = False
-
-    @classmethod
-    def attach(cls, tracking_uri: str, run_id: str, kept_in: Path | None = None) -> MlflowReporter:
-        """A reporter to a run that another process has opened and will end; call `close` when the work is done."""
-        return cls(tracking_uri, run_id, kept_in)
-
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        with self._lock:
-            self._metrics.extend(Metric(key, float(value), now, step) for key, value in values.items())
-        self._send_soon()
-
-    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        if not rows:
-            return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-        self.text(text.getvalue(), f"tables/{name}.csv")
-        self.text(json.dumps(list(rows), indent=1, default=str), f"tables/{name}.json")
-
-    def text(self, content: str, name: str) -> None:
-        """A text artifact called `name` (with its folder)."""
-        self._upload(name, lambda: self._client.log_text(self.run_id, content, name))
-
-    def file(self, path: Path, folder: str = "") -> None:
-        self._upload(str(path), lambda: self._client.log_artifact(self.run_id, str(path), folder or None))
-
-    def progress(self, done: int, total: int, what: str) -> None:
-        show_progress(done, total, what)
-
-    def tag(self, key: str, value: str) -> None:
-        """A tag of the run."""
-        self._upload(f"tag {key}", lambda: self._client.set_tag(self.run_id, key, value))
-
-    def flush(self) -> None:
-        """Sends everything that waits, now. Never raises: see the class."""
-        self._sender.submit(self._send).result()
-
-    def close(self) -> None:
-        """Sends what waits; what cannot be sent is kept in a file and named in a warning."""
-        self.flush()
-        self._sender.shutdown()
-        with self._lock:
-            unsent, missing = list(self._metrics), [what for what, _ in self._uploads]
-        if not unsent and not missing:
-            return
-        kept = ""
-        if self._kept_in is not None:
-            file = self._kept_in / f"unsent-{self.run_id}.jsonl"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("".join(json.dumps(dict(metric)) + "\n" for metric in unsent), encoding="utf-8")
-            kept = f"; the numbers are kept in {file}"
-        _LOG.warning(
-            "MLflow %s: %d numbers and %d files of run %s could not be sent%s%s",
-            without_credentials(self.tracking_uri),
-            len(unsent),
-            len(missing),
-            self.run_id,
-            kept,
-            f"; not sent: {', '.join(missing[:10])}" if missing else "",
-        )
-
-    def _upload(self, what: str, send: Callable[[], None]) -> None:
-        with self._lock:
-            self._uploads.append((what, send))
-        self._next_send = min(self._next_send, time.monotonic() + _SEND_EVERY_S) if self._warned else 0.0
-        self._send_soon()
-
-    def _send_soon(self) -> None:
-        if time.monotonic() < self._next_send or (self._sending is not None and not self._sending.done()):
-            return
-        self._next_send = time.monotonic() + _SEND_EVERY_S
-        self._sending = self._sender.submit(self._send)
-
-    def _send(self) -> None:
-        try:
-            while batch := self._first_metrics():
-                self._client.log_batch(self.run_id, metrics=batch, synchronous=True)
-                with self._lock:
-                    for _ in batch:
-                        if self._metrics:
-                            self._metrics.popleft()
-            while self._uploads:
-                self._uploads[0][1]()
-                self._uploads.popleft()
-            self._warned = False
-        except Exception as error:  # noqa: BLE001 - whatever the tracking server does, the work must go on
-            self._next_send = time.monotonic() + _RETRY_AFTER_S
-            if not self._warned:
-                self._warned = True
-                address = without_credentials(self.tracking_uri)
-                _LOG.warning("MLflow %s does not take reports (%s); they are kept", address, type(error).__name__)
-
-    def _first_metrics(self) -> list[Any]:
-        with self._lock:
-            return [self._metrics[i] for i in range(min(_BATCH, len(self._metrics)))]
 
 
 @contextmanager
@@ -186,6 +53,8 @@ def mlflow_run(
     It records the settings as parameters (nested ones with dots, secrets left out), the git commit, library versions,
     hardware, the data set with its digest, and CPU, memory, disk and GPU use over time. Inside another run, or with
     `parent_run_id`, it is a child of that. It ends as FINISHED, FAILED on an exception, KILLED on an interrupt.
+
+    What earlier runs of this workspace could not send is sent first.
 
     Raises:
         ServiceError: the tracking server does not answer at the start. Later failures are warnings.
@@ -210,6 +79,7 @@ def mlflow_run(
     except (mlflow.MlflowException, OSError) as error:
         _restore(named)
         raise no_answer("MLflow", "MLFLOW_TRACKING_URI", uri, str(error), MLFLOW_EMBEDDED) from error
+    send_kept(uri, workspace.mlflow)
     reporter = MlflowReporter(uri, run.info.run_id, kept_in=workspace.mlflow)
     reporter.text(json.dumps(environment_facts(), indent=1), "environment.json")
     status = "FAILED"
@@ -220,17 +90,19 @@ def mlflow_run(
         status = "KILLED"
         raise
     finally:
-        reporter.close()
+        reporter.flush()
         _restore(named)
         try:
             mlflow.end_run(status)
         except Exception as error:  # noqa: BLE001 - the work is done; only its end could not be recorded
+            reporter.status(status)
             _LOG.warning(
                 "MLflow %s: the end of run %s was not recorded (%s)",
                 without_credentials(uri),
                 run.info.run_id,
                 type(error).__name__,
             )
+        reporter.close()
 
 
 def _restore(named: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Progress of work in Ray's processes, shown by the process that owns the terminal."""
+"""What work in Ray's processes tells the process that owns the terminal: how far it is, and why it gave up."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ssat.errors import SsatError
 from tasks.progress import show_progress
 
 
 class ProgressBoard:
-    """A Ray actor that holds the latest progress."""
+    """A Ray actor that holds the latest progress, and the error that another try would meet again."""
 
     def __init__(self) -> None:
         self._latest: tuple[int, int, str] | None = None
+        self._failure: SsatError | None = None
 
     def set(self, latest: tuple[int, int, str]) -> None:
         """`latest`: done, total and what, as in `ssat.reporter.Reporter.progress`."""
@@ -23,6 +25,14 @@ class ProgressBoard:
     def get(self) -> tuple[int, int, str] | None:
         """The latest progress, None before the first."""
         return self._latest
+
+    def fail(self, error: SsatError) -> None:
+        """Keeps the first error that the user has to put right."""
+        self._failure = self._failure or error
+
+    def failure(self) -> SsatError | None:
+        """The error kept, if any."""
+        return self._failure
 
 
 @contextmanager

@@ -16,7 +16,7 @@ CHAMPION = "champion"
 BENCHMARKS, TRAININGS = "ssat-benchmark", "ssat-train"
 _DIGEST_TAG = "embedder_digest"
 # Parameters of a benchmark that do not bear on whether two of them can be compared.
-_NOT_COMPARED = frozenset({"embedder", "video", "mot", "sequences"})
+_NOT_COMPARED = frozenset({"embedder", "video", "mot", "sequences", "side_by_side"})
 # Parameters of a training that say where it ran, or which of several alike it was.
 _NOT_THE_RECIPE = frozenset({"seed"})
 _PAGE = 1000

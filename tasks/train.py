@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import numpy as np
 from prefect import task
 
 from ssat.embedding.settings import RUNTIME_FIELDS, TrainSettings
-from ssat.errors import InputError
+from ssat.errors import InputError, SsatError
 from ssat.frames.store import FrameStore
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
-from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
+from tasks.mlflow_reporter import MlflowReporter, send_kept
+from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress_board import ProgressBoard, watched
 from tasks.train_worker import train_worker
+
+_LOG = logging.getLogger(__name__)
 
 EXPERIMENT = "ssat-train"
 _EXAMPLE_PATCHES = 4
@@ -43,9 +47,7 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
     folder = training_folder(workspace, settings, store)
     result_file = folder / RESULT_FILE
     if result_file.exists():
-        return {**json.loads(result_file.read_text()), "reused": True}
-    from ssat.embedding.embedder import Embedder
-
+        return {**_registered(json.loads(result_file.read_text()), settings, store, folder), "reused": True}
     _check_resources(settings)
     if settings.evaluate_mot is not None:
         from ssat.embedding.mot_evaluation import MotEvaluation
@@ -55,35 +57,64 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
     dataset = Dataset("frames", store.digest, str(workspace.frames))
     with mlflow_run(workspace, EXPERIMENT, f"train-{folder.name}", settings, dataset=dataset) as reporter:
         examples = _report_crops(reporter, settings, store, folder)
-        trained = _train_on_ray(settings, workspace.frames, folder, reporter)
+        trained = _train_on_ray(settings, workspace, folder, reporter)
         _report_curves(reporter, trained["history"], folder)
         _report_neighbours(reporter, settings, store, folder)
         _report_checkpoint(reporter, folder)
         reporter.flush()
-        digest = Embedder.load(folder / EMBEDDER_FILE).digest
-        facts = {**trained["held_out"], "data_digest": store.digest, "classes": trained["classes"]}
-        facts |= {"embedder_digest": digest}  # by which benchmarks of this version are found
-        version = register_embedder(reporter.run_id, folder / EMBEDDER_FILE, examples, facts)
         result = {
             "embedder": workspace.relative(folder / EMBEDDER_FILE),
             "mlflow_run_id": reporter.run_id,
-            "model_version": version,
+            "model_version": None,
             "settings": settings.model_dump(mode="json"),
             "data_digest": store.digest,
             **{key: trained[key] for key in ("classes", "steps", "held_out", "best", "history")},
         }
-        with committed(result_file) as temporary:
-            temporary.write_text(json.dumps(result, indent=1))
+        result = _register(result, examples, folder)
     return {**result, "reused": False}
+
+
+def _register(result: dict[str, Any], examples: np.ndarray, folder: Path) -> dict[str, Any]:
+    """Registers the embedder and commits the result: without a version where the tracking server is away."""
+    from mlflow.exceptions import MlflowException
+
+    from ssat.embedding.embedder import Embedder
+
+    digest = Embedder.load(folder / EMBEDDER_FILE).digest
+    facts = {**result["held_out"], "data_digest": result["data_digest"], "classes": result["classes"]}
+    facts |= {"embedder_digest": digest}  # by which benchmarks of this version are found
+    try:
+        version = register_embedder(result["mlflow_run_id"], folder / EMBEDDER_FILE, examples, facts)
+        result = {**result, "model_version": version}
+    except (MlflowException, OSError) as error:
+        _LOG.warning(
+            "MLflow: the embedder could not be registered (%s); `ssat train` with the same settings tries again",
+            type(error).__name__,
+        )
+    with committed(folder / RESULT_FILE) as temporary:
+        temporary.write_text(json.dumps(result, indent=1))
+    return result
+
+
+def _registered(result: dict[str, Any], settings: TrainSettings, store: FrameStore, folder: Path) -> dict[str, Any]:
+    """A finished training's result; registers the embedder where the tracking server was away when it ended."""
+    if result["model_version"] is not None:
+        return result
+    return _register(result, _crops(settings, store)[0][:_EXAMPLE_PATCHES], folder)
+
+
+def _crops(settings: TrainSettings, store: FrameStore) -> tuple[np.ndarray, np.ndarray]:
+    """A batch as training sees it. Of the full-size epochs: the embedder does not take the small ones of the first."""
+    from ssat.embedding.data import TrainingData
+
+    return next(TrainingData(settings, store, 0, settings.workers).epoch(settings.early_epochs))
 
 
 def _report_crops(reporter: MlflowReporter, settings: TrainSettings, store: FrameStore, folder: Path) -> np.ndarray:
     """Logs a picture of crops exactly as training sees them; gives a few of them as the model's input example."""
-    from ssat.embedding.data import TrainingData
     from ssat.report.sheets import crop_sheet
 
-    # The crops of the full-size epochs: the small ones of the first epochs are not what the embedder takes.
-    crops, labels = next(TrainingData(settings, store, 0, settings.workers).epoch(settings.early_epochs))
+    crops, labels = _crops(settings, store)
     reporter.file(crop_sheet(crops[:64], labels[:64].tolist(), folder / "crops.png"), "pictures")
     return crops[:_EXAMPLE_PATCHES]
 
@@ -142,7 +173,9 @@ def _check_resources(settings: TrainSettings) -> None:
         raise InputError(f"setting train.workers: {settings.workers} are more than the Ray cluster's {cpus} CPUs")
 
 
-def _train_on_ray(settings: TrainSettings, frames: Path, folder: Path, reporter: MlflowReporter) -> dict[str, Any]:
+def _train_on_ray(
+    settings: TrainSettings, workspace: Workspace, folder: Path, reporter: MlflowReporter
+) -> dict[str, Any]:
     """Runs `train_loop` in every worker of a Ray Train group; gives what rank 0 returns."""
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -156,10 +189,11 @@ def _train_on_ray(settings: TrainSettings, frames: Path, folder: Path, reporter:
         train_worker,
         train_loop_config={
             "settings": settings.model_dump(mode="json"),
-            "frames": str(frames),
+            "frames": str(workspace.frames),
             "folder": str(folder),
             "tracking_uri": reporter.tracking_uri,
             "run_id": reporter.run_id,
+            "kept_in": str(workspace.mlflow),
             "board": board,
         },
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=_on_gpus(settings)),
@@ -170,6 +204,10 @@ def _train_on_ray(settings: TrainSettings, frames: Path, folder: Path, reporter:
     )
     with watched(board):
         outcome = trainer.fit()
+    failure: SsatError | None = ray.get(board.failure.remote())
+    if failure is not None:
+        raise failure
+    send_kept(reporter.tracking_uri, workspace.mlflow)
     trained: dict[str, Any] = outcome.return_value
     return trained
 

@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from ssat.embedding.settings import TrainSettings
-from tasks.mlflow_run import MlflowReporter
+from ssat.errors import SsatError
+from tasks.metrics import TRAINED_IMAGES, count
+from tasks.mlflow_reporter import MlflowReporter
 
 
 def train_worker(config: dict[str, Any]) -> dict[str, Any]:
-    """One rank: the library's loop on Ray's process group."""
+    """One rank: the library's loop on Ray's process group.
+
+    Ray starts the group again after any error. One that the user has to put right would come again after as many
+    minutes: it is left on the board, and the ranks of a second try end at once.
+    """
+    import ray
     import ray.train
     import torch
     from torch import distributed
@@ -24,6 +31,9 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
     from ssat.embedding.train_loop import train_loop
     from ssat.frames.store import FrameStore
 
+    board = config["board"]
+    if ray.get(board.failure.remote()) is not None:
+        return {}
     context = ray.train.get_context()
     # Ray sets one thread for each worker; share the machine's cores between the ranks that it holds.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
@@ -33,7 +43,9 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
     if context.get_world_rank() == 0:
         if settings.evaluate_mot is not None:
             evaluate = MotEvaluation(Path(settings.evaluate_mot).expanduser())
-        reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], config["board"])
+        images_a_step = settings.batch_size // context.get_world_size() * context.get_world_size()
+        kept_in = Path(config["kept_in"])
+        reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], kept_in, board, images_a_step)
     try:
         result = train_loop(
             settings,
@@ -43,6 +55,9 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
             distributed.group.WORLD if context.get_world_size() > 1 else None,
             evaluate,
         )
+    except SsatError as error:
+        ray.get(board.fail.remote(error))
+        raise
     finally:
         if reporter is not None:
             reporter.close()
@@ -50,11 +65,17 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
 
 
 class _WorkerReporter(MlflowReporter):
-    """Rank 0's reporter: numbers to MLflow, progress to the process that owns the terminal."""
+    """Rank 0's reporter: numbers to MLflow, progress to the process that owns the terminal, images to the counters."""
 
-    def __init__(self, tracking_uri: str, run_id: str, board: Any) -> None:
-        super().__init__(tracking_uri, run_id)
+    def __init__(self, tracking_uri: str, run_id: str, kept_in: Path, board: Any, images_a_step: int) -> None:
+        super().__init__(tracking_uri, run_id, kept_in)
         self._board = board
+        self._images_a_step = images_a_step
+        self._counted: int | None = None
 
     def progress(self, done: int, total: int, what: str) -> None:
+        # Where an interrupted training goes on, what this worker has not done is not counted.
+        if self._counted is not None:
+            count(TRAINED_IMAGES, (done - self._counted) * self._images_a_step)
+        self._counted = done
         self._board.set.remote((done, total, what))

@@ -19,6 +19,8 @@ VERBS = {
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
+    "study": "The paper's experiments: extensions, clips, trackers, thresholds.",
+    "compare": "Put runs side by side: settings, scores, curves, sequences.",
     "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",
     "export": "Write an embedder as safetensors or ONNX, with a model card.",
@@ -65,11 +67,16 @@ def cli() -> None:
     """
 
 
+def prepare_environment() -> None:
+    """Tells Prefect, Ray and MLflow to be quiet and to call nobody; before any of them is imported."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 a defect of ssat, 2 something the user can put right, 130 interrupted."""
     debug = "--debug" in sys.argv[1:] or os.environ.get("SSAT_DEBUG") == "1"
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    prepare_environment()
     # By default SIGTERM ends Python at once and leaves the embedded servers to notice; this way they are stopped.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))
     code = run(sys.argv[1:], debug=debug)

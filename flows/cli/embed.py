@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from flows.cli.options import CONFIG_SECTIONS, common_options, print_json
+from ssat.embedding.settings import Device, Precision
 
 
 @click.command(
@@ -26,6 +28,16 @@ Examples:
     "--output", type=click.Path(path_type=Path), help="Parquet file for the features: path, feature (512 float32)."
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time.")
+@click.option(
+    "--device", type=click.Choice(get_args(Device)), default="auto", show_default=True, help="Where the network runs."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="float32",
+    show_default=True,
+    help="Arithmetic of the network; auto: bfloat16 where the processor computes it natively.",
+)
 def command(
     images: tuple[Path, ...],
     workspace: str,
@@ -35,6 +47,8 @@ def command(
     spec: str | None,
     output: Path | None,
     batch_size: int,
+    device: Device,
+    precision: Precision,
 ) -> None:
     """Features of images, each of one person: prints how alike they are, or writes them to a file."""
     from ssat.settings import read_config
@@ -52,7 +66,7 @@ def command(
 
     opened = Workspace.open(workspace)
     with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
-        embedder = resolve_embedder(spec, opened)
+        embedder = resolve_embedder(spec, opened, device=device, precision=precision)
     features = embed_images(embedder, images, batch_size)
     if output is not None:
         write_features(output, images, features)

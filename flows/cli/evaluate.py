@@ -64,6 +64,7 @@ def evaluate(settings: Any, results: Path) -> dict[str, Any]:
     from ssat.mot.scores import ToScore, score
     from ssat.mot.sequence import find_sequences
     from ssat.mot.splits import split_frames
+    from tasks.services import available_cpus
 
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; expected result files SEQ.txt")
@@ -80,9 +81,9 @@ def evaluate(settings: Any, results: Path) -> dict[str, Any]:
             one.ground_truth(),
             read_results(results / f"{one.name}.txt", one.n_frames),
             split_frames(one.n_frames, settings.split),
-            one.name.startswith("MOT20"),
+            one.rules,
         )
-    scores, overall = score(to_score, settings.protocol)
+    scores, overall = score(to_score, settings.protocol, available_cpus())
     return {
         "sequences": {name: one.to_dict() for name, one in scores.items()},
         "overall": overall.to_dict(),

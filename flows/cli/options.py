@@ -22,7 +22,19 @@ from ssat.settings import StageSettings, line_of, read_config
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
-CONFIG_SECTIONS = {"collect", "decode", "train", "benchmark", "track", "demo", "scale", "plan"}
+CONFIG_SECTIONS = {
+    "collect",
+    "decode",
+    "train",
+    "benchmark",
+    "track",
+    "demo",
+    "scale",
+    "plan",
+    "study_clips",
+    "study_trackers",
+    "study_thresholds",
+}
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,7 +87,7 @@ def settings_options(
                 target = given
                 for part in path[:-1]:
                     target = target.setdefault(part, {})
-                target[path[-1]] = list(value) if isinstance(value, tuple) else value
+                target[path[-1]] = _flattened(value) if isinstance(value, tuple) else value
             return function(*args, **{f"{model.section}_given": given}, **kwargs)
 
         for path, field in reversed(fields):
@@ -190,8 +202,29 @@ def _option(
         element = _scalar_type(elements[0])
         if typing.get_origin(annotation) is tuple and Ellipsis not in elements:
             return click.option(flag, name, type=element, nargs=len(elements), default=None, help=help_text)
-        return click.option(flag, name, type=element, multiple=True, help=help_text + " (may be repeated)")
+        several = " (may be repeated)"
+        if element in (int, float):
+            element, several = NumberList(element), ", separated by commas"
+        return click.option(flag, name, type=element, multiple=True, help=help_text + several)
     return click.option(flag, name, type=_scalar_type(annotation), default=None, help=help_text)
+
+
+class NumberList(click.ParamType):
+    """Numbers separated by commas, as a tuple."""
+
+    def __init__(self, element: type) -> None:
+        self._element = element
+        self.name = "integers" if element is int else "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        try:
+            return tuple(self._element(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r}: expected {self.name} separated by commas", param, ctx)
+
+
+def _flattened(values: tuple[Any, ...]) -> list[Any]:
+    return [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
 
 
 def _shown_default(model: type[StageSettings], path: tuple[str, ...], field: FieldInfo) -> str:

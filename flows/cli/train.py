@@ -10,6 +10,8 @@ import click
 from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
 from ssat.embedding.settings import TrainSettings
 
+_MUCH_WAITING = 0.05  # share of the last epoch's time
+
 
 @click.command(epilog="Example: ssat train --preset quick --epochs 8 --workspace workspace")
 @common_options
@@ -45,7 +47,7 @@ def show_training(result: dict[str, Any], as_json: bool = False) -> None:
         "loss": f"{last['loss']:.3f}",
         "accuracy": f"{last['accuracy']:.1%}",
         "images/s": f"{last['images_per_second']:.0f}",
-        "waiting for data": f"{last['data_wait_share']:.1%}",
+        "waiting for data": _waiting(last["data_wait_share"]),
         **{f"held-out {name.replace('_', ' ')}": f"{value:.3f}" for name, value in result["held_out"].items()},
         "embedder": result["embedder"],
         "MLflow run": result["mlflow_run_id"],
@@ -53,3 +55,9 @@ def show_training(result: dict[str, Any], as_json: bool = False) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     Console(stderr=as_json).print(table)
+
+
+def _waiting(share: float) -> str:
+    """A step that waits could be doing its work: says what to change where it waits for long."""
+    advice = "; raise --loader-threads, or give the workers more cores" if share > _MUCH_WAITING else ""
+    return f"{share:.1%}{advice}"

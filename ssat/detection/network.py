@@ -133,7 +133,8 @@ def load_network(state_dict: Mapping[str, Tensor]) -> CenterNetwork:
     Raises:
         InputError: tensors that are missing, unexpected or of another shape; names them.
     """
-    given = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
+    # str: a file from anywhere may have other keys, and those are named as unexpected.
+    given = {str(name).removeprefix("module."): tensor for name, tensor in state_dict.items()}
     with torch.device("meta"):
         network = CenterNetwork()
     _check_tensors(network.state_dict(), given)
@@ -180,6 +181,9 @@ def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) 
     kinds = (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
     problems = [f"{what}: {_first_of(names)}" for what, names in kinds if names]
     if not problems:
+        broken = [name for name, tensor in given.items() if isinstance(tensor, Tensor) and not tensor.isfinite().all()]
+        if broken:
+            raise InputError(f"tensors hold values that are not finite: {_first_of(broken)}; take the file anew")
         return
     classes = shapes.get("hm.2.weight", (1,))[0]
     hint = "; expected CenterTrack's MOT17 network (mot17_half.pth or mot17_fulltrain.pth)"

@@ -36,7 +36,7 @@ class Checkpoints:
         folder: where they lie; all ranks see the same files.
         rank: of this process; rank 0 writes the network and commits.
         shards: ranks that write class weights: all for a sharded head, 1 for a dense one.
-        keep: how many are kept.
+        keep: how many are kept, the latest; beside them the one whose step the state calls `best_step`.
     """
 
     def __init__(self, folder: Path, rank: int = 0, shards: int = 1, keep: int = 2) -> None:
@@ -62,7 +62,7 @@ class Checkpoints:
             WorkspaceError: the checkpoint before could not be written.
         """
         self.wait()
-        target = self.folder / f"step-{state['step']:010d}"
+        target = self._of_step(state["step"])
         copied = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.items()}
         rows = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in head.items()}
         # On CPU a step is slowed by a thread beside it no more than by writing itself; on a GPU it goes on meanwhile.
@@ -106,7 +106,7 @@ class Checkpoints:
                 self._await_others(target)
                 with committed(target / STATE_FILE) as temporary:
                     temporary.write_text(json.dumps({"version": VERSION, "shards": self._shards, **state}))
-                self._prune(target)
+                self._prune(target, state.get("best_step"))
         except (OSError, SsatError, safetensors.SafetensorError) as failure:
             if self._rank == 0 and not (target / STATE_FILE).exists():
                 shutil.rmtree(target, ignore_errors=True)
@@ -120,11 +120,17 @@ class Checkpoints:
                 raise SsatError(f"not every rank wrote its class weights within {_OTHERS_WITHIN_S:.0f} s")
             time.sleep(0.05)
 
-    def _prune(self, newest: Path) -> None:
+    def _prune(self, newest: Path, best_step: int | None) -> None:
         whole = sorted(path.parent for path in self.folder.glob(f"step-*/{STATE_FILE}"))
+        kept = {newest, *whole[-self._keep :]}
+        if best_step is not None:
+            kept.add(self._of_step(best_step))
         for folder in self.folder.glob("step-*"):
-            if folder != newest and folder not in whole[-self._keep :]:
+            if folder not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _of_step(self, step: int) -> Path:
+        return self.folder / f"step-{step:010d}"
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ssat.embedding.device import dtype_of, usable_device
 from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
-from ssat.embedding.settings import Architecture
-from ssat.errors import InputError
+from ssat.embedding.settings import Architecture, Device, Precision
+from ssat.errors import InputError, WorkspaceError
 from ssat.workspace import committed
 
 FORMAT = "ssat-embedder-1"
@@ -34,29 +35,47 @@ class Embedder:
         network: in any mode; it is put into evaluation mode.
         input_size: side of the square patches it was trained on, pixels.
         facts: what the file says about its training (settings, data digest, scores); informative.
+        device: where it runs; `auto` is a GPU where one is usable.
+        precision: arithmetic of the network; `auto` is bfloat16 where the processor computes it natively. The
+            features are float32 either way.
+
+    Raises:
+        InputError: a GPU asked for where none is usable.
     """
 
-    def __init__(self, network: EmbeddingNetwork, input_size: int, facts: Mapping[str, Any] | None = None) -> None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.network = network.eval().to(device).to(memory_format=torch.channels_last)
+    def __init__(
+        self,
+        network: EmbeddingNetwork,
+        input_size: int,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        device: Device = "auto",
+        precision: Precision = "float32",
+    ) -> None:
+        self.device = usable_device(device, "embedder device")
+        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
         self.input_size = input_size
         self.facts = dict(facts or {})
-        self.device = torch.device(device)
+        self._dtype = dtype_of(precision, self.device)
 
     @classmethod
-    def untrained(cls, architecture: Architecture = "resnet18", input_size: int = 112, seed: int = 0) -> Embedder:
-        """A network with random weights: the floor that training has to beat."""
+    def untrained(
+        cls, architecture: Architecture = "resnet18", input_size: int = 112, seed: int = 0, **how: Any
+    ) -> Embedder:
+        """A network with random weights: the floor that training has to beat. `how`: device and precision."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return cls(EmbeddingNetwork(architecture), input_size, {"untrained_seed": seed})
+            return cls(EmbeddingNetwork(architecture), input_size, {"untrained_seed": seed}, **how)
 
     @classmethod
-    def load(cls, path: str | Path) -> Embedder:
+    def load(cls, path: str | Path, *, device: Device = "auto", precision: Precision = "float32") -> Embedder:
         """An embedder from a safetensors file that `save` wrote, the folder of a training that holds one, an ONNX file
         that `ssat export` wrote, or a run.
 
         A run is an MLflow run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
         server: whoever does registers a function from run to file as an entry point in the group `ssat.embedders`.
+        `device` and `precision` are those of the class; an ONNX file has its own precision and takes the devices that
+        onnxruntime has.
 
         Raises:
             InputError: no such file, no safetensors, another network, or tensors that do not fit; names them.
@@ -69,7 +88,7 @@ class Embedder:
         if path.suffix == ".onnx":
             from ssat.embedding.onnx_embedder import OnnxEmbedder
 
-            return OnnxEmbedder(path)
+            return OnnxEmbedder(path, device=device)
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
@@ -96,10 +115,14 @@ class Embedder:
         network = EmbeddingNetwork(architecture)
         _check_tensors(path, network.state_dict(), tensors)
         network.load_state_dict(tensors)
-        return cls(network, input_size, facts)
+        return cls(network, input_size, facts, device=device, precision=precision)
 
     def save(self, path: Path) -> None:
-        """Writes tensors and metadata to one safetensors file, whole or not at all."""
+        """Writes tensors and metadata to one safetensors file, whole or not at all.
+
+        Raises:
+            WorkspaceError: there is no room, or no right, to write it.
+        """
         metadata = {
             "format": FORMAT,
             "architecture": self.network.architecture,
@@ -108,13 +131,17 @@ class Embedder:
             "facts": json.dumps(self.facts, sort_keys=True),
         }
         tensors = {name: tensor.contiguous().cpu() for name, tensor in self.network.state_dict().items()}
-        with committed(path) as temporary:
-            safetensors.torch.save_file(tensors, temporary, metadata)
+        try:
+            with committed(path) as temporary:
+                safetensors.torch.save_file(tensors, temporary, metadata)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise WorkspaceError(f"{path}: the embedder could not be written ({error}); make room there") from error
 
     @property
     def digest(self) -> str:
-        """SHA-256 over architecture, input size and weights: the part of a cache key that names the embedder."""
-        digest = hashlib.sha256(f"{FORMAT} {self.network.architecture} {self.input_size}".encode())
+        """SHA-256 over architecture, input size, arithmetic and weights: what names the embedder in a cache key."""
+        arithmetic = "" if self._dtype == torch.float32 else f" {self._dtype}"
+        digest = hashlib.sha256(f"{FORMAT} {self.network.architecture} {self.input_size}{arithmetic}".encode())
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -131,7 +158,9 @@ class Embedder:
         features_BD = np.empty((len(patches), FEATURE_DIM), np.float32)
         for start in range(0, len(patches), batch_size):
             batch = torch.from_numpy(np.ascontiguousarray(patches[start : start + batch_size])).to(self.device)
-            features = functional.normalize(self.network(batch).float())
+            with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
+                raw_BD = self.network(batch)
+            features = functional.normalize(raw_BD.float())
             features_BD[start : start + len(batch)] = features.cpu().numpy()
         return features_BD
 

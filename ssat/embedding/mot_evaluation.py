@@ -51,7 +51,7 @@ class MotEvaluation:
             tracked = track_frames(read_ahead(source), detections, tracker, embedder=embedder)
             classes = np.full(len(tracked.ids), PEDESTRIAN)
             results = MotRows(tracked.frames, tracked.ids, tracked.boxes, tracked.scores, classes)
-            to_score[sequence.name] = ToScore(truth, results, frames, sequence.name.startswith("MOT20"))
+            to_score[sequence.name] = ToScore(truth, results, frames, sequence.rules)
         _, overall = score(to_score, self._settings.protocol)
         return {
             "mot_idf1": float(overall.idf1),

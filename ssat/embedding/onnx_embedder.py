@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
+from ssat.embedding.settings import Device
 from ssat.errors import InputError
 from ssat.workspace import sha256_of
 
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 FACTS_KEY = "ssat.facts"
 
 
@@ -22,10 +24,10 @@ class OnnxEmbedder(Embedder):
     """Features from a graph that `ssat.embedding.export` wrote; used like any embedder, but cannot be trained or saved.
 
     Raises:
-        InputError: no graph of this program, or onnxruntime is not installed.
+        InputError: no graph of this program, onnxruntime is not installed, or has no GPU where one is asked for.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, device: Device = "auto") -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -36,8 +38,10 @@ class OnnxEmbedder(Embedder):
         options.intra_op_num_threads = _threads()
         options.log_severity_level = 3
         # CUDA where this build of onnxruntime has it. Graphs with custom operators are refused, since none is loaded.
-        available = set(onnxruntime.get_available_providers())
-        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+        wanted = {"auto": _PROVIDERS, "cuda": _PROVIDERS[:1], "cpu": _PROVIDERS[1:]}[device]
+        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+        if not providers:
+            raise InputError(f"{path}: embedder device {device} asked for, but this onnxruntime has none; use auto")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's own classes of errors have no common base but this

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from ssat.settings import StageSettings
 
 Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
 
 # What says where and how safely a training runs, but not what it learns.
 RUNTIME_FIELDS = frozenset(
@@ -114,7 +116,7 @@ class TrainSettings(StageSettings):
         lt=1,
         description="Decay of an average of the weights over the steps, used for features; default off",
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    precision: Precision = Field(
         "auto", description="Arithmetic of the network; auto: bfloat16 where the processor computes it natively"
     )
 
@@ -124,7 +126,7 @@ class TrainSettings(StageSettings):
         None, ge=1, description="Go on with as few workers as this when the cluster shrinks; default: wait for all"
     )
     max_restarts: int = Field(3, ge=0, description="How often a lost worker is replaced before the training fails")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs")
+    device: Device = Field("auto", description="Where the network runs")
     compile: bool = Field(False, description="Let torch.compile build the network's step; pays on a GPU")
     loader_threads: int = Field(1, ge=1, description="Threads that decode and crop ahead, for each worker")
     evaluate_every: int = Field(4, ge=1, description="Epochs between two held-out retrieval scores")
@@ -132,7 +134,9 @@ class TrainSettings(StageSettings):
         None, description="MOTChallenge folder to track at every evaluation, reported as IDF1"
     )
     checkpoint_every: int = Field(500, ge=1, description="Steps between two checkpoints; one also ends every epoch")
-    keep_checkpoints: int = Field(2, ge=1, description="Checkpoints kept, the latest")
+    keep_checkpoints: int = Field(
+        2, ge=1, description="Checkpoints kept, the latest; the one with the best held-out score is kept besides"
+    )
     seed: int = Field(0, ge=0, description="Seed of weights, sampling and crops")
 
     @model_validator(mode="after")

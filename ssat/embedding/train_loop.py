@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import distributed as dist
 
 from ssat.embedding.checkpoint import Checkpoints, latest_checkpoint
 from ssat.embedding.data import TrainingData
+from ssat.embedding.device import usable_device
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.evaluation import held_out_scores
 from ssat.embedding.schedule import learning_rate_at, margin_at
@@ -24,7 +23,6 @@ from ssat.embedding.training_state import TrainingState
 from ssat.errors import InputError, SsatError
 from ssat.frames.store import FrameStore
 from ssat.reporter import NullReporter, Reporter
-from ssat.workspace import committed
 
 CHECKPOINTS = "checkpoints"
 EMBEDDER_FILE = "embedder.safetensors"
@@ -81,7 +79,7 @@ def train_loop(
 
     Raises:
         InputError: settings that the store cannot serve, a checkpoint of other data or settings.
-        WorkspaceError: a checkpoint cannot be written.
+        WorkspaceError: a checkpoint or the embedder cannot be written; the checkpoints before are kept.
         TrainingDivergedError: the loss is not finite; names the clips of the batch.
     """
     return _Training(settings, store, folder, reporter, process_group, evaluate).run()
@@ -109,7 +107,7 @@ class _Training:
         self._group = group
         self._rank = rank
         self._evaluate = evaluate
-        self._device = _device(settings)
+        self._device = usable_device(settings.device, "setting train.device")
         self._data = TrainingData(settings, store, rank, world)
         self._state = TrainingState(settings, self._data.training, store.digest, self._device, group)
         shards = world if self._state.sharded else 1
@@ -191,7 +189,7 @@ class _Training:
             embedder = self._embedder({})
             scores |= self._evaluate(embedder)
         if scores and _rank_of(scores) >= _rank_of(state.best):
-            state.best = {**scores, "epoch": float(epoch)}
+            state.best, state.best_step = {**scores, "epoch": float(epoch)}, state.step
             if self._rank == 0 and self._data.held_out:
                 self._embedder(state.best).save(self._folder / _BEST_FILE)
         return scores
@@ -211,9 +209,7 @@ class _Training:
         target, best = self._folder / EMBEDDER_FILE, self._folder / _BEST_FILE
         if self._rank == 0:
             if best.exists():
-                with committed(target) as temporary:
-                    shutil.copyfile(best, temporary)
-                best.unlink()
+                best.replace(target)
             elif not self._data.held_out or not target.exists():
                 self._embedder(self._state.best).save(target)
         state = self._state
@@ -250,10 +246,3 @@ def _timed(
         if batch is None:
             return
         yield (*batch, time.perf_counter() - before)
-
-
-def _device(settings: TrainSettings) -> torch.device:
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("setting train.device: cuda asked for, but no GPU is usable; use auto or cpu")
-    use_cuda = settings.device != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if use_cuda else "cpu")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from ssat.embedding.cosface import CosFaceOutput
+from ssat.embedding.device import dtype_of
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.training_state import TrainingState
 
@@ -39,7 +40,7 @@ class TrainStep:
         self._settings = settings
         self._device = device
         self._group = group
-        self._dtype = precision_on(device, settings)
+        self._dtype = dtype_of(settings.precision, device)
         self._network: nn.Module = state.network
         self._head: nn.Module = state.head
         if settings.compile:
@@ -120,15 +121,3 @@ class TrainStep:
                 dist.all_gather_object(shares, found, group=self._group)
             raise NonFiniteLossError(loss, sorted({label for share in shares for label in share}))
         return loss, accuracy, target_cosine
-
-
-def precision_on(device: torch.device, settings: TrainSettings) -> torch.dtype:
-    """float32 or bfloat16; `auto` takes bfloat16 where the processor multiplies it natively."""
-    if settings.precision != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
-    if device.type == "cuda":
-        native = torch.cuda.get_device_capability(device)[0] >= 8
-    else:
-        capabilities = torch.cpu.get_capabilities()
-        native = bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
-    return torch.bfloat16 if native else torch.float32

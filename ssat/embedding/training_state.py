@@ -42,6 +42,7 @@ class TrainingState:
         sums: loss, accuracy, target cosine and number of the current epoch's steps.
         history: a row per finished epoch.
         best: held-out scores of the best evaluation so far, with its epoch.
+        best_step: steps taken when that evaluation was made.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class TrainingState:
         self.sums = [0.0, 0.0, 0.0, 0.0]
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
+        self.best_step: int | None = None
 
     @property
     def sharded(self) -> bool:
@@ -102,6 +104,7 @@ class TrainingState:
             "sums": self.sums,
             "history": self.history,
             "best": self.best,
+            "best_step": self.best_step,
         }
         shared = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
@@ -146,6 +149,7 @@ class TrainingState:
                 self.optimizer.state[self.head.weight]["momentum_buffer"] = momentum
         self.epoch, self.images, self.step = int(state["epoch"]), int(state["images"]), int(state["step"])
         self.sums, self.history, self.best = list(state["sums"]), list(state["history"]), dict(state["best"])
+        self.best_step = state.get("best_step")
 
     def warm_start(self, folder: Path) -> None:
         """Takes the network and the weights of the classes that both have from another training's last checkpoint.

@@ -17,6 +17,7 @@ _DETECTION_COLUMNS = (7, 10)
 _TRUTH_COLUMNS = (9, 10)
 _RESULT_COLUMNS = (7, 8, 9, 10)
 PEDESTRIAN = 1
+IGNORE_REGION = 13  # a region in which nobody was labelled one by one; "crowd" among the classes of MOT20
 _COLUMN_NAMES = ("frame", "id", "left", "top", "width", "height", "score")
 
 

@@ -1,37 +1,25 @@
-"""CLEAR and identity scores of a tracker's results, per sequence and over all of them, by py-motmetrics."""
+"""Scores of a tracker's results by a named protocol, per sequence and over all of them."""
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Mapping
+import multiprocessing
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
-import numpy as np
-
 from ssat.errors import InputError
-from ssat.mot.protocols import IOU_THRESHOLD, Protocol, scored_frames
+from ssat.mot.clear import Clear
+from ssat.mot.hota import Hota
+from ssat.mot.identity import Identity
+from ssat.mot.protocols import Protocol, Rules, ScoredSequence, scored_frames
 from ssat.mot.rows import MotRows
 
-# Our key → motmetrics' name.
-_METRICS = {
-    "mota": "mota",
-    "motp": "motp",
-    "idf1": "idf1",
-    "idp": "idp",
-    "idr": "idr",
-    "mt": "mostly_tracked",
-    "pt": "partially_tracked",
-    "ml": "mostly_lost",
-    "fp": "num_false_positives",
-    "fn": "num_misses",
-    "idsw": "num_switches",
-    "frag": "num_fragmentations",
-    "gt_dets": "num_objects",
-    "gt_ids": "num_unique_objects",
-}
-_OVERALL = "OVERALL"
+# A process of its own costs about a second of start: frames times their cost in milliseconds must be worth it.
+_FRAME_MS = {"centertrack-half": 5.0, "motchallenge": 0.3}
+_WORTH_MS = 3000.0
 
 
 @dataclass(frozen=True)
@@ -39,8 +27,10 @@ class Scores:
     """Scores as shares of 1 and counts.
 
     `mota`, `idf1`, `idp`, `idr`: shares (MOTA may be negative). `motp`: mean IoU of the matched boxes.
-    `mt`, `pt`, `ml`: identities found in ≥ 80 %, between, and in < 20 % of their frames. `fp`, `fn`, `idsw`, `frag`:
-    counts over all frames. `gt_dets`, `gt_ids`: boxes and identities that ought to be found.
+    `mt`, `pt`, `ml`: identities mostly tracked, partially tracked and mostly lost: found in 80 % of their frames (by
+    `motchallenge` in more than that), between, and in less than 20 %. `fp`, `fn`, `idsw`, `frag`: counts over all
+    frames. `hota`, `deta`, `assa`: shares, mean over the thresholds of overlap 0.05 … 0.95. `gt_dets`, `gt_ids`: boxes
+    and identities that ought to be found.
     """
 
     mota: float
@@ -55,6 +45,9 @@ class Scores:
     fn: int
     idsw: int
     frag: int
+    hota: float
+    deta: float
+    assa: float
     gt_dets: int
     gt_ids: int
 
@@ -65,64 +58,130 @@ class Scores:
 
 @dataclass(frozen=True)
 class ToScore:
-    """One sequence: its labels, a tracker's results and the frames that count."""
+    """One sequence: its labels, a tracker's results, the frames that count, what the data set adds to the protocol."""
 
     truth: MotRows
     results: MotRows
     frames: range
-    mot20: bool = False
+    rules: Rules = "mot"
 
 
-def score(sequences: Mapping[str, ToScore], protocol: Protocol) -> tuple[dict[str, Scores], Scores]:
-    """Scores of each sequence, and of all together (counts are summed, shares are computed from the sums).
+@dataclass(frozen=True)
+class _Official:
+    """One sequence by the official definitions."""
+
+    clear: Clear
+    identity: Identity
+    hota: Hota
+    gt_ids: int
+
+    def __add__(self, other: _Official) -> _Official:
+        return _Official(
+            self.clear + other.clear,
+            self.identity + other.identity,
+            self.hota + other.hota,
+            self.gt_ids + other.gt_ids,
+        )
+
+    def scores(self) -> Scores:
+        clear, identity, hota = self.clear, self.identity, self.hota
+        return Scores(
+            mota=clear.mota,
+            motp=clear.motp,
+            idf1=identity.idf1,
+            idp=identity.idp,
+            idr=identity.idr,
+            mt=clear.mt,
+            pt=clear.pt,
+            ml=clear.ml,
+            fp=clear.fp,
+            fn=clear.fn,
+            idsw=clear.idsw,
+            frag=clear.frag,
+            hota=hota.hota,
+            deta=hota.deta,
+            assa=hota.assa,
+            gt_dets=hota.n_truth,
+            gt_ids=self.gt_ids,
+        )
+
+
+_Counts = tuple[_Official, dict[str, float]]
+
+
+class Scoring:
+    """Sequences scored one by one, to be summed over all of them or over some.
+
+    Args:
+        sequences: name → what is scored.
+        protocol: how.
+        processes: sequences are shared out among so many, where that saves time. With more than 1 the caller's main
+            module must be importable (`if __name__ == "__main__"`), for processes are spawned.
 
     Raises:
-        InputError: no sequence, or a sequence without a labelled box in the frames that count.
+        InputError: no sequence, or a sequence without a label in the frames that count.
     """
-    if not sequences:
-        raise InputError("no sequence to score")
-    with warnings.catch_warnings():
-        # pandas and numpy announce changes to come, from inside motmetrics.
-        warnings.simplefilter("ignore")
-        import motmetrics
 
-        accumulators = [_accumulate(name, one, protocol) for name, one in sequences.items()]
-        table = motmetrics.metrics.create().compute_many(
-            accumulators, names=list(sequences), metrics=list(_METRICS.values()), generate_overall=True
-        )
-    scores = {name: _from_row(table.loc[name]) for name in (*sequences, _OVERALL)}
-    overall = scores.pop(_OVERALL)
-    return scores, overall
+    def __init__(self, sequences: Mapping[str, ToScore], protocol: Protocol, processes: int = 1) -> None:
+        if not sequences:
+            raise InputError("no sequence to score")
+        for name, one in sequences.items():
+            if not len(one.truth.within(one.frames)):
+                raise InputError(
+                    f"sequence {name}: no ground truth in frames {one.frames.start} … {one.frames.stop - 1}; "
+                    "nothing to score against"
+                )
+        self.protocol = protocol
+        work = partial(_counted, protocol=protocol)
+        self._counts = dict(zip(sequences, _mapped(work, sequences, protocol, processes), strict=True))
 
+    def over(self, *names: str) -> Scores:
+        """The scores of some sequences together, or of all: counts are summed, shares follow from the sums."""
+        chosen = [self._counts[name] for name in names or self._counts]
+        official: _Official = reduce(add, [one for one, _ in chosen])
+        if self.protocol == "motchallenge":
+            return official.scores()
+        from ssat.mot.by_motmetrics import scores_over
 
-def _accumulate(name: str, one: ToScore, protocol: Protocol) -> Any:
-    import motmetrics
-
-    if name == _OVERALL:
-        raise InputError(f"a sequence cannot be called {_OVERALL}: that is the name of the last row")
-    accumulator = motmetrics.MOTAccumulator(auto_id=False)
-    n_labels = 0
-    for frame in scored_frames(one.truth, one.results, one.frames, protocol, mot20=one.mot20):
-        distance_GR = 1.0 - frame.iou
-        # Compared as motmetrics compares: a distance of exactly 0.5 may match.
-        distance_GR[distance_GR > 1.0 - IOU_THRESHOLD] = np.nan
-        accumulator.update(frame.truth_ids, frame.result_ids, distance_GR, frameid=frame.frame)
-        n_labels += len(frame.truth_ids)
-    if not n_labels:
-        raise InputError(
-            f"sequence {name}: no ground truth in frames {one.frames.start} … {one.frames.stop - 1} "
-            f"by protocol {protocol}; nothing to score against"
-        )
-    return accumulator
+        values: dict[str, Any] = official.scores().to_dict() | scores_over([metrics for _, metrics in chosen])
+        return Scores(**values)
 
 
-def _from_row(row: Any) -> Scores:
-    values: dict[str, Any] = {}
-    for key, name in _METRICS.items():
-        value = float(row[name])
-        if key == "motp":
-            value = 1.0 - value  # motmetrics gives the mean distance
-        if not math.isfinite(value):
-            value = 0.0  # precision of no results, overlap of no matches
-        values[key] = value if key in ("mota", "motp", "idf1", "idp", "idr") else int(value)
-    return Scores(**values)
+def score(sequences: Mapping[str, ToScore], protocol: Protocol, processes: int = 1) -> tuple[dict[str, Scores], Scores]:
+    """Scores of each sequence, and of all together.
+
+    `motchallenge`: CLEAR, identity and HOTA as TrackEval defines them. `centertrack-half`: CLEAR and identity by
+    py-motmetrics, and HOTA of the boxes that this protocol lets through.
+
+    Raises:
+        InputError: as `Scoring`.
+    """
+    scoring = Scoring(sequences, protocol, processes)
+    return {name: scoring.over(name) for name in sequences}, scoring.over()
+
+
+def _mapped(
+    work: Callable[[ToScore], _Counts], sequences: Mapping[str, ToScore], protocol: Protocol, processes: int
+) -> list[_Counts]:
+    costs = {name: len(one.frames) * _FRAME_MS[protocol] for name, one in sequences.items()}
+    processes = min(processes, len(sequences), int(sum(costs.values()) / _WORTH_MS))
+    if processes < 2:
+        return [work(one) for one in sequences.values()]
+    # Spawned, not forked: the caller may run threads (Prefect, Ray). The longest first, so that none is waited for.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        waiting = {
+            name: pool.submit(work, sequences[name]) for name in sorted(costs, key=costs.__getitem__, reverse=True)
+        }
+        return [waiting[name].result() for name in sequences]
+
+
+def _counted(one: ToScore, protocol: Protocol) -> _Counts:
+    """What can be summed: by the official definitions, and by py-motmetrics where the protocol says so."""
+    frames = list(scored_frames(one.truth, one.results, one.frames, protocol, rules=one.rules))
+    sequence = ScoredSequence.of(frames)
+    hota = Hota.of(sequence)
+    if protocol == "motchallenge":
+        return _Official(Clear.of(sequence), Identity.of(sequence), hota, sequence.n_truth_ids), {}
+    from ssat.mot.by_motmetrics import partial_metrics
+
+    return _Official(Clear(), Identity(), hota, sequence.n_truth_ids), partial_metrics(frames)

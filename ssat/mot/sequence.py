@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import configparser
+import fnmatch
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from ssat.errors import InputError
+from ssat.mot.protocols import Rules
 from ssat.mot.rows import MotRows, read_detections, read_ground_truth
 
 PUBLIC = "public"
@@ -52,19 +56,24 @@ class MotSequence:
         if "Sequence" not in parser:
             raise InputError(f"{path}: no section [Sequence]")
         section = parser["Sequence"]
-        image_folder = (folder / _plain_name(path, "imDir", section.get("imDir", "img1"))).absolute()
+        image_folder = (folder / plain_name(path, "imDir", section.get("imDir", "img1"))).absolute()
         name = section.get("name", "").strip() or folder.resolve().name
         return cls(
             # The name becomes the name of result files.
-            name=_plain_name(path, "name", name),
+            name=plain_name(path, "name", name),
             folder=folder,
             frame_rate=_number(path, section, "frameRate", 0.01, 10_000),
             n_frames=int(_number(path, section, "seqLength", 1, _MOST_FRAMES, whole=True)),
             width=int(_number(path, section, "imWidth", 1, _MOST_PIXELS, whole=True)),
             height=int(_number(path, section, "imHeight", 1, _MOST_PIXELS, whole=True)),
             image_folder=image_folder if image_folder.is_dir() else None,
-            image_suffix=_plain_name(path, "imExt", section.get("imExt", ".jpg")),
+            image_suffix=plain_name(path, "imExt", section.get("imExt", ".jpg")),
         )
+
+    @property
+    def rules(self) -> Rules:
+        """What the data set adds to the protocol `motchallenge`."""
+        return "mot20" if self.name.startswith("MOT20") else "mot"
 
     def image_path(self, frame: int) -> Path:
         """The file of a frame, counted from 1. Raises InputError where the sequence has labels only."""
@@ -84,7 +93,7 @@ class MotSequence:
 
     def detection_path(self, detections: str = PUBLIC) -> Path:
         """The file of the public detections, or of those that `detections` names, in the sequence's det folder."""
-        name = "det.txt" if detections == PUBLIC else _plain_name(self.folder / "det", "detections", detections)
+        name = "det.txt" if detections == PUBLIC else plain_name(self.folder / "det", "detections", detections)
         return self.folder / "det" / name
 
     def detections(self, detections: str = PUBLIC) -> MotRows:
@@ -111,37 +120,57 @@ class MotSequence:
         return self.image_folder
 
 
-def find_sequences(folder: Path, names: Sequence[str] = ()) -> list[MotSequence]:
-    """The sequence in `folder`, or those in the folders in it (or in its folder `train`), sorted by name.
+def find_sequences(
+    folder: Path, names: Sequence[str] = (), *, part: Literal["train", "test"] = "train"
+) -> list[MotSequence]:
+    """The sequence in `folder`, or those in the folders in it (or in its folder `part`), sorted by name.
+
+    MOTChallenge sequences are folders with seqinfo.ini. A folder with image_02 or label_02 is KITTI tracking, whose
+    parts are called training and testing.
 
     Args:
-        names: only these; a name is the folder's or the one in seqinfo.ini.
+        folder: where they lie.
+        names: only these; a name is the folder's, or a pattern such as `*-FRCNN`.
+        part: of the data set.
 
     Raises:
         InputError: no such folder, no sequence in it, or a name that is not there.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected MOTChallenge sequences (SEQ/seqinfo.ini)")
-    if (folder / "seqinfo.ini").is_file():
-        folders = [folder]
-    else:
-        folders = _folders_with_info(folder) or _folders_with_info(folder / "train")
-    if not folders:
-        raise InputError(f"{folder}: no MOTChallenge sequence; expected seqinfo.ini here or one folder below")
-    if not names:
-        return [MotSequence.open(path) for path in folders]
-    known = {path.resolve().name: path for path in folders}
-    unknown = [name for name in names if name not in known]
+    known = _openers(folder, part)
+    if not known:
+        raise InputError(
+            f"{folder}: no MOTChallenge sequence; expected seqinfo.ini here or one folder below, or KITTI's image_02 "
+            "and label_02"
+        )
+    unknown = [pattern for pattern in names if not fnmatch.filter(known, pattern)]
     if unknown:
         raise InputError(f"{folder}: no sequence {', '.join(unknown)}; there are: {', '.join(known)}")
-    return [MotSequence.open(path) for name, path in known.items() if name in names]
+    chosen = [name for name in known if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in names)]
+    return [known[name]() for name in chosen]
+
+
+def _openers(folder: Path, part: Literal["train", "test"]) -> dict[str, Callable[[], MotSequence]]:
+    """Name → what opens the sequence of that name."""
+    from ssat.mot.kitti import KittiSequence, kitti_names
+
+    if (folder / "seqinfo.ini").is_file():
+        return {folder.resolve().name: partial(MotSequence.open, folder)}
+    for place in (folder, folder / part):
+        if folders := _folders_with_info(place):
+            return {path.resolve().name: partial(MotSequence.open, path) for path in folders}
+    for place in (folder, folder / f"{part}ing"):
+        if kitti := kitti_names(place):
+            return {name: partial(KittiSequence.named, place, name) for name in kitti}
+    return {}
 
 
 def _folders_with_info(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/seqinfo.ini"))
 
 
-def _plain_name(where: Path, field: str, value: str) -> str:
+def plain_name(where: Path, field: str, value: str) -> str:
     """`value` if it names something directly inside a folder."""
     value = value.strip()
     if not value or value in (".", "..") or any(mark in value for mark in "/\\\0") or not value.isprintable():

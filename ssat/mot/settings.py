@@ -20,7 +20,10 @@ class BenchmarkSettings(StageSettings):
 
     mot: str = Field(description="MOTChallenge sequence, or a folder of them (SEQ/seqinfo.ini, det/, gt/, img1/)")
     sequences: tuple[str, ...] = Field(default=(), description="Only these sequences; by default all of the folder")
-    split: Split = Field(default="val-half", description="train: whole sequences; val-half: the later half of each")
+    split: Split = Field(
+        default="val-half",
+        description="train: whole sequences; val-half: the later half of each; train-half: the half before",
+    )
     detections: str = Field(
         default="public", description="public: det/det.txt; else a file's name in each sequence's det folder"
     )

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-Split = Literal["train", "val-half"]
+Split = Literal["train", "train-half", "val-half"]
 
 
 def split_frames(n_frames: int, split: Split) -> range:
     """The frames of a split, counted from 1.
 
     `train` is the whole sequence; `val-half` is CenterTrack's validation half, which the paper's ablations use:
-    frames n//2 + 1 … n − 1 when they are counted from 0.
+    frames n//2 + 1 … n − 1 when they are counted from 0. `train-half` is what lies before it.
     """
-    return range(1, n_frames + 1) if split == "train" else range(n_frames // 2 + 2, n_frames + 1)
+    middle = n_frames // 2 + 1
+    return {
+        "train": range(1, n_frames + 1),
+        "train-half": range(1, middle + 1),
+        "val-half": range(middle + 1, n_frames + 1),
+    }[split]

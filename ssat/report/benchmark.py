@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,13 @@ _STAGE_NAMES = {
 
 
 def write_benchmark_report(
-    folder: Path, headline: str, result: Mapping[str, Any], settings: Mapping[str, Any]
+    folder: Path,
+    headline: str,
+    result: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    switches: Sequence[ReportFigure] = (),
+    facts: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Writes report.html and scores.png into `folder`; gives their paths.
 
@@ -29,6 +35,8 @@ def write_benchmark_report(
         headline: tracker, detections, split and protocol in one line.
         result: "sequences" and "overall" (scores), "files" (sequence → names of its files), "skipped".
         settings: of the benchmark; shown as they are.
+        switches: figures of where identities were lost.
+        facts: digests and versions.
     """
     sequences, overall = result["sequences"], result["overall"]
     bars = score_bars(
@@ -59,9 +67,11 @@ def write_benchmark_report(
             ),
             ReportTable("Speed", speed, "When the features were computed; drawing and detection are not counted."),
             ReportTable("Settings", [{"setting": key, "value": _flat(value)} for key, value in settings.items()]),
+            ReportTable("Data, networks, versions", [{"what": k, "value": v} for k, v in (facts or {}).items()]),
         ],
         figures=[
             ReportFigure("MOTA and IDF1", bars),
+            *switches,
             *(
                 ReportFigure(f"{name}: a frame with its tracks", folder / names["picture"])
                 for name, names in files.items()
@@ -70,7 +80,7 @@ def write_benchmark_report(
         ],
         videos=[ReportVideo(name, folder / names["video"]) for name, names in files.items() if "video" in names],
     )
-    return [report, bars]
+    return [report, bars, *(figure.path for figure in switches)]
 
 
 def _rate(value: float | None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from ssat.errors import InputError
 from ssat.workspace import committed
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
+_SCRIPT = Path(__file__).with_name("report.js")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -24,6 +26,8 @@ class ReportTable:
     title: str
     rows: Sequence[Mapping[str, Any]]
     note: str = ""
+    links: Mapping[str, Path] = field(default_factory=dict)
+    """Text of a cell → the file beside the report that it leads to."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +58,32 @@ def write_report(
 ) -> Path:
     """Writes the report, whole or not at all, and returns `path`.
 
-    Every text is escaped. Pictures are embedded; videos are linked relative to the report, so that the folder can be
-    copied as a whole.
+    Every text is escaped. Pictures are embedded; videos and other files are linked relative to the report, so that the
+    workspace can be copied as a whole. A click on a heading sorts a table; the page may run that script and no other.
 
     Raises:
         InputError: a figure that is missing or not a PNG.
     """
     import jinja2
+    from markupsafe import Markup
 
     # Settings and names of files come from outside: nothing of them may become markup.
+    script = _SCRIPT.read_text(encoding="utf-8")
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
+        script=Markup(script),  # noqa: S704 - ours, not from outside
+        script_sha256=allowed,
         notes=list(notes),
         tables=[
-            {"title": table.title, "note": table.note, "columns": list(table.rows[0]), "rows": table.rows}
+            {
+                "title": table.title,
+                "note": table.note,
+                "columns": list(table.rows[0]),
+                "rows": table.rows,
+                "links": {text: _relative_link(target, path.parent) for text, target in table.links.items()},
+            }
             for table in tables
             if table.rows
         ],

@@ -35,7 +35,7 @@ _SYNONYMS = {
     "images_per_s": "images_per_second",
     "mean_target_cosine": "target_cosine",
 }
-_INK = "#1f2933"
+INK = "#1f2933"
 _LINE = "#0b6e99"
 _PALETTE = ("#0b6e99", "#d9822b", "#5c7080", "#3d9970", "#8e44ad", "#b83280")
 _STEP_COLUMNS = ("epoch", "step")
@@ -67,8 +67,8 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> Path:
         title, scale = _TRAINING_PANELS.get(column, (column.replace("_", " ").capitalize(), "plain"))
         points = [(row.get(x_name, n), row[column]) for n, row in enumerate(rows) if _is_finite(row.get(column))]
         axes.plot([x for x, _ in points], [y for _, y in points], color=_LINE, marker="o", markersize=3, linewidth=1.6)
-        _dress(axes, title)
-        axes.set_xlabel(x_name, color=_INK, fontsize=9)
+        dress(axes, title)
+        axes.set_xlabel(x_name, color=INK, fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         if scale == "log" and min(y for _, y in points) > 0:
             axes.set_yscale("log")
@@ -102,13 +102,13 @@ def score_bars(
     width = 0.8 / len(scores)
     for n, (method, values) in enumerate(scores.items()):
         left = [group - 0.4 + (n + 0.5) * width for group in range(len(metrics))]
-        bars = axes.bar(left, [values[key] for key, _ in metrics], width * 0.92, label=method, color=_colour(n))
-        axes.bar_label(bars, [f"{100 * values[key]:.1f}" for key, _ in metrics], fontsize=8, padding=2, color=_INK)
+        bars = axes.bar(left, [values[key] for key, _ in metrics], width * 0.92, label=method, color=palette_colour(n))
+        axes.bar_label(bars, [f"{100 * values[key]:.1f}" for key, _ in metrics], fontsize=8, padding=2, color=INK)
     axes.set_xticks(range(len(metrics)), [name for _, name in metrics])
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     lowest = min(0.0, *(values[key] for values in scores.values() for key, _ in metrics))
     axes.set_ylim(lowest, 1.0)
-    _dress(axes, title)
+    dress(axes, title)
     figure.legend(loc="outside lower center", ncols=min(len(scores), 4), fontsize=8, frameon=False)
     return save_figure(figure, path)
 
@@ -121,16 +121,18 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _dress(axes: Axes, title: str) -> None:
-    axes.set_title(title, fontsize=10, color=_INK, loc="left")
+def dress(axes: Axes, title: str) -> None:
+    """The look that all figures share."""
+    axes.set_title(title, fontsize=10, color=INK, loc="left")
     axes.grid(axis="y", color="#d9e0e6", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(labelsize=8, colors=_INK, length=0)
+    axes.tick_params(labelsize=8, colors=INK, length=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
 
 
-def _colour(n: int) -> str:
+def palette_colour(n: int) -> str:
+    """The colour of the n-th line or bar."""
     return _PALETTE[n % len(_PALETTE)]
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 _COLUMNS = {
     "mota": ("MOTA", "share"),
     "idf1": ("IDF1", "share"),
+    "hota": ("HOTA", "share"),
     "mt": ("MT", "count"),
     "ml": ("ML", "count"),
     "fp": ("FP", "count"),

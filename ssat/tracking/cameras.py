@@ -45,12 +45,15 @@ class Cameras:
         if unknown:
             raise InputError(f"camera {', '.join(unknown)}: not one of {', '.join(self.trackers)}")
         from ssat.detection.detections import Detections
-        from ssat.tracking.checks import checked_boxes
+        from ssat.tracking.checks import checked_boxes, checked_scores
 
+        # All are checked before any tracker goes on: an error leaves every camera where it was.
         waiting = []
-        for number, (name, (image, boxes, _)) in enumerate(frames.items()):
+        for number, (name, (image, boxes, scores)) in enumerate(frames.items()):
             try:
                 sound = checked_boxes(boxes)
+                if scores is not None:
+                    checked_scores(scores, len(sound))
             except InputError as error:
                 raise InputError(f"camera {name}: {error}") from error
             waiting.append(DetectedFrame(number, image, Detections.of_boxes(sound, np.ones(len(sound)))))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ssat.errors import InputError
-from ssat.tracking.sources import FrameSource, Image, NumberedFrame
+from ssat.tracking.sources import FrameSource, Image, NumberedFrame, upright
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _TIMEOUT = 5.0  # seconds without a byte until a connection counts as dropped
@@ -86,7 +86,7 @@ class StreamSource:
                         behind = not finite and elapsed > number + self.frame_rate / 2
                         number = elapsed if behind else number + 1
                         attempt = 0
-                        yield number, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                        yield number, upright(frame)
                 if finite:
                     return
                 reason = "it ended"
@@ -215,7 +215,13 @@ def _connected(address: str) -> Any:
 def _camera(index: int) -> Any:
     import cv2
 
-    camera = cv2.VideoCapture(index)
+    # OpenCV tells of every backend that has no such camera; the error below says it once.
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        camera = cv2.VideoCapture(index)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if not camera.isOpened():
         raise InputError(f"camera {index}: there is no such camera, or another program uses it")
     return camera

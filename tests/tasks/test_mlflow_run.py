@@ -1,14 +1,11 @@
 import csv
 import json
-import logging
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -151,64 +148,6 @@ def test_another_process_reports_to_the_same_run(tracked):
         subprocess.run(command, check=True, timeout=300)
         reporter.scalars({"loss": 0.5}, 3)
     assert _client().get_run(reporter.run_id).data.metrics == {"accuracy": 0.75, "loss": 0.5}
-
-
-class _Unwilling(BaseHTTPRequestHandler):
-    """A tracking server that answers every call with an error until it is told to stop refusing."""
-
-    refuse = True
-    taken: list[dict] = []  # noqa: RUF012
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(503 if self.refuse else 200)
-        self.end_headers()
-        if not self.refuse:
-            self.taken.append(body)
-            self.wfile.write(b"{}")
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def unwilling(monkeypatch) -> Iterator[str]:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    _Unwilling.refuse, _Unwilling.taken = True, []
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Unwilling) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-
-
-def test_a_server_that_comes_back_gets_what_was_kept(unwilling, caplog):
-    reporter = MlflowReporter.attach(unwilling, "r" * 32)
-    with caplog.at_level(logging.WARNING):
-        reporter.scalars({"loss": 2.0}, 0)
-        reporter.flush()
-        reporter.scalars({"loss": 1.0}, 1)
-        reporter.flush()
-    assert len([r for r in caplog.records if "does not take reports" in r.message]) == 1  # said once, not each time
-    _Unwilling.refuse = False
-    reporter.close()
-    sent = [(metric["step"], metric["value"]) for body in _Unwilling.taken for metric in body["metrics"]]
-    assert sent == [(0, 2.0), (1, 1.0)]
-
-
-def test_a_server_that_stays_away_does_not_stop_the_work_and_the_numbers_are_kept(unwilling, tmp_path, caplog):
-    reporter = MlflowReporter.attach(unwilling, "r" * 32, kept_in=tmp_path / "kept")
-    with caplog.at_level(logging.WARNING):
-        for step in range(3):
-            reporter.scalars({"loss": float(step)}, step)
-        reporter.close()
-    kept = [json.loads(line) for line in (tmp_path / "kept" / f"unsent-{'r' * 32}.jsonl").read_text().splitlines()]
-    assert [(metric["key"], metric["value"], metric["step"]) for metric in kept] == [
-        ("loss", 0.0, 0),
-        ("loss", 1.0, 1),
-        ("loss", 2.0, 2),
-    ]
-    assert "3 numbers" in caplog.text
-    assert "kept" in caplog.text
 
 
 def test_a_server_that_is_not_there_at_the_start_is_an_error(workspace, monkeypatch):

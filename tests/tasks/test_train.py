@@ -16,6 +16,7 @@ from flows.train import train_flow
 from ssat.embedding.checkpoint import latest_checkpoint
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
+from ssat.embedding.train_loop import TrainingDivergedError
 from ssat.errors import InputError
 from ssat.frames.store import FrameStore
 from ssat.workspace import Workspace
@@ -100,6 +101,15 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     assert Embedder.load(folder / "embedder.safetensors").facts["held_out"] == killed["held_out"]
     for picture in ("crops.png", "curves.png", "neighbours.png"):
         assert (folder / picture).stat().st_size > 1000
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_without_another_try(
+    small_store: FrameStore, tmp_path: Path
+) -> None:
+    workspace = workspace_with(small_store, tmp_path)
+    settings = SETTINGS.model_copy(update={"learning_rate": 1e30, "schedule": "cosine", "warmup": 0.0})
+    with pytest.raises(TrainingDivergedError, match=r"on clips clip.*step-\d+ is kept"):
+        train_flow(str(workspace.root), settings)
 
 
 @pytest.mark.parametrize(

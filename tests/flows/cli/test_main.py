@@ -46,12 +46,14 @@ def failing_verb(monkeypatch):
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_that_is_listed_exists_and_shows_an_example(verb):
     command = importlib.import_module(f"flows.cli.{verb}").command
-    result = CliRunner().invoke(command, ["--help"])
-    assert result.exit_code == 0, result.output
-    assert "Example" in result.output
-    assert "ssat " + verb in result.output
-    assert "--workspace" in result.output
-    assert "--json" in result.output
+    kinds = [[kind] for kind in command.commands] if isinstance(command, click.Group) else [[]]
+    for kind in kinds:
+        result = CliRunner().invoke(command, [*kind, "--help"])
+        assert result.exit_code == 0, result.output
+        assert "Example" in result.output
+        assert " ".join(["ssat", verb, *kind]) in result.output
+        assert "--workspace" in result.output
+        assert "--json" in result.output
 
 
 def test_help_lists_the_verbs_and_nothing_else():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from flows.cli.track import command
+from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
 from ssat.mot.rows import read_results
 from ssat.tracking import track_video
@@ -44,7 +46,22 @@ def video(make_sequence: Callable[..., Path], tmp_path: Path) -> tuple[Path, Pat
     return path, folder / "det" / "det.txt"
 
 
-def test_the_api_of_the_readme(video: tuple[Path, Path]) -> None:
+def test_the_api_of_the_readme(
+    video: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (shown,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "track_video" in block]
+    video[0].rename(tmp_path / "street.mp4")
+    video[1].rename(tmp_path / "street.txt")
+    Embedder.untrained("resnet18", input_size=32).save(tmp_path / "embedder.safetensors")
+    monkeypatch.chdir(tmp_path)
+    exec(shown, {})  # noqa: S102 - what the README tells people to run
+    lines = [line for line in capsys.readouterr().out.splitlines() if "[[" in line]
+    assert [int(line.split()[0]) for line in lines] == list(range(1, 13))
+    assert "[1 2 3]" in lines[0]
+
+
+def test_the_api_gives_images_and_tracks(video: tuple[Path, Path]) -> None:
     seen = {}
     for number, image, tracks in track_video(video[0], detections=video[1]):
         assert image is not None

@@ -64,7 +64,7 @@ def test_a_leading_module_is_stripped_and_nothing_is_shared(state_dict: dict[str
     torch.testing.assert_close(network.state_dict()["hm.2.bias"], state_dict["hm.2.bias"])
 
 
-@pytest.mark.parametrize("what", ["missing", "unexpected", "another shape", "coco", "no tensor"])
+@pytest.mark.parametrize("what", ["missing", "unexpected", "another shape", "coco", "no tensor", "no name", "not finite"])
 def test_what_does_not_fit_is_named(what: str, state_dict: dict[str, torch.Tensor]) -> None:
     given = dict(state_dict)
     match what:
@@ -80,6 +80,12 @@ def test_what_does_not_fit_is_named(what: str, state_dict: dict[str, torch.Tenso
         case "coco":
             given["hm.2.weight"], given["hm.2.bias"] = torch.zeros(80, 256, 1, 1), torch.zeros(80)
             message = r"hm.2.weight is 80x256x1x1, expected 1x256x1x1.*COCO's 80 classes.*pedestrians alone"
+        case "no name":
+            given[7] = torch.zeros(1)  # type: ignore[index]
+            message = r"unexpected: 7;"
+        case "not finite":
+            given["reg.2.bias"] = torch.tensor([0.0, float("nan")])
+            message = r"not finite: reg.2.bias"
         case _:
             given["epoch"] = 70  # type: ignore[assignment]
             message = r"epoch: no tensor"

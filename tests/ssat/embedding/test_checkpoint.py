@@ -68,6 +68,17 @@ def test_the_latest_are_kept_and_what_is_not_whole_is_none(tmp_path: Path) -> No
     assert latest_checkpoint(tmp_path) == tmp_path / "step-0000000003"
 
 
+def test_the_one_with_the_best_score_is_kept_besides_until_another_is_better(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    best_at = {1: None, 2: 2, 3: 2, 4: 2, 5: 5, 6: 5}
+    left = {}
+    for step, best in best_at.items():
+        checkpoints.save({**facts(step), "best_step": best}, {}, {"weight": ROWS}, 0)
+        checkpoints.wait()
+        left[step] = sorted(int(path.name[5:]) for path in tmp_path.iterdir())
+    assert left == {1: [1], 2: [2], 3: [2, 3], 4: [2, 4], 5: [5], 6: [5, 6]}
+
+
 def test_the_tensors_are_those_of_the_moment_of_saving(tmp_path: Path) -> None:
     weights = torch.ones(1000, 512)
     checkpoints = Checkpoints(tmp_path)

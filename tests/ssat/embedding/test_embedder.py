@@ -50,6 +50,24 @@ def test_saved_and_loaded_is_the_same(embedder: Embedder, patches: np.ndarray, t
     assert [path.name for path in tmp_path.iterdir()] == ["e.safetensors"]
 
 
+def test_bfloat16_is_close_and_has_a_digest_of_its_own(embedder: Embedder, patches: np.ndarray, tmp_path: Path) -> None:
+    embedder.save(tmp_path / "e.safetensors")
+    rough = Embedder.load(tmp_path / "e.safetensors", precision="bfloat16")
+    features = rough(patches)
+    assert features.dtype == np.float32
+    assert 0.99 < (features * embedder(patches)).sum(1).min() < 1 - 1e-7
+    assert rough.digest != embedder.digest
+    assert Embedder.load(tmp_path / "e.safetensors", device="cpu").digest == embedder.digest
+
+
+def test_a_gpu_is_refused_where_there_is_none(embedder: Embedder, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    embedder.save(tmp_path / "e.safetensors")
+    with pytest.raises(InputError, match="embedder device: cuda asked for, but no GPU is usable"):
+        Embedder.load(tmp_path / "e.safetensors", device="cuda")
+
+
 def test_untrained_depends_on_the_seed_alone(embedder: Embedder) -> None:
     torch.manual_seed(123)
     assert Embedder.untrained("resnet18", 32, seed=0).digest == embedder.digest

@@ -47,6 +47,9 @@ def test_int8_is_close_and_loads_like_any_embedder(embedder: Embedder, patches: 
         loaded(patches.astype(np.float64))
     with pytest.raises(InputError, match="holds no torch network"):
         loaded.save(tmp_path / "again.safetensors")
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(InputError, match="device cuda asked for, but this onnxruntime has none"):
+            Embedder.load(graph, device="cuda")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no graph"])

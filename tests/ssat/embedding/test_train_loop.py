@@ -199,7 +199,9 @@ def test_the_embedder_is_the_one_with_the_best_held_out_score(
 ) -> None:
     scores = iter([0.2, 0.7, 0.4])
     monkeypatch.setattr("ssat.embedding.train_loop.held_out_scores", lambda *_: {"held_out_recall_at_1": next(scores)})
-    result = train_loop(settings(epochs=3, evaluate_every=1), small_store, tmp_path)
+    result = train_loop(settings(epochs=3, evaluate_every=1, keep_checkpoints=1), small_store, tmp_path)
+    kept = [int(path.name.removeprefix("step-")) for path in sorted((tmp_path / "checkpoints").iterdir())]
+    assert kept == [8, 12]  # of the best evaluation, after the second epoch of 4 steps, and the last
     assert result.best == {"held_out_recall_at_1": 0.7, "epoch": 2.0}
     embedder = Embedder.load(result.embedder)
     assert embedder.facts["epoch"] == 2.0

@@ -34,7 +34,7 @@ def test_motchallenge_removes_results_on_distractors_and_counts_pedestrians() ->
     (frame,) = scored_frames(truth, results, range(1, 2), "motchallenge")
     assert frame.truth_ids.tolist() == [1]
     assert frame.result_ids.tolist() == [11, 13, 14]
-    (frame,) = scored_frames(truth, results, range(1, 2), "motchallenge", mot20=True)
+    (frame,) = scored_frames(truth, results, range(1, 2), "motchallenge", rules="mot20")
     assert frame.result_ids.tolist() == [11, 14]
 
 

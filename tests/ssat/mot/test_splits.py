@@ -10,3 +10,8 @@ def test_the_validation_half_is_the_published_one() -> None:
 
 def test_train_is_every_frame() -> None:
     assert split_frames(71, "train") == range(1, 72)
+
+
+def test_the_two_halves_are_the_whole() -> None:
+    for length in (1, 2, 71, 525):
+        assert [*split_frames(length, "train-half"), *split_frames(length, "val-half")] == list(range(1, length + 1))

@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -35,6 +36,7 @@ def test_a_report_holds_its_pictures_and_escapes_every_text(tmp_path: Path) -> N
         tables=[
             ReportTable("Scores", [{"sequence": evil, "IDF1": 57.3}, {"sequence": "b", "IDF1": 50.2}], evil),
             ReportTable("Empty", []),
+            ReportTable("Runs", [{"run": "one", "n": 1}], links={"one": tmp_path / "other" / "report.html"}),
         ],
         figures=[ReportFigure(f'Curves "{evil}', picture, "a note")],
         notes=["first", evil],
@@ -43,12 +45,17 @@ def test_a_report_holds_its_pictures_and_escapes_every_text(tmp_path: Path) -> N
     page = path.read_text()
     parsed = _Tags()
     parsed.feed(page)
-    assert "script" not in parsed.tags
+    # The one script that sorts tables; the page allows it by its digest and no other.
+    assert parsed.tags.count("script") == 1
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert "default-src 'none'" in page
     assert "57.3" in parsed.texts
     assert "Empty" not in parsed.texts
     assert base64.b64encode(picture.read_bytes()).decode() in page
     outside = [link for link in parsed.links if not link.startswith("data:")]
-    assert set(outside) == {"videos/a%20b%231.mp4"}, "nothing is fetched from anywhere"
+    assert set(outside) == {"videos/a%20b%231.mp4", "other/report.html"}, "nothing is fetched from anywhere"
     assert not re.search(r"https?://", page)
 
 

@@ -4,14 +4,24 @@ from rich.console import Console
 
 from ssat.report.tables import score_rows, score_table
 
-_SCORES = {"mota": 0.5266, "idf1": 0.57349, "mt": 7, "ml": 5, "fp": 6, "fn": 1346, "idsw": 11, "fps": 12.04}
+_SCORES = {
+    "mota": 0.5266,
+    "idf1": 0.57349,
+    "hota": 0.44125,
+    "mt": 7,
+    "ml": 5,
+    "fp": 6,
+    "fn": 1346,
+    "idsw": 11,
+    "fps": 12.04,
+}
 
 
 def test_rows_read_as_percent_counts_and_rates() -> None:
     rows = score_rows({"MOT17-09": _SCORES, "no speed": {**_SCORES, "fps": None}}, _SCORES)
     assert rows[0] == {
-        "sequence": "MOT17-09", "MOTA": "52.7", "IDF1": "57.3", "MT": "7", "ML": "5", "FP": "6", "FN": "1346",
-        "IDSW": "11", "fps": "12.0",
+        "sequence": "MOT17-09", "MOTA": "52.7", "IDF1": "57.3", "HOTA": "44.1", "MT": "7", "ML": "5", "FP": "6",
+        "FN": "1346", "IDSW": "11", "fps": "12.0",
     }  # fmt: skip
     assert rows[1]["fps"] == "–"
     assert rows[2]["sequence"] == "overall"

@@ -49,3 +49,8 @@ def test_each_camera_has_its_own_identities_and_their_patches_are_embedded_toget
         cameras.update({"roof": (image, np.empty((0, 4)), None)})
     with pytest.raises(InputError, match=r"camera yard: box of detection 0"):
         cameras.update({"yard": (image, np.array([[5.0, 0, 1, 9]]), None)})
+    alive = cameras.trackers["hall"].n_alive
+    one = np.array([[500.0, 0, 510, 9]])
+    with pytest.raises(InputError, match=r"camera yard: scores have shape \(2,\)"):
+        cameras.update({"hall": (image, one, None), "yard": (image, one, np.ones(2))})
+    assert cameras.trackers["hall"].n_alive == alive, "the fault of one camera moves no other"

@@ -94,6 +94,21 @@ def _video(path: Path, sizes: list[tuple[int, int]], times: list[int]) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("rotation", "bright"), [(0, (0, 0)), (90, (1, 0)), (-90, (0, 1)), (180, (1, 1))])
+def test_a_phones_video_stands_upright(tmp_path: Path, rotation: int, bright: tuple[int, int]) -> None:
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32] = 255  # the top left of what the sensor saw
+    with av.open(str(tmp_path / "phone.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10, width=64, height=48, pix_fmt="yuv420p")
+        stream.set_display_rotation(rotation)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    ((_, image),) = VideoSource.open(tmp_path / "phone.mp4")
+    assert image.shape == ((48, 64, 3) if rotation in (0, 180) else (64, 48, 3))
+    quarters = image.reshape(2, image.shape[0] // 2, 2, -1, 3).mean(axis=(1, 3, 4))
+    assert np.unravel_index(quarters.argmax(), (2, 2)) == bright
+
+
 def test_a_frame_rate_that_changes_is_told(tmp_path: Path) -> None:
     times = [40 * n for n in range(20)] + [800 + 100 * n for n in range(20)]
     changing = VideoSource.open(_video(tmp_path / "changing.mkv", [(64, 48)] * 40, times))

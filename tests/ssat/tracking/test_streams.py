@@ -96,7 +96,7 @@ def test_the_time_that_nobody_saw_is_left_out_of_the_numbers(serve: Serve) -> No
     assert (gaps >= 1).all()
 
 
-def test_what_cannot_be_reached_is_named_without_its_secrets(serve: Serve) -> None:
+def test_what_cannot_be_reached_is_named_without_its_secrets(serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
     for address in (serve(), serve(b"no video" * 500)):
         with pytest.raises(InputError, match=r"http://127.0.0.1:\d+/street.ts: no stream") as caught:
             StreamSource.open(address)
@@ -104,6 +104,7 @@ def test_what_cannot_be_reached_is_named_without_its_secrets(serve: Serve) -> No
         assert "hidden" not in str(caught.value)
     with pytest.raises(InputError, match="camera 99: there is no such camera"):
         CameraSource.open(99)
+    assert "OpenCV" not in capfd.readouterr().err
 
 
 def test_a_playlist_cannot_reach_files_of_this_machine(serve: Serve, tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""`ssat compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli.options import common_options, print_json
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  ssat compare 3f9a1c0d 77b02e5c
+  ssat compare --experiment ssat-train --against champion
+"""
+)
+@click.argument("runs", nargs=-1, metavar="RUN...")
+@common_options
+@click.option("--experiment", help="All finished runs of this MLflow experiment.")
+@click.option("--against", metavar="RUN", help="The run to measure against: an id, or champion; by default the first.")
+@click.option(
+    "--metric",
+    type=click.Choice(["idf1", "mota", "hota"]),
+    default="idf1",
+    show_default=True,
+    help="Of the gains and losses of single sequences.",
+)
+def command(
+    runs: tuple[str, ...],
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    experiment: str | None,
+    against: str | None,
+    metric: str,
+) -> None:
+    """Put runs side by side: parameters that differ, scores, curves, which sequence gained and lost, with its videos.
+
+    RUN is an MLflow run id, six or more of its first characters, or champion.
+    """
+    del config  # every verb takes it; there is nothing to configure here
+    if not runs and experiment is None:
+        raise click.UsageError("name two or more runs, or --experiment NAME")
+
+    from flows.compare import compare_flow
+    from ssat.workspace import Workspace
+    from tasks.services import services
+
+    with services(Workspace.open(workspace), mlflow=True, debug=debug):
+        result = compare_flow(workspace, runs, experiment, against, metric)
+    _show(workspace, result, as_json)
+    if as_json:
+        print_json(result)
+
+
+def _show(workspace: str, result: dict[str, Any], as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(stderr=as_json)
+    changes = [
+        {**row, **{key: f"{row[key]:.1f}" for key in ("before", "after")}, "gain": f"{row['gain']:+.1f}"}
+        for row in result["sequences"]
+    ]
+    named = (("scores", result["scores"]), ("parameters that differ", result["parameters"]), ("sequences", changes))
+    for title, rows in named:
+        if not rows:
+            console.print(f"{title}: none", markup=False)
+            continue
+        table = Table(title=title, title_justify="left")
+        for n, heading in enumerate(rows[0]):
+            table.add_column(heading, justify="left" if n == 0 else "right")
+        for row in rows:
+            table.add_row(*(str(value) for value in row.values()))
+        console.print(table)
+    console.print(f"report: {Path(workspace) / result['report']}", markup=False, soft_wrap=True)

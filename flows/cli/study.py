@@ -1,0 +1,171 @@
+"""`ssat study`: the paper's tables as one command each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli.options import (
+    SectionedCommand,
+    build_settings,
+    common_options,
+    preset_option,
+    print_json,
+    settings_options,
+)
+from ssat.embedding.settings import TrainSettings
+from ssat.mot.settings import BenchmarkSettings
+from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
+
+_OWN = frozenset({"tracker", "video"})  # what the studies decide themselves
+
+
+@click.group()
+def command() -> None:
+    """The paper's experiments: a table, a figure and a report each, recorded as one MLflow run with child runs.
+
+    A study that is started again does only what is missing.
+    """
+
+
+@command.command("extensions", epilog="Example: ssat study extensions --mot MOT17/train --protocol motchallenge")
+@common_options
+@settings_options(BenchmarkSettings, skip=_OWN)
+def extensions(
+    workspace: str, config: Path | None, as_json: bool, debug: bool, benchmark_given: dict[str, Any]
+) -> None:
+    """SSAT; with the box term; with feature accumulation (Table 3)."""
+    benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
+
+    def run() -> dict[str, Any]:
+        from flows.studies.extensions import extensions_study
+
+        return extensions_study(workspace, benchmark)
+
+    _start(workspace, as_json, debug, run)
+
+
+@command.command(
+    "trackers",
+    cls=SectionedCommand,
+    epilog="Example: ssat study trackers --mot MOT17/train --unlabelled TUD-Campus --unlabelled TUD-Stadtmitte",
+)
+@common_options
+@settings_options(TrackersStudySettings)
+@settings_options(BenchmarkSettings, skip=_OWN)
+def trackers(
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    study_trackers_given: dict[str, Any],
+    benchmark_given: dict[str, Any],
+) -> None:
+    """Trackers on the same detections (Tables 1 and 2)."""
+    settings = build_settings(TrackersStudySettings, config=config, preset=None, given=study_trackers_given)
+    benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
+
+    def run() -> dict[str, Any]:
+        from flows.studies.trackers import trackers_study
+
+        return trackers_study(workspace, settings, benchmark)
+
+    _start(workspace, as_json, debug, run)
+
+
+@command.command(
+    "clips", cls=SectionedCommand, epilog="Example: ssat study clips --clips 160,800,1600 --mot MOT17/train"
+)
+@common_options
+@preset_option
+@settings_options(ClipsStudySettings)
+@settings_options(TrainSettings, skip=frozenset({"clips", "seed", "warm_start"}))
+@settings_options(BenchmarkSettings, skip=_OWN | {"embedder"})
+def clips(
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    preset: str,
+    study_clips_given: dict[str, Any],
+    train_given: dict[str, Any],
+    benchmark_given: dict[str, Any],
+) -> None:
+    """Scores against the number of training clips, with several seeds (Table 4)."""
+    settings = build_settings(ClipsStudySettings, config=config, preset=None, given=study_clips_given)
+    train = build_settings(TrainSettings, config=config, preset=preset, given=train_given)
+    benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
+
+    def run() -> dict[str, Any]:
+        from flows.studies.clips import clips_study
+
+        return clips_study(workspace, settings, train, benchmark)
+
+    _start(workspace, as_json, debug, run)
+
+
+@command.command(
+    "thresholds",
+    cls=SectionedCommand,
+    epilog="Example: ssat study thresholds --mot MOT17/train --tau1 0.3,0.4,0.56 --alpha 1,2",
+)
+@common_options
+@preset_option
+@settings_options(ThresholdsStudySettings)
+@settings_options(TrainSettings, skip=frozenset({"margin", "scale"}))
+@settings_options(BenchmarkSettings, skip=_OWN)
+def thresholds(
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    preset: str,
+    study_thresholds_given: dict[str, Any],
+    train_given: dict[str, Any],
+    benchmark_given: dict[str, Any],
+) -> None:
+    """Sweep tau1, tau2, alpha and beta; margin and scale too where they are given.
+
+    The best point of one split is reported on another.
+    """
+    settings = build_settings(ThresholdsStudySettings, config=config, preset=None, given=study_thresholds_given)
+    train = build_settings(TrainSettings, config=config, preset=preset, given=train_given)
+    benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
+
+    def run() -> dict[str, Any]:
+        from flows.studies.thresholds import thresholds_study
+
+        return thresholds_study(workspace, settings, benchmark, train)
+
+    _start(workspace, as_json, debug, run)
+
+
+def _start(workspace: str, as_json: bool, debug: bool, run: Callable[[], dict[str, Any]]) -> None:
+    from ssat.workspace import Workspace
+    from tasks.services import services
+
+    with services(Workspace.open(workspace), ray=True, mlflow=True, debug=debug):
+        result = run()
+    _show(workspace, result, as_json)
+    if as_json:
+        print_json(result)
+
+
+def _show(workspace: str, result: dict[str, Any], as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(stderr=as_json)
+    title = f"study {result['study']}, protocol {result['protocol']}" + (" (done before)" if result["reused"] else "")
+    table = Table(title=title, title_justify="left")
+    for n, heading in enumerate(result["table"][0]):
+        table.add_column(heading, justify="left" if n == 0 else "right")
+    for row in result["table"]:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+    for note in result["notes"]:
+        console.print(note, markup=False, style="dim")
+    console.print(f"report: {Path(workspace) / result['report']}", markup=False, soft_wrap=True)

@@ -1,0 +1,26 @@
+"""Comparison: recorded runs in, a table and a report out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+
+from ssat.workspace import Workspace
+from tasks.compare import compare_runs
+
+
+@flow(name="compare", persist_result=False)
+def compare_flow(
+    workspace: str,
+    runs: Sequence[str] = (),
+    experiment: str | None = None,
+    against: str | None = None,
+    metric: str = "idf1",
+) -> dict[str, Any]:
+    """Puts runs side by side; gives what `tasks.compare.compare_runs` gives."""
+    result = compare_runs(Workspace.open(workspace), list(runs), experiment, against, metric)
+    create_table_artifact(table=result["scores"], key="comparison", description=result["report"])
+    return result

@@ -1,0 +1,154 @@
+"""docs/results.md: every study on the evaluation data, by `make results`.
+
+    python -m flows.results --data DIR [--workspace DIR]
+
+DIR is laid out as `SSAT_REAL_DATA` is: `mot/` with MOTChallenge sequences, `clips/trimmed/` with training clips. Prose
+of the page is kept; tables and figures are replaced. What was done before is not done again. No frame or crop of the
+data is written into the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.cli import prepare_environment
+from ssat.mot.settings import BenchmarkSettings
+from ssat.report.markdown import fill_page, markdown_table
+
+_DOCS = Path(__file__).resolve().parents[1] / "docs"
+_PROTOCOL = "motchallenge"
+_LABEL_ONLY = tuple(f"MOT17-{number}-FRCNN" for number in ("02", "04", "05", "10", "13"))
+# Name in the page → what is tracked.
+_DATA: dict[str, dict[str, Any]] = {
+    "mot17-09": {"mot": "MOT17/train", "sequences": ("MOT17-09-FRCNN",)},
+    "mot17-09-yolox": {
+        "mot": "MOT17/train",
+        "sequences": ("MOT17-09-FRCNN",),
+        "detections": "det_yolox.txt",
+        "min_score": 0.6,
+    },
+    "tud": {"mot": "2DMOT2015/train", "split": "train"},
+    "mot16-09": {"mot": "MOT16/train", "split": "train", "min_score": 0.0},
+    "label-only": {"mot": "MOT17/train", "sequences": _LABEL_ONLY},
+}
+_BOX_ONLY = ("box", "centertrack", "sort", "bytetrack", "oc-sort")
+# A study of the number of clips that two cores can afford.
+CLIPS = {"clips": (40, 80, 144), "seeds": (0, 1, 2), "same_steps": True}
+CLIPS_TRAIN = {
+    "crop": 64,
+    "short_side": 73,
+    "early_crop": None,
+    "early_epochs": 0,
+    "frames_per_clip": 16,
+    "epochs": 6,
+    "workers": 1,
+    "evaluate_every": 100,
+}
+
+
+def main() -> None:
+    """Runs what is missing, then writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")))
+    parser.add_argument("--workspace", default="workspace/results")
+    parser.add_argument("--embedder", help="instead of one that is trained on the clips of the data")
+    options = parser.parse_args()
+    data = options.data.expanduser().resolve()
+    if not (data / "mot").is_dir():
+        raise SystemExit(f"no evaluation data at {data}: set SSAT_REAL_DATA, or give --data DIR (DIR/mot, DIR/clips)")
+    prepare_environment()
+
+    from ssat.workspace import Workspace
+    from tasks.services import services
+
+    place = Workspace.open(options.workspace)
+    with services(place, ray=True, mlflow=True):
+        embedder = options.embedder or _trained(place, data)
+        results = _studies(place, data, embedder)
+    _write(place, results)
+
+
+def _trained(place: Any, data: Path) -> str:
+    """The quick preset on the clips of the data: collected, decoded, trained, as far as that is missing."""
+    from flows.run import run_flow
+    from ssat.clips.settings import CollectSettings
+    from ssat.embedding.settings import TrainSettings
+    from ssat.frames.settings import DecodeSettings
+
+    result = run_flow(
+        str(place.root),
+        CollectSettings.build("quick", {"source": str(data / "clips" / "trimmed")}),
+        DecodeSettings.build("quick"),
+        TrainSettings.build("quick"),
+        None,
+    )
+    return str(place.absolute(result["train"]["embedder"]))
+
+
+def _studies(place: Any, data: Path, embedder: str) -> dict[str, dict[str, Any]]:
+    from flows.studies.clips import clips_study
+    from flows.studies.extensions import extensions_study
+    from flows.studies.thresholds import thresholds_study
+    from flows.studies.trackers import trackers_study
+    from ssat.embedding.settings import TrainSettings
+    from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
+
+    root = str(place.root)
+    benchmarks = {name: _benchmark(data, embedder, values) for name, values in _DATA.items()}
+    mot17_09 = str(data / "mot" / "MOT17" / "train" / "MOT17-09-FRCNN")
+    all_trackers = TrackersStudySettings.build(None, {"unlabelled": [mot17_09], "tracklets": {"split": "train-half"}})
+    box_only = TrackersStudySettings(trackers=_BOX_ONLY)
+    results = {}
+    for name in ("mot17-09", "mot17-09-yolox", "tud", "mot16-09"):
+        results[f"extensions-{name}"] = extensions_study(root, benchmarks[name])
+    for name in ("mot17-09", "tud", "mot16-09"):
+        results[f"trackers-{name}"] = trackers_study(root, all_trackers, benchmarks[name])
+    results["trackers-label-only"] = trackers_study(root, box_only, benchmarks["label-only"])
+    thresholds = ThresholdsStudySettings(choose_mot=str(data / "mot" / "MOT16" / "train"), choose_min_score=0.0)
+    results["thresholds"] = thresholds_study(root, thresholds, benchmarks["mot17-09"])
+    results["clips"] = clips_study(
+        root, ClipsStudySettings(**CLIPS), TrainSettings.build("quick", CLIPS_TRAIN), benchmarks["mot17-09"]
+    )
+    return results
+
+
+def _benchmark(data: Path, embedder: str, values: dict[str, Any]) -> BenchmarkSettings:
+    return BenchmarkSettings.build(
+        None,
+        {
+            **values,
+            "mot": str(data / "mot" / values["mot"]),
+            "protocol": _PROTOCOL,
+            "embedder": embedder,
+            "video": False,
+        },
+    )
+
+
+def _write(place: Any, results: dict[str, dict[str, Any]]) -> None:
+    images = _DOCS / "images"
+    images.mkdir(exist_ok=True)
+    blocks = {}
+    for name, result in results.items():
+        parts = [markdown_table(result["table"])]
+        for figure in _plots(result["figures"]):
+            target = images / f"results-{name}-{figure.name}"
+            shutil.copyfile(place.absolute(str(figure)), target)
+            parts.append(f"![{figure.stem}, {name}](images/{target.name})")
+        blocks[name] = "\n\n".join(parts)
+    fill_page(_DOCS / "results.md", blocks)
+
+
+def _plots(figures: Sequence[str]) -> list[Path]:
+    """Plots alone: pictures of worst moments show frames of the data, which are not ours to publish."""
+    kept = ("scores.png", "clips.png", "surfaces.png")
+    return [path for path in map(Path, figures) if path.name in kept]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The studies: the paper's tables as one command each."""

@@ -1,0 +1,109 @@
+"""Studies that compare benchmarks: each variant in a child run, then one table, figure and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flows.benchmark import benchmark_flow
+from ssat.mot.settings import BenchmarkSettings
+from ssat.report.html import ReportFigure, ReportTable, write_report
+from ssat.report.study_plots import methods_figure
+from ssat.report.tables import score_rows
+from ssat.studies.published import SOURCE
+from tasks.benchmark import Prepared
+from tasks.mlflow_run import MlflowReporter
+from tasks.moments import timelines, worst_moments
+from tasks.study import Study, log_scores
+
+_PUBLISHED_NOTE = (
+    f"{SOURCE}. Other sequences, other detections, a network trained for longer: not to be compared number by number."
+)
+
+
+def run_variants(study: Study, variants: Mapping[str, BenchmarkSettings]) -> dict[str, dict[str, Any]]:
+    """Variant → its benchmark, done now or before; a child run each."""
+    found = {}
+    for name, settings in variants.items():
+        with study.child(name, settings.model_dump(mode="json")) as reporter:
+            found[name] = benchmark_flow(str(study.workspace.root), settings)
+            log_scores(reporter, found[name])
+    return found
+
+
+def finish_comparison(
+    study: Study,
+    reporter: MlflowReporter,
+    prepared: Sequence[Prepared],
+    found: Mapping[str, dict[str, Any]],
+    *,
+    title: str,
+    published: Mapping[str, Sequence[Mapping[str, Any]]],
+    shown: str,
+    notes: Sequence[str] = (),
+    first: str = "tracker",
+) -> dict[str, Any]:
+    """Table, figure and report of a comparison; `shown` is the variant whose worst moments are pictured.
+
+    `published`: title of a table → the paper's rows.
+    """
+    overall = {name: result["overall"] for name, result in found.items()}
+    protocol, folder = next(iter(found.values()))["protocol"], study.folder
+    bars = methods_figure([{"name": name, **scores} for name, scores in overall.items()], folder / "scores.png")
+    folders = {name: study.workspace.absolute(result["folder"]) for name, result in found.items()}
+    lines = timelines(prepared, protocol, folders, folder)
+    moments = worst_moments(prepared, protocol, folders[shown], folder)
+    table = score_rows(overall, first=first)
+    sequences = [
+        {"sequence": sequence, **row}
+        for sequence in next(iter(found.values()))["sequences"]
+        for row in score_rows({name: result["sequences"][sequence] for name, result in found.items()}, first=first)
+    ]
+    report = write_report(
+        folder / "report.html",
+        title=title,
+        notes=[*notes, f"Split {next(iter(found.values()))['split']}, protocol {protocol}."],
+        tables=[
+            ReportTable("Scores over all sequences", table, "MOTA and IDF1 in percent; FP, FN and IDSW are counts."),
+            *(
+                ReportTable(name, score_rows({str(r["method"]): r for r in rows}, first="method"), _PUBLISHED_NOTE)
+                for name, rows in published.items()
+            ),
+            ReportTable("Scores of each sequence", sequences),
+            ReportTable(
+                "Benchmarks",
+                [{first: name, "MLflow run": result["mlflow_run_id"]} for name, result in found.items()],
+                links={name: folders[name] / "report.html" for name in found},
+            ),
+            settings_table(study),
+            ReportTable("Data, networks, versions", study.facts()),
+        ],
+        figures=[ReportFigure("Scores", bars), *lines, *_of_variant(moments, shown)],
+    )
+    result = {
+        "protocol": protocol,
+        "rows": [{"name": name, **scores} for name, scores in overall.items()],
+        "sequences": {name: one["sequences"] for name, one in found.items()},
+        "published": {name: list(rows) for name, rows in published.items()},
+        "table": table,
+        "benchmarks": {name: one["folder"] for name, one in found.items()},
+        "runs": {name: one["mlflow_run_id"] for name, one in found.items()},
+        "notes": list(notes),
+    }
+    return study.finish(reporter, result, [report, bars, *(figure.path for figure in (*lines, *moments))])
+
+
+def settings_table(study: Study) -> ReportTable:
+    """All settings of the study, section by section."""
+    return ReportTable(
+        "Settings",
+        [
+            {"setting": f"{section}.{key}", "value": "–" if value is None else str(value)}
+            for section, model in study.settings.items()
+            for key, value in model.items()
+        ],
+    )
+
+
+def _of_variant(figures: Sequence[ReportFigure], name: str) -> list[ReportFigure]:
+    return [ReportFigure(f"{one.title} ({name})", one.path, one.note) for one in figures]

@@ -1,0 +1,182 @@
+"""Table 4: what more training clips bring."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+
+from flows.benchmark import benchmark_flow
+from flows.studies.benchmarked import settings_table
+from ssat.embedding.data import split_ranks
+from ssat.embedding.settings import TrainSettings
+from ssat.frames.store import FrameStore
+from ssat.mot.settings import BenchmarkSettings
+from ssat.report.html import ReportFigure, ReportTable, write_report
+from ssat.report.study_plots import clips_figure
+from ssat.report.tables import score_rows
+from ssat.studies.intervals import confidence_interval
+from ssat.studies.published import SOURCE, TABLE_4, TABLE_4_CLIPS
+from ssat.studies.settings import ClipsStudySettings
+from ssat.workspace import Workspace
+from tasks.benchmark import data_digest, prepare
+from tasks.held_out import common_recall
+from tasks.mlflow_run import Dataset
+from tasks.moments import timelines
+from tasks.study import Study, log_scores
+from tasks.train import train_embedder
+
+_METRICS = ("idf1", "mota", "idsw", "recall_at_1")
+
+
+@flow(name="study clips", persist_result=False)
+def clips_study(
+    workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
+) -> dict[str, Any]:
+    """Trains with every number of clips and every seed, tracks with each, and puts the scores side by side.
+
+    A training or benchmark that was done before is not done again. `train` says all but clips, seed and, with
+    `same_steps`, epochs.
+
+    Gives "rows" (a row per number of clips: means, half widths of the intervals, values of the seeds), "trainings" (a
+    row each), "table", "published", "folder", "report", "figures", "mlflow_run_id" and "reused".
+
+    Raises:
+        InputError: the frame store has fewer clips than the largest number and the held-out ones.
+    """
+    place = Workspace.open(workspace)
+    base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
+    numbers = sorted(settings.clips)
+    store = FrameStore.open(place.frames)
+    largest = train.model_copy(update={"clips": numbers[-1]})
+    split_ranks(largest, store.ranks.tolist())  # too few clips are found before the work
+    prepared, _ = prepare(base)
+    digests = {"data": data_digest(prepared), "frame store": store.digest}
+    study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
+    if (result := study.finished()) is None:
+        dataset = Dataset("mot", digests["data"], str(Path(base.mot).expanduser().resolve()))
+        with study.recorded(dataset) as reporter:
+            trained = []
+            for seed in settings.seeds:
+                smaller: str | None = None
+                for clips in numbers:
+                    one = _training(settings, train, clips, numbers[-1], seed, smaller)
+                    with study.child(f"{clips} clips, seed {seed}", one.model_dump(mode="json")) as child:
+                        made = train_embedder(place, one)
+                        embedder = place.absolute(made["embedder"])
+                        scored = benchmark_flow(workspace, base.model_copy(update={"embedder": str(embedder)}))
+                        log_scores(child, scored)
+                        recall = common_recall(place, largest, embedder)
+                        child.scalars({"recall_at_1": recall, "clips": clips}, 0)
+                    trained.append(
+                        {
+                            "clips": clips,
+                            "seed": seed,
+                            "steps": made["steps"],
+                            "recall_at_1": recall,
+                            **{key: scored["overall"][key] for key in ("idf1", "mota", "idsw")},
+                            "embedder": made["embedder"],
+                            "benchmark": scored["folder"],
+                            "mlflow_run_id": made["mlflow_run_id"],
+                        }
+                    )
+                    smaller = str(embedder.parent) if settings.warm else None
+            result = _finish(study, reporter, settings, prepared, base, numbers, trained)
+    create_table_artifact(table=result["table"], key="study-clips", description=result["report"])
+    return result
+
+
+def _training(
+    settings: ClipsStudySettings, train: TrainSettings, clips: int, most: int, seed: int, smaller: str | None
+) -> TrainSettings:
+    values: dict[str, Any] = {"clips": clips, "seed": seed}
+    if settings.same_steps:
+        values["epochs"] = round(train.epochs * most / clips)
+    if smaller is not None:
+        values["warm_start"] = smaller
+    return train.model_copy(update=values)
+
+
+def _finish(
+    study: Study,
+    reporter: Any,
+    settings: ClipsStudySettings,
+    prepared: Any,
+    base: BenchmarkSettings,
+    numbers: list[int],
+    trained: list[dict[str, Any]],
+) -> dict[str, Any]:
+    rows, table = [], []
+    for clips in numbers:
+        of = [row for row in trained if row["clips"] == clips]
+        row: dict[str, Any] = {"clips": clips}
+        shown: dict[str, Any] = {"clips": clips, "seeds": len(of), "steps": of[0]["steps"]}
+        for metric in _METRICS:
+            values = [float(one[metric]) for one in of]
+            interval = confidence_interval(values, settings.confidence)
+            row |= {metric: interval.mean, f"{metric}_half": interval.half, f"{metric}_seeds": values}
+            scale = 1 if metric == "idsw" else 100
+            half = "" if math.isnan(interval.half) else f" ± {scale * interval.half:.1f}"
+            shown[_HEADINGS[metric]] = f"{scale * interval.mean:.1f}{half}"
+        rows.append(row)
+        table.append(shown)
+    published = list(zip(TABLE_4_CLIPS, TABLE_4, strict=True))
+    path = clips_figure(rows, published, study.folder / "clips.png")
+    first_seed = {
+        f"{row['clips']} clips": study.workspace.absolute(row["benchmark"])
+        for row in trained
+        if row["seed"] == settings.seeds[0]
+    }
+    lines = timelines(prepared, base.protocol, first_seed, study.folder)
+    per_cent = round(100 * settings.confidence)
+    notes = [
+        f"Mean and {per_cent} % interval (Student) over the seeds {', '.join(map(str, settings.seeds))}. "
+        + ("As many steps for every number of clips." if settings.same_steps else "The same epochs for every number.")
+        + (" Each training starts from the next smaller one." if settings.warm else ""),
+        "Held-out recall is measured on the same clips for all, which none of the trainings has seen.",
+        f"Split {base.split}, protocol {base.protocol}.",
+    ]
+    report = write_report(
+        study.folder / "report.html",
+        title="Study: number of training clips",
+        notes=notes,
+        tables=[
+            ReportTable("Means over seeds", table, "IDF1, MOTA and recall in percent."),
+            ReportTable(
+                "Published: Table 4, MOT17 validation half",
+                score_rows({str(row["method"]): row for row in TABLE_4}, first="clips"),
+                f"{SOURCE}. Other sequences, other detections, ResNet-50.",
+            ),
+            ReportTable("Every training", [_shown(row) for row in trained]),
+            settings_table(study),
+            ReportTable("Data, networks, versions", study.facts()),
+        ],
+        figures=[ReportFigure("Scores against the number of clips", path, "A dot is a seed."), *lines],
+    )
+    result = {
+        "protocol": base.protocol,
+        "rows": rows,
+        "trainings": trained,
+        "published": TABLE_4,
+        "table": table,
+        "notes": notes,
+    }
+    return study.finish(reporter, result, [report, path, *(figure.path for figure in lines)])
+
+
+_HEADINGS = {"idf1": "IDF1", "mota": "MOTA", "idsw": "IDSW", "recall_at_1": "held-out recall at 1"}
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    numbers = {
+        _HEADINGS[metric]: f"{row[metric]}" if metric == "idsw" else f"{100 * row[metric]:.1f}" for metric in _METRICS
+    }
+    return {
+        "training": f"{row['clips']} clips, seed {row['seed']}",
+        "steps": row["steps"],
+        **numbers,
+        "MLflow run": row["mlflow_run_id"],
+    }

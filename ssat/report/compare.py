@@ -1,0 +1,155 @@
+"""Runs side by side: what differed between them, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_report
+from ssat.report.study_plots import curves_figure, methods_figure
+
+_MISSING = "–"
+# Shown first and in percent where they are shares; other numbers follow as they are.
+_SHARES = (
+    "idf1",
+    "mota",
+    "hota",
+    "deta",
+    "assa",
+    "idp",
+    "idr",
+    "held_out_recall_at_1",
+    "held_out_mean_average_precision",
+    "held_out_verification_auc",
+    "accuracy",
+    "recall_at_1",
+)
+_COUNTS = ("idsw", "fp", "fn", "mt", "ml", "frag")
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """One run as it was recorded.
+
+    Attributes:
+        label: short and unlike the others'.
+        parameters: name → value.
+        scores: last value of every number; "SEQUENCE/metric" for single sequences.
+        curves: metric → (step, value), for what was recorded more than once.
+        videos: sequence → file.
+    """
+
+    label: str
+    run_id: str
+    kind: str
+    parameters: Mapping[str, str]
+    scores: Mapping[str, float]
+    curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    videos: Mapping[str, Path] = field(default_factory=dict)
+
+
+def differing_parameters(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
+    """A row per parameter that is not the same in all runs: "parameter" and a column per run."""
+    names = list(dict.fromkeys(name for run in runs for name in run.parameters))
+    rows = []
+    for name in names:
+        values = [run.parameters.get(name, _MISSING) for run in runs]
+        if len(set(values)) > 1:
+            rows.append({"parameter": name, **{run.label: value for run, value in zip(runs, values, strict=True)}})
+    return rows
+
+
+def compared_scores(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
+    """A row per run: shares in percent, counts as they are; only what at least one of them has."""
+    columns = [name for name in (*_SHARES, *_COUNTS) if any(name in run.scores for run in runs)]
+    return [
+        {"run": run.label, "kind": run.kind, **{name: _cell(name, run.scores.get(name)) for name in columns}}
+        for run in runs
+    ]
+
+
+def sequence_changes(runs: Sequence[ComparedRun], metric: str = "idf1") -> list[dict[str, Any]]:
+    """A row per sequence that the first run and another share: the score of each and what was gained, in points.
+
+    Sorted so that the largest loss stands first.
+    """
+    base, rows = runs[0], []
+    for run in runs[1:]:
+        for name, value in run.scores.items():
+            sequence, separator, key = name.rpartition("/")
+            if separator and key == metric and name in base.scores:
+                gain = 100 * (value - base.scores[name])
+                switches = f"{sequence}/idsw"
+                rows.append(
+                    {
+                        "sequence": sequence,
+                        "run": run.label,
+                        "before": 100 * base.scores[name],
+                        "after": 100 * value,
+                        "gain": gain,
+                        "switches": run.scores.get(switches, 0) - base.scores.get(switches, 0),
+                    }
+                )
+    return sorted(rows, key=lambda row: (row["gain"], row["sequence"]))
+
+
+def write_comparison(runs: Sequence[ComparedRun], folder: Path, metric: str = "idf1") -> dict[str, Any]:
+    """Writes report.html, and curves.png and scores.png where there is something to draw, into `folder`.
+
+    Gives "parameters", "scores", "sequences" (rows) and "files".
+    """
+    parameters, scores, sequences = differing_parameters(runs), compared_scores(runs), sequence_changes(runs, metric)
+    figures = []
+    drawable = [
+        {"name": run.label, **run.scores} for run in runs if all(key in run.scores for key in ("idf1", "mota", "idsw"))
+    ]
+    if drawable:
+        figures.append(ReportFigure("Scores", methods_figure(drawable, folder / "scores.png")))
+    histories = {run.label: run.curves for run in runs if run.curves}
+    if histories:
+        figures.append(ReportFigure("Curves", curves_figure(histories, folder / "curves.png"), "Against the epoch."))
+    name = metric.upper()
+    shown = [
+        {
+            "sequence": row["sequence"],
+            "run": row["run"],
+            f"{name} of {runs[0].label}": f"{row['before']:.1f}",
+            name: f"{row['after']:.1f}",
+            "gain": f"{row['gain']:+.1f}",
+            "more switches": f"{row['switches']:+g}",
+        }
+        for row in sequences
+    ]
+    videos = [
+        ReportVideo(f"{sequence}: {run.label}", path)
+        for sequence in dict.fromkeys(sequence for run in runs for sequence in run.videos)
+        for run in runs
+        if (path := run.videos.get(sequence)) is not None
+    ]
+    report = write_report(
+        folder / "report.html",
+        title="Comparison of runs",
+        notes=[f"Gains are over {runs[0].label}, the first one; the largest loss stands first."],
+        tables=[
+            ReportTable("Scores", scores, "Shares in percent."),
+            ReportTable("Parameters that differ", parameters),
+            ReportTable("Sequences that gained and lost", shown),
+            ReportTable("Runs", [{"run": run.label, "MLflow run": run.run_id} for run in runs]),
+        ],
+        figures=figures,
+        videos=videos,
+    )
+    return {
+        "parameters": parameters,
+        "scores": scores,
+        "sequences": sequences,
+        "files": [report, *(figure.path for figure in figures)],
+    }
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return _MISSING
+    return f"{100 * value:.1f}" if name in _SHARES else f"{value:g}"

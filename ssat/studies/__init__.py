@@ -1,0 +1,1 @@
+"""The paper's tables as experiments: which variants, what was published, what seeds say."""

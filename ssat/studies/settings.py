@@ -1,0 +1,137 @@
+"""Settings of the studies."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ssat.embedding.settings import Architecture
+from ssat.mot.splits import Split
+from ssat.settings import StageSettings
+from ssat.tracking.config import TrackerName
+
+# Trackers of the comparison; `tracklets` is SSAT's tracker with a network trained on tracklets of SORT.
+ComparedTracker = Literal["ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box"]
+
+
+class ClipsStudySettings(StageSettings):
+    """How the number of training clips bears on tracking (Table 4)."""
+
+    section = "study_clips"
+
+    clips: tuple[int, ...] = Field(default=(160, 800, 1600), min_length=1, description="Numbers of training clips")
+    seeds: tuple[int, ...] = Field(
+        default=(0, 1, 2), min_length=1, description="Seeds of each number; three or more for intervals worth the name"
+    )
+    same_steps: bool = Field(
+        default=False,
+        description="As many steps for every number as for the largest, instead of the same epochs (the paper's way)",
+    )
+    warm: bool = Field(default=False, description="Start each training from the next smaller one of its seed")
+    confidence: float = Field(default=0.95, gt=0, lt=1, description="Of the intervals over the seeds")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for name, values in (("clips", self.clips), ("seeds", self.seeds)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} {', '.join(map(str, values))}: each once")
+        if min(self.clips) < 2:
+            raise ValueError(f"clips {min(self.clips)}: two or more, each is a class")
+        if min(self.seeds) < 0:
+            raise ValueError(f"seeds {min(self.seeds)}: 0 or more")
+        return self
+
+
+class TrackletSettings(BaseModel):
+    """The baseline "tracklet pseudo-labels": SORT's tracklets are classes, a network learns them by cross-entropy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    split: Split = Field(default="train", description="Frames of the unlabelled sequences that are used")
+    detections: str = Field(default="public", description="Detections that SORT follows there")
+    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
+    min_frames: int = Field(default=8, ge=2, description="Shorter tracklets are no class")
+    max_frames: int = Field(default=40, ge=2, description="Patches of a tracklet at most, evenly spread")
+    architecture: Architecture = Field(default="resnet18", description="Backbone")
+    crop: int = Field(default=112, ge=32, le=1024, description="Side of the patches, pixels")
+    epochs: int = Field(default=12, ge=1, description="Passes over the patches")
+    batch_size: int = Field(default=64, ge=2, description="Patches in a step")
+    learning_rate: float = Field(default=0.05, gt=0, description="Highest rate: warm-up, then half a cosine")
+    weight_decay: float = Field(default=5e-4, ge=0, description="Weight decay of SGD")
+    seed: int = Field(default=0, ge=0, description="Seed of weights and order")
+
+
+class TrackersStudySettings(StageSettings):
+    """Trackers on the same detections (Tables 1 and 2)."""
+
+    section = "study_trackers"
+
+    trackers: tuple[ComparedTracker, ...] = Field(
+        default=("ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box"),
+        min_length=1,
+        description="Which",
+    )
+    unlabelled: tuple[str, ...] = Field(
+        default=(), description="MOTChallenge sequences or folders of them whose tracklets train the baseline"
+    )
+    tracklets: TrackletSettings = Field(default=TrackletSettings(), description="How it is trained")
+
+    @model_validator(mode="after")
+    def _has_video(self) -> Self:
+        if "tracklets" in self.trackers and not self.unlabelled:
+            raise ValueError(
+                "tracker tracklets learns from unlabelled video: name sequences with --unlabelled, or leave it out by "
+                "--trackers"
+            )
+        return self
+
+    @property
+    def needs_appearance(self) -> bool:
+        """Whether any of the trackers looks at features."""
+        return bool({"ssat", "deepsort", "tracklets"} & set(self.trackers))
+
+
+class ThresholdsStudySettings(StageSettings):
+    """The tracker's constants over a grid: chosen on one split, reported on another."""
+
+    section = "study_thresholds"
+
+    tau1: tuple[float, ...] = Field(
+        default=(0.2, 0.3, 0.4, 0.5, 0.56, 0.65), min_length=1, description="Thresholds of round 1"
+    )
+    tau2: tuple[float, ...] = Field(
+        default=(0.3, 0.4, 0.5, 0.64, 0.8), min_length=1, description="Thresholds of round 2"
+    )
+    alpha: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0, 4.0), min_length=1, description="Scales of the box term")
+    beta: tuple[float, ...] = Field(
+        default=(0.1, 0.4, 0.7, 1.0), min_length=1, description="Weights of a track's new feature"
+    )
+    margin: tuple[float, ...] = Field(default=(), description="CosFace margins; each is a training")
+    scale: tuple[float, ...] = Field(default=(), description="CosFace scales; each is a training")
+    metric: Literal["idf1", "mota", "hota"] = Field(default="idf1", description="What the best point is best in")
+    choose_split: Split = Field(default="train-half", description="Split the point is chosen on")
+    choose_mot: str | None = Field(
+        default=None, description="Sequences it is chosen on; by default those that it is reported on"
+    )
+    choose_sequences: tuple[str, ...] = Field(default=(), description="Only these of them")
+    choose_detections: str | None = Field(default=None, description="Detections there; by default those of the report")
+    choose_min_score: float | None = Field(default=None, description="Smallest score there; by default none")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for name in ("tau1", "tau2", "alpha", "beta", "margin", "scale"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} {', '.join(map(str, values))}: each once")
+        return self
+
+    @property
+    def points(self) -> int:
+        """Points of the tracker's grid."""
+        return len(self.tau1) * len(self.tau2) * len(self.alpha) * len(self.beta)
+
+
+def tracker_of(name: ComparedTracker) -> TrackerName:
+    """The tracker behind a name of the comparison."""
+    return "ssat" if name == "tracklets" else name

@@ -1,0 +1,63 @@
+"""One point of a sweep over the tracker's constants: known features in, scores out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssat.mot.protocols import Protocol
+from ssat.mot.rows import PEDESTRIAN, MotRows
+from ssat.mot.scores import Scores, ToScore, score
+from ssat.studies.settings import ThresholdsStudySettings
+from ssat.tracking import Tracker, TrackerConfig
+from ssat.tracking.pipeline import track_frames
+
+PARAMETERS = ("tau1", "tau2", "alpha", "beta")
+
+
+@dataclass(frozen=True)
+class SweepSequence:
+    """A sequence whose detections have their features already.
+
+    Attributes:
+        to_score: labels and the frames that count; its results are replaced.
+        features: (n detections, F).
+    """
+
+    name: str
+    frame_rate: float
+    detections: MotRows
+    features: NDArray[np.float32]
+    to_score: ToScore
+
+
+def grid_points(settings: ThresholdsStudySettings) -> list[tuple[float, ...]]:
+    """Every combination of tau1, tau2, alpha and beta; the last one varies fastest."""
+    return list(itertools.product(*(getattr(settings, name) for name in PARAMETERS)))
+
+
+def score_point(
+    sequences: Sequence[SweepSequence], base: TrackerConfig, point: Sequence[float], protocol: Protocol
+) -> Scores:
+    """Scores over all sequences with `base` at one point of the grid."""
+    config = base.model_copy(update=dict(zip(PARAMETERS, point, strict=True)))
+    to_score = {}
+    for one in sequences:
+        frames = ((frame, None) for frame in one.to_score.frames)
+        tracked = track_frames(frames, one.detections, Tracker(config, one.frame_rate), features=one.features)
+        classes = np.full(len(tracked.ids), PEDESTRIAN)
+        results = MotRows(tracked.frames, tracked.ids, tracked.boxes, tracked.scores, classes)
+        to_score[one.name] = replace(one.to_score, results=results)
+    return score(to_score, protocol)[1]
+
+
+def best_point(values: NDArray[np.float64], default: Sequence[int] | None = None) -> tuple[int, ...]:
+    """Index of the largest value of a grid, along each axis; among equals the one nearest to `default`."""
+    best = np.argwhere(values >= np.nanmax(values) - 1e-12)
+    if default is not None:
+        best = best[np.argsort(np.abs(best - np.asarray(default)).sum(axis=1), kind="stable")]
+    return tuple(int(index) for index in best[0])

@@ -1,0 +1,82 @@
+"""A sweep over the tracker's constants, on Ray, from features that are cached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from ssat.errors import InputError
+from ssat.mot.feature_cache import feature_key, load_features
+from ssat.mot.protocols import Protocol
+from ssat.mot.rows import MotRows
+from ssat.mot.scores import ToScore
+from ssat.studies.sweep import SweepSequence
+from ssat.tracking import TrackerConfig
+from tasks.benchmark import Prepared
+from tasks.progress import progress_bar
+
+_CHUNK = 8  # points of one piece of work: long enough to be worth a message
+
+
+def sweep_sequences(
+    prepared: Sequence[Prepared], digest: str, input_size: int, features_folder: Path
+) -> list[SweepSequence]:
+    """The sequences with their features from the cache, where a benchmark of the same embedder has left them.
+
+    Raises:
+        InputError: they are not there (the cache was emptied meanwhile).
+    """
+    found = []
+    for one in prepared:
+        key = feature_key(digest, input_size, one.images, one.detections)
+        cached = load_features(features_folder, key, len(one.detections))
+        if cached is None:
+            raise InputError(f"{features_folder}: the features of {one.sequence.name} are gone; run the study again")
+        none = MotRows(*(column[:0] for column in _columns(one.detections)))
+        to_score = ToScore(one.truth, none, one.frames, one.mot20)
+        sequence = one.sequence
+        found.append(SweepSequence(sequence.name, sequence.frame_rate, one.detections, cached.features, to_score))
+    return found
+
+
+@task(name="sweep", persist_result=False, cache_policy=NO_CACHE)
+def sweep(
+    sequences: Sequence[SweepSequence],
+    base: TrackerConfig,
+    points: Sequence[tuple[float, ...]],
+    protocol: Protocol,
+) -> list[dict[str, Any]]:
+    """Scores at every point, in their order."""
+    import ray
+
+    from tasks.ray_work import Share, run_bounded, share_cluster
+
+    shared = ray.put(list(sequences))
+    chunks = [(start, list(points[start : start + _CHUNK])) for start in range(0, len(points), _CHUNK)]
+    jobs = [(shared, start, chunk, base, protocol) for start, chunk in chunks]
+    share = Share(1, share_cluster(len(jobs), most_threads=0).in_flight)
+    scores: list[dict[str, Any]] = [{} for _ in points]
+    with progress_bar("points of the sweep", len(points)) as advance:
+        for (_, start, chunk, _, _), answer in run_bounded(_score_chunk, jobs, share):
+            scores[start : start + len(chunk)] = answer
+            for _ in chunk:
+                advance()
+    return scores
+
+
+def _score_chunk(job: tuple[Any, int, list[tuple[float, ...]], TrackerConfig, Protocol], threads: int) -> list[Any]:
+    import ray
+
+    from ssat.studies.sweep import score_point
+
+    shared, _, points, base, protocol = job
+    sequences = ray.get(shared)
+    return [score_point(sequences, base, point, protocol).to_dict() for point in points]
+
+
+def _columns(rows: MotRows) -> tuple[Any, ...]:
+    return rows.frames, rows.ids, rows.boxes, rows.scores, rows.classes

@@ -1,0 +1,73 @@
+"""The baseline that learns from tracklets: trained once, kept by what it was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from ssat.mot.feature_cache import images_digest, rows_digest
+from ssat.mot.splits import split_frames
+from ssat.reporter import Reporter
+from ssat.studies.settings import TrackersStudySettings
+from ssat.workspace import committed
+from tasks.progress import progress_bar
+
+_VERSION = 1
+_RESULT = "tracklets.json"
+
+
+def unlabelled_digest(settings: TrackersStudySettings) -> str:
+    """SHA-256 over the frames and detections that it learns from, and over how.
+
+    Raises:
+        InputError: no such sequence, or one without frames or detections.
+    """
+    from ssat.studies.tracklets import unlabelled_sequences
+
+    chosen = settings.tracklets
+    parts: list[Any] = [_VERSION, chosen.model_dump(mode="json")]
+    for one in unlabelled_sequences(settings.unlabelled):
+        frames = split_frames(one.n_frames, chosen.split)
+        one.check_images(frames)
+        rows = one.detections(chosen.detections).within(frames)
+        parts.append([one.name, one.frame_rate, images_digest([one.image_path(n) for n in frames]), rows_digest(rows)])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@task(name="train on tracklets", persist_result=False, cache_policy=NO_CACHE)
+def train_tracklet_embedder(settings: TrackersStudySettings, folder: Path, reporter: Reporter) -> dict[str, Any]:
+    """Trains the baseline's network into `folder`, or gives what was trained there before.
+
+    Gives "embedder" (file), "tracklets", "patches", "sequences" and "history".
+    """
+    from ssat.studies.tracklets import collect_tracklets, train_on_tracklets, unlabelled_sequences
+
+    done, target = folder / _RESULT, folder / "tracklets.safetensors"
+    if done.is_file():
+        answer: dict[str, Any] = json.loads(done.read_text())
+        return {**answer, "embedder": str(target)}
+    found = collect_tracklets(unlabelled_sequences(settings.unlabelled), settings.tracklets)
+    history: list[dict[str, float]] = []
+    with progress_bar("train on tracklets", settings.tracklets.epochs) as advance:
+
+        def note(row: dict[str, float]) -> None:
+            history.append(row)
+            reporter.scalars({key: value for key, value in row.items() if key != "epoch"}, int(row["epoch"]))
+            advance()
+
+        embedder = train_on_tracklets(found, settings.tracklets, note)
+    embedder.save(target)
+    answer = {
+        "tracklets": found.classes,
+        "patches": len(found.patches),
+        "sequences": list(found.per_sequence),
+        "history": history,
+    }
+    with committed(done) as temporary:
+        temporary.write_text(json.dumps(answer))
+    return {**answer, "embedder": str(target)}

@@ -1,0 +1,157 @@
+"""The four studies on generated input, on a real Prefect server, Ray and MLflow."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssat.embedding.embedder import Embedder
+from ssat.embedding.settings import TrainSettings
+from ssat.errors import InputError
+from ssat.frames.store import FrameStore
+from ssat.mot.settings import BenchmarkSettings
+from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
+from ssat.workspace import Workspace
+from tasks.services import mlflow_tracking_uri, services
+from tests.ssat.frames.conftest import small_clips, small_store
+
+__all__ = ["small_clips", "small_store"]
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server", "ray_cluster")]
+
+TRAIN = TrainSettings(
+    architecture="resnet18",
+    crop=32,
+    short_side=36,
+    held_out_clips=2,
+    frames_per_clip=8,
+    batch_size=16,
+    epochs=1,
+    workers=1,
+    device="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    workspace = Workspace.open(tmp_path_factory.mktemp("studies"))
+    with services(workspace, ray=True, mlflow=True):
+        yield workspace
+
+
+@pytest.fixture
+def benchmark(make_sequence: Callable[..., Path], tmp_path: Path) -> BenchmarkSettings:
+    make_sequence(tmp_path / "MOT", "WALK-01")
+    Embedder.untrained("resnet18", input_size=32).save(tmp_path / "embedder.safetensors")
+    return BenchmarkSettings(
+        mot=str(tmp_path / "MOT"),
+        split="train",
+        embedder=str(tmp_path / "embedder.safetensors"),
+        protocol="motchallenge",
+    )
+
+
+def _children(workspace: Workspace, parent: str) -> dict[str, Any]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(mlflow_tracking_uri(workspace))
+    experiment = client.get_experiment_by_name("ssat-study").experiment_id
+    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert client.get_run(parent).info.status == "FINISHED"
+    return {run.info.run_name: run for run in runs}
+
+
+def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings) -> None:
+    from flows.studies.extensions import extensions_study
+    from flows.studies.trackers import trackers_study
+
+    result = extensions_study(str(place.root), benchmark)
+    assert [row["name"] for row in result["rows"]] == ["SSAT", "+ box term", "+ box term + accumulation"]
+    assert [row["gt_dets"] for row in result["rows"]] == [36, 36, 36]
+    children = _children(place, result["mlflow_run_id"])
+    assert set(children) == {row["name"] for row in result["rows"]}
+    assert children["SSAT"].data.params["association.box_term"] == "false"
+    assert children["SSAT"].data.metrics["idf1"] == pytest.approx(result["rows"][0]["idf1"])
+    page = place.absolute(result["report"]).read_text()
+    assert "Published: Table 3" in page
+    assert "identity switches over time" in page
+    assert extensions_study(str(place.root), benchmark) == {**result, "reused": True}
+
+    # Interrupted before the end: only the benchmark that is gone is done again.
+    for gone in (place.absolute(result["folder"]), place.absolute(result["benchmarks"]["SSAT"])):
+        shutil.rmtree(gone)
+    again = extensions_study(str(place.root), benchmark)
+    assert (again["rows"][0]["idf1"], again["reused"]) == (result["rows"][0]["idf1"], False)
+    reused = {name: run.data.tags["reused"] for name, run in _children(place, again["mlflow_run_id"]).items()}
+    assert reused == {"SSAT": "false", "+ box term": "true", "+ box term + accumulation": "true"}
+
+    tracklets = {"crop": 32, "min_frames": 4, "max_frames": 6, "epochs": 1, "batch_size": 8}
+    settings = TrackersStudySettings.build(
+        None,
+        {
+            "trackers": ["ssat", "centertrack", "tracklets", "sort"],
+            "unlabelled": [benchmark.mot],
+            "tracklets": tracklets,
+        },
+    )
+    result = trackers_study(str(place.root), settings, benchmark)
+    assert [row["name"] for row in result["rows"]] == [
+        "SSAT",
+        "CenterTrack's association",
+        "tracklet pseudo-labels",
+        "SORT",
+    ]
+    assert "train on tracklets" in _children(place, result["mlflow_run_id"])
+    assert any("does not claim" in note for note in result["notes"])
+    page = place.absolute(result["report"]).read_text()
+    assert "UnsuperTrack" in page
+    assert "Published: Table 1" in page
+
+
+def test_thresholds_are_chosen_on_one_split_and_reported_on_another(
+    place: Workspace, benchmark: BenchmarkSettings
+) -> None:
+    from flows.studies.thresholds import thresholds_study
+
+    same = ThresholdsStudySettings(tau1=(0.4, 0.56), tau2=(0.64,), alpha=(1.0, 2.0), beta=(0.4,), choose_split="train")
+    with pytest.raises(InputError, match="reported on as well"):
+        thresholds_study(str(place.root), same, benchmark)
+    settings = same.model_copy(update={"choose_split": "train-half"})
+    result = thresholds_study(str(place.root), settings, benchmark.model_copy(update={"split": "val-half"}))
+    assert [row["split"] for row in result["rows"]] == ["train-half", "val-half", "train-half", "val-half"]
+    assert len(result["points"]) == 4
+    # The sweep on Ray and the benchmark are two ways to the same number.
+    (point,) = [row for row in result["points"] if all(row[key] == value for key, value in result["chosen"].items())]
+    tuned = next(row for row in result["rows"] if (row["which"], row["constants"]) == ("chosen on", "chosen constants"))
+    assert point["idf1"] == pytest.approx(tuned["idf1"])
+    assert point["idf1"] == max(row["idf1"] for row in result["points"])
+    assert any("surfaces.png" in path for path in result["figures"])
+
+
+def test_clips_trains_what_is_missing(place: Workspace, benchmark: BenchmarkSettings, small_store: FrameStore) -> None:
+    from flows.studies.clips import clips_study
+
+    shutil.copytree(small_store.folder, place.frames)
+    settings = ClipsStudySettings(clips=(2, 4), seeds=(0, 1), same_steps=True, warm=True)
+    with pytest.raises(InputError, match="more than the"):
+        clips_study(str(place.root), settings.model_copy(update={"clips": (2, 999)}), TRAIN, benchmark)
+    result = clips_study(str(place.root), settings, TRAIN, benchmark)
+    assert [(row["clips"], row["seed"], row["steps"]) for row in result["trainings"]] == [
+        (2, 0, 2),
+        (4, 0, 2),
+        (2, 1, 2),
+        (4, 1, 2),
+    ]
+    assert [len(row["idf1_seeds"]) for row in result["rows"]] == [2, 2]
+    warm = json.loads((place.absolute(result["trainings"][1]["embedder"]).parent / "result.json").read_text())
+    assert warm["settings"]["warm_start"] == str(place.absolute(result["trainings"][0]["embedder"]).parent)
+    assert len(_children(place, result["mlflow_run_id"])) == 4
+    # A further seed trains the two that are missing and no other.
+    before = {path: path.stat().st_mtime_ns for path in place.training.glob("*/result.json")}
+    more = clips_study(str(place.root), settings.model_copy(update={"seeds": (0, 1, 2)}), TRAIN, benchmark)
+    assert len(more["trainings"]) == 6
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list(place.training.glob("*/result.json"))) == len(before) + 2
