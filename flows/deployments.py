@@ -21,6 +21,7 @@ from flows.benchmark import benchmark_flow
 from flows.collect import collect_flow
 from flows.decode import decode_flow
 from flows.scale import scale_flow
+from flows.studies.clips import clips_study
 from flows.train import train_flow
 from flows.verify import verify_flow
 from ssat.clips.settings import CollectSettings
@@ -28,6 +29,7 @@ from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
 from ssat.mot.settings import BenchmarkSettings
 from ssat.scale.settings import ScaleSettings
+from ssat.studies.settings import ClipsStudySettings
 from ssat.workspace import Workspace
 from tasks.failures import unwrap
 from tasks.halt import Suspension, halting
@@ -77,6 +79,15 @@ def benchmark(workspace: str, settings: BenchmarkSettings) -> State[Any]:
         mlflow=True,
         told=lambda result: f"IDF1 {100 * result['overall']['idf1']:.1f}; {result['report']}",
     )
+
+
+@flow(name="study", **_HOOKS)
+def study(
+    workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
+) -> State[Any]:
+    """Study: scores against the number of training clips, with several seeds."""
+    stages = (settings, train, benchmark)
+    return _deployed(clips_study, workspace, *stages, ray=True, mlflow=True, told=lambda result: result["report"])
 
 
 @flow(name="scale", **_HOOKS)

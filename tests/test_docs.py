@@ -50,6 +50,10 @@ def test_the_command_line_understands(page, line):
     assert words, line
     assert words[0] in VERBS, f"{page}: {line}: no such verb"
     command = cli.get_command(click.Context(cli), words[0])
+    while isinstance(command, click.Group) and len(words) > 1 and not words[1].startswith("-"):
+        inner = command.get_command(click.Context(command), words[1])
+        assert inner is not None, f"{page}: {line}: no {words[1]}"
+        command, words = inner, words[1:]
     problem = _problem(command, words)
     # A verb is often named in a sentence without its arguments.
     lacking = isinstance(problem, click.MissingParameter) or "requires an argument" in str(problem and problem.message)

@@ -16,7 +16,9 @@ _SECTIONS = {"collect": {"source": "list.csv"}, "benchmark": {"mot": "MOT17/trai
 
 def test_every_flow_has_a_deployment_with_a_schedule_in_a_time_zone_and_never_overlaps(tmp_path):
     entries = read_entries(prefect_file(None))
-    assert {"collect", "decode", "train", "benchmark", "scale", "verify"} <= {entry.flow_name for entry in entries}
+    assert {"collect", "decode", "train", "benchmark", "study", "scale", "verify"} <= {
+        entry.flow_name for entry in entries
+    }
     for deployment in _build(entries, _SECTIONS, tmp_path):
         assert deployment.schedules, deployment.flow_name
         assert all(schedule.schedule.timezone for schedule in deployment.schedules)
