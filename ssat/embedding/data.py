@@ -18,6 +18,8 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 # Enough for stable scores, few enough to embed in seconds: 16 clips of 16 frames are 256 queries.
 _HELD_OUT_FRAMES = 16
+# Twice as many as a feature has numbers, from as many clips as that allows.
+_WHITENING_CROPS = 1024
 
 
 def split_ranks(settings: TrainSettings, available: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -111,6 +113,13 @@ class TrainingData:
     def held_out_crops(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
         """Centre crops of held-out clips, their clips and their times in microseconds."""
         return self._held_out
+
+    def whitening_crops(self) -> NDArray[np.uint8]:
+        """Centre crops of about a thousand frames of training clips."""
+        clips = self.training[:: -(-2 * self.classes // _WHITENING_CROPS)]
+        frames = max(2, _WHITENING_CROPS // len(clips))
+        crops, _, _ = read_crops(self._store, clips, frames, self._settings.crop, self._settings.short_side)
+        return crops
 
     @cached_property
     def _held_out(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:

@@ -116,6 +116,12 @@ class TrainSettings(StageSettings):
         lt=1,
         description="Decay of an average of the weights over the steps, used for features; default off",
     )
+    whiten: float | None = Field(
+        None,
+        gt=0,
+        description="Beyond the paper: even out how far features spread in each direction, by training frames; the "
+        "value is the shrinkage; default off",
+    )
     precision: Precision = Field(
         "auto", description="Arithmetic of the network; auto: bfloat16 where the processor computes it natively"
     )

@@ -15,11 +15,13 @@ from ssat.embedding.checkpoint import Checkpoints, latest_checkpoint
 from ssat.embedding.data import TrainingData
 from ssat.embedding.device import usable_device
 from ssat.embedding.embedder import Embedder
-from ssat.embedding.evaluation import held_out_scores
+from ssat.embedding.evaluation import features_of, held_out_scores
+from ssat.embedding.network import EmbeddingNetwork
 from ssat.embedding.schedule import learning_rate_at, margin_at
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_step import NonFiniteLossError, TrainStep
 from ssat.embedding.training_state import TrainingState
+from ssat.embedding.whitening import whitened, whitening
 from ssat.errors import InputError, SsatError
 from ssat.frames.store import FrameStore
 from ssat.reporter import NullReporter, Reporter
@@ -183,18 +185,26 @@ class _Training:
     def _scores(self, epoch: int) -> dict[str, float]:
         """Held-out and further scores; keeps the embedder if none before had a better held-out score."""
         state, scores = self._state, {}
+        network = self._feature_network(self._group)
         if self._data.held_out:
-            scores = held_out_scores(state.feature_network, self._data, self._group, self._device)
+            scores = held_out_scores(network, self._data, self._group, self._device)
         if self._rank == 0 and self._evaluate is not None:
-            embedder = self._embedder({})
-            scores |= self._evaluate(embedder)
+            scores |= self._evaluate(self._embedder(network, {}))
         if scores and _rank_of(scores) >= _rank_of(state.best):
             state.best, state.best_step = {**scores, "epoch": float(epoch)}, state.step
             if self._rank == 0 and self._data.held_out:
-                self._embedder(state.best).save(self._folder / _BEST_FILE)
+                self._embedder(network, state.best).save(self._folder / _BEST_FILE)
         return scores
 
-    def _embedder(self, scores: Mapping[str, float]) -> Embedder:
+    def _feature_network(self, group: dist.ProcessGroup | None) -> EmbeddingNetwork:
+        """The network that the embedder gets: the trained one, its features whitened where that is asked for."""
+        network, shrinkage = self._state.feature_network, self._settings.whiten
+        if shrinkage is None:
+            return network
+        features_BD = features_of(network, self._data.whitening_crops(), self._device, group)
+        return whitened(network, *whitening(features_BD, shrinkage))
+
+    def _embedder(self, network: EmbeddingNetwork, scores: Mapping[str, float]) -> Embedder:
         facts = {
             "settings": self._settings.model_dump(mode="json"),
             "data_digest": self._store.digest,
@@ -203,7 +213,7 @@ class _Training:
             "held_out": {k.removeprefix("held_out_"): v for k, v in scores.items() if k.startswith("held_out_")},
             "epoch": scores.get("epoch", float(self._state.epoch)),
         }
-        return Embedder(self._state.feature_network, self._settings.crop, facts)
+        return Embedder(network, self._settings.crop, facts)
 
     def _finish(self) -> TrainResult:
         target, best = self._folder / EMBEDDER_FILE, self._folder / _BEST_FILE
@@ -211,7 +221,7 @@ class _Training:
             if best.exists():
                 best.replace(target)
             elif not self._data.held_out or not target.exists():
-                self._embedder(self._state.best).save(target)
+                self._embedder(self._feature_network(None), self._state.best).save(target)
         state = self._state
         return TrainResult(target, state.history, self._data.classes, self._total_steps, state.best)
 

@@ -124,7 +124,8 @@ class TrainingState:
         Raises:
             InputError: damaged, or of other data, settings or classes.
         """
-        must_agree = self._settings.model_dump(mode="json", exclude=set(RUNTIME_FIELDS))
+        # Whitening is done to what the training gives, not in it.
+        must_agree = self._settings.model_dump(mode="json", exclude={*RUNTIME_FIELDS, "whiten"})
         state = load_state(checkpoint, data_digest=self._data_digest, settings=must_agree)
         if state["class_ranks"] != self._class_ranks:
             raise InputError(f"{checkpoint}: made for other classes; delete it to start again")

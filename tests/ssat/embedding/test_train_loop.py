@@ -109,7 +109,11 @@ def test_the_same_seed_gives_the_same_weights(small_store: FrameStore, tmp_path:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"ema": 0.9, "accumulate": 2, "clip_gradient": 1.0, "margin_warmup": 0.5}, {"negative_share": 0.5}],
+    [
+        {},
+        {"ema": 0.9, "accumulate": 2, "clip_gradient": 1.0, "margin_warmup": 0.5, "whiten": 0.1},
+        {"negative_share": 0.5},
+    ],
     ids=["plain", "options", "partial"],
 )
 def test_an_interrupted_training_ends_with_the_same_weights(
@@ -232,7 +236,7 @@ def run_rank(rank: int, rendezvous: str, store_folder: str, folder: str, values:
 
 def test_two_ranks_train_one_model(small_store: FrameStore, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    values = {"workers": 2, "epochs": 4}
+    values = {"workers": 2, "epochs": 4, "whiten": 0.1}
     multiprocessing.spawn(
         run_rank, (str(tmp_path / "rendezvous"), str(small_store.folder), str(tmp_path / "out"), values), nprocs=2
     )

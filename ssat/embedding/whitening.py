@@ -1,0 +1,50 @@
+"""Whitening (beyond the paper): a linear map behind the network that makes features spread in all directions alike.
+
+Features of a trained network vary much in a few directions, those in which clips differ most, and things that agree in
+these look alike. Principal component analysis with shrinkage (Jégou and Chum, "Negative evidences and co-occurrences in
+image retrieval", 2012) needs no label. The last layer is linear, so the map becomes part of its weights.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ssat.embedding.network import EmbeddingNetwork
+
+
+def whitening(features_BD: NDArray[np.float32], shrinkage: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The symmetric map A (D, D) and the mean μ (D,) so that A(x - μ) has about equal variance in every direction.
+
+    Args:
+        features_BD: as the network gives them, not normalised.
+        shrinkage: added to every direction's variance, as a share of the mean variance; the smaller, the more those
+            that hardly vary are stretched.
+    """
+    mean_D = features_BD.mean(0, dtype=np.float64)
+    centred_BD = features_BD - mean_D
+    covariance_DD = centred_BD.T @ centred_BD / max(1, len(features_BD) - 1)
+    variance_D, direction_DD = np.linalg.eigh(covariance_DD)
+    floor = shrinkage * max(float(variance_D.mean()), np.finfo(np.float64).tiny)
+    # Rounding leaves variances a little below zero where there are fewer features than directions.
+    scale_D = 1 / np.sqrt(np.maximum(variance_D, 0) + floor)
+    map_DD: NDArray[np.float64] = (direction_DD * scale_D) @ direction_DD.T
+    # The mean length stays: a cosine does not see it, and half precision wants numbers of moderate size.
+    map_DD *= np.sqrt(np.square(centred_BD).sum() / max(np.square(centred_BD @ map_DD).sum(), 1e-30))
+    return map_DD, mean_D
+
+
+def whitened(network: EmbeddingNetwork, map_DD: NDArray[np.float64], mean_D: NDArray[np.float64]) -> EmbeddingNetwork:
+    """A copy of `network` whose features are A(x - μ)."""
+    made = copy.deepcopy(network)
+    last = made.backbone.fc
+    assert isinstance(last, nn.Linear)  # noqa: S101 - every ResNet of torchvision ends so
+    weight, bias = (value.detach().double().cpu().numpy() for value in (last.weight, last.bias))
+    with torch.no_grad():
+        last.weight.copy_(torch.from_numpy(map_DD @ weight))
+        last.bias.copy_(torch.from_numpy(map_DD @ (bias - mean_D)))
+    return made
