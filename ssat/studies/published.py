@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-SOURCE = "published, arXiv 2010.13424"
+SOURCE = "Published, arXiv 2010.13424"
 
 
 def _row(method: str, mota: float, idf1: float, *rest: float) -> dict[str, Any]:
