@@ -18,13 +18,14 @@ from ssat.workspace import Workspace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
-_WORLD = DemoSettings(clips=9, clip_seconds=3.0, frames=16, figures=3)
+_WORLD = DemoSettings(clips=24, clip_seconds=3.0, frames=20, figures=3)
+_RENDERED = range(9)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("world")
-    write_clips(folder / "clips", _WORLD)
+    write_clips(folder / "clips", _WORLD, only=_RENDERED)
     (folder / "clips" / "clips.csv").unlink()
     write_sequences(folder / "mot", _WORLD)
     return folder

@@ -45,7 +45,7 @@ def test_runs_are_compared_and_mlflows_page_shows_them(browser: Any, workspace: 
             ids.append(reporter.run_id)
         client = MlflowClient()
         client.create_registered_model(MODEL_NAME)
-        client.create_model_version(MODEL_NAME, f"runs:/{ids[0]}/embedder", ids[0])
+        client.create_model_version(MODEL_NAME, f"runs:/{ids[0]}/embedder", ids[0], tags={"embedder_digest": "0" * 64})
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
 
         answer = compare_runs.fn(workspace, [ids[1][:10]], against="champion")
