@@ -1,4 +1,4 @@
-"""The order of a climb and its endings, with stages that answer at once; test_scale.py has the real ones."""
+"""The order of a climb and its endings, with stages that answer at once."""
 
 import pytest
 
