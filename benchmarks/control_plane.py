@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from support.report import Claim, report
+from support.stores import dummy_shard
 
 from ssat.clips.collector import Collector
 from ssat.clips.lists import read_list
@@ -26,9 +27,7 @@ from ssat.clips.roster import load_roster, roster_digest
 from ssat.clips.settings import CollectSettings
 from ssat.clips.status import STATUS_SCHEMA
 from ssat.frames.build import commit_store, plan_shards
-from ssat.frames.manifest import ClipRecord, ShardEntry
 from ssat.frames.sampler import FrameSampler
-from ssat.frames.schema import ROW_GROUP_ROWS
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.store import FrameStore
 from ssat.workspace import Workspace
@@ -136,22 +135,7 @@ def measure(folder: Path, clips: int) -> list[dict[str, object]]:
     roster = load_roster(workspace)
     jobs = plan_shards(workspace, roster, decode)
     steps.done(f"plan {len(jobs):,} shards")
-    finished = []
-    for job in jobs:
-        count = FRAMES * len(job.clips)
-        entry = ShardEntry(
-            index=job.index,
-            path=job.name,
-            key=job.key,
-            rows=count,
-            row_groups=-(-count // ROW_GROUP_ROWS),
-            bytes=0,
-            sha256="0" * 64,
-            first_rank=job.clips[0].rank,
-            last_rank=job.clips[-1].rank,
-        )
-        records = [ClipRecord(rank=c.rank, clip_id=c.clip_id, status="ok", n_frames=FRAMES) for c in job.clips]
-        finished.append((entry, records))
+    finished = [dummy_shard(job, FRAMES) for job in jobs]
     steps.skip()
     commit_store(workspace.frames, decode, roster_digest(roster), finished)
     steps.done("commit clip table and manifest")

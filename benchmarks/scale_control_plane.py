@@ -25,13 +25,12 @@ import click
 import httpx
 from control_plane import FRAMES, write_list
 from support.report import Claim, report
+from support.stores import dummy_shard
 
 from ssat.clips import status as st
 from ssat.clips.attempts import Attempts
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
-from ssat.frames.manifest import ClipRecord, ShardEntry
-from ssat.frames.schema import ROW_GROUP_ROWS
 from ssat.frames.settings import DecodeSettings
 from ssat.mot.settings import BenchmarkSettings
 from ssat.scale.settings import LADDER, ScaleSettings
@@ -64,19 +63,7 @@ def collect_dummy(
 def write_dummies(missing: Any, settings: DecodeSettings) -> int:
     """The manifests of shards that are empty files."""
     for job in missing:
-        rows = FRAMES * len(job.clips)
-        entry = ShardEntry(
-            index=job.index,
-            path=job.name,
-            key=job.key,
-            rows=rows,
-            row_groups=-(-rows // ROW_GROUP_ROWS),
-            bytes=0,
-            sha256="0" * 64,
-            first_rank=job.clips[0].rank,
-            last_rank=job.clips[-1].rank,
-        )
-        clips = [ClipRecord(rank=one.rank, clip_id=one.clip_id, status="ok", n_frames=FRAMES) for one in job.clips]
+        entry, clips = dummy_shard(job, FRAMES)
         job.path.parent.mkdir(parents=True, exist_ok=True)
         job.path.touch()
         content = {"shard": entry.model_dump(mode="json"), "clips": [clip.model_dump(mode="json") for clip in clips]}

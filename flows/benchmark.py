@@ -23,7 +23,8 @@ from tasks.benchmark import (
 )
 from tasks.detectors import resolve_detector
 from tasks.fan_out import Networks, track_sequences
-from tasks.mlflow_run import Dataset, MlflowReporter, mlflow_run
+from tasks.mlflow_reporter import MlflowReporter
+from tasks.mlflow_run import Dataset, mlflow_run
 
 if TYPE_CHECKING:
     from ssat.embedding.embedder import Embedder

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ssat.frames.build import commit_store
 from ssat.frames.clip import ClipJob
+from ssat.frames.manifest import ClipRecord, ShardEntry
+from ssat.frames.schema import ROW_GROUP_ROWS
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import ShardJob, write_shard
 from ssat.frames.store import FrameStore
@@ -18,3 +20,20 @@ def store_of(folder: Path, clips: list[Path], stride: int) -> FrameStore:
     jobs = [ClipJob(rank, path.stem, path, sha256_of(path), 0) for rank, path in enumerate(clips)]
     commit_store(folder, settings, "benchmark", [write_shard(ShardJob(0, "real", jobs, settings, folder))])
     return FrameStore.open(folder)
+
+
+def dummy_shard(job: ShardJob, frames: int) -> tuple[ShardEntry, list[ClipRecord]]:
+    """What the manifest would say of a shard whose clips have `frames` frames each; nothing is decoded or written."""
+    rows = frames * len(job.clips)
+    entry = ShardEntry(
+        index=job.index,
+        path=job.name,
+        key=job.key,
+        rows=rows,
+        row_groups=-(-rows // ROW_GROUP_ROWS),
+        bytes=0,
+        sha256="0" * 64,
+        first_rank=job.clips[0].rank,
+        last_rank=job.clips[-1].rank,
+    )
+    return entry, [ClipRecord(rank=one.rank, clip_id=one.clip_id, status="ok", n_frames=frames) for one in job.clips]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -60,8 +61,8 @@ def command(
         from tasks.services import prefect_session
 
         api = stack.enter_context(prefect_session(opened, debug=debug))
-        from prefect import serve
         from prefect.client.orchestration import get_client
+        from prefect.runner import Runner
 
         from flows.registration import build_deployments, keep_paused, prefect_file, read_entries, save_webhook
 
@@ -72,9 +73,13 @@ def command(
             for entry, deployment in zip(entries, made, strict=True):
                 keep_paused(client, entry, deployment)
         save_webhook()
+        runner = Runner(limit=limit, pause_on_shutdown=False)
+        for deployment in made:
+            runner.add_deployment(deployment)
+        # Said once they are there: whoever reads the line may start them.
         served = [f"{entry.flow_name}/{entry.name}" for entry in entries]
         if as_json:
             print_json({"api": api, "deployments": served})
         else:
             click.echo(f"Prefect  {api.removesuffix('/api')}\nserves   {', '.join(served)}\nCtrl-C stops.")
-        serve(*made, limit=limit, pause_on_shutdown=False, print_starting_message=False)
+        asyncio.run(runner.start())

@@ -21,6 +21,8 @@ from ssat.workspace import committed, sha256_of
 
 MOT17_URL = "https://motchallenge.net/data/MOT17.zip"
 _RECORD = "download.json"
+# What zipfile raises for an archive that is cut off, altered, encrypted, or packed in a way that it does not know.
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60.0
 _MOST_TRIES = 5  # without a byte of progress
@@ -208,7 +210,7 @@ def unpack(archive: Path, target: Path, facts: Downloaded) -> None:
         with committed(unfinished / _RECORD) as temporary:
             temporary.write_text(json.dumps(asdict(facts), indent=1))
         unfinished.replace(target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DAMAGED_ZIP as error:
         raise InputError(f"{archive}: damaged or no zip archive ({error}); delete it and fetch it again") from error
     except OSError as error:
         raise InputError(

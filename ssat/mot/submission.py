@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssat.errors import InputError
+from ssat.mot.download import DAMAGED_ZIP
 from ssat.mot.sequence import PUBLIC_DETECTORS
 from ssat.workspace import committed
 
@@ -192,7 +193,7 @@ def _content_faults(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, n_frames: 
                 n_rows += 1
                 if fault := _line_fault(raw, n_frames, seen):
                     faults.append(f"{name}, line {number}: {fault}")
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+    except (*DAMAGED_ZIP, OSError) as error:
         return [f"{name}: damaged ({error})"]
     if not n_rows:
         return [f"{name}: is empty; every sequence needs a track"]

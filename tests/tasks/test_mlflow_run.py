@@ -12,7 +12,8 @@ from pydantic import BaseModel, SecretStr
 
 from ssat.errors import ServiceError
 from ssat.workspace import Workspace
-from tasks.mlflow_run import Dataset, MlflowReporter, flat_settings, mlflow_run
+from tasks.mlflow_reporter import MlflowReporter
+from tasks.mlflow_run import Dataset, flat_settings, mlflow_run
 from tasks.services import mlflow_session
 
 
@@ -138,7 +139,7 @@ def test_an_experiment_that_was_deleted_is_used_again(tracked):
 def test_another_process_reports_to_the_same_run(tracked):
     script = (
         "import sys\n"
-        "from tasks.mlflow_run import MlflowReporter\n"
+        "from tasks.mlflow_reporter import MlflowReporter\n"
         "reporter = MlflowReporter.attach(sys.argv[1], sys.argv[2])\n"
         "reporter.scalars({'accuracy': 0.75}, 3)\n"
         "reporter.close()\n"

@@ -129,3 +129,14 @@ def test_names_tell_the_benchmark(tmp_path: Path, results: dict[str, Path]) -> N
     assert benchmark_of(["WALK-01"]) is None
     path = write_submission(tmp_path / "walk.zip", {"WALK-01": results["MOT17-01-DPM"]})
     assert "no file is named after a sequence" in check_submission(path).faults[0]
+
+
+def test_a_member_with_altered_bytes_is_a_fault_that_names_it(results: dict[str, Path], tmp_path: Path) -> None:
+    path = write_submission(tmp_path / "submission.zip", results)
+    with zipfile.ZipFile(path) as archive:
+        first = archive.infolist()[0]
+    content = bytearray(path.read_bytes())
+    start = first.header_offset + 30 + len(first.filename)
+    content[start : start + first.compress_size] = b"\xff" * first.compress_size
+    path.write_bytes(bytes(content))
+    assert any(fault.startswith(f"{first.filename}: damaged") for fault in check_submission(path).faults)
