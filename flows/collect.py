@@ -12,6 +12,14 @@ from ssat.workspace import Workspace
 from tasks.collect import collect_clips
 
 
+class NothingCollectedError(InputError):
+    """Not one clip. `stopped`: the budget or pause that ended the run before the first, empty where all failed."""
+
+    def __init__(self, message: str, stopped: str) -> None:
+        super().__init__(message)
+        self.stopped = stopped
+
+
 @flow(name="collect", persist_result=False)
 def collect_flow(workspace: str, settings: CollectSettings) -> dict[str, Any]:
     """Collects into the workspace what it does not have yet.
@@ -21,17 +29,19 @@ def collect_flow(workspace: str, settings: CollectSettings) -> dict[str, Any]:
     ended early, empty when it did not), "seconds", "run_id" and "roster".
 
     Raises:
-        InputError: the list cannot be used, or not one clip could be collected.
+        InputError: the list cannot be used.
+        NothingCollectedError: not one clip could be collected.
         WorkspaceError: the workspace cannot be written.
     """
     result = collect_clips(Workspace.open(workspace), settings)
     if not result["ranks"]:
         counts = ", ".join(f"{count} {name}" for name, count in result["by_class"].items()) or "none attempted"
-        raise InputError(
+        raise NothingCollectedError(
             f"{settings.source}: no clip could be collected ({counts}). "
             + (
                 result["stopped"]
                 or "`ssat collect --status` counts the reasons, clips/status/ in the workspace has all"
-            )
+            ),
+            result["stopped"],
         )
     return result

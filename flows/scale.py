@@ -11,7 +11,7 @@ from typing import Any
 from prefect import flow, runtime
 
 from flows.benchmark import benchmark_flow
-from flows.collect import collect_flow
+from flows.collect import NothingCollectedError, collect_flow
 from flows.decode import decode_flow
 from flows.train import train_flow
 from ssat.clips.settings import CollectSettings
@@ -190,7 +190,12 @@ class _Climb:
         limits: dict[str, Any] = {"clips": wanted}
         if self.settings.gib is not None:
             limits["disk_gib"] = min(self.settings.gib, self.collect.disk_gib or self.settings.gib)
-        collected: dict[str, Any] = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
+        try:
+            collected: dict[str, Any] = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
+        except NothingCollectedError as error:
+            # A budget or a pause of the source that came before the first clip is no failure either.
+            self._stop_if(error.stopped)
+            raise
         self._stop_if(collected["stopped"])
         return collected
 
