@@ -88,7 +88,7 @@ def decode_settings() -> DecodeSettings:
 
 
 def train_settings(settings: DemoSettings) -> TrainSettings:
-    """A small network on small crops, few steps at a high rate. Few classes want a smaller scale than the paper's."""
+    """A small network on small crops, few steps. Few classes want a smaller scale than the paper's."""
     return TrainSettings(
         clips=settings.clips - settings.held_out_clips,
         held_out_clips=settings.held_out_clips,
@@ -104,8 +104,8 @@ def train_settings(settings: DemoSettings) -> TrainSettings:
         scale=30.0,
         margin=0.35,
         epochs=settings.epochs,
-        batch_size=48,
-        learning_rate=0.1,
+        batch_size=64,
+        learning_rate=0.05,
         schedule="cosine",
         evaluate_every=max(1, settings.epochs // 4),
         workers=2,
@@ -114,6 +114,7 @@ def train_settings(settings: DemoSettings) -> TrainSettings:
 
 
 def _benchmark_settings(mot: str, embedder: str | None) -> BenchmarkSettings:
-    return BenchmarkSettings(
-        mot=mot, split="train", tracker="box" if embedder is None else "ssat", embedder=embedder, video=False
-    )
+    # The constants of `quick`, as for every embedder that was trained this shortly.
+    tracker = "box" if embedder is None else "ssat"
+    given = {"mot": mot, "split": "train", "tracker": tracker, "embedder": embedder, "video": False}
+    return BenchmarkSettings.build("quick", given)
