@@ -80,10 +80,9 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
     with services(workspace), get_client(sync_client=True) as prefect:
-        (artifact, *_) = prefect.read_artifacts(
-            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["benchmark"]))
-        )
-    assert "WALK-01" in str(artifact.data)
+        artifacts = prefect.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["benchmark"])))
+    # The server is shared with other tests, which leave tables of their own sequences.
+    assert any("WALK-01" in str(artifact.data) for artifact in artifacts)
 
 
 def test_a_broken_frame_stops_the_benchmark_and_names_it(
