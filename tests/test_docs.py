@@ -56,10 +56,9 @@ def test_the_command_line_understands(page, line):
         command, words = inner, words[1:]
     problem = _problem(command, words)
     # A verb is often named in a sentence without its arguments.
-    lacking = (
-        isinstance(problem, click.MissingParameter | click.exceptions.NoArgsIsHelpError)
-        or "requires an argument" in str(problem and problem.message)
-    )
+    lacking = isinstance(
+        problem, click.MissingParameter | click.exceptions.NoArgsIsHelpError
+    ) or "requires an argument" in str(problem and problem.message)
     unknown = isinstance(problem, click.NoSuchOption)
     assert problem is None or (not unknown and (partial or lacking)), f"{page}: {line}: {problem.format_message()}"
 

@@ -135,23 +135,18 @@ def test_clips_trains_what_is_missing(place: Workspace, benchmark: BenchmarkSett
     from flows.studies.clips import clips_study
 
     shutil.copytree(small_store.folder, place.frames)
-    settings = ClipsStudySettings(clips=(2, 4), seeds=(0, 1), same_steps=True, warm=True)
+    settings = ClipsStudySettings(clips=(2, 4), seeds=(0,), same_steps=True, warm=True)
     with pytest.raises(InputError, match="more than the"):
         clips_study(str(place.root), settings.model_copy(update={"clips": (2, 999)}), TRAIN, benchmark)
     result = clips_study(str(place.root), settings, TRAIN, benchmark)
-    assert [(row["clips"], row["seed"], row["steps"]) for row in result["trainings"]] == [
-        (2, 0, 2),
-        (4, 0, 2),
-        (2, 1, 2),
-        (4, 1, 2),
-    ]
-    assert [len(row["idf1_seeds"]) for row in result["rows"]] == [2, 2]
+    assert [(row["clips"], row["seed"], row["steps"]) for row in result["trainings"]] == [(2, 0, 2), (4, 0, 2)]
     warm = json.loads((place.absolute(result["trainings"][1]["embedder"]).parent / "result.json").read_text())
     assert warm["settings"]["warm_start"] == str(place.absolute(result["trainings"][0]["embedder"]).parent)
-    assert len(_children(place, result["mlflow_run_id"])) == 4
     # A further seed trains the two that are missing and no other.
     before = {path: path.stat().st_mtime_ns for path in place.training.glob("*/result.json")}
-    more = clips_study(str(place.root), settings.model_copy(update={"seeds": (0, 1, 2)}), TRAIN, benchmark)
-    assert len(more["trainings"]) == 6
+    more = clips_study(str(place.root), settings.model_copy(update={"seeds": (0, 1)}), TRAIN, benchmark)
+    assert [(row["clips"], row["seed"]) for row in more["trainings"]] == [(2, 0), (4, 0), (2, 1), (4, 1)]
+    assert [len(row["idf1_seeds"]) for row in more["rows"]] == [2, 2]
+    assert len(_children(place, more["mlflow_run_id"])) == 4
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(place.training.glob("*/result.json"))) == len(before) + 2
