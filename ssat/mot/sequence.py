@@ -114,6 +114,8 @@ class MotSequence:
 
     def _images(self) -> Path:
         if self.image_folder is None:
+            if (stub := self.folder / "img1").is_file():  # what an archive or a checkout without links leaves
+                raise InputError(f"{stub}: a file, expected the folder of frames; was it a link? Make it one again")
             raise InputError(
                 f"{self.folder}: no folder of frames (img1); appearance needs the frames, "
                 "the box tracker (--tracker box) does not"
