@@ -17,7 +17,8 @@ import click
 from infra.drills import faults, world
 from infra.drills.faults import DRILLS, Drill, Scene
 from infra.services import processes
-from infra.services.stack import NAMES, Stack
+from infra.services.definitions import NAMES
+from infra.services.stack import Stack
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 _SERVICES = tuple(name for name in NAMES if name != "prefect-worker")

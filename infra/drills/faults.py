@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 
 from infra.services import processes
-from infra.services.stack import RAY_NODES, Stack
+from infra.services.definitions import RAY_NODES
+from infra.services.stack import Stack
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 

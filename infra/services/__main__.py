@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from infra.services.stack import NAMES, Stack
+from infra.services.definitions import NAMES
+from infra.services.stack import Stack
 
 _FOLDER = click.option(
     "--folder",

@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import signal
-import socket
-import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from infra.services import postgres, processes
+from infra.services.definitions import NAMES, NODE_ADDRESS, POOL, PROJECT, RAY_NODES, choose_ports, definition
 from infra.services.processes import Started
 from tasks.addresses import http_status
 
-POOL = "ssat"
-RAY_NODES = ("ray-head", "ray-worker-1", "ray-worker-2")
-NAMES = ("postgres", "prefect", "mlflow", *RAY_NODES, "prefect-worker")
-_PROJECT = Path(__file__).resolve().parents[2]
-_USUAL_PORTS = {"postgres": 5433, "prefect": 4200, "mlflow": 5000, "ray-head": 6379, "dashboard": 8265}
-# Ray gives up on a node whose agents have not said within 15 s which ports they took: they are told.
-_AGENT_PORTS = {
-    "metrics": "--metrics-export-port",
-    "agent": "--dashboard-agent-listen-port",
-    "agent-grpc": "--dashboard-agent-grpc-port",
-    "environment": "--runtime-env-agent-port",
-}
-_PORTS = (*_USUAL_PORTS, *(f"{kind}-{name}" for name in RAY_NODES for kind in _AGENT_PORTS))
-_OBJECT_STORE_BYTES = 200_000_000
 _START_WITHIN_S = 300.0
 _RAY_STARTS = 3
-_NODE_ADDRESS = "127.0.0.2"  # Ray replaces 127.0.0.1 by an address that other machines reach
 # How each is asked to end. SIGINT tells Postgres to end its connections; Prefect and Ray end cleanly on SIGTERM.
 _END = {"postgres": signal.SIGINT}
-
-
-@dataclass(frozen=True)
-class Service:
-    """What one service is started with."""
-
-    command: list[str]
-    environment: dict[str, str]
-    user: str | None = None
 
 
 class Stack:
@@ -77,7 +48,7 @@ class Stack:
             token.touch(mode=0o600)
             token.write_text(secrets.token_hex(32))
             self._state |= {
-                "ports": _ports(usual_ports),
+                "ports": choose_ports(usual_ports),
                 "postgres_password": secrets.token_urlsafe(24),
                 "mlflow_password": secrets.token_urlsafe(24),
                 "mlflow_session_key": secrets.token_hex(32),
@@ -130,9 +101,9 @@ class Stack:
         started = self.started(name)
         if started is not None and started.process() is not None:
             return
-        service = self._service(name)
+        service = definition(self, name)
         started = processes.start(
-            service.command, service.environment, self.log(name), user=service.user, folder=_PROJECT
+            service.command, service.environment, self.log(name), user=service.user, folder=PROJECT
         )
         self._state["started"][name] = [started.pid, started.created]
         self._save()
@@ -211,7 +182,7 @@ class Stack:
         user, password = self.mlflow_login()
         return {
             "PREFECT_API_URL": f"{self.page('prefect')}/api",
-            "RAY_ADDRESS": f"{_NODE_ADDRESS}:{self.port('ray-head')}",
+            "RAY_ADDRESS": f"{NODE_ADDRESS}:{self.port('ray-head')}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.root / "ray_token"),
             "MLFLOW_TRACKING_URI": self.page("mlflow"),
@@ -219,80 +190,23 @@ class Stack:
             "MLFLOW_TRACKING_PASSWORD": password,
         }
 
-    def _service(self, name: str) -> Service:
-        if name == "postgres":
-            folder = self.root / "postgres"
-            if self._no_postmaster(folder):
-                (folder / "postmaster.pid").unlink(missing_ok=True)
-            return Service(postgres.command(folder, self.port(name)), _base(), postgres.account())
-        prefect_home = {"PREFECT_HOME": str(self.root / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-        if name == "prefect":
-            database = self._database("asyncpg", "prefect")
-            return Service(
-                [*_python("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(self.port(name))],
-                _base() | prefect_home | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database},
-            )
-        if name == "mlflow":
-            return Service(
-                [*_python("mlflow"), "server", "--app-name", "basic-auth", "--workers", "1"],
-                _base() | self._mlflow_environment(),
-            )
-        if name in RAY_NODES:
-            return Service(self._ray_command(name), _base() | self.environment() | _ray_environment())
-        return Service(
-            [*_python("prefect"), "worker", "start", "--pool", POOL, "--type", "process", "--name", "services"],
-            _base()
-            | self.environment()
-            | prefect_home
-            | {"PREFECT_RESULTS_DEFAULT_SERIALIZER": "json", "PREFECT_WORKER_HEARTBEAT_SECONDS": "5"},
-        )
-
-    def _mlflow_environment(self) -> dict[str, str]:
-        # By environment: arguments can be read by every user of the machine.
-        return {
-            "MLFLOW_HOST": "127.0.0.1",
-            "MLFLOW_PORT": str(self.port("mlflow")),
-            "MLFLOW_BACKEND_STORE_URI": self._database("pg8000", "mlflow"),
-            "MLFLOW_ARTIFACTS_DESTINATION": str(self.root / "mlflow-artifacts"),
-            "MLFLOW_SERVE_ARTIFACTS": "true",
-            "MLFLOW_AUTH_CONFIG_PATH": str(self.root / "basic_auth.ini"),
-            "MLFLOW_AUTH_ADMIN_PASSWORD": self._state["mlflow_password"],
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": self._state["mlflow_session_key"],
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
-
-    def _ray_command(self, name: str) -> list[str]:
-        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--node-ip-address={_NODE_ADDRESS}"]
-        command += [f"--object-store-memory={_OBJECT_STORE_BYTES}"]
-        command += [f"{option}={self.port(f'{kind}-{name}')}" for kind, option in _AGENT_PORTS.items()]
-        if name == "ray-head":
-            # The head looks after the cluster; work goes to the two workers.
-            command += [
-                "--head",
-                f"--port={self.port(name)}",
-                "--num-cpus=0",
-                f"--temp-dir={self._state['ray_folder']}",
-            ]
-            return [*command, "--dashboard-host=127.0.0.1", f"--dashboard-port={self.port('dashboard')}"]
-        cpus = max(1, len(os.sched_getaffinity(0)) // 2)
-        return [*command, f"--address={_NODE_ADDRESS}:{self.port('ray-head')}", f"--num-cpus={cpus}"]
-
-    def _database(self, driver: str, database: str) -> str:
+    def database(self, driver: str, database: str) -> str:
+        """The address of a database, with its password; `driver` is SQLAlchemy's."""
         return postgres.url(driver, database, self.port("postgres"), self._state["postgres_password"])
 
-    def _no_postmaster(self, folder: Path) -> bool:
-        """Whether a lock file was left by a server that was killed: its number may be another process's by now."""
-        try:
-            pid = int((folder / "postmaster.pid").read_text().split()[0])
-            return "postgres" not in psutil.Process(pid).name()
-        except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
-            return True
+    def secret(self, name: str) -> str:
+        """A secret of the stack: mlflow_password, mlflow_session_key or postgres_password."""
+        return str(self._state[name])
+
+    @property
+    def ray_folder(self) -> str:
+        """Where Ray keeps its sockets and logs."""
+        return str(self._state["ray_folder"])
 
     def _write_auth(self) -> None:
         file = self.root / "basic_auth.ini"
         file.touch(mode=0o600)
-        database = self._database("pg8000", "mlflow_auth").replace("%", "%%")
+        database = self.database("pg8000", "mlflow_auth").replace("%", "%%")
         file.write_text(
             f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {database}\nadmin_username = admin\n"
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
@@ -325,45 +239,3 @@ def running(root: Path, names: Iterable[str] = NAMES) -> Iterator[Stack]:
         yield stack
     finally:
         stack.down()
-
-
-def _base() -> dict[str, str]:
-    """This process's environment without what names other services; the project's packages can be imported."""
-    foreign = ("PREFECT_", "RAY_", "MLFLOW_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    paths = [str(_PROJECT), *filter(None, [kept.get("PYTHONPATH")])]
-    return kept | {"PYTHONPATH": os.pathsep.join(paths), "DO_NOT_TRACK": "1"}
-
-
-def _ray_environment() -> dict[str, str]:
-    return {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        # A node that does not answer is given up after seconds: on loopback the network is not what delays it.
-        "RAY_health_check_period_ms": "2000",
-        "RAY_health_check_failure_threshold": "5",
-        # How many seconds Ray waits for its own processes: 20 and 5 unless told, too few for a machine under load.
-        "RAY_NUM_REDIS_GET_RETRIES": "120",
-        "RAY_gcs_rpc_server_connect_timeout_s": "60",
-        "RAY_agent_register_timeout_ms": "120000",
-    }
-
-
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
-
-
-def _ports(usual: bool) -> dict[str, int]:
-    """A port for each of `_PORTS`: the usual one where that is asked for and it is free, any free one else."""
-    taken: list[socket.socket] = []
-    ports = {}
-    for name in _PORTS:
-        wanted = _USUAL_PORTS.get(name, 0) if usual else 0
-        try:
-            taken.append(socket.create_server(("127.0.0.1", wanted)))
-        except OSError:
-            taken.append(socket.create_server(("127.0.0.1", 0)))
-        ports[name] = int(taken[-1].getsockname()[1])
-    for held in taken:
-        held.close()
-    return ports

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from compose_spec import ComposeSpecification, PyCompose
 
 from flows.cli import cli
-from infra.services.stack import POOL
+from infra.services.definitions import POOL
 from tasks.metrics import COUNTERS
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from infra.services import postgres, processes
 from infra.services.__main__ import main
-from infra.services.stack import NAMES, Stack
+from infra.services.definitions import NAMES
+from infra.services.stack import Stack
 
 STUBBORN = (
     "import signal, subprocess, sys, time\n"
