@@ -22,7 +22,7 @@ demo: setup
 # Two processes: much of the time is waiting for servers that start. Tests of one file stay together.
 test: setup
 	@infra/system-packages.sh
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15
 
 lint: setup
 	$(BIN)/ruff format --check .

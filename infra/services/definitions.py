@@ -54,7 +54,13 @@ def definition(stack: Stack, name: str) -> Service:
     if name == "prefect":
         return Service(
             [*_python("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(stack.port(name))],
-            _base() | prefect_home | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": stack.database("asyncpg", "prefect")},
+            _base()
+            | prefect_home
+            | {
+                "PREFECT_SERVER_DATABASE_CONNECTION_URL": stack.database("asyncpg", "prefect"),
+                # What the page asks: unless told, the usual port, whatever the server listens on.
+                "PREFECT_UI_API_URL": f"{stack.page('prefect')}/api",
+            },
         )
     if name == "mlflow":
         return Service(
