@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,12 @@ _BOX_ONLY = ("box", "centertrack", "sort", "bytetrack", "oc-sort")
 # A study of the number of clips that two cores can afford.
 CLIPS = {"clips": (40, 80, 144), "seeds": (0, 1, 2), "same_steps": True}
 CLIPS_TRAIN = {
-    "crop": 64,
-    "short_side": 73,
+    "crop": 48,
+    "short_side": 55,
     "early_crop": None,
     "early_epochs": 0,
     "frames_per_clip": 16,
-    "epochs": 6,
+    "epochs": 4,
     "workers": 1,
     "evaluate_every": 100,
 }
@@ -69,8 +69,9 @@ def main() -> None:
     place = Workspace.open(options.workspace)
     with services(place, ray=True, mlflow=True):
         embedder = options.embedder or _trained(place, data)
-        results = _studies(place, data, embedder)
-    _write(place, results)
+        # After each study: what is done stands on the page, whatever becomes of the rest.
+        for name, result in _studies(place, data, embedder):
+            _write(place, name, result)
 
 
 def _trained(place: Any, data: Path) -> str:
@@ -90,7 +91,8 @@ def _trained(place: Any, data: Path) -> str:
     return str(place.absolute(result["train"]["embedder"]))
 
 
-def _studies(place: Any, data: Path, embedder: str) -> dict[str, dict[str, Any]]:
+def _studies(place: Any, data: Path, embedder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each study's name on the page, and its result."""
     from flows.studies.clips import clips_study
     from flows.studies.extensions import extensions_study
     from flows.studies.thresholds import thresholds_study
@@ -103,18 +105,15 @@ def _studies(place: Any, data: Path, embedder: str) -> dict[str, dict[str, Any]]
     mot17_09 = str(data / "mot" / "MOT17" / "train" / "MOT17-09-FRCNN")
     all_trackers = TrackersStudySettings.build(None, {"unlabelled": [mot17_09], "tracklets": {"split": "train-half"}})
     box_only = TrackersStudySettings(trackers=_BOX_ONLY)
-    results = {}
     for name in ("mot17-09", "mot17-09-yolox", "tud", "mot16-09"):
-        results[f"extensions-{name}"] = extensions_study(root, benchmarks[name])
+        yield f"extensions-{name}", extensions_study(root, benchmarks[name])
     for name in ("mot17-09", "tud", "mot16-09"):
-        results[f"trackers-{name}"] = trackers_study(root, all_trackers, benchmarks[name])
-    results["trackers-label-only"] = trackers_study(root, box_only, benchmarks["label-only"])
+        yield f"trackers-{name}", trackers_study(root, all_trackers, benchmarks[name])
+    yield "trackers-label-only", trackers_study(root, box_only, benchmarks["label-only"])
     thresholds = ThresholdsStudySettings(choose_mot=str(data / "mot" / "MOT16" / "train"), choose_min_score=0.0)
-    results["thresholds"] = thresholds_study(root, thresholds, benchmarks["mot17-09"])
-    results["clips"] = clips_study(
-        root, ClipsStudySettings(**CLIPS), TrainSettings.build("quick", CLIPS_TRAIN), benchmarks["mot17-09"]
-    )
-    return results
+    yield "thresholds", thresholds_study(root, thresholds, benchmarks["mot17-09"])
+    clips, train = ClipsStudySettings(**CLIPS), TrainSettings.build("quick", CLIPS_TRAIN)
+    yield "clips", clips_study(root, clips, train, benchmarks["mot17-09"])
 
 
 def _benchmark(data: Path, embedder: str, values: dict[str, Any]) -> BenchmarkSettings:
@@ -130,19 +129,16 @@ def _benchmark(data: Path, embedder: str, values: dict[str, Any]) -> BenchmarkSe
     )
 
 
-def _write(place: Any, results: dict[str, dict[str, Any]]) -> None:
+def _write(place: Any, name: str, result: dict[str, Any]) -> None:
     images = _DOCS / "images"
     images.mkdir(exist_ok=True)
-    blocks = {}
-    for name, result in results.items():
-        # Speed would be that of a machine that did other things as well.
-        parts = [markdown_table([{key: row[key] for key in row if key != "fps"} for row in result["table"]])]
-        for figure in _plots(result["figures"]):
-            target = images / f"results-{name}-{figure.name}"
-            shutil.copyfile(place.absolute(str(figure)), target)
-            parts.append(f"![{figure.stem}, {name}](images/{target.name})")
-        blocks[name] = "\n\n".join(parts)
-    fill_page(_DOCS / "results.md", blocks)
+    # Speed would be that of a machine that did other things as well.
+    parts = [markdown_table([{key: row[key] for key in row if key != "fps"} for row in result["table"]])]
+    for figure in _plots(result["figures"]):
+        target = images / f"results-{name}-{figure.name}"
+        shutil.copyfile(place.absolute(str(figure)), target)
+        parts.append(f"![{figure.stem}, {name}](images/{target.name})")
+    fill_page(_DOCS / "results.md", {name: "\n\n".join(parts)})
 
 
 def _plots(figures: Sequence[str]) -> list[Path]:
