@@ -7,6 +7,8 @@ client and does not interrupt a run that is suspended, so the run has to look fo
 from __future__ import annotations
 
 import contextvars
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,3 +85,31 @@ class Suspension:
                 if state.state_details.pause_reschedule:
                     return state
                 time.sleep(_ASK_EVERY_S)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends a wait for Ray inside, and then has the effect that it had outside.
+
+    While Ray is waited for it passes on a KeyboardInterrupt, and loses what other handlers raise: Prefect's as well.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    terminated = False
+
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal terminated
+        terminated = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if terminated:
+            before(signal.SIGTERM, None)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -16,8 +16,10 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -237,6 +239,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
                 "include_dashboard": False,
                 "_temp_dir": folder,
             }
+        handler = signal.getsignal(signal.SIGTERM)
         for attempt in range(1, _RAY_STARTS + 1):
             try:
                 ray.init(**options)
@@ -249,6 +252,9 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
                 if attempt == _RAY_STARTS:
                     raise ServiceError(f"Ray: the local cluster did not start: {error}") from error
         stack.callback(ray.shutdown)
+        if threading.current_thread() is threading.main_thread() and handler is not None:
+            # Ray puts its own in place, whose SystemExit is lost where the process waits for a result of Ray.
+            signal.signal(signal.SIGTERM, handler)
         if not any(node["Alive"] for node in ray.nodes()):
             raise no_answer("Ray", "RAY_ADDRESS", str(address), "the cluster has no live node", RAY_EMBEDDED)
         yield

@@ -17,6 +17,7 @@ from ssat.frames.lock import writing
 from ssat.frames.store import FrameStore
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
+from tasks.halt import terminable
 from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress_board import ProgressBoard, watched
@@ -212,7 +213,7 @@ def _train_on_ray(
             name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=settings.max_restarts)
         ),
     )
-    with watched(board):
+    with watched(board), terminable():
         outcome = trainer.fit()
     failure: SsatError | None = ray.get(board.failure.remote())
     if failure is not None:

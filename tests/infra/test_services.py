@@ -129,7 +129,7 @@ def test_the_pages_show_it(stack: Stack, browser: Any) -> None:
     browser.add_cookie({"name": "ray-authentication-token", "value": stack.ray_token()})
     browser.get(f"{stack.page('ray')}/#/cluster")
     browser.refresh()
-    _shows(browser, "ray", "ALIVE", "raylet")
+    _shows(browser, "ray", "ALIVE")
 
 
 def _shows(browser: Any, name: str, *texts: str, within_s: float = 90.0) -> None:
