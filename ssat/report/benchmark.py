@@ -64,8 +64,9 @@ def write_benchmark_report(
             ReportTable(
                 "Scores",
                 score_rows(sequences, overall),
-                f"Protocol {result['protocol']}. MOTA and IDF1 in percent; MT and ML are identities found in "
-                f"{_MOSTLY[result['protocol']]} 80 % and in less than 20 % of their frames; FP, FN and IDSW are counts.",
+                f"Protocol {result['protocol']}. MOTA and IDF1 in percent; MT and ML are identities found "
+                f"in {_MOSTLY[result['protocol']]} 80 % and in less than 20 % of their frames; FP, FN and IDSW "
+                "are counts.",
             ),
             ReportTable("Speed", speed, "When the features were computed; drawing and detection are not counted."),
             ReportTable("Settings", [{"setting": key, "value": _flat(value)} for key, value in settings.items()]),
