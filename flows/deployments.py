@@ -18,7 +18,7 @@ from prefect.states import Completed, Failed, State
 from pydantic import Field
 
 from flows.benchmark import benchmark_flow
-from flows.collect import collect_flow
+from flows.collect import NothingCollectedError, collect_flow
 from flows.decode import decode_flow
 from flows.scale import scale_flow
 from flows.studies.clips import clips_study
@@ -32,7 +32,7 @@ from ssat.scale.settings import ScaleSettings
 from ssat.studies.settings import ClipsStudySettings
 from ssat.workspace import Workspace
 from tasks.failures import unwrap
-from tasks.halt import Suspension, halting
+from tasks.halt import Halted, Suspension, halting
 from tasks.notify import notify
 from tasks.services import services
 
@@ -138,8 +138,10 @@ def _deployed(
             # The function, not the flow: the run that Prefect started is the run of this stage.
             result = inner.fn(workspace, *arguments)
     except Exception as error:
-        if suspension.state is None:
-            cause = unwrap(error)
+        cause = unwrap(error)
+        stopped = isinstance(cause, Halted) or (isinstance(cause, NothingCollectedError) and cause.stopped)
+        # A stage that fails while somebody suspends it has failed.
+        if suspension.state is None or not stopped:
             if cause is None:
                 raise
             return Failed(message=str(cause))

@@ -253,7 +253,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
                     raise ServiceError(f"Ray: the local cluster did not start: {error}") from error
         stack.callback(ray.shutdown)
         if threading.current_thread() is threading.main_thread() and handler is not None:
-            # Ray puts its own in place, whose SystemExit is lost where the process waits for a result of Ray.
+            # Ray puts its own in place, which would end a command with another exit code than its own handler.
             signal.signal(signal.SIGTERM, handler)
         if not any(node["Alive"] for node in ray.nodes()):
             raise no_answer("Ray", "RAY_ADDRESS", str(address), "the cluster has no live node", RAY_EMBEDDED)

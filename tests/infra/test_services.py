@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,6 @@ import httpx
 import pytest
 
 from infra.drills import world
-from infra.services import postgres
 from infra.services.definitions import NAMES, RAY_NODES
 from infra.services.stack import Stack, running
 
@@ -54,28 +51,19 @@ video = false
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(services_folder: Path) -> Iterator[Stack]:
     """All services on free ports, with the pipeline registered on them."""
-    try:
-        postgres.program("postgres")
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-    # Postgres' account has to get through to its folder, which pytest's temporary folders forbid.
-    base = Path(tempfile.mkdtemp(prefix="ssat-services-", dir="/tmp"))
-    base.chmod(0o711)
-    try:
-        with running(base / "services") as stack:
-            world.render(base / "world")
-            (base / "ssat.toml").write_text(_CONFIG.format(base=base, clips=world.CLIPS))
-            command = [sys.executable, "-c", "from flows.cli import main; main()", "deploy", *world.STAGES, "--json"]
-            command += ["--workspace", str(base / "workspace"), "--config", str(base / "ssat.toml")]
-            done = subprocess.run(command, env=world.environment(stack), capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-            rows = json.loads(done.stdout.splitlines()[-1])["deployments"]
-            assert [row["deployment"] for row in rows] == [f"{stage}/ssat" for stage in world.STAGES]
-            yield stack
-    finally:
-        shutil.rmtree(base, ignore_errors=True)
+    base = services_folder
+    with running(base / "services") as stack:
+        world.render(base / "world")
+        (base / "ssat.toml").write_text(_CONFIG.format(base=base, clips=world.CLIPS))
+        command = [sys.executable, "-c", "from flows.cli import main; main()", "deploy", *world.STAGES, "--json"]
+        command += ["--workspace", str(base / "workspace"), "--config", str(base / "ssat.toml")]
+        done = subprocess.run(command, env=world.environment(stack), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        rows = json.loads(done.stdout.splitlines()[-1])["deployments"]
+        assert [row["deployment"] for row in rows] == [f"{stage}/ssat" for stage in world.STAGES]
+        yield stack
 
 
 def _run(prefect: httpx.Client, flow: str, log: Path) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import psutil
@@ -79,15 +77,8 @@ def test_a_stack_that_was_never_started_is_checked_and_stopped_without_harm(tmp_
 
 
 @pytest.mark.integration
-def test_postgres_alone_starts_is_killed_and_comes_back_with_its_data() -> None:
-    try:
-        postgres.program("postgres")
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-    # The server's account has to get through, which pytest's own folders do not allow.
-    folder = Path(tempfile.mkdtemp(prefix="ssat-services-", dir="/tmp"))
-    folder.chmod(0o711)
-    stack = Stack(folder / "services")
+def test_postgres_alone_starts_is_killed_and_comes_back_with_its_data(services_folder: Path) -> None:
+    stack = Stack(services_folder / "services")
     try:
         stack.prepare(usual_ports=False)
         stack.up(["postgres"])
@@ -113,4 +104,3 @@ def test_postgres_alone_starts_is_killed_and_comes_back_with_its_data() -> None:
             again.answers("postgres")
     finally:
         stack.down()
-        shutil.rmtree(folder)
