@@ -21,6 +21,12 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with integration tests first: they take minutes, and the last one to begin keeps the others waiting."""
+    slow = {item.path for item in items if item.get_closest_marker("integration")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The evaluation data, by SSAT_REAL_DATA or beside the project; the test is skipped where it is absent."""
