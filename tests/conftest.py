@@ -60,9 +60,17 @@ def ray_cluster() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def browser(chromium_session: Any) -> Iterator[Any]:
+    """A headless Chromium, driven by Selenium, on an empty page and with an empty log."""
+    yield chromium_session
+    chromium_session.get("about:blank")
+    chromium_session.get_log("browser")  # reading it empties it; it would be the next test's
+
+
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A headless Chromium, driven by Selenium; the test is skipped where there is none."""
+def chromium_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """What `browser` is, one for all tests of this process; they are skipped where there is none."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("no chromium and chromedriver; infra/system-packages.sh installs them where it can")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ssat.errors import InputError
-from ssat.remote import AnyPath, readable
+from ssat.remote import AnyPath
 from ssat.workspace import Workspace, committed
 
 ROSTER_SCHEMA = pa.schema(
@@ -44,7 +44,9 @@ def load_roster(workspace: Workspace) -> pa.Table:
     if not path.is_file():
         raise InputError(f"{path}: no clips were collected in this workspace; run `ssat collect` first")
     try:
-        table = pq.read_table(readable(path))
+        # Opened once: pyarrow opens a path twice, and a collector may have put a new roster there in between.
+        with path.open("rb") as source:
+            table = pq.read_table(source)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable roster: {error}") from error
     if table.schema.remove_metadata() != ROSTER_SCHEMA:

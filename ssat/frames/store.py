@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from ssat.errors import InputError
 from ssat.frames.manifest import Manifest, ShardEntry
 from ssat.frames.schema import CLIPS_NAME, FRAME_SCHEMA
 from ssat.remote import AnyPath, location, readable
-from ssat.workspace import sha256_of
 
 
 @dataclass(frozen=True)
@@ -125,15 +125,15 @@ class FrameStore:
         manifest = Manifest.load(folder)
         path = folder / CLIPS_NAME
         try:
-            matches = sha256_of(path) == manifest.clips_sha256
+            content = path.read_bytes()
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); run `ssat decode` again") from error
-        if not matches:
+        if hashlib.sha256(content).hexdigest() != manifest.clips_sha256:
             raise InputError(
                 f"{path}: does not belong to the manifest beside it (an interrupted decode, or it was changed); run "
                 "`ssat decode` again"
             )
-        return cls(folder, manifest, pq.read_table(readable(path)))
+        return cls(folder, manifest, pq.read_table(pa.BufferReader(content)))
 
     @property
     def digest(self) -> str:

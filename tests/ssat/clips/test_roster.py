@@ -1,3 +1,5 @@
+import threading
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -63,3 +65,23 @@ def test_a_missing_or_foreign_roster(workspace: Workspace) -> None:
     save_roster(workspace, table.take([1, 0]), {})
     with pytest.raises(InputError, match="changed by hand"):
         load_roster(workspace)
+
+
+def test_a_roster_that_is_replaced_all_the_time_is_read_whole(workspace: Workspace) -> None:
+    empty = ROSTER_SCHEMA.empty_table()
+    small, large = appended(empty, _rows("a")), appended(empty, _rows(*(f"clip-{i}" for i in range(200))))
+    save_roster(workspace, small, {})
+    done = threading.Event()
+
+    def replace() -> None:
+        while not done.is_set():
+            save_roster(workspace, large, {})
+            save_roster(workspace, small, {})
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        assert {load_roster(workspace).num_rows for _ in range(300)} <= {1, 200}
+    finally:
+        done.set()
+        writer.join()
