@@ -177,11 +177,14 @@ def _check_resources(settings: TrainSettings) -> None:
     cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
     if settings.device == "cuda" and not gpus:
         raise InputError("setting train.device: cuda asked for, but the Ray cluster has no GPU; use auto or cpu")
-    if settings.device == "cuda" and settings.workers > gpus:
-        raise InputError(f"setting train.workers: {settings.workers} are more than the cluster's {gpus} GPUs")
+    name, workers = ("workers", settings.workers)
+    if settings.min_workers is not None:
+        name, workers = "min_workers", settings.min_workers
+    if settings.device == "cuda" and workers > gpus:
+        raise InputError(f"setting train.{name}: {workers} are more than the cluster's {gpus} GPUs")
     # One CPU is the flow's own where Ray is local, but it waits while the workers work.
-    if settings.workers > cpus:
-        raise InputError(f"setting train.workers: {settings.workers} are more than the Ray cluster's {cpus} CPUs")
+    if workers > cpus:
+        raise InputError(f"setting train.{name}: {workers} are more than the Ray cluster's {cpus} CPUs")
 
 
 def _train_on_ray(
@@ -226,4 +229,6 @@ def _train_on_ray(
 def _on_gpus(settings: TrainSettings) -> bool:
     import ray
 
-    return settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= settings.workers
+    return settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= (
+        settings.min_workers or settings.workers
+    )

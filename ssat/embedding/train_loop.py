@@ -180,6 +180,7 @@ class _Training:
             "images_per_second": seen / elapsed,
             "data_wait_share": waited / elapsed,
             "corrupt_frames": float(data.corrupt_frames),
+            "workers": float(data.world),
         }
 
     def _scores(self, epoch: int) -> dict[str, float]:

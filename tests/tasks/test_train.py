@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray
 import safetensors.torch
 import torch
 
@@ -107,6 +108,17 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
         assert (folder / picture).stat().st_size > 1000
 
 
+@pytest.mark.timeout(900)
+def test_it_makes_do_with_the_workers_that_there_is_room_for(small_store: FrameStore, tmp_path: Path) -> None:
+    room = int(ray.cluster_resources()["CPU"])
+    workspace = workspace_with(small_store, tmp_path)
+    settings = SETTINGS.model_copy(
+        update={"workers": room + 1, "min_workers": 1, "batch_size": 8 * (room + 1), "epochs": 1}
+    )
+    result = train_flow(str(workspace.root), settings)
+    assert [row["workers"] for row in result["history"]] == [room]
+
+
 def test_the_same_training_is_not_done_by_two_at_a_time(small_store: FrameStore, tmp_path: Path) -> None:
     workspace = workspace_with(small_store, tmp_path)
     folder = training_folder(workspace, SETTINGS, FrameStore.open(workspace.frames))
@@ -127,6 +139,10 @@ def test_a_loss_that_is_not_finite_ends_the_training_without_another_try(
     ("values", "message"),
     [
         ({"workers": 64, "batch_size": 128}, r"train\.workers: 64 are more than the Ray cluster's \d+ CPUs"),
+        (
+            {"workers": 80, "min_workers": 64, "batch_size": 160},
+            r"train\.min_workers: 64 are more than the Ray cluster's \d+ CPUs",
+        ),
         ({"device": "cuda"}, "cuda asked for, but the Ray cluster has no GPU"),
         ({"evaluate_mot": "/nowhere"}, "/nowhere: no such folder"),
     ],
