@@ -149,7 +149,7 @@ def result_lines(
         yield f"{frame},{identity},{x:.3f},{y:.3f},{w:.3f},{h:.3f},{score:.4f},-1,-1,-1\n"
 
 
-def _read_table(path: Path, what: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float64], list[int]]:
+def _read_table(path: Path, what: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float64], Sequence[int]]:
     """All numbers of the file (n, columns) and the line number of each row."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -159,6 +159,35 @@ def _read_table(path: Path, what: str, allowed: tuple[int, ...]) -> tuple[NDArra
         raise InputError(f"{path}: not a text file; expected a {what} in MOTChallenge form") from error
     except OSError as error:
         raise InputError(f"{path}: not a readable {what} ({error.strerror})") from error
+    table, lines = _plain_table(text, allowed) or _any_table(path, text, allowed)
+    finite = np.isfinite(table[:, :7])
+    if not finite.all():
+        row, column = (int(index) for index in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{path}, line {lines[row]}: {_COLUMN_NAMES[column]} is {table[row, column]}, expected a finite number"
+        )
+    return table, lines
+
+
+def _plain_table(text: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float64], Sequence[int]] | None:
+    """The table of a file as most are: commas and a row in every line. None for any other, faults among them."""
+    lines = text.splitlines()
+    if not text.strip():
+        return None
+    try:
+        table = np.loadtxt(lines, np.float64, comments=None, delimiter=",", ndmin=2)
+    except ValueError:
+        return None
+    plain = table.shape[1] in allowed and len(table) == len(lines)
+    return (table, range(1, len(lines) + 1)) if plain else None
+
+
+def _any_table(path: Path, text: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float64], Sequence[int]]:
+    """The table of a file with any of the separators and with empty lines.
+
+    Raises:
+        InputError: names the first line that does not fit.
+    """
     rows: list[list[float]] = []
     lines: list[int] = []
     columns = 0
@@ -176,16 +205,10 @@ def _read_table(path: Path, what: str, allowed: tuple[int, ...]) -> tuple[NDArra
             raise InputError(f"{path}, line {number}: not a number in {line[:80]!r}") from error
         lines.append(number)
     table = np.array(rows, np.float64) if rows else np.empty((0, max(allowed)), np.float64)
-    finite = np.isfinite(table[:, :7])
-    if not finite.all():
-        row, column = (int(index) for index in np.argwhere(~finite)[0])
-        raise InputError(
-            f"{path}, line {lines[row]}: {_COLUMN_NAMES[column]} is {table[row, column]}, expected a finite number"
-        )
     return table, lines
 
 
-def _check_boxes(path: Path, table: NDArray[np.float64], lines: list[int], n_frames: int | None) -> None:
+def _check_boxes(path: Path, table: NDArray[np.float64], lines: Sequence[int], n_frames: int | None) -> None:
     _check_whole(path, table[:, 0], lines, "frame")
     _check_whole(path, table[:, 1], lines, "id")
     last = math.inf if n_frames is None else n_frames
@@ -197,12 +220,12 @@ def _check_boxes(path: Path, table: NDArray[np.float64], lines: list[int], n_fra
         _complain(path, table[:, column] <= 0, table[:, column], lines, _COLUMN_NAMES[column], "more than 0")
 
 
-def _check_whole(path: Path, values: NDArray[np.float64], lines: list[int], field: str) -> None:
+def _check_whole(path: Path, values: NDArray[np.float64], lines: Sequence[int], field: str) -> None:
     not_whole = ~((values == np.floor(values)) & (np.abs(values) < 2**53))
     _complain(path, not_whole, values, lines, field, "a whole number")
 
 
-def _check_ids(path: Path, table: NDArray[np.float64], lines: list[int]) -> None:
+def _check_ids(path: Path, table: NDArray[np.float64], lines: Sequence[int]) -> None:
     order = np.lexsort((table[:, 1], table[:, 0]))
     keys = table[order, :2]
     twice = (keys[1:] == keys[:-1]).all(axis=1)
@@ -215,7 +238,7 @@ def _check_ids(path: Path, table: NDArray[np.float64], lines: list[int]) -> None
 
 
 def _complain(
-    path: Path, bad: NDArray[np.bool_], values: NDArray[np.float64], lines: list[int], field: str, expected: str
+    path: Path, bad: NDArray[np.bool_], values: NDArray[np.float64], lines: Sequence[int], field: str, expected: str
 ) -> None:
     if bad.any():
         row = int(bad.argmax())

@@ -106,3 +106,19 @@ def test_real_files_have_the_published_number_of_boxes(real_data: Path) -> None:
 
         half = rows.within(split_frames(n_frames, "val-half"))
         assert int(((half.scores >= 1) & (half.classes == 1)).sum()) == boxes
+
+
+def test_a_file_is_read_alike_with_and_without_empty_lines(tmp_path: Path) -> None:
+    plain, spaced = tmp_path / "plain.txt", tmp_path / "spaced.txt"
+    rows = [f"{frame},{identity},{frame * 0.1},1e2,{identity}.5,30,0.25" for frame in (1, 2) for identity in (7, 8)]
+    plain.write_text("\r\n".join(rows))
+    spaced.write_text("\n\n".join(rows) + "\n")
+    first, second = read_results(plain), read_results(spaced)
+    assert first.frames.tolist() == second.frames.tolist() == [1, 1, 2, 2]
+    assert first.ids.tolist() == second.ids.tolist() == [7, 8, 7, 8]
+    assert first.boxes.tolist() == second.boxes.tolist()
+    assert first.boxes[3].tolist() == [0.2, 100.0, 8.7, 130.0]
+    for path, line in ((plain, 3), (spaced, 5)):
+        path.write_text(path.read_text().replace("2,7,", "2,7.5,"))
+        with pytest.raises(InputError, match=f"line {line}: id is 7.5, expected a whole number"):
+            read_results(path)
