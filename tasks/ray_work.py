@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ssat.errors import ServiceError, SsatError, WorkspaceError
+from tasks.halt import terminable
 
 Job = TypeVar("Job")
 
@@ -72,7 +73,8 @@ def run_bounded(
             while waiting and len(running) < share.in_flight:
                 job = waiting.pop()
                 running[remote.remote(job, share.threads)] = job
-            done, _ = ray.wait(list(running), num_returns=1, timeout=_POLL_S)
+            with terminable():
+                done, _ = ray.wait(list(running), num_returns=1, timeout=_POLL_S)
             if on_poll is not None:
                 on_poll(list(running.values()))
             for reference in done:

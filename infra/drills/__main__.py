@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,8 @@ def main(only: str, outage_s: float, folder: Path | None, page: Path) -> None:
     base.mkdir(parents=True, exist_ok=True)
     base.chmod(0o711)
     stack = Stack(base / "services")
+    # Whoever ends this by a signal does not want its services left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     rows: list[dict[str, Any]] = []
     try:
         stack.prepare(usual_ports=False)
