@@ -120,8 +120,19 @@ def cut_off(name: str) -> Callable[[Scene], None]:
             time.sleep(scene.outage_s)
         finally:
             processes.signal_all(started, signal.SIGCONT)
+        if name in RAY_NODES:
+            _supervise(scene.stack, name)
 
     return strike
+
+
+def _supervise(stack: Stack, name: str, for_s: float = 20.0) -> None:
+    """A Ray node that was silent for too long was given up; it ends itself when it hears of that, and starts anew."""
+    deadline = time.monotonic() + for_s
+    while time.monotonic() < deadline:
+        processes.reap()
+        stack.start(name)  # nothing, while it runs
+        time.sleep(0.5)
 
 
 def jump(scene: Scene) -> None:
