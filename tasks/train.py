@@ -177,7 +177,7 @@ def _check_resources(settings: TrainSettings) -> None:
     cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
     if settings.device == "cuda" and not gpus:
         raise InputError("setting train.device: cuda asked for, but the Ray cluster has no GPU; use auto or cpu")
-    name, workers = ("workers", settings.workers)
+    name, workers = "workers", settings.workers
     if settings.min_workers is not None:
         name, workers = "min_workers", settings.min_workers
     if settings.device == "cuda" and workers > gpus:
