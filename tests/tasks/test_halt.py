@@ -3,26 +3,11 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tasks.halt import terminable
-
-
-class _Ended(BaseException):
-    """What Prefect's handler raises is no Exception either."""
-
-
-def _end(*_: object) -> None:
-    raise _Ended
-
-
-@pytest.fixture
-def ended_by_sigterm() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, _end)
-    yield
-    signal.signal(signal.SIGTERM, before)
+from tests.tasks.conftest import Ended, end
 
 
 def _lose_all_but_interrupts() -> None:
@@ -38,9 +23,9 @@ def _lose_all_but_interrupts() -> None:
 
 @pytest.mark.usefixtures("ended_by_sigterm")
 def test_sigterm_ends_the_wait_and_then_does_what_it_did() -> None:
-    with pytest.raises(_Ended), terminable():
+    with pytest.raises(Ended), terminable():
         _lose_all_but_interrupts()
-    assert signal.getsignal(signal.SIGTERM) is _end
+    assert signal.getsignal(signal.SIGTERM) is end
 
 
 @pytest.mark.usefixtures("ended_by_sigterm")
@@ -49,4 +34,4 @@ def test_an_interrupt_stays_one() -> None:
         raise KeyboardInterrupt
     with terminable():
         pass
-    assert signal.getsignal(signal.SIGTERM) is _end
+    assert signal.getsignal(signal.SIGTERM) is end

@@ -1,30 +1,16 @@
-"""Pieces of work on a real local Ray: the share of each, and an end by SIGTERM."""
+"""Pieces of work on a real local Ray: results as they come, and an end by SIGTERM."""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tasks.ray_work import Share, run_bounded
+from tests.tasks.conftest import Ended
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_cluster")]
-
-
-class _Ended(BaseException):
-    """What Prefect's handler raises is no Exception either."""
-
-
-@pytest.fixture
-def ended_by_sigterm() -> Iterator[None]:
-    def end(*_: object) -> None:
-        raise _Ended
-
-    before = signal.signal(signal.SIGTERM, end)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def _sleep(seconds: float, threads: int) -> float:
@@ -42,6 +28,6 @@ def test_sigterm_ends_the_wait_and_the_work(after_s: float) -> None:
     began = time.monotonic()
     timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
-    with pytest.raises(_Ended):
+    with pytest.raises(Ended):
         list(run_bounded(_sleep, [60.0], Share(threads=1, in_flight=1)))
     assert time.monotonic() - began < 30
