@@ -18,11 +18,14 @@ def greedy(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
     Equal distances are taken in the order of (track, detection).
 
     Returns:
-        Rows and columns of the pairs.
+        Rows (ascending) and columns of the pairs.
     """
     n_tracks, n_detections = distance_TD.shape
     if not distance_TD.size:
         return _NONE
+    rows, columns = (distance_TD < threshold).nonzero()
+    if len(set(rows.tolist())) == len(rows) == len(set(columns.tolist())):
+        return rows, columns  # mostly nobody competes, and then the order does not matter
     taken_T: list[int] = [_FREE] * n_tracks
     if distance_TD.size > _SMALL:
         distance_TD = _settle_mutual(distance_TD, threshold, taken_T)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,10 +17,12 @@ def checked_boxes(boxes: ArrayLike) -> NDArray[np.float64]:
         return np.empty((0, 4), np.float64)
     if boxes_D4.ndim != 2 or boxes_D4.shape[1] != 4:
         raise InputError(f"boxes have shape {boxes_D4.shape}; expected (D, 4): x1 y1 x2 y2 in pixels")
-    # A comparison with NaN is false, so this finds NaN as well.
-    sound = (boxes_D4[:, 2:] >= boxes_D4[:, :2]).all() and np.isfinite(boxes_D4).all()
+    # What is not finite makes the sum so, and a comparison with NaN is false: two quick tests that no fault passes.
+    sound = math.isfinite(boxes_D4.sum()) and (boxes_D4[:, 2:] >= boxes_D4[:, :2]).all()
     if not sound:
         bad = ~((boxes_D4[:, 2:] >= boxes_D4[:, :2]).all(1) & np.isfinite(boxes_D4).all(1))
+        if not bad.any():  # finite values whose sum is not
+            return boxes_D4
         first = int(bad.argmax())
         raise InputError(f"box of detection {first} is {boxes_D4[first].tolist()}; expected finite x1 ≤ x2, y1 ≤ y2")
     return boxes_D4
@@ -49,7 +53,7 @@ def normalised_features(features: ArrayLike, n: int, width: int | None) -> tuple
         raise InputError(f"features have shape {features_DF.shape}; expected ({n}, F), a row per detection")
     if width is not None and features_DF.shape[1] != width:
         raise InputError(f"features have width {features_DF.shape[1]}, earlier frames had {width}")
-    length_D = np.sqrt(np.einsum("df,df->d", features_DF, features_DF))
+    length_D = np.sqrt(np.vecdot(features_DF, features_DF))
     if not np.isfinite(length_D).all():
         raise InputError(f"the feature of detection {int((~np.isfinite(length_D)).argmax())} is not finite")
     faceless = not length_D.all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 _SMALLEST_PERIMETER = 1.0  # pixels: a box without extent must not divide by zero
 
@@ -17,8 +18,7 @@ def box_distance(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64], 
     """
     size_T2 = tracks_T4[:, 2:] - tracks_T4[:, :2]
     perimeter_T = np.maximum(2.0 * (size_T2[:, 0] + size_T2[:, 1]), _SMALLEST_PERIMETER)
-    moved_TD4 = tracks_T4[:, None] - boxes_D4
-    distance_TD: NDArray[np.float64] = np.sqrt(np.einsum("tdk,tdk->td", moved_TD4, moved_TD4))
+    distance_TD: NDArray[np.float64] = cdist(tracks_T4, boxes_D4)
     distance_TD /= (alpha * perimeter_T)[:, None]
     return distance_TD
 
@@ -37,7 +37,7 @@ def accumulated(old_NF: NDArray[np.float32], new_NF: NDArray[np.float32], beta: 
     old one.
     """
     mixed_NF = (1.0 - beta) * old_NF + beta * new_NF
-    length_N = np.sqrt(np.einsum("nf,nf->n", mixed_NF, mixed_NF))
+    length_N = np.sqrt(np.vecdot(mixed_NF, mixed_NF))
     if not length_N.all():
         nothing = length_N == 0
         mixed_NF[nothing] = old_NF[nothing]

@@ -188,21 +188,25 @@ class Tracker:
         self, distance_TD: NDArray[np.float64], weak_D: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
         """Rows of the tracks and of the detections that match, and how many of them are not of the last, weak round."""
-        free_D = np.ones(distance_TD.shape[1], bool) if weak_D is None else ~weak_D
         was_lost_T = self._missed > 0
-        tracked, lost = (~was_lost_T).nonzero()[0], was_lost_T.nonzero()[0]
+        lost = was_lost_T.nonzero()[0]
         # Round 2 sees only tracks that were lost before this frame: otherwise tau1 would mean nothing.
-        strong = free_D.nonzero()[0]
+        if weak_D is None and not len(lost):
+            tracks, taken = self._assign(distance_TD, self.config.tau1)
+            return tracks, taken, len(tracks)
+        tracked = (~was_lost_T).nonzero()[0]
+        free_D = np.ones(distance_TD.shape[1], bool) if weak_D is None else ~weak_D
         if weak_D is None:
-            rows, columns = self._assign(distance_TD[tracked], self.config.tau1)
+            rows, taken = self._assign(distance_TD.take(tracked, axis=0), self.config.tau1)
         else:
+            strong = free_D.nonzero()[0]
             rows, columns = self._assign(distance_TD[tracked[:, None], strong], self.config.tau1)
-            columns = strong[columns]
-        tracks, taken = tracked[rows], columns
+            taken = strong[columns]
+        tracks = tracked[rows]
         if len(lost):
             free_D[taken] = False
             free = free_D.nonzero()[0]
-            rows, columns = self._assign(distance_TD[lost[:, None], free], self.config.tau2)
+            rows, columns = self._assign(distance_TD.take(lost, axis=0).take(free, axis=1), self.config.tau2)
             tracks, taken = np.concatenate((tracks, lost[rows])), np.concatenate((taken, free[columns]))
         certain = len(tracks)
         if weak_D is not None and weak_D.any():
@@ -262,7 +266,9 @@ class Tracker:
         tracks, detections = tracks[:certain], detections[:certain]
         if features_DF is not None and self._features is not None:
             self._features[tracks] = accumulated(
-                self._features[tracks], features_DF[detections], self.config.beta if self.config.accumulate else 1.0
+                self._features.take(tracks, axis=0),
+                features_DF.take(detections, axis=0),
+                self.config.beta if self.config.accumulate else 1.0,
             )
 
     def _keep(self, alive: NDArray[np.bool_]) -> None:
