@@ -36,15 +36,18 @@ bench: setup
 
 PEERS := benchmarks/.peers
 # video2dataset and the ffmpeg program in environments of their own; video2dataset wants an older NumPy, and with it an
-# older pyarrow. A peer that cannot be installed is left out.
+# older pyarrow. WebDataset is compared in the same process and lies in a folder beside. A peer that cannot be installed
+# is left out.
 bench-data: setup
 	@test -x $(PEERS)/video2dataset/bin/python || { $(BIN)/uv venv --quiet $(PEERS)/video2dataset && \
 		$(BIN)/uv pip install --quiet --python $(PEERS)/video2dataset/bin/python video2dataset==1.3.0 "pyarrow<20"; } || \
 		rm -rf $(PEERS)/video2dataset
 	@test -x $(PEERS)/ffmpeg/bin/python || { $(BIN)/uv venv --quiet $(PEERS)/ffmpeg && \
 		$(BIN)/uv pip install --quiet --python $(PEERS)/ffmpeg/bin/python imageio-ffmpeg==0.6.0; } || rm -rf $(PEERS)/ffmpeg
+	@test -d $(PEERS)/webdataset || $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps \
+		--target $(PEERS)/webdataset webdataset==1.0.2 braceexpand==0.1.7 || rm -rf $(PEERS)/webdataset
 	@set -e; for name in control_plane sampler sampler_peers; do \
-		echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
+		echo "$$name"; PYTHONPATH=$(PEERS)/webdataset $(BIN)/python benchmarks/$$name.py; done
 	$(BIN)/python benchmarks/collect.py $$(test ! -x $(PEERS)/video2dataset/bin/python || \
 		echo --peer $(PEERS)/video2dataset/bin/python)
 	$(BIN)/python benchmarks/decode_path.py $$(test ! -x $(PEERS)/ffmpeg/bin/python || \
