@@ -7,8 +7,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ssat.embedding.settings import Architecture
+from ssat.embedding.settings import Architecture, TrainSettings
+from ssat.frames.settings import DecodeSettings
 from ssat.settings import StageSettings
+
+_OF_TRAINING = ("architecture", "crop", "early_crop", "early_epochs", "epochs", "frames_per_clip", "batch_size")
 
 
 class PlanSettings(StageSettings):
@@ -20,14 +23,10 @@ class PlanSettings(StageSettings):
     section: ClassVar[str] = "plan"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
+        # What the stages themselves take, so that a plan is that of `ssat run --preset quick`.
         "quick": {
-            "architecture": "resnet18",
-            "crop": 112,
-            "early_crop": 64,
-            "early_epochs": 10,
-            "frame_stride": 5,
-            "frames_per_clip": 24,
-            "batch_size": 64,
+            "frame_stride": DecodeSettings.presets["quick"]["frame_stride"],
+            **{name: TrainSettings.presets["quick"][name] for name in _OF_TRAINING},
         },
     }
 
