@@ -26,7 +26,7 @@ class PlanSettings(StageSettings):
         # What the stages themselves take, so that a plan is that of `ssat run --preset quick`.
         "quick": {
             "frame_stride": DecodeSettings.presets["quick"]["frame_stride"],
-            **{name: TrainSettings.presets["quick"][name] for name in _OF_TRAINING},
+            **{name: value for name, value in TrainSettings.presets["quick"].items() if name in _OF_TRAINING},
         },
     }
 
