@@ -216,7 +216,8 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         "RAY_agent_register_timeout_ms": "120000",
     }
     if not named:
-        quiet |= _ray_authentication()
+        # No cloud takes this machine away; the watch for that would be one process more to start for each training.
+        quiet |= {**_ray_authentication(), "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
     with ExitStack() as stack:
         stack.enter_context(_environment(quiet))
         import ray

@@ -57,7 +57,7 @@ def climb(world, tmp_path_factory, prefect_server, ray_cluster):
         with services(workspace, ray=True, mlflow=True):
             return scale_flow(
                 str(workspace.root),
-                ScaleSettings.build(None, {"ladder": [3, 5, 50], **settings}),
+                ScaleSettings.build(None, {"ladder": [3, 50, 60], **settings}),
                 CollectSettings.build(None, {"source": str(world / "clips"), "clip_seconds": 3, "min_seconds": 1}),
                 DecodeSettings.build(None, {"frame_stride": 10, "short_side": 64}),
                 train,
@@ -84,17 +84,18 @@ def test_a_climb_stops_at_its_budget_goes_on_and_ends_with_the_list(climb, monke
     first = run()
     assert [rung["clips"] for rung in first["rungs"]] == [3]
     assert first["champion"]["clips"] == 3, "the first has nothing to beat"
-    assert first["next"] == 5
+    assert first["next"] == 50
     assert told[-1] == "new-champion"
 
-    # Two more: the second from the first one's weights, the third with all the clips that the list has.
+    # From the first one's weights, with all the clips that the list has; then there is no other rung to take.
     more = run(rungs=2)
-    assert [rung["clips"] for rung in more["rungs"]] == [5, 7]
+    assert [rung["clips"] for rung in more["rungs"]] == [7]
+    assert "no more" in more["stopped"]
     trained = workspace.absolute(more["rungs"][0]["embedder"]).parent
     warm = json.loads((trained / "result.json").read_text())["settings"]["warm_start"]
     assert warm == str(workspace.absolute(first["rungs"][0]["embedder"]).parent)
     ladder = Ladder.load(workspace)
-    assert [rung.clips for rung in ladder.rungs] == [3, 5, 7]
+    assert [rung.clips for rung in ladder.rungs] == [3, 7]
 
     client = MlflowClient(f"sqlite:///{workspace.mlflow / 'mlflow.db'}")
     champion = client.get_model_version_by_alias("ssat-embedder", "champion")
