@@ -25,8 +25,9 @@ import click
 import cv2
 import numpy as np
 import psutil
-from sampler import BATCH, clips_per_batch, large_store, real_store
+from sampler import BATCH, clips_per_batch, large_store
 from support.report import Claim, report
+from support.stores import store_of
 
 from ssat.frames.sampler import FrameSampler
 from ssat.frames.store import FrameStore
@@ -163,7 +164,7 @@ def main(folder: Path | None, files: int, repeats: int, batches: int, with_ray: 
     try:
         from tasks.services import ray_session
 
-        store = real_store(temporary / "real", clips)
+        store = store_of(temporary / "real", clips, stride=10)
         jpegs = [jpeg for rank in store.ranks for _, jpeg in store.read_frames(int(rank))]
         size = float(np.mean([len(jpeg) for jpeg in jpegs]))
         whole = sum(entry.bytes for entry in store.manifest.shards) / len(jpegs)
