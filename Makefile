@@ -19,11 +19,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/ssat demo
 
-# Three processes: much of the time is waiting for servers that start. Tests of one file stay together, the longest first
+# Two processes: much of the time is waiting for servers that start. Tests of one file stay together, the longest first
 # (tests/conftest.py), which xdist would undo by putting files with few tests last.
 test: setup
 	@infra/system-packages.sh
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 lint: setup
 	$(BIN)/ruff format --check .
