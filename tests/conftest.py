@@ -24,6 +24,10 @@ os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with integration tests first: they take minutes, and the last one to begin keeps the others waiting."""
     slow = {item.path for item in items if item.get_closest_marker("integration")}
+    for item in items:
+        # They start servers and processes, which on a machine with other work takes several times as long as else.
+        if item.get_closest_marker("integration") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(1800))
     items.sort(key=lambda item: item.path not in slow)
 
 

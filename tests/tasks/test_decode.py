@@ -91,7 +91,7 @@ def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(workspace: Works
     killed: list[int] = []
 
     def kill_a_worker() -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while time.monotonic() < until and not killed:
             if any((workspace.frames / ".spool").glob("*/*.json")):  # at least one clip is done, others are not
                 for process in psutil.Process().children(recursive=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -58,18 +57,17 @@ class KillsAWorker(threading.Thread):
     def __init__(self, training: Path, step: int) -> None:
         super().__init__(daemon=True)
         self.killed: str | None = None
+        self.over = threading.Event()  # the training has ended
         self._training = training
         self._step = step
 
     def run(self) -> None:
-        deadline = time.monotonic() + 240
-        while time.monotonic() < deadline and self.killed is None:
+        while self.killed is None and not self.over.wait(0.05):
             for folder in self._training.glob("*/checkpoints"):
                 checkpoint = latest_checkpoint(folder)
                 if checkpoint is not None and int(checkpoint.name.removeprefix("step-")) >= self._step:
                     self._kill()
                     break
-            time.sleep(0.05)
 
     def _kill(self) -> None:
         for process in psutil.Process().children(recursive=True):
@@ -88,8 +86,11 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     workspace = workspace_with(small_store, tmp_path / "killed")
     killer = KillsAWorker(workspace.training, 6)
     killer.start()
-    killed = train_flow(str(workspace.root), SETTINGS)
-    killer.join()
+    try:
+        killed = train_flow(str(workspace.root), SETTINGS)
+    finally:
+        killer.over.set()
+        killer.join()
     assert killer.killed is not None
     assert [row["epoch"] for row in killed["history"]] == [1, 2, 3, 4]
 
