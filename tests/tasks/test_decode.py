@@ -59,6 +59,10 @@ def test_decode_again_grow_break_and_repair(workspace: Workspace) -> None:
     assert (first["clips"], first["frames"], first["shards"], first["written_shards"]) == (3, 36, 2, 2)
     again = decode_flow(str(workspace.root), SETTINGS)
     assert (again["written_shards"], again["digest"]) == (0, first["digest"])
+    files = {path: path.read_bytes() for path in workspace.frames.rglob("*") if path.is_file()}
+    dry = decode_flow(str(workspace.root), SETTINGS.model_copy(update={"dry_writer": True}))
+    assert (dry["clips"], dry["frames"], dry["shards"]) == (3, 36, 2)
+    assert {path: path.read_bytes() for path in workspace.frames.rglob("*") if path.is_file()} == files
 
     collect(workspace, 5)
     (workspace.clips / "trimmed" / "clip4.mp4").unlink()
