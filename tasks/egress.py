@@ -44,6 +44,7 @@ class PrefectEgress:
         Raises:
             ServiceError: the limit was switched off or removed, or the server does not answer.
         """
+        from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
         from prefect.concurrency.sync import rate_limit
 
         with self._lock:
@@ -56,7 +57,7 @@ class PrefectEgress:
                 break
             except TimeoutError:
                 continue
-            except Exception as error:
+            except ConcurrencySlotAcquisitionError as error:
                 raise ServiceError(
                     f"Prefect: the global concurrency limit {self.limit} gave no slot ({error}); see to it with "
                     f"`prefect global-concurrency-limit inspect {self.limit}`, then run again"
