@@ -202,7 +202,7 @@ def _train_on_ray(
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
-            "settings": settings.model_dump(mode="json"),
+            "settings": _for_workers(settings).model_dump(mode="json"),
             "frames": str(workspace.frames),
             "folder": str(folder),
             "tracking_uri": reporter.tracking_uri,
@@ -224,6 +224,13 @@ def _train_on_ray(
     send_kept(reporter.tracking_uri, workspace.mlflow)
     trained: dict[str, Any] = outcome.return_value
     return trained
+
+
+def _for_workers(settings: TrainSettings) -> TrainSettings:
+    """The same with absolute paths: a worker's current folder is that of the Ray node, not of the command."""
+    paths = {name: getattr(settings, name) for name in ("warm_start", "evaluate_mot")}
+    absolute = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path is not None}
+    return settings.model_copy(update=absolute)
 
 
 def _on_gpus(settings: TrainSettings) -> bool:

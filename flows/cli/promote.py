@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from flows.cli.options import build_settings, common_options, print_json, settings_options
+from flows.cli.options import CONFIG_SECTIONS, build_settings, common_options, print_json, settings_options
 from ssat.mot.settings import BenchmarkSettings
+from ssat.settings import read_config
 
 
 @click.command(
@@ -51,7 +52,8 @@ def command(
     as that was not done; without it, recorded benchmarks of the split are compared.
     """
     benchmark = None
-    if config is not None or "mot" in benchmark_given:
+    configured = read_config(config, CONFIG_SECTIONS).get("benchmark", {}) if config is not None else {}
+    if "mot" in configured or "mot" in benchmark_given:
         benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
     elif unused := sorted(set(benchmark_given) - {"split", "protocol"}):
         raise click.UsageError(f"--{unused[0].replace('_', '-')} is for a benchmark: give --mot as well")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,6 +11,7 @@ from ssat.detection.geometry import InputMap
 from ssat.detection.network import STRIDE, CenterNetwork
 
 MOST = 100  # detections of a frame
+LEAST_SIDE = 0.01  # of a box, in pixels of the frame: a result file has three decimals
 
 
 def peaks(heatmap_BHW: Tensor, most: int = MOST) -> tuple[Tensor, Tensor, Tensor]:
@@ -35,6 +35,7 @@ def decode(
 ) -> list[Detections]:
     """The detections of every image of a batch that score more than `threshold`.
 
+    Boxes without extent are left out: the heads may put left right of right, and no result file may hold such a box.
     The heatmap is computed everywhere, box and offset only where there is a peak: the other values of those heads, and
     the heads `wh` and `reg`, never reach an answer.
 
@@ -55,14 +56,8 @@ def decode(
     answer = []
     for index, one in enumerate(to_input):
         mine = table[of_image == index]
-        answer.append(
-            Detections(
-                _ordered(one.to_frame(mine[:, :4])), mine[:, 8], one.to_frame(mine[:, 4:6]), mine[:, 6:8] / one.scale
-            )
-        )
+        framed = one.to_frame(mine[:, :4])
+        whole = (framed[:, 2:] - framed[:, :2] >= LEAST_SIDE).all(axis=1)
+        mine = mine[whole]
+        answer.append(Detections(framed[whole], mine[:, 8], one.to_frame(mine[:, 4:6]), mine[:, 6:8] / one.scale))
     return answer
-
-
-def _ordered(boxes: np.ndarray) -> np.ndarray:
-    # An untrained head may put left right of right: such a box is a point, not an error of the whole frame.
-    return np.concatenate((boxes[:, :2], np.maximum(boxes[:, 2:], boxes[:, :2])), axis=1)

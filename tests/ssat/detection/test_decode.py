@@ -42,3 +42,7 @@ def test_boxes_stand_on_the_integer_peak_and_come_back_through_the_map() -> None
     np.testing.assert_allclose(found.scores, [0.8], atol=1e-6)
     np.testing.assert_allclose(found.centres, [[800, 396]], atol=1e-9)
     np.testing.assert_allclose(found.offsets, [[8, -4]], atol=1e-9)
+    network.ltrb_amodal[2].bias.data = torch.tensor([2.5, -5.0, -2.5, 6.0])  # type: ignore[index, has-type, union-attr]
+    with torch.inference_mode():
+        _, found = decode(network, finest, maps, threshold=0.4)
+    assert len(found) == 0, "left is right of right: a box without extent could be written to no result file"

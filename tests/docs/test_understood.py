@@ -1,36 +1,16 @@
 """Every `ssat …` line of the README and the pages is a command that the real command line understands."""
 
-import re
 import shlex
-from pathlib import Path
 
 import click
 import pytest
 
 from flows.cli import VERBS, cli
+from tests.docs.pages import mentioned_commands
 
-_ROOT = Path(__file__).resolve().parents[1]
-_PAGES = sorted([_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *(_ROOT / "docs").glob("*.md")])
-_FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Placeholders of the text, and values that they may stand for.
 _PLACEHOLDERS = {"VERB": "collect"}
-
-
-def _commands() -> list[tuple[str, str]]:
-    """(page, line) of each command in a code block or between backquotes; continued lines are joined."""
-    found = []
-    for page in _PAGES:
-        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-        lines = [line for block in _FENCE.findall(text) for line in block.splitlines()]
-        lines += re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))
-        for line in lines:
-            line = re.sub(r"^(?:\$ |\.venv/bin/|[A-Z_]+=\S+ )*", "", line.strip())
-            if line.startswith("ssat "):
-                found.append((page.name, line))
-    return sorted(set(found))
-
-
-_COMMANDS = _commands()
+_COMMANDS = mentioned_commands()
 
 
 def test_there_are_commands_in_the_pages():
@@ -40,7 +20,7 @@ def test_there_are_commands_in_the_pages():
 
 @pytest.mark.parametrize(("page", "line"), _COMMANDS, ids=[f"{page}: {line[:60]}" for page, line in _COMMANDS])
 def test_the_command_line_understands(page, line):
-    words = [_PLACEHOLDERS.get(word, word) for word in shlex.split(line.split(" | ")[0], comments=True)][1:]
+    words = [_PLACEHOLDERS.get(word, word) for word in shlex.split(line.split(" | ")[0])][1:]
     # Where a page leaves something out, or offers alternatives, the verb and the options that it names still exist.
     partial = any(word in ("…", "...") or "…" in word for word in words)
     words = [word for word in words if "…" not in word and word != "..."]
