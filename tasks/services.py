@@ -163,11 +163,11 @@ def _prefect_settings() -> Iterator[None]:
 
 @contextmanager
 def _quiet_prefect_console() -> Iterator[None]:
-    """Keeps Prefect's tracebacks off the terminal: they reach its API, and the command line prints the cause."""
+    """Keeps Prefect's account of a failure off the terminal: its API has it, and the command line prints the cause."""
     from prefect.logging.handlers import PrefectConsoleHandler
 
     def keep(record: logging.LogRecord) -> bool:
-        return not (record.exc_info or record.getMessage().startswith("Finished in state"))
+        return not (record.exc_info or record.getMessage().startswith(("Finished in state", "Crash detected!")))
 
     loggers = [logging.getLogger(name) for name in ("", "prefect")]
     handlers = [h for logger in loggers for h in logger.handlers if isinstance(h, PrefectConsoleHandler)]
@@ -306,6 +306,7 @@ def mlflow_session(workspace: Workspace, *, debug: bool = False) -> Iterator[str
     quiet = {
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # its bars would write across ours
         "DO_NOT_TRACK": "1",
         "GIT_PYTHON_REFRESH": "quiet",
         # The defaults retry for minutes; a server that goes away must not hold up the work (see mlflow_run).

@@ -30,7 +30,7 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        return self.at_least <= self.value <= self.at_most
+        return bool(self.at_least <= self.value <= self.at_most)
 
     def __str__(self) -> str:
         bound = f"at most {self.at_most:g}" if self.at_most < math.inf else f"at least {self.at_least:g}"

@@ -30,7 +30,7 @@ _ELSEWHERE = {
     "prefect worker start --pool ssat": _ON_SERVICES,
     "ssat serve --workspace workspace --config ssat.toml": "tests/flows/test_deployments.py::served",
     "ssat decode --workspace s3://bucket/experiment": "tests/tasks/test_decode_nodes.py::",
-    "ssat verify --workspace s3://bucket/experiment": "tests/ssat/frames/test_remote.py::",
+    "ssat verify --workspace s3://bucket/experiment": "tests/tasks/test_decode_nodes.py::",
 }
 
 # Command → the test of the files that it takes, for it needs Docker, machines, a cluster or a cloud.

@@ -163,8 +163,12 @@ def test_a_killed_node_costs_time_alone(
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["digest"] == result["digest"]
         assert FrameStore.open(str(remote.frames)).manifest.shards == tuple(expected)
+        verify = [*SSAT, "verify", "--sample", "0.05", "--json", "--workspace", str(remote.remote)]
+        checked = subprocess.run(verify, env=environment, capture_output=True, text=True, timeout=240)
+        assert checked.returncode == 0, checked.stderr
+        assert not json.loads(checked.stdout.splitlines()[-1])["broken"]
         for secret in ("test-secret", environment["RAY_AUTH_TOKEN"]):
-            assert secret not in done.stdout + done.stderr
+            assert secret not in done.stdout + done.stderr + checked.stdout + checked.stderr
 
 
 def _half_done(second: subprocess.Popen[bytes], workspace: Workspace) -> bool:
