@@ -68,7 +68,7 @@ _INSTEAD = {
         "ssat train --clips 5 --workspace workspace --warm-start workspace/training/{folder}"
     ),
     "ssat study clips --clips 160,800,1600 --seeds 0,1,2 --mot MOT17/train --preset paper": (
-        "ssat study clips --clips 3,5 --seeds 0 --mot MOT17/train --preset paper"
+        "ssat study clips --clips 3 --seeds 0 --mot MOT17/train --preset paper"
     ),
     "ssat compare 3f9a1c0d 77b02e5c": "ssat compare {first} {second}",
     "ssat promote 3f9a1c0d --mot MOT17/train --split val-half --protocol motchallenge": (
