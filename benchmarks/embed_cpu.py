@@ -1,4 +1,4 @@
-"""Features on a CPU: eager float32, channels_last float32, onnxruntime float32 and int8, on the same real crops.
+"""Features on a CPU: eager, channels_last in float32 and bfloat16, onnxruntime in float32 and int8, on real crops.
 
     python benchmarks/embed_cpu.py --clips ../shared/data/clips/trimmed --embedder workspace/training/<folder>
     python benchmarks/embed_cpu.py --architecture resnet50 --size 224
@@ -20,9 +20,10 @@ import torch
 from support.report import Claim, report
 from support.stores import store_of
 
+from ssat.embedding.device import dtype_of
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.export import export_embedder
-from ssat.embedding.settings import Architecture
+from ssat.embedding.settings import Architecture, Precision
 from ssat.frames.crops import read_crops
 
 
@@ -42,9 +43,12 @@ def main(
     videos = sorted(clips.glob("*.mp4"))[-64:]
     if len(videos) < 2:
         raise click.ClickException(f"{clips}: fewer than 2 clips; give a folder with --clips")
-    fast, eager = (
-        Embedder.load(embedder, device="cpu") if embedder else Embedder.untrained(architecture, size, device="cpu")
-        for _ in range(2)
+    precisions: tuple[Precision, ...] = ("float32", "float32", "bfloat16")
+    fast, eager, half = (
+        Embedder.load(embedder, device="cpu", precision=precision)
+        if embedder
+        else Embedder.untrained(architecture, size, device="cpu", precision=precision)
+        for precision in precisions
     )
     eager.network.to(memory_format=torch.contiguous_format)
     size, split = fast.input_size, len(videos) * 3 // 4
@@ -55,6 +59,8 @@ def main(
         patches = read_crops(store, ranks[split:], 4, size, size)[0][:wanted]
         graphs = {name: export_embedder(fast, name, Path(folder), calibration)[0] for name in ("onnx", "onnx-int8")}
         ways = {"eager float32": eager, "channels_last float32": fast}
+        if dtype_of("auto", torch.device("cpu")) == torch.bfloat16:  # elsewhere it is emulated, and slow
+            ways["channels_last bfloat16"] = half
         ways |= {f"onnxruntime {name}": Embedder.load(graph) for name, graph in graphs.items()}
         best = dict.fromkeys(ways, float("inf"))
         for _ in range(repeats + 1):
