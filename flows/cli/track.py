@@ -52,7 +52,7 @@ def command(
 
     place = Workspace.open(workspace)
     opened = open_all(inputs, settings)
-    embedder = _resolve(settings.embedder, place) if settings.tracker == "ssat" else None
+    embedder = _resolve(settings.embedder, settings.precision, place) if settings.tracker == "ssat" else None
     detectors = resolve_detector(settings, place)
     wishes = TrackWishes(
         (output or place.root / "tracks").expanduser(), overwrite, _print_line if live else None, explain
@@ -93,12 +93,12 @@ def _print_line(answer: dict[str, Any]) -> None:
     click.echo(json.dumps(answer))
 
 
-def _resolve(spec: str | None, workspace: Any) -> Any:
+def _resolve(spec: str | None, precision: Any, workspace: Any) -> Any:
     from tasks.embedders import resolve_embedder
     from tasks.services import mlflow_session
 
     if spec is None or spec == "untrained" or Path(spec).is_file():
-        return resolve_embedder(spec, workspace)
+        return resolve_embedder(spec, workspace, precision=precision)
     # A run or a registered model: MLflow has it.
     with mlflow_session(workspace):
-        return resolve_embedder(spec, workspace)
+        return resolve_embedder(spec, workspace, precision=precision)

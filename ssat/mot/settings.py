@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ssat.detection.settings import DetectorName, Refine, RefinementSettings
+from ssat.embedding.settings import Precision
 from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
 from ssat.settings import StageSettings
@@ -114,6 +115,10 @@ class TrackSettings(StageSettings):
     embedder: str | None = Field(
         default=None,
         description="MLflow run, safetensors file or `untrained`; by default the workspace's latest training",
+    )
+    precision: Precision = Field(
+        default="float32",
+        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
     )
     frame_rate: float | None = Field(
         default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"

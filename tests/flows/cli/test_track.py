@@ -33,6 +33,10 @@ def test_a_sequence_by_appearance(make_sequence: Callable[..., Path], tmp_path: 
     assert set(answer["fps_by_stage"]) == {"read", "patches", "embed", "associate", "draw"}
     rows = read_results(tmp_path / "ws" / "tracks" / "WALK-01.txt", n_frames=12)
     assert len(rows) == 35
+    half = tmp_path / "half"
+    options = ("--embedder", embedder, "--min-score", 0.5, "--precision", "bfloat16", "--output", half, "--no-video")
+    _answer(_run(folder, "--workspace", tmp_path / "ws", *options, "--json"))
+    assert read_results(half / "WALK-01.txt", n_frames=12).ids.tolist() == rows.ids.tolist()
     with av.open(str(tmp_path / "ws" / "tracks" / "WALK-01.mp4")) as container:
         assert container.streams.video[0].average_rate == 10
         assert sum(1 for _ in container.decode(video=0)) == 12
