@@ -196,12 +196,12 @@ def place(_inputs: Path, prefect_server: str, ray_cluster: None) -> Iterator[Pla
         answer: dict[str, Any] = json.loads(last)
         return answer
 
-    with pytest.MonkeyPatch.context() as patch, serve(_inputs) as address:
-        patch.chdir(_inputs)
+    with serve(_inputs) as address:
         urls = [f"{address}/videos/{path.name}" for path in sorted((_inputs / "videos").glob("*.mp4"))[:2]]
         (_inputs / "urls.txt").write_text("\n".join(urls) + "\n")
-        whole = ssat("ssat run --source videos/ --mot MOT17/train --detections public")
-        few = ssat("ssat train --clips 3")
+        with contextlib.chdir(_inputs):
+            whole = ssat("ssat run --source videos/ --mot MOT17/train --detections public")
+            few = ssat("ssat train --clips 3")
         yield Place(_inputs, address, ssat, (whole["train"], few))
 
 

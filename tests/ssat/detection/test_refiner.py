@@ -5,12 +5,18 @@ import torch
 from ssat.detection.decode import decode
 from ssat.detection.detections import Detections
 from ssat.detection.geometry import InputMap, normalised, warped
-from ssat.detection.network import CenterNetwork
+from ssat.detection.network import CenterNetwork, load_network
 from ssat.detection.prior import prior_heatmap
 from ssat.detection.refiner import Refiner
 from ssat.detection.settings import RefinementSettings
 
 _SMALL = (192, 128)
+
+
+@pytest.fixture(scope="module")
+def network(state_dict: dict[str, torch.Tensor]) -> CenterNetwork:
+    """The reference's network, but that its boxes have an extent: others are no detections."""
+    return load_network({**state_dict, "ltrb_amodal.2.bias": torch.tensor([-2.0, -4.0, 2.0, 4.0])})
 
 
 @pytest.fixture
