@@ -1,8 +1,8 @@
 """Every command and every block of Python of the README and the pages is run, with small inputs of those names.
 
 A line runs as it stands but for what `_INSTEAD` replaces: numbers of clips that the small world does not have, run ids,
-addresses. They run in the order of the pages in one workspace, for some take what others made. Those of `_ELSEWHERE` run
-in another test, those of `_NOT_HERE` need machines that a test has not.
+addresses. They run in the order of the pages in one workspace, for some take what others made. Another test runs those
+of `_ELSEWHERE`; those of `_NOT_HERE` need machines that a test has not.
 """
 
 import re
