@@ -190,13 +190,13 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _write(page: Path, rows: list[dict[str, Any]]) -> None:
-    """Puts the table between the two marks of the page."""
+    """Puts the table between the two marks of the page; a page that is not there becomes one of the table alone."""
     table = [
         "| drill | the command | starts | seconds until done | undisturbed | workspace, weights and scores |",
         "|---|---|---|---|---|---|",
         *map(_line, rows),
     ]
-    before, _, rest = page.read_text().partition(_MARK)
+    before, _, rest = (page.read_text() if page.exists() else "").partition(_MARK)
     after = rest.partition(_MARK)[2]
     page.write_text(f"{before}{_MARK}\n" + "\n".join(table) + f"\n{_MARK}{after}")
 
