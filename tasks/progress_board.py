@@ -35,6 +35,15 @@ class ProgressBoard:
         return self._failure
 
 
+def new_board() -> Any:
+    """A board on the caller's node: with another node it could go, and no worker begins without asking it."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
+
+
 @contextmanager
 def watched(board: Any) -> Iterator[None]:
     """Shows what the actor `board` holds while the block runs, and once more at its end."""
@@ -42,11 +51,15 @@ def watched(board: Any) -> Iterator[None]:
 
     def show() -> None:
         import ray
+        from ray.exceptions import RayError
 
         done = False
         while not done:
             done = stop.wait(1.0)
-            latest = ray.get(board.get.remote())
+            try:
+                latest = ray.get(board.get.remote())
+            except RayError:
+                continue  # the work itself says what is wrong; a bar that stands still is no news
             if latest is not None:
                 show_progress(*latest)
 

@@ -20,7 +20,7 @@ from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
 from tasks.halt import terminable
 from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.mlflow_run import Dataset, mlflow_run
-from tasks.progress_board import ProgressBoard, watched
+from tasks.progress_board import new_board, watched
 from tasks.train_worker import train_worker
 
 _LOG = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ def _train_on_ray(
     # Ray replaces lost workers where it can, and with a range goes on with those it has.
     elastic = settings.min_workers not in (None, settings.workers)
     workers = (settings.min_workers, settings.workers) if elastic else settings.workers
-    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
+    board = new_board()
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
