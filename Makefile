@@ -85,7 +85,7 @@ services-down: setup
 
 # Kills, stops and starves each part and compares what comes of it; writes docs/reliability.md.
 drills: setup
-	@infra/system-packages.sh
+	@infra/system-packages.sh faketime
 	$(BIN)/python -m infra.drills
 
 docs: setup
