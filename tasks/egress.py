@@ -65,9 +65,10 @@ class PrefectEgress:
         jitter(self._jitter_s, stopped)
 
     def _make_limit(self) -> None:
+        from httpx import HTTPError  # what Prefect's client lets through as it is
         from prefect.client.orchestration import get_client
         from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-        from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+        from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
 
         decay = self._per_hour / 3600
         try:
@@ -79,7 +80,7 @@ class PrefectEgress:
                     with contextlib.suppress(ObjectAlreadyExists):  # another worker was as quick
                         client.create_global_concurrency_limit(wanted)
                     found = client.read_global_concurrency_limit_by_name(self.limit)
-        except Exception as error:
+        except (HTTPError, PrefectException, RuntimeError, OSError) as error:
             raise ServiceError(
                 f"Prefect: the global concurrency limit {self.limit} can neither be read nor made: {error}"
             ) from error

@@ -78,7 +78,7 @@ class Place:
     """Of a web server that has the clips, the archives and a zip of MOT17."""
     ssat: Callable[[str], dict[str, Any]]
     """Runs one command, as typed; the configuration file that makes everything small is added. Gives its --json."""
-    trainings: tuple[dict[str, Any], ...] = ()
+    trainings: tuple[dict[str, Any], dict[str, Any]]
     """Results of `ssat train`: of all clips, and of 3."""
 
     def filled(self, command: str) -> str:
@@ -132,12 +132,8 @@ def _write_mot(folder: Path) -> None:
     with zipfile.ZipFile(folder / "MOT17.zip", "w") as archive:
         for path in sorted(train.rglob("*")):
             archive.write(path, path.relative_to(folder))
-    tests = [f"MOT17-{number:02d}-{name}.txt" for number in (1, 3, 6, 7, 8, 12, 14) for name in ("DPM", "FRCNN", "SDP")]
-    trains = [
-        f"MOT17-{number:02d}-{name}.txt" for number in (2, 4, 5, 9, 10, 11, 13) for name in ("DPM", "FRCNN", "SDP")
-    ]
     with zipfile.ZipFile(folder / "submission.zip", "w") as archive:
-        for name in (*tests, *trains):
+        for name in (f"MOT17-{n:02d}-{detector}.txt" for n in range(1, 15) for detector in ("DPM", "FRCNN", "SDP")):
             archive.writestr(name, "1,1,10,20,30,60,1,-1,-1,-1\n")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
 from ssat.mot.rows import read_results
 from ssat.tracking import track_video
+from tests.docs.pages import python_blocks
 
 _BOX = ("--tracker", "box")
 
@@ -49,8 +49,7 @@ def video(make_sequence: Callable[..., Path], tmp_path: Path) -> tuple[Path, Pat
 def test_the_api_of_the_readme(
     video: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    (shown,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "track_video" in block]
+    (shown,) = [code for page, _, code in python_blocks() if page == "README.md"]
     video[0].rename(tmp_path / "street.mp4")
     video[1].rename(tmp_path / "street.txt")
     Embedder.untrained("resnet18", input_size=32).save(tmp_path / "embedder.safetensors")
