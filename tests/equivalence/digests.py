@@ -121,10 +121,23 @@ class _Digests:
         for clip in self.clips:
             shutil.copy(clip, source)
         common = ("--workspace", self.workspace)
-        _ssat("collect", *common, "--source", source, "--clips", len(self.clips), "--clip-seconds", 3)
-        _ssat("decode", *common, "--short-side", 64, "--shard-clips", 4)
+        _ssat(
+            "collect",
+            *common,
+            "--source",
+            source,
+            "--clips",
+            len(self.clips),
+            "--clip-seconds",
+            3,
+            "--workers",
+            1,
+            "--downloads",
+            1,
+        )
+        _ssat("decode", *common, "--short-side", 64, "--shard-clips", 4, "--workers", 1)
         frames = self.workspace / "frames"
-        return {path.name: _sha(path) for path in sorted(frames.glob("*.parquet"))}
+        return {path.name: _sha(path) for path in sorted(frames.glob("shard-*.parquet"))}
 
     def train(self) -> dict[str, Any]:
         """Weights of a short training by one process, and how it tracks meanwhile."""
@@ -209,9 +222,7 @@ def main() -> None:
 
 def _differences(before: Any, after: Any, where: str) -> list[str]:
     if isinstance(before, dict) and isinstance(after, dict):
-        return [
-            line for key in before if key in after for line in _differences(before[key], after[key], f"{where}/{key}")
-        ]
+        return [line for key in before for line in _differences(before[key], after.get(key), f"{where}/{key}")]
     return [] if before == after else [f"{where}: {before} != {after}"]
 
 
