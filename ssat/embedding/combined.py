@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.embedding.patches import PatchEmbedder, patch_shape
+from ssat.embedding.protocol import PatchEmbedder, patch_shape
 from ssat.errors import InputError
 
 
