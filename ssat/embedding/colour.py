@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.errors import InputError
+from ssat.embedding.protocol import check_patches
 
 _STRIPES = 4  # horizontal: head, upper body, legs, feet
 _BINS = (8, 4, 4)  # of hue, saturation and value
@@ -46,10 +46,7 @@ class ColourEmbedder:
             InputError: patches of another shape or type.
         """
         size = self.input_size
-        if patches.dtype != np.uint8 or patches.shape[1:] != (size, size, 3):
-            raise InputError(
-                f"patches are {patches.dtype} of shape {patches.shape}; expected uint8 of shape (B, {size}, {size}, 3)"
-            )
+        check_patches(patches, self)
         features_BF = np.empty((len(patches), self.feature_dim), np.float32)
         bins_per_stripe = self.feature_dim // _STRIPES
         stripe_HW = (np.arange(size) * _STRIPES // size * bins_per_stripe)[:, None]

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.embedding.protocol import PatchEmbedder, patch_shape
+from ssat.embedding.protocol import PatchEmbedder, check_patches, patch_shape
 from ssat.errors import InputError
 
 
@@ -57,12 +57,7 @@ class CombinedEmbedder:
         Raises:
             InputError: patches of another shape or type.
         """
-        if patches.dtype != np.uint8 or patches.shape[1:] != (*self.input_size, 3):
-            height, width = self.input_size
-            raise InputError(
-                f"patches are {patches.dtype} of shape {patches.shape}; "
-                f"expected uint8 of shape (B, {height}, {width}, 3)"
-            )
+        check_patches(patches, self)
         features = []
         for part, weight in zip(self.parts, self.weights, strict=True):
             feature_BF = part(_resized(patches, patch_shape(part)))

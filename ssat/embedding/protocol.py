@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ssat.errors import InputError
+
 
 class PatchEmbedder(Protocol):
     """A function from patches to appearance features.
@@ -31,3 +33,16 @@ def patch_shape(embedder: PatchEmbedder) -> tuple[int, int]:
     """Return height and width, pixels, of the patches that `embedder` takes."""
     size = embedder.input_size
     return size if isinstance(size, tuple) else (size, size)
+
+
+def check_patches(patches: NDArray[np.uint8], embedder: PatchEmbedder) -> None:
+    """Refuse patches that `embedder` does not take.
+
+    Raises:
+        InputError: names their type and shape, and those expected.
+    """
+    height, width = patch_shape(embedder)
+    if patches.dtype != np.uint8 or patches.shape[1:] != (height, width, 3):
+        raise InputError(
+            f"patches are {patches.dtype} of shape {patches.shape}; expected uint8 of shape (B, {height}, {width}, 3)"
+        )

@@ -7,51 +7,29 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from ssat.embedding.protocol import check_patches
+from ssat.embedding.reid_input import USUAL_FORMAT, ReidInput
 from ssat.errors import InputError
 from ssat.workspace import sha256_of
 
 INPUT_KEY = "reid.input"  # metadata of the file: `ReidInput` as JSON
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _LAYOUTS = (
     "one input, float32 or float16 (B, 3, H, W) or uint8 (B, H, W, 3), and one output (B, F), (B, F, 1, 1) or (B, 1, F)"
 )
 
 
-class ReidInput(BaseModel):
-    """How a network wants its patches; what the file's shape says has precedence over `size`.
-
-    The float layouts get (pixel / 255 − mean) / std; the uint8 layout gets the pixels as they are.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    DEFAULT_SIZE: ClassVar[tuple[int, int]] = (256, 128)
-
-    size: tuple[int, int] | None = Field(
-        default=None,
-        description="Height and width of the patches where the file leaves them open; default 256 128, pixels",
-    )
-    mean: tuple[float, float, float] = Field(
-        default=_IMAGENET_MEAN,
-        description="Subtracted from pixel / 255, in the order of `channels`; default ImageNet's",
-    )
-    std: tuple[float, float, float] = Field(
-        default=_IMAGENET_STD, description="Divides the difference, likewise; default ImageNet's"
-    )
-    channels: Literal["rgb", "bgr"] = Field(default="rgb", description="Order of the channels")
-
-
 class ReidOnnxEmbedder:
     """Features of a re-identification network that another project trained; used like `ssat.embedding.Embedder`.
 
     Size and normalisation come from `given`, else from the file's metadata (`reid.input`, JSON of `ReidInput`), else
-    they are those of `ReidInput`, which torchreid, FastReID and BoxMOT share.
+    they are `USUAL_FORMAT`.
 
     Args:
         path: the file; it is loaded without custom operators.
@@ -72,28 +50,28 @@ class ReidOnnxEmbedder:
         self, path: Path, given: ReidInput | None = None, *, device: Literal["auto", "cpu", "cuda"] = "auto"
     ) -> None:
         self._session = _session(path, device)
-        if given is None:
-            given = _from_metadata(path, self._session)
+        known = _from_metadata(path, self._session).over(USUAL_FORMAT)
+        self.path, self.given = path, given or ReidInput()
+        how = self.given.over(known)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         layout = _layout(inputs, outputs)
         if layout is None:
             shown = ", ".join(f"{item.name}: {item.type} {item.shape}" for item in (*inputs, *outputs))
             raise InputError(f"{path}: unknown layout of a re-identification network ({shown}); expected {_LAYOUTS}")
-        self._dtype, self._channels_first, self._batch, size = layout
+        self._dtype, self._channels_first, self._batch, fixed_size = layout
         height, width = (
-            fixed if isinstance(fixed, int) else default
-            for fixed, default in zip(size, given.size or ReidInput.DEFAULT_SIZE, strict=True)
+            fixed if isinstance(fixed, int) else default for fixed, default in zip(fixed_size, how.size, strict=True)
         )
         if not (8 <= height <= 1024 and 8 <= width <= 1024):
             raise InputError(f"{path}: patches of {height} x {width} pixels; expected 8 to 1024 each way")
         self.input_size = (height, width)
-        self._given = given
+        self._bgr = how.channels == "bgr"
         self._input, self._output = inputs[0].name, outputs[0].name
-        self._mean = np.array(given.mean, np.float32) * 255
-        self._std = np.array(given.std, np.float32) * 255
-        if not (self._std > 0).all() or not np.isfinite([*given.mean, *given.std]).all():
-            raise InputError(f"{path}: std {given.std} and mean {given.mean}: expected finite numbers, std above 0")
-        named = f"reid-onnx-1 {sha256_of(path)} {given.model_dump_json()} {self.input_size}"
+        self._mean = np.array(how.mean, np.float32) * 255
+        self._std = np.array(how.std, np.float32) * 255
+        if not (self._std > 0).all() or not np.isfinite([*how.mean, *how.std]).all():
+            raise InputError(f"{path}: std {how.std} and mean {how.mean}: expected finite numbers, std above 0")
+        named = f"reid-onnx-1 {sha256_of(path)} {how} {self.input_size}"
         self.digest = hashlib.sha256(named.encode()).hexdigest()
         self.feature_dim = self._run(np.zeros((1, height, width, 3), np.uint8), path).shape[1]
 
@@ -103,12 +81,7 @@ class ReidOnnxEmbedder:
         Raises:
             InputError: patches of another shape or type.
         """
-        if patches.dtype != np.uint8 or patches.shape[1:] != (*self.input_size, 3):
-            height, width = self.input_size
-            raise InputError(
-                f"patches are {patches.dtype} of shape {patches.shape}; "
-                f"expected uint8 of shape (B, {height}, {width}, 3)"
-            )
+        check_patches(patches, self)
         features_BF = np.empty((len(patches), self.feature_dim), np.float32)
         step = self._batch or batch_size
         for start in range(0, len(patches), step):
@@ -122,7 +95,7 @@ class ReidOnnxEmbedder:
             # A graph of a fixed batch: black patches fill it.
             filling = np.zeros((self._batch - n_patches, *patches.shape[1:]), np.uint8)
             patches = np.concatenate([patches, filling])
-        array: NDArray[Any] = patches[..., ::-1] if self._given.channels == "bgr" else patches
+        array: NDArray[Any] = patches[..., ::-1] if self._bgr else patches
         if self._dtype is not None:
             array = ((array.astype(np.float32) - self._mean) / self._std).astype(self._dtype)
         if self._channels_first:
@@ -135,6 +108,16 @@ class ReidOnnxEmbedder:
         norms_B1 = np.linalg.norm(raw_BF, axis=1, keepdims=True)
         features_BF: NDArray[np.float32] = raw_BF / np.maximum(norms_B1, 1e-12)
         return features_BF
+
+
+def is_foreign(path: Path) -> bool:
+    """Return whether the graph comes from another project: an own one has `patches` in and `features` out.
+
+    Raises:
+        InputError: no such file, no readable graph, or onnxruntime is not installed.
+    """
+    session = _session(path, "cpu")
+    return [item.name for item in (*session.get_inputs(), *session.get_outputs())] != ["patches", "features"]
 
 
 def _session(path: Path, device: Literal["auto", "cpu", "cuda"]) -> Any:

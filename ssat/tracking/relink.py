@@ -215,7 +215,7 @@ def _gaps(tracks: _Tracks) -> NDArray[np.float64]:
 
     0 where the two overlap in time.
     """
-    after = np.maximum(tracks.first[None, :] - tracks.last[:, None], 0).astype(np.float64)
+    after: NDArray[np.float64] = np.maximum(tracks.first[None, :] - tracks.last[:, None], 0).astype(np.float64)
     return after - after.T
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssat.embedding.reid_onnx import INPUT_KEY, ReidInput, ReidOnnxEmbedder
+from ssat.embedding.reid_input import PatchFormat, ReidInput
+from ssat.embedding.reid_onnx import INPUT_KEY, ReidOnnxEmbedder
 from ssat.errors import InputError
 
 onnx = pytest.importorskip("onnx")
@@ -40,7 +41,7 @@ def network(
     return path
 
 
-def expected(colour: tuple[int, int, int], given: ReidInput) -> np.ndarray:
+def expected(colour: tuple[int, int, int], given: PatchFormat) -> np.ndarray:
     pixel = np.array(colour if given.channels == "rgb" else colour[::-1]) / 255
     raw = (pixel - given.mean) / given.std
     return raw / np.linalg.norm(raw)
@@ -56,7 +57,7 @@ def patches(height: int, width: int, n: int = 3) -> np.ndarray:
 def test_float_layout_with_open_size(tmp_path: Path) -> None:
     embedder = ReidOnnxEmbedder(network(tmp_path / "reid.onnx", ["b", 3, "h", "w"]))
     assert embedder.input_size == (256, 128)
-    np.testing.assert_allclose(embedder(patches(256, 128)), [expected(COLOUR, ReidInput())] * 3, atol=1e-5)
+    np.testing.assert_allclose(embedder(patches(256, 128)), [expected(COLOUR, PatchFormat())] * 3, atol=1e-5)
 
 
 def test_size_of_the_file_and_normalisation_of_its_metadata(tmp_path: Path) -> None:
@@ -64,9 +65,11 @@ def test_size_of_the_file_and_normalisation_of_its_metadata(tmp_path: Path) -> N
     path = network(tmp_path / "reid.onnx", ["b", 3, 64, 32], metadata={INPUT_KEY: given.model_dump_json()})
     embedder = ReidOnnxEmbedder(path)
     assert embedder.input_size == (64, 32)
-    np.testing.assert_allclose(embedder(patches(64, 32, 1)), [expected(COLOUR, given)], atol=1e-5)
-    other = ReidOnnxEmbedder(path, ReidInput(mean=(0.5, 0.4, 0.3), std=(0.5, 0.25, 0.2)))
+    np.testing.assert_allclose(embedder(patches(64, 32, 1)), [expected(COLOUR, given.over(PatchFormat()))], atol=1e-5)
+    other = ReidOnnxEmbedder(path, ReidInput(channels="rgb"))
     assert other.digest != embedder.digest
+    rgb = PatchFormat(mean=(0.5, 0.4, 0.3), std=(0.5, 0.25, 0.2))  # the rest is the file's
+    np.testing.assert_allclose(other(patches(64, 32, 1)), [expected(COLOUR, rgb)], atol=1e-5)
 
 
 def test_uint8_layout_gets_the_pixels(tmp_path: Path) -> None:
@@ -78,7 +81,7 @@ def test_uint8_layout_gets_the_pixels(tmp_path: Path) -> None:
 def test_a_fixed_batch_is_filled(tmp_path: Path) -> None:
     path = network(tmp_path / "reid.onnx", [4, 3, 32, 16], output=[4, 3, 1, 1])
     features = ReidOnnxEmbedder(path)(patches(32, 16, 6))
-    np.testing.assert_allclose(features, [expected(COLOUR, ReidInput())] * 6, atol=1e-5)
+    np.testing.assert_allclose(features, [expected(COLOUR, PatchFormat())] * 6, atol=1e-5)
 
 
 @pytest.mark.parametrize(
