@@ -32,6 +32,13 @@ def test_brightest_and_last_hue_have_a_bin() -> None:
     np.testing.assert_allclose(np.linalg.norm(ColourEmbedder()(patches), axis=1), 1, atol=1e-6)
 
 
+def test_the_corners_of_a_box_do_not_count() -> None:
+    clean, cluttered = person(RED, RED), person(RED, RED)
+    cluttered[:8, :8] = cluttered[-8:, -8:] = BLUE
+    features = ColourEmbedder()(np.stack([clean, cluttered]))
+    np.testing.assert_allclose(features[0] @ features[1], 1, atol=1e-6)
+
+
 def test_patches_that_do_not_fit() -> None:
     with pytest.raises(InputError, match="uint8 of shape"):
         ColourEmbedder()(np.zeros((1, 32, 32, 3), np.uint8))
