@@ -18,6 +18,7 @@ VERBS = {
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
+    "probe": "Measure without labels how well embedders tell people apart.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "The paper's experiments: extensions, clips, trackers, thresholds.",
     "compare": "Put runs side by side: settings, scores, curves, sequences.",

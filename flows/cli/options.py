@@ -28,6 +28,7 @@ CONFIG_SECTIONS = {
     "train",
     "benchmark",
     "track",
+    "probe",
     "demo",
     "scale",
     "plan",
@@ -260,18 +261,19 @@ def _scalar_type(annotation: Any) -> Any:
 
 def print_json(result: Mapping[str, Any]) -> None:
     """The result as the last line of standard output; a number that does not exist (0/0) is null."""
-    click.echo(json.dumps(_json_values(result), allow_nan=False, default=str))
+    click.echo(json.dumps(json_values(result), allow_nan=False, default=str))
 
 
-def _json_values(value: Any) -> Any:
+def json_values(value: Any) -> Any:
+    """Return `value` of plain types alone; a number that does not exist (0/0) becomes None."""
     if isinstance(value, Mapping):
-        return {str(key): _json_values(inner) for key, inner in value.items()}
+        return {str(key): json_values(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_values(inner) for inner in value]
+        return [json_values(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     # A numpy scalar knows its Python value; asking it needs no import of numpy.
-    return _json_values(value.item()) if type(value).__module__ == "numpy" and value.ndim == 0 else value
+    return json_values(value.item()) if type(value).__module__ == "numpy" and value.ndim == 0 else value
 
 
 class SectionedCommand(click.Command):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ssat.detection.settings import DetectorName, Refine, RefinementSettings
 from ssat.embedding.reid_input import ReidInput
@@ -143,3 +143,53 @@ class TrackSettings(StageSettings):
         if self.min_score is not None and (self.detector is not None or self.refine != "none"):
             raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
         return self
+
+
+class ProbeSettings(StageSettings):
+    """How footage is probed: which detections, which embedders, which pairs."""
+
+    section = "probe"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
+
+    embedder: tuple[str, ...] = Field(
+        default=(),
+        description="What is probed, named as for `ssat track`; by default the latest training, where there is one, "
+        "and `colour`",
+    )
+    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    precision: Precision = Field(
+        default="float32",
+        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
+    )
+    detections: str | None = Field(
+        default=None,
+        description="File of detections: MOTChallenge text, COCO JSON or Parquet; a MOTChallenge sequence has its own "
+        "public ones",
+    )
+    detector: DetectorName | None = Field(
+        default=None, description="Detect people with torchvision's network of that name, trained on COCO"
+    )
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
+    frame_rate: float | None = Field(
+        default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
+    )
+    split: Literal["train", "train-half", "val-half"] = Field(
+        default="train", description="train: all frames; val-half: the later half; train-half: the half before"
+    )
+    gaps_seconds: tuple[float, ...] = Field(
+        default=(0.1, 1.0, 3.0), min_length=1, description="Times between the two boxes of a pair"
+    )
+    rejoin_seconds: float = Field(
+        default=0.5, ge=0, le=5, description="Tracklets go on over gaps up to this long where motion predicts it"
+    )
+    seed: int = Field(default=0, description="Of the resampling that gives the intervals")
+    tau1: float = Field(default=0.56, gt=0, description="Threshold of round 1 that is translated into a raw distance")
+    tau2: float = Field(default=0.64, gt=0, description="The same of round 2")
+
+    @field_validator("gaps_seconds")
+    @classmethod
+    def _positive(cls, gaps: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < gap <= 60 for gap in gaps):
+            raise ValueError("expected times above 0 and up to 60 seconds")
+        return gaps

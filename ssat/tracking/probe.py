@@ -158,6 +158,38 @@ class ProbeFootage:
         rows = np.unique(np.concatenate([same_frame.ravel(), *(np.append(p.first, p.second) for p in found)]))
         return cls(tracklets, int((lengths >= 2).sum()), found, same_frame, rows)
 
+    @classmethod
+    def of_labels(
+        cls,
+        frames: NDArray[np.int64],
+        boxes_N4: NDArray[np.float64],
+        identities: NDArray[np.int64],
+        frame_rate: float,
+        *,
+        gaps_seconds: Sequence[float] = GAPS_SECONDS,
+        max_anchors: int = _MAX_ANCHORS,
+    ) -> ProbeFootage:
+        """Collect the pairs that labels give, to judge the label-free ones by.
+
+        Args:
+            identities: (n,) labelled identity of every detection; 0 or less: not known, in no pair.
+            frames, boxes_N4, frame_rate, gaps_seconds, max_anchors: as for `of_boxes`.
+
+        Raises:
+            InputError: no two people of the same frame are labelled.
+        """
+        known = identities > 0
+        numbers, counts = np.unique(frames[known], return_counts=True)
+        if not len(numbers) or counts.max() < 2:
+            raise InputError("no two detections of one frame match labels of two people")
+        people = np.where(known, np.unique(identities, return_inverse=True)[1], -1).astype(np.int64)
+        found = tuple(_pairs_at(frames, people, None, gap, frame_rate, max_anchors) for gap in gaps_seconds)
+        same_frame = _separate_pairs(frames, boxes_N4, numbers[counts >= 2], max_anchors)
+        same_frame = same_frame[known[same_frame].all(axis=1)]
+        rows = np.unique(np.concatenate([same_frame.ravel(), *(np.append(p.first, p.second) for p in found)]))
+        lengths = np.bincount(people[known])
+        return cls(people, int((lengths >= 2).sum()), found, same_frame, rows)
+
     def score(self, features_NF: NDArray[np.float32], seed: int = 0) -> ProbeScore:
         """Score a feature.
 
@@ -242,7 +274,7 @@ def _coexisting(
 def _pairs_at(
     frames: NDArray[np.int64],
     tracklets: NDArray[np.int64],
-    different: NDArray[np.int64],
+    different: NDArray[np.int64] | None,
     gap: float,
     frame_rate: float,
     max_anchors: int,
@@ -261,8 +293,11 @@ def _pairs_at(
     first, second = np.concatenate(firsts), np.concatenate(seconds)
     one, other = tracklets[first], tracklets[second]
     same = one == other
-    # Of two tracklets that never share a frame nothing is known: one person may have left and come back.
-    kept = same | np.isin(one * (int(tracklets.max()) + 1) + other, different)
+    if different is None:
+        kept = (one >= 0) & (other >= 0)
+    else:
+        # Of two tracklets that never share a frame nothing is known: one person may have left and come back.
+        kept = same | np.isin(one * (int(tracklets.max()) + 1) + other, different)
     return PairSet(gap, first[kept], second[kept], same[kept], one[kept], other[kept])
 
 
@@ -291,13 +326,14 @@ def _gap_score(
     if min(positives, negatives) >= MIN_PAIRS:
         levels = np.unique(cosine, return_inverse=True)[1]
         auc = _weighted_area(levels, same, np.ones(len(same)))
-        one = np.unique(pairs.first_tracklet[usable], return_inverse=True)
-        other = np.searchsorted(one[0], pairs.second_tracklet[usable])
+        tracklets = np.concatenate([pairs.first_tracklet[usable], pairs.second_tracklet[usable]])
+        names, index = np.unique(tracklets, return_inverse=True)
+        one, other = np.split(index, 2)
         resampled = []
         for _ in range(_BOOTSTRAPS):
             # A pair counts as often as its tracklets were drawn, a pair of two as often as both.
-            drawn = np.bincount(rng.integers(0, len(one[0]), len(one[0])), minlength=len(one[0])).astype(np.float64)
-            weights = np.where(same, drawn[one[1]], drawn[one[1]] * drawn[other])
+            drawn = np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names)).astype(np.float64)
+            weights = np.where(same, drawn[one], drawn[one] * drawn[other])
             resampled.append(_weighted_area(levels, same, weights))
         low, high = np.nanquantile(resampled, (0.025, 0.975)).tolist() if np.isfinite(resampled).any() else (low, high)
     cost = 1 - cosine
