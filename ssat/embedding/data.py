@@ -78,6 +78,7 @@ class TrainingData:
             process_rank=rank,
             world_size=world,
             workers=settings.loader_threads,
+            order_batch=settings.batch_size,
             augment=Augment(
                 flip=settings.flip,
                 scale=None if area is None else (area, 1.0),
