@@ -1,7 +1,7 @@
 """The order of an epoch's samples: a function of seed and epoch, the same for any number of processes.
 
-An epoch is one sequence of samples, and position p of it is part of global step p // batch. A process takes its share of
-each step's positions; which samples there are, their order and their random numbers do not depend on who takes them.
+An epoch is one sequence of samples, and position p of it is part of global step p // batch. A process takes its part
+of each step; which samples there are, their order and their random numbers do not depend on the process.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class EpochOrder(Generic[G]):
     """A cursor over an epoch's sequence of samples.
 
     Row groups are opened in the order of `group_order`, INTERLEAVE of them at a time, and samples are drawn from the
-    open ones at random. With `lanes` above 1 the row groups are dealt into that many lanes, each an independent sequence
-    that fills the same part of every step. A process then reads only the row groups of the lanes that its part of a step
-    touches; where the number of processes divides that of lanes, each row group is read by one process. A lane that
-    runs out of samples before the epoch ends opens its row groups again, with `again` counted up.
+    open ones at random. With `lanes` above 1 the row groups are dealt into that many lanes, each an independent
+    sequence that fills the same part of every step. A process then reads only the row groups of the lanes that its
+    part of a step touches; where the number of processes divides that of lanes, each row group is read by one process.
+    A lane that runs out of samples before the epoch ends opens its row groups again, with `again` counted up.
 
     Args:
         open_group: gives the samples of a row group by its number and by how often the epoch has opened it before.

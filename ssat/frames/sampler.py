@@ -145,9 +145,13 @@ class FrameSampler:
         ]
         self._facts: dict[tuple[int, int], RowGroup] = {}
         self._count_lock = threading.Lock()
-        self.steps_per_epoch = self._selection.size // (batch_size * world_size)
+        self.steps_per_epoch = self.steps_after(0)
         self.skipped = 0
         self.empty_classes = self._selection.empty_classes
+
+    def steps_after(self, samples: int) -> int:
+        """Return the steps of an epoch that remain after `samples` samples, taken by all processes together."""
+        return (self._selection.size - samples) // (self._batch_size * self._world)
 
     def epoch(
         self,
@@ -201,7 +205,7 @@ class FrameSampler:
             self._lanes,
         )
         together = self._batch_size * self._world
-        for step in range((self._selection.size - start) // together):
+        for step in range(self.steps_after(start)):
             first = start + step * together + self._rank * self._batch_size
             picks = order.take(first, self._batch_size)
             if len(picks) < self._batch_size:
