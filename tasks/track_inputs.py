@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssat.mot.settings import TrackSettings
 from ssat.output_paths import refuse_inputs_as_outputs
+from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ssat.mot.inputs import TrackInput
+    from ssat.pipeline.inputs import TrackInput
 
 
 def check_outputs(

@@ -98,7 +98,7 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
         return replace(_registered(TrainedEmbedder.load(result_file), settings, store, folder), reused=True)
     _check_resources(settings)
     if settings.evaluation.mot is not None:
-        from ssat.embedding.mot_evaluation import MotEvaluation
+        from ssat.pipeline.mot_evaluation import MotEvaluation
 
         MotEvaluation(Path(settings.evaluation.mot).expanduser())  # a fault is found now and not after hours
     # Two at a time would write each other's checkpoints, and register the embedder twice.

@@ -18,7 +18,7 @@ from flows.cli.options import (
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import ScaleSettings
 
 # What each rung sets itself.
@@ -66,7 +66,7 @@ def command(
     train = build_settings(TrainSettings, given=train_given, **common)
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common)
     # Asked before hours of work rather than after them.
-    from ssat.mot.sequence import find_sequences
+    from ssat.mot.find import find_sequences
 
     find_sequences(Path(benchmark.mot), benchmark.sequences)
 

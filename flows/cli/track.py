@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
-from ssat.mot.settings import TrackSettings
+from ssat.pipeline.settings import TrackSettings
 
 
 @click.command(

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ssat.errors import InputError, WorkspaceError
 from ssat.mot.rows import result_lines
-from ssat.report.video import AnnotatedVideo
-from ssat.tracking.sources import Image
 from ssat.tracking.tracker import Tracks
+from ssat.video.annotated import AnnotatedVideo
+from ssat.video.sources import Image
 from ssat.workspace import committed
 
 _ROWS_AT_A_TIME = 4096
