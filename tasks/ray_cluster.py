@@ -91,7 +91,9 @@ def _what_answers(address: str, within_s: float) -> str:
             if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
                 return ""  # it is Ray, which asks for a token; ray.init has it, or says that it is wrong
             if code is grpc.StatusCode.UNIMPLEMENTED:
-                other = "expected HOST:6379 of the head" if client else "a ray:// address has port 10001"
+                other = (
+                    "ray:// is for port 10001, not 6379" if client else "HOST:6379 is the head; port 10001 needs ray://"
+                )
                 return f"another service answers on this port; {other}"
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 return f"something accepts connections there, but it does not answer as Ray within {within_s:.0f} s"

@@ -152,5 +152,7 @@ def test_the_control_service_of_a_cluster_is_recognised_and_is_no_client_server(
 
     address = ray.get_runtime_context().gcs_address
     check_ray(address)
-    with pytest.raises(ServiceError, match=r"port 10001|does not answer as Ray"):
+    with pytest.raises(
+        ServiceError, match=r"another service answers on this port; ray:// is for port 10001|does not answer as Ray"
+    ):
         check_ray(f"ray://{address}")
