@@ -178,7 +178,7 @@ def test_a_store_without_the_right_to_write_is_verified(workspace: Workspace, br
     collect(workspace, 2)
     decode_flow(str(workspace.root), SETTINGS)
     if broken:
-        shard = next(workspace.frames.glob("*.parquet"))
+        shard = next(workspace.frames.glob("shard-*.parquet"))
         content = bytearray(shard.read_bytes())
         content[len(content) // 2] ^= 0xFF
         shard.write_bytes(content)
