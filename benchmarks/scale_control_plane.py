@@ -32,7 +32,7 @@ from ssat.clips.attempts import Attempts
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import LADDER, ScaleSettings
 from ssat.workspace import Workspace, committed
 from tasks.services import services

@@ -18,7 +18,7 @@ from ssat.demo.server import serve
 from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace
 from tasks.demo import METHODS, TITLES, render_world, report_demo, scores_of, wins

@@ -27,7 +27,7 @@ from flows.verify import verify_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.studies.settings import ClipsStudySettings
 from ssat.workspace import Workspace

@@ -18,7 +18,7 @@ from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.budget import GIB, Budget
 from ssat.scale.ladder import Ladder, Rung
 from ssat.scale.settings import ScaleSettings

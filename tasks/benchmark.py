@@ -14,13 +14,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ssat.errors import InputError
-from ssat.mot.feature_cache import images_digest, rows_digest
+from ssat.mot.find import find_sequences
 from ssat.mot.rows import NO_ROWS, MotRows, read_results
 from ssat.mot.scores import Scoring, ToScore
-from ssat.mot.sequence import MotSequence, by_public_detector, find_sequences
-from ssat.mot.settings import BenchmarkSettings
+from ssat.mot.sequence import MotSequence, by_public_detector
 from ssat.mot.splits import split_frames
 from ssat.mot.submission import check_submission, write_submission
+from ssat.pipeline.feature_cache import images_digest, rows_digest
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.services import available_cpus
 

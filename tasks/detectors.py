@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ssat.mot.settings import BenchmarkSettings, TrackSettings
+from ssat.pipeline.settings import BenchmarkSettings, TrackSettings
 from ssat.workspace import Workspace
 
 if TYPE_CHECKING:

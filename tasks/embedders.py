@@ -103,6 +103,17 @@ def resolve_embedder(
     )
 
 
+def embedder_files(spec: str | None, workspace: Workspace) -> list[Path]:
+    """The file of this file system that `resolve_embedder` will read; none for a run or an untrained network."""
+    if spec is None:
+        trained = _finished_trainings(workspace)
+        return [trained[-1] / EMBEDDER_FILE] if trained else []
+    path = Path(spec)
+    if not path.exists():
+        return []
+    return [path / EMBEDDER_FILE if path.is_dir() else path]
+
+
 def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
     """A few patches (B, size, size, 3) to compare two forms of an embedder on, and what they are.
 

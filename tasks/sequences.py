@@ -15,9 +15,9 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ssat.mot.feature_cache import feature_key, load_features, store_features
 from ssat.mot.rows import MotRows, write_results
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.feature_cache import feature_key, load_features, store_features
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import committed
 from tasks.benchmark import STAGES, Prepared
 from tasks.progress import progress_bar
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from ssat.detection.detector import Detector
     from ssat.detection.refiner import Refiner
     from ssat.embedding.embedder import Embedder
-    from ssat.tracking.frames import StageSeconds
-    from ssat.tracking.pipeline import TrackedFrames
-    from ssat.tracking.sources import ImageSource
+    from ssat.pipeline.frames import StageSeconds
+    from ssat.pipeline.pipeline import TrackedFrames
+    from ssat.video.sources import ImageSource
 
 
 @task(name="detect in sequence", task_run_name="detect in {name}", persist_result=False, cache_policy=NO_CACHE)
@@ -44,7 +44,7 @@ def detect_in_sequence(
         InputError: a frame that cannot be decoded.
     """
     from ssat.detection.detector import detected
-    from ssat.tracking.sources import read_ahead
+    from ssat.video.sources import read_ahead
 
     source = _source(prepared)
     counted = _Counted(detector)
@@ -90,7 +90,7 @@ class _Counted:
 
 
 def _source(prepared: Prepared) -> ImageSource:
-    from ssat.tracking.sources import ImageSource
+    from ssat.video.sources import ImageSource
 
     sequence = prepared.sequence
     paths = [sequence.image_path(frame) for frame in prepared.frames]
@@ -154,10 +154,10 @@ def _track(
     embedder: Embedder | None,
     advance: Any,
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
+    from ssat.pipeline.frames import StageSeconds
+    from ssat.pipeline.pipeline import track_frames
     from ssat.tracking.baselines import make_tracker
-    from ssat.tracking.frames import StageSeconds
-    from ssat.tracking.pipeline import track_frames
-    from ssat.tracking.sources import read_ahead
+    from ssat.video.sources import read_ahead
 
     sequence, frames, detections = prepared.sequence, prepared.frames, prepared.detections
     key, cached = "", None
@@ -205,10 +205,10 @@ def _track_in_the_loop(
     advance: Any,
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
     """Detections follow from the tracks, so neither they nor their features can be kept."""
+    from ssat.pipeline.frames import StageSeconds, timed
+    from ssat.pipeline.pipeline import Collected, in_the_loop
     from ssat.tracking.baselines import make_tracker
-    from ssat.tracking.frames import StageSeconds, timed
-    from ssat.tracking.pipeline import Collected, in_the_loop
-    from ssat.tracking.sources import read_ahead
+    from ssat.video.sources import read_ahead
 
     seconds, collected = StageSeconds(), Collected()
     public = prepared.detections if settings.refinement.births == "public" else None
@@ -227,8 +227,8 @@ def _sink(
     stack: ExitStack, name: str, prepared: Prepared, settings: BenchmarkSettings, folder: Path, advance: Any
 ) -> tuple[Any, dict[str, str]]:
     """What takes each frame's tracks, and the files that it writes."""
-    from ssat.report.sheets import write_png
-    from ssat.report.video import AnnotatedVideo
+    from ssat.video.annotated import AnnotatedVideo
+    from ssat.video.pictures import write_png
 
     files: dict[str, str] = {}
     video = None

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssat.errors import InputError, SsatError
-from ssat.mot.settings import TrackSettings
+from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
-    from ssat.mot.inputs import TrackInput
-    from ssat.tracking.appearance import PatchEmbedder
-    from ssat.tracking.frames import DetectedFrame, StageSeconds
-    from ssat.tracking.run import TrackRun
+    from ssat.pipeline.appearance import PatchEmbedder
+    from ssat.pipeline.frames import DetectedFrame, StageSeconds
+    from ssat.pipeline.inputs import TrackInput
+    from ssat.pipeline.run import TrackRun
     from ssat.tracking.tracker import Tracks
 
 _STAGES = ("read", "detect", "patches", "embed", "associate", "draw")
@@ -54,7 +54,7 @@ def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> list[TrackInpu
     Raises:
         InputError: one that cannot be used, or two of one name.
     """
-    from ssat.mot.inputs import open_input
+    from ssat.pipeline.inputs import open_input
 
     detecting = settings.detector is not None or settings.refine != "none"
     opened = [
@@ -88,11 +88,11 @@ def track_input(
         InputError: an input that breaks, or files of that name that are there already.
         WorkspaceError: the output cannot be written.
     """
+    from ssat.pipeline.background import Background
+    from ssat.pipeline.outputs import TrackFiles
+    from ssat.pipeline.run import TrackRun
     from ssat.tracking import Tracker
-    from ssat.tracking.background import Background
     from ssat.tracking.explain import Explainer
-    from ssat.tracking.outputs import TrackFiles
-    from ssat.tracking.run import TrackRun
 
     tracker = Tracker(settings.association, opened.frame_rate)
     detector, refiner = detectors

@@ -53,7 +53,7 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
         return {**_registered(json.loads(result_file.read_text()), settings, store, folder), "reused": True}
     _check_resources(settings)
     if settings.evaluate_mot is not None:
-        from ssat.embedding.mot_evaluation import MotEvaluation
+        from ssat.pipeline.mot_evaluation import MotEvaluation
 
         MotEvaluation(Path(settings.evaluate_mot).expanduser())  # a fault is found now and not after hours
     # Two at a time would write each other's checkpoints, and register the embedder twice.

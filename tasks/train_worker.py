@@ -27,9 +27,9 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
     import torch
     from torch import distributed
 
-    from ssat.embedding.mot_evaluation import MotEvaluation
     from ssat.embedding.train_loop import train_loop
     from ssat.frames.store import FrameStore
+    from ssat.pipeline.mot_evaluation import MotEvaluation
 
     board = config["board"]
     if ray.get(board.failure.remote()) is not None:

@@ -9,7 +9,7 @@ import click
 
 from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
 from ssat.errors import InputError
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 
 
 @click.command(

@@ -60,11 +60,15 @@ def command(
     from rich.table import Table
 
     from ssat.embedding.images import embed_images, write_features
+    from ssat.output_paths import refuse_inputs_as_outputs
     from ssat.workspace import Workspace
-    from tasks.embedders import is_run, resolve_embedder
+    from tasks.embedders import embedder_files, is_run, resolve_embedder
     from tasks.services import mlflow_session
 
     opened = Workspace.open(workspace)
+    if output is not None:
+        read = [*images, *embedder_files(spec, opened), *([config] if config else [])]
+        refuse_inputs_as_outputs([output], read, "name another file with --output")
     with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
         embedder = resolve_embedder(spec, opened, device=device, precision=precision)
     features = embed_images(embedder, images, batch_size)

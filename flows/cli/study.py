@@ -17,7 +17,7 @@ from flows.cli.options import (
     settings_options,
 )
 from ssat.embedding.settings import TrainSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
 
 _OWN = frozenset({"tracker", "video"})  # what the studies decide themselves

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
-from ssat.mot.settings import TrackSettings
+from ssat.pipeline.settings import TrackSettings
 
 
 @click.command(
@@ -49,14 +49,15 @@ def command(
     from ssat.workspace import Workspace
     from tasks.detectors import resolve_detector
     from tasks.track import TrackWishes, open_all, track_input
+    from tasks.track_inputs import check_outputs
 
     place = Workspace.open(workspace)
+    folder = (output or place.root / "tracks").expanduser()
     opened = open_all(inputs, settings)
+    check_outputs(opened, inputs, settings, place, output=folder, explain=explain, config=config)
     embedder = _resolve(settings.embedder, settings.precision, place) if settings.tracker == "ssat" else None
     detectors = resolve_detector(settings, place)
-    wishes = TrackWishes(
-        (output or place.root / "tracks").expanduser(), overwrite, _print_line if live else None, explain
-    )
+    wishes = TrackWishes(folder, overwrite, _print_line if live else None, explain)
     results = []
     for one in opened:
         result = track_input(one, settings, place, wishes, embedder=embedder, detectors=detectors)

@@ -14,7 +14,7 @@ from flows.studies.benchmarked import settings_table
 from ssat.embedding.data import split_ranks
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.store import FrameStore
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import clips_figure
 from ssat.report.tables import score_rows

@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.studies.benchmarked import finish_comparison, run_variants
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.published import TABLE_3
 from ssat.workspace import Workspace
 from tasks.benchmark import data_digest, prepare

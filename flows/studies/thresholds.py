@@ -14,7 +14,7 @@ from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import surfaces_figure
 from ssat.studies.settings import ThresholdsStudySettings

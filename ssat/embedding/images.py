@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ssat.embedding.embedder import Embedder
+from ssat.embedding.patches import crop_patches
 from ssat.errors import InputError
-from ssat.tracking.patches import crop_patches
 from ssat.workspace import committed
 
 

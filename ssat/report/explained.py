@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.report.sheets import write_png
-from ssat.report.video import identity_colour
 from ssat.tracking.explain import Candidate, Moment
+from ssat.video.annotated import identity_colour
+from ssat.video.pictures import write_png
 
 _WIDTH, _HEIGHT, _CAPTION = 640, 400, 22
 _MOST = 6  # frames: the first ones and the last

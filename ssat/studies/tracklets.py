@@ -17,18 +17,19 @@ from torch import nn
 
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
+from ssat.embedding.patches import crop_patches
 from ssat.embedding.schedule import learning_rate_at
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
+from ssat.mot.find import find_sequences
 from ssat.mot.rows import MotRows
-from ssat.mot.sequence import MotSequence, find_sequences
+from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
+from ssat.pipeline.pipeline import track_frames
 from ssat.studies.settings import TrackletSettings
 from ssat.tracking.baselines import make_tracker
 from ssat.tracking.config import TrackerConfig
-from ssat.tracking.patches import crop_patches
-from ssat.tracking.pipeline import track_frames
-from ssat.tracking.sources import ImageSource, read_ahead
+from ssat.video.sources import ImageSource, read_ahead
 
 
 @dataclass(frozen=True)

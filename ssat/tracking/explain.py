@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ssat.errors import InputError
 from ssat.tracking.config import TrackerConfig
-from ssat.tracking.sources import Image
 from ssat.tracking.tracker import Association
+from ssat.video.sources import Image
 from ssat.workspace import committed
 
 _MOST = 5  # candidates that are named

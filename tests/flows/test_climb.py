@@ -6,7 +6,7 @@ from flows import scale as scaling
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.ladder import Ladder
 from ssat.scale.settings import ScaleSettings
 from tasks.halt import halted, halting

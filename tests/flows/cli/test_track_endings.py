@@ -18,10 +18,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from flows.cli.track import command
+from ssat import track_video
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
 from ssat.mot.rows import read_results
-from ssat.tracking import track_video
 from tests.docs.pages import python_blocks
 
 _BOX = ("--tracker", "box")

@@ -12,7 +12,7 @@ from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.store import FrameStore
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
 from ssat.workspace import Workspace
 from tasks.services import mlflow_tracking_uri, services

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssat.errors import InputError
-from ssat.mot.settings import BenchmarkSettings, TrackSettings
+from ssat.pipeline.settings import BenchmarkSettings, TrackSettings
 from ssat.tracking import Tracker, TrackerConfig
 from ssat.tracking.tracker import Association
 

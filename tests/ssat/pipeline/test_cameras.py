@@ -4,13 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssat import Cameras, Tracker
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
 from ssat.mot.sequence import MotSequence
-from ssat.tracking import Cameras, Tracker
-from ssat.tracking.appearance import features_of
-from ssat.tracking.frames import StageSeconds
-from ssat.tracking.sources import read_image
+from ssat.pipeline.appearance import features_of
+from ssat.pipeline.frames import StageSeconds
+from ssat.video.sources import read_image
 
 
 class _Counting(Embedder):

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssat.mot.inputs import TrackInput, open_input
-from ssat.tracking.appearance import BATCH, PatchEmbedder, with_features
+from ssat.pipeline.appearance import BATCH, PatchEmbedder, with_features
+from ssat.pipeline.frames import DetectedFrame, StageSeconds, timed
+from ssat.pipeline.inputs import TrackInput, open_input
+from ssat.pipeline.pipeline import associated, from_rows, in_the_loop
 from ssat.tracking.config import TrackerConfig
-from ssat.tracking.frames import DetectedFrame, StageSeconds, timed
-from ssat.tracking.pipeline import associated, from_rows, in_the_loop
-from ssat.tracking.sources import Image, read_ahead
-from ssat.tracking.streams import read_latest
 from ssat.tracking.tracker import Tracker, Tracks
+from ssat.video.sources import Image, read_ahead
+from ssat.video.streams import read_latest
 
 if TYPE_CHECKING:
     from ssat.detection.detector import Detector

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import av
 import cv2
@@ -16,13 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import WorkspaceError
-from ssat.tracking import Tracks
 from ssat.workspace import committed
 
 MAX_WIDTH = 1280
 _TRAIL_SECONDS = 1.5
 _GOLDEN_RATIO = 0.6180339887498949
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+class IdentifiedBoxes(Protocol):
+    """The tracks of one frame, as `ssat.tracking.Tracks` has them."""
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Identities (n,)."""
+        ...
+
+    @property
+    def boxes(self) -> NDArray[np.float64]:
+        """Boxes (n, 4) x1 y1 x2 y2 in pixels of the frame."""
+        ...
 
 
 class TrackPainter:
@@ -42,7 +56,7 @@ class TrackPainter:
         self,
         frame: int,
         image: NDArray[np.uint8],
-        tracks: Tracks,
+        tracks: IdentifiedBoxes,
         lost: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
     ) -> NDArray[np.uint8]:
         """A new picture (H', W', 3) RGB with even sides, at most `max_width` wide.
@@ -79,7 +93,7 @@ class TrackPainter:
 class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
     """Writes painted frames to an mp4 that appears under its name when it is complete.
 
-    Use as a context; `write` fits `ssat.tracking.pipeline.track_frames` as a sink.
+    Use as a context; `write` fits `ssat.pipeline.pipeline.track_frames` as a sink.
 
     Attributes:
         picture: the frame painted last, (H', W', 3) RGB.
@@ -109,7 +123,7 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
         self,
         number: int,
         image: NDArray[np.uint8] | None,
-        tracks: Tracks,
+        tracks: IdentifiedBoxes,
         lost: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
     ) -> None:
         """Paints and encodes the next frame; `lost` as in `TrackPainter.paint`."""

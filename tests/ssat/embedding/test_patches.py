@@ -1,6 +1,6 @@
 import numpy as np
 
-from ssat.tracking.patches import crop_patches
+from ssat.embedding.patches import crop_patches
 
 
 def test_a_box_is_cut_out_and_clipped_to_the_image() -> None:

@@ -8,8 +8,8 @@ import pytest
 from ssat.errors import InputError
 from ssat.mot.detection_files import read_any_detections
 from ssat.mot.rows import read_results
+from ssat.pipeline.outputs import TrackFiles
 from ssat.tracking import Tracks
-from ssat.tracking.outputs import TrackFiles
 
 
 def _tracks(*ids: int, scores: bool = True) -> Tracks:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from ssat.embedding.embedder import Embedder
+from ssat.embedding.patches import crop_patches
 from ssat.mot.sequence import MotSequence
+from ssat.pipeline.pipeline import track_frames
 from ssat.tracking import Tracker
-from ssat.tracking.patches import crop_patches
-from ssat.tracking.pipeline import track_frames
-from ssat.tracking.sources import ImageSource
+from ssat.video.sources import ImageSource
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from ssat.mot.rows import MotRows
-from ssat.tracking.frames import StageSeconds
+from ssat.pipeline.frames import StageSeconds
 from ssat.workspace import committed, sha256_of
 
 # Part of the key: raise it when patches are cut or stored in another way.

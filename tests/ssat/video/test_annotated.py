@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from ssat.report.video import AnnotatedVideo, TrackPainter, identity_colour
 from ssat.tracking import Tracks
+from ssat.video.annotated import AnnotatedVideo, TrackPainter, identity_colour
 
 
 def _tracks(*rows: tuple[int, list[float]]) -> Tracks:

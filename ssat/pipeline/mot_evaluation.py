@@ -8,14 +8,15 @@ import numpy as np
 
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
+from ssat.mot.find import find_sequences
 from ssat.mot.rows import PEDESTRIAN, MotRows
 from ssat.mot.scores import ToScore, score
-from ssat.mot.sequence import MotSequence, find_sequences
-from ssat.mot.settings import BenchmarkSettings
+from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
+from ssat.pipeline.pipeline import track_frames
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.tracking import Tracker
-from ssat.tracking.pipeline import track_frames
-from ssat.tracking.sources import ImageSource, read_ahead
+from ssat.video.sources import ImageSource, read_ahead
 
 
 class MotEvaluation:

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from ssat.tracking.background import Background
+from ssat.pipeline.background import Background
 
 
 def test_frames_are_handled_in_order_while_the_caller_goes_on() -> None:

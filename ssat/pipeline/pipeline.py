@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ssat.detection.births import publicly_supported
 from ssat.detection.detections import Detections, middles
 from ssat.mot.rows import MotRows
-from ssat.tracking.appearance import BATCH, PatchEmbedder, features_of, with_features
+from ssat.pipeline.appearance import BATCH, PatchEmbedder, features_of, with_features
+from ssat.pipeline.frames import DetectedFrame, FrameCheck, StageSeconds, timed
 from ssat.tracking.baselines import Baseline
 from ssat.tracking.camera_motion import CameraMotion
-from ssat.tracking.frames import DetectedFrame, FrameCheck, StageSeconds, timed
-from ssat.tracking.sources import Image
 from ssat.tracking.tracker import Births, Tracker, Tracks
+from ssat.video.sources import Image
 
 if TYPE_CHECKING:
     from ssat.detection.refiner import Refiner

@@ -1,6 +1,6 @@
 import pytest
 
-from ssat.mot.promotion import decide_promotion
+from ssat.studies.promotion import decide_promotion
 
 
 @pytest.mark.parametrize(

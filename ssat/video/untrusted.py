@@ -1,4 +1,4 @@
-"""Reading a video file that nobody vouches for: its stream, its rate, its stated length, its frames with times."""
+"""Read an untrusted video file: its stream, its rate, its stated length, its frames with times."""
 
 from __future__ import annotations
 
@@ -12,39 +12,38 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from ssat.clips.failures import ClipFailure, FailureClass
-
 # Larger pictures are refused before they are decoded: a few bytes can ask for gigabytes.
 _MAX_PIXELS = 8192 * 8192
 _MAX_BROKEN_PACKETS = 100
+
+
+class VideoError(ValueError):
+    """The file is not a video that can be used; the message says why, in one line."""
 
 
 def open_video(source: Path) -> tuple[InputContainer, VideoStream]:
     """The file and its first video stream that is no cover picture. The caller closes the file.
 
     Raises:
-        ClipFailure: of class MEDIA; empty, without pictures or too large. FFmpegError where it is no media file.
+        VideoError: the file is empty, has no pictures, or they are too large.
+        av.error.FFmpegError: not a media file.
     """
     try:
         size = source.stat().st_size
     except OSError as error:
-        raise ClipFailure(FailureClass.MEDIA, f"the file cannot be read: {error.strerror}") from error
+        raise VideoError(f"the file cannot be read: {error.strerror}") from error
     if size == 0:
-        raise ClipFailure(FailureClass.MEDIA, "the file is empty (0 bytes)")
+        raise VideoError("the file is empty (0 bytes)")
     # Playlists and concatenations could name other files and addresses: a downloaded file is read as a file alone.
     container = av.open(str(source), options={"protocol_whitelist": "file"})
     try:
         # Cover pictures of audio files are video streams too.
         streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
         if not streams:
-            raise ClipFailure(
-                FailureClass.MEDIA, "no video stream" + (", only sound" if container.streams.audio else "")
-            )
+            raise VideoError("no video stream" + (", only sound" if container.streams.audio else ""))
         stream = streams[0]
         if stream.codec_context.width * stream.codec_context.height > _MAX_PIXELS:
-            raise ClipFailure(
-                FailureClass.MEDIA, f"{stream.codec_context.width}x{stream.codec_context.height} is too large"
-            )
+            raise VideoError(f"{stream.codec_context.width}x{stream.codec_context.height} is too large")
     except BaseException:
         container.close()
         raise

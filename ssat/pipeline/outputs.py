@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ssat.errors import InputError, WorkspaceError
 from ssat.mot.rows import result_lines
-from ssat.report.video import AnnotatedVideo
-from ssat.tracking.sources import Image
 from ssat.tracking.tracker import Tracks
+from ssat.video.annotated import AnnotatedVideo
+from ssat.video.sources import Image
 from ssat.workspace import committed
 
 _ROWS_AT_A_TIME = 4096
@@ -49,15 +49,17 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         self._annotated: AnnotatedVideo | None = None
         self._waiting: list[tuple[int, Tracks]] = []
         self._n_waiting = 0
-        self._prepare(folder, name, overwrite)
+        # A video beside the results that is not going to be written may be the input itself.
+        suffixes = _SUFFIXES if video is not None else _SUFFIXES[:2]
+        self._prepare(folder, [f"{name}{suffix}" for suffix in suffixes], overwrite)
 
     @staticmethod
-    def _prepare(folder: Path, name: str, overwrite: bool) -> None:
+    def _prepare(folder: Path, names: list[str], overwrite: bool) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WorkspaceError(f"{folder}: cannot be made ({error.strerror}); name another with --output") from error
-        there = [f"{name}{suffix}" for suffix in _SUFFIXES if (folder / f"{name}{suffix}").exists()]
+        there = [name for name in names if (folder / name).exists()]
         if there and not overwrite:
             raise InputError(
                 f"{folder}: holds {', '.join(there)} already; name another folder with --output, or replace them with "

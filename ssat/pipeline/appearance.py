@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.detection.detections import Detections
-from ssat.tracking.frames import DetectedFrame, StageSeconds
-from ssat.tracking.patches import crop_patches
-from ssat.tracking.sources import Image
+from ssat.embedding.patches import crop_patches
+from ssat.pipeline.frames import DetectedFrame, StageSeconds
+from ssat.video.sources import Image
 
 BATCH = 32  # patches that are embedded at once
 _MOST_WAITING = 16  # frames held back to fill a batch

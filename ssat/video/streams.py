@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ssat.errors import InputError
-from ssat.tracking.sources import FrameSource, Image, NumberedFrame, upright
+from ssat.video.sources import FrameSource, Image, NumberedFrame, upright
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _TIMEOUT = 5.0  # seconds without a byte until a connection counts as dropped

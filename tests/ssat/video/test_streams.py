@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ssat.errors import InputError
-from ssat.tracking.streams import CameraSource, StreamSource, is_stream, read_latest, shown
+from ssat.video.streams import CameraSource, StreamSource, is_stream, read_latest, shown
 
 
 def _transport_stream(n_frames: int, brightness: int = 60) -> bytes:

@@ -3,9 +3,9 @@ import pytest
 
 from ssat.errors import InputError
 from ssat.mot.rows import MotRows
+from ssat.pipeline.frames import FrameCheck
+from ssat.pipeline.pipeline import track_frames
 from ssat.tracking import Tracker
-from ssat.tracking.frames import FrameCheck
-from ssat.tracking.pipeline import track_frames
 
 
 def test_numbers_that_jump_back_or_repeat_are_refused() -> None:

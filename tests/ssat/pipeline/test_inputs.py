@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ssat.errors import InputError
-from ssat.mot.inputs import open_input
+from ssat.pipeline.inputs import open_input
 
 
 def test_a_sequence_brings_its_public_detections(make_sequence: Callable[..., Path], tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
-from ssat.tracking.appearance import PatchEmbedder, with_features
+from ssat.pipeline.appearance import PatchEmbedder, with_features
+from ssat.pipeline.frames import DetectedFrame, StageSeconds
 from ssat.tracking.config import TrackerConfig
-from ssat.tracking.frames import DetectedFrame, StageSeconds
-from ssat.tracking.sources import Image
 from ssat.tracking.tracker import Tracker, Tracks
+from ssat.video.sources import Image
 
 CameraFrame = tuple[Image, NDArray[np.float64], NDArray[np.float64] | None]
 

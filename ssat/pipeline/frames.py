@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssat.detection.detections import Detections
 from ssat.errors import InputError
-from ssat.tracking.sources import Image
+from ssat.video.sources import Image
 
 
 @dataclass

@@ -12,8 +12,8 @@ from ssat.errors import InputError
 from ssat.mot.detection_files import read_any_detections
 from ssat.mot.rows import MotRows
 from ssat.mot.sequence import MotSequence
-from ssat.tracking.sources import FrameSource, ImageSource, VideoSource
-from ssat.tracking.streams import CameraSource, StreamSource, is_stream
+from ssat.video.sources import FrameSource, ImageSource, VideoSource
+from ssat.video.streams import CameraSource, StreamSource, is_stream
 
 _IMAGE_FRAME_RATE = 30.0
 
