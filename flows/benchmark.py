@@ -27,7 +27,7 @@ from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
 
 if TYPE_CHECKING:
-    from ssat.embedding.embedder import Embedder
+    from ssat.embedding.protocol import PatchEmbedder
 
 EXPERIMENT = "ssat-benchmark"
 
@@ -118,12 +118,12 @@ def _extensions(settings: BenchmarkSettings) -> list[str]:
     return [*settings.association.extensions, *gaps]
 
 
-def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> Embedder | None:
+def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> PatchEmbedder | None:
     if not settings.needs_appearance:
         return None
     from tasks.embedders import resolve_embedder
 
-    return resolve_embedder(settings.embedder, workspace)
+    return resolve_embedder(settings.embedder, workspace, reid=settings.reid)
 
 
 def _report(

@@ -32,6 +32,7 @@ VERSION = 2
 NOT_IN_KEY: dict[str, Any] = {
     "mot": True,
     "embedder": True,
+    "reid": True,
     "sequences": True,
     "side_by_side": True,
     "refinement": {"checkpoint"},

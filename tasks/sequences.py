@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ssat.detection.detections import Detections
     from ssat.detection.detector import Detector
     from ssat.detection.refiner import Refiner
-    from ssat.embedding.embedder import Embedder
+    from ssat.embedding.protocol import PatchEmbedder
     from ssat.pipeline.frames import StageSeconds
     from ssat.pipeline.pipeline import TrackedFrames
     from ssat.video.sources import ImageSource
@@ -105,7 +105,7 @@ def track_sequence(
     settings: BenchmarkSettings,
     folder: Path,
     features_folder: Path,
-    embedder: Embedder | None,
+    embedder: PatchEmbedder | None,
     refiner: Refiner | None = None,
     detect_fps: float = 0.0,
 ) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _track(
     settings: BenchmarkSettings,
     folder: Path,
     features_folder: Path,
-    embedder: Embedder | None,
+    embedder: PatchEmbedder | None,
     advance: Any,
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
     from ssat.pipeline.frames import StageSeconds
@@ -201,7 +201,7 @@ def _track_in_the_loop(
     settings: BenchmarkSettings,
     folder: Path,
     features_folder: Path,
-    embedder: Embedder | None,
+    embedder: PatchEmbedder | None,
     advance: Any,
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
     """Detections follow from the tracks, so neither they nor their features can be kept."""

@@ -14,7 +14,7 @@ from ssat.workspace import Workspace
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
-    from ssat.pipeline.appearance import PatchEmbedder
+    from ssat.embedding.protocol import PatchEmbedder
     from ssat.pipeline.frames import DetectedFrame, StageSeconds
     from ssat.pipeline.inputs import TrackInput
     from ssat.pipeline.run import TrackRun

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ssat.output_paths import refuse_inputs_as_outputs
 from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace
+from tasks.embedders import embedder_files
 
 if TYPE_CHECKING:
     from ssat.pipeline.inputs import TrackInput
@@ -41,11 +42,10 @@ def check_outputs(
         outputs += _files(output, one, settings, explain)
     inputs = [path for text in given for path in _read_of(text, settings.detections)]
     inputs += [path.parent for one in opened for path in getattr(one.source, "paths", ())[:1]]
-    named = (settings.detections, settings.embedder, settings.refinement.checkpoint, config)
+    named = (settings.detections, settings.refinement.checkpoint, config)
     inputs += [Path(text).expanduser() for text in named if text is not None]
-    if settings.embedder is not None and (folder := Path(settings.embedder).expanduser()).is_dir():
-        inputs.remove(folder)
-        inputs.append(folder / "embedder.safetensors")
+    if settings.embedder is not None:
+        inputs += embedder_files(settings.embedder, workspace)
     if settings.refine != "none":
         from ssat.detection.checkpoint import checkpoint_path
 

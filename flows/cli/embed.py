@@ -22,10 +22,13 @@ Examples:
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @common_options
 @click.option(
-    "--embedder", "spec", help="MLflow run id, models:/NAME/VERSION or file; default the workspace's latest training."
+    "--embedder",
+    "spec",
+    help="MLflow run id, models:/NAME/VERSION, file, colour, imagenet, or several with weights (0.3*colour+0.7*FILE); "
+    "default the workspace's latest training.",
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Parquet file for the features: path, feature (512 float32)."
+    "--output", type=click.Path(path_type=Path), help="Parquet file for the features: path, feature (float32)."
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time.")
 @click.option(

@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from flows.cli.options import CONFIG_SECTIONS, common_options, print_json
+from ssat.errors import InputError
 
 
 @click.command(
@@ -48,6 +49,7 @@ def command(
 
     from rich.console import Console
 
+    from ssat.embedding.embedder import Embedder
     from ssat.embedding.export import CARD, FILES, export_embedder
     from ssat.output_paths import refuse_inputs_as_outputs
     from ssat.workspace import Workspace
@@ -59,6 +61,8 @@ def command(
     refuse_inputs_as_outputs([output / FILES[format_], output / CARD], read, "name another folder with --output")
     with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
         embedder = resolve_embedder(spec, opened)
+        if not isinstance(embedder, Embedder):
+            raise InputError(f"embedder {spec!r} was not trained here: there is nothing to export; name a training")
         patches, origin = patches_to_try(opened, embedder.input_size)
         files = export_embedder(embedder, format_, output, patches)
     console = Console(stderr=as_json)

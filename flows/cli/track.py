@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def command(
 
     from ssat.workspace import Workspace
     from tasks.detectors import resolve_detector
+    from tasks.embedders import track_default
     from tasks.track import TrackWishes, open_all, track_input
     from tasks.track_inputs import check_outputs
 
@@ -55,12 +57,19 @@ def command(
     folder = (output or place.root / "tracks").expanduser()
     opened = open_all(inputs, settings)
     check_outputs(opened, inputs, settings, place, output=folder, explain=explain, config=config)
-    embedder = _resolve(settings.embedder, settings.precision, place) if settings.tracker == "ssat" else None
+    spec = settings.embedder or track_default(place)
+    embedder = _resolve(spec, settings, place) if settings.tracker == "ssat" else None
     detectors = resolve_detector(settings, place)
     wishes = TrackWishes(folder, overwrite, _print_line if live else None, explain)
     results = []
     for one in opened:
         result = track_input(one, settings, place, wishes, embedder=embedder, detectors=detectors)
+        if embedder is not None:
+            result |= {"embedder": spec, "embedder_digest": embedder.digest}
+            if spec != settings.embedder:
+                result["notes"].append(
+                    f"appearance by {spec}, a histogram: {place.root} holds no training; name another with --embedder"
+                )
         _show(result, to_stderr=as_json or live)
         results.append(result)
     if as_json:
@@ -94,12 +103,9 @@ def _print_line(answer: dict[str, Any]) -> None:
     click.echo(json.dumps(answer))
 
 
-def _resolve(spec: str | None, precision: Any, workspace: Any) -> Any:
-    from tasks.embedders import resolve_embedder
+def _resolve(spec: str | None, settings: TrackSettings, workspace: Any) -> Any:
+    from tasks.embedders import is_run, resolve_embedder
     from tasks.services import mlflow_session
 
-    if spec is None or spec == "untrained" or Path(spec).is_file():
-        return resolve_embedder(spec, workspace, precision=precision)
-    # A run or a registered model: MLflow has it.
-    with mlflow_session(workspace):
-        return resolve_embedder(spec, workspace, precision=precision)
+    with mlflow_session(workspace) if is_run(spec) else nullcontext():
+        return resolve_embedder(spec, workspace, reid=settings.reid, precision=settings.precision)

@@ -5,28 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssat.detection.detections import Detections
 from ssat.embedding.patches import crop_patches
+from ssat.embedding.protocol import PatchEmbedder
 from ssat.pipeline.frames import DetectedFrame, StageSeconds
 from ssat.video.sources import Image
 
 BATCH = 32  # patches that are embedded at once
 _MOST_WAITING = 16  # frames held back to fill a batch
-
-
-class PatchEmbedder(Protocol):
-    """What `ssat.embedding.embedder.Embedder` is to the tracker."""
-
-    input_size: int
-
-    def __call__(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """L2-normalised features (B, F) of RGB patches (B, S, S, 3), S = `input_size`."""
-        ...
 
 
 def features_of(

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ssat.embedding.protocol import PatchEmbedder
 from ssat.errors import InputError
-from ssat.pipeline.appearance import PatchEmbedder, with_features
+from ssat.pipeline.appearance import with_features
 from ssat.pipeline.frames import DetectedFrame, StageSeconds
 from ssat.tracking.config import TrackerConfig
 from ssat.tracking.tracker import Tracker, Tracks

@@ -44,7 +44,7 @@ def rows_digest(rows: MotRows) -> str:
     return digest.hexdigest()
 
 
-def feature_key(embedder_digest: str, input_size: int, images: str, detections: MotRows) -> str:
+def feature_key(embedder_digest: str, input_size: int | tuple[int, int], images: str, detections: MotRows) -> str:
     """The content key: the embedder, its input size, the frames and the boxes."""
     # Scores do not change a feature: another threshold that keeps the same boxes finds them again.
     boxes = hashlib.sha256(detections.frames.tobytes() + detections.boxes.tobytes()).hexdigest()

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ssat.detection.births import publicly_supported
 from ssat.detection.detections import Detections, middles
+from ssat.embedding.protocol import PatchEmbedder
 from ssat.mot.rows import MotRows
-from ssat.pipeline.appearance import BATCH, PatchEmbedder, features_of, with_features
+from ssat.pipeline.appearance import BATCH, features_of, with_features
 from ssat.pipeline.frames import DetectedFrame, FrameCheck, StageSeconds, timed
 from ssat.tracking.baselines import Baseline
 from ssat.tracking.camera_motion import CameraMotion

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssat.pipeline.appearance import BATCH, PatchEmbedder, with_features
+from ssat.embedding.protocol import PatchEmbedder
+from ssat.pipeline.appearance import BATCH, with_features
 from ssat.pipeline.frames import DetectedFrame, StageSeconds, timed
 from ssat.pipeline.inputs import TrackInput, open_input
 from ssat.pipeline.pipeline import associated, from_rows, in_the_loop

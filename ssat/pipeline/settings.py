@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ssat.detection.settings import DetectorName, Refine, RefinementSettings
+from ssat.embedding.reid_input import ReidInput
 from ssat.embedding.settings import Precision
 from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
@@ -53,8 +54,10 @@ class BenchmarkSettings(StageSettings):
     )
     embedder: str | None = Field(
         default=None,
-        description="MLflow run, safetensors file or `untrained`; by default the workspace's latest training",
+        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
+        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
     )
+    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
     protocol: Protocol = Field(
         default="centertrack-half",
         description="centertrack-half: every labelled box counts; motchallenge: pedestrians, distractors removed",
@@ -114,8 +117,11 @@ class TrackSettings(StageSettings):
     )
     embedder: str | None = Field(
         default=None,
-        description="MLflow run, safetensors file or `untrained`; by default the workspace's latest training",
+        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
+        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
+        "`colour`",
     )
+    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
     precision: Precision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
