@@ -6,20 +6,22 @@ from types import SimpleNamespace
 import pytest
 
 from flows.cli import run
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from tasks.benchmark import sequences_of
 from tasks.recorded import comparable
 from tasks.study import Study
 
 
-def _recorded(checkpoint: str, weights: str) -> SimpleNamespace:
-    params = {"tracker": "ssat", "refinement.checkpoint": checkpoint}
+def _recorded(checkpoint: str, weights: str, **more: str) -> SimpleNamespace:
+    params = {"tracker": "ssat", "refinement.checkpoint": checkpoint, **more}
     return SimpleNamespace(data=SimpleNamespace(params=params, tags={"detector_sha256": weights}))
 
 
 def test_benchmarks_are_compared_by_the_weights_that_detect_not_by_their_path():
     assert comparable(_recorded("a.pth", "1")) == comparable(_recorded("b/c.pth", "1"))
     assert comparable(_recorded("a.pth", "1")) != comparable(_recorded("a.pth", "2"))
+    # How a foreign network is fed belongs to the embedder, which may differ.
+    assert comparable(_recorded("a.pth", "1", **{"reid.size": "None"})) == comparable(_recorded("a.pth", "1"))
 
 
 def test_a_study_with_the_same_weights_elsewhere_is_the_same_study(workspace, tmp_path):
