@@ -129,10 +129,14 @@ def _deployed(
         Pause: a person suspended the run; Prefect starts it again when it is resumed.
     """
     suspension = Suspension(runtime.flow_run.id)
-    objects = inner in (decode_flow, verify_flow)
     try:
+        opened = Workspace.open(
+            workspace,
+            objects=inner in (decode_flow, verify_flow),
+            read_only=inner is verify_flow and not arguments[-1],
+        )
         with (
-            services(Workspace.open(workspace, objects=objects), prefect=False, ray=ray, mlflow=mlflow),
+            services(opened, prefect=False, ray=ray, mlflow=mlflow),
             halting(suspension.reason),
         ):
             # The function, not the flow: the run that Prefect started is the run of this stage.

@@ -70,7 +70,8 @@ def _stage(model: type[StageSettings]) -> str:
 def _rows(
     model: type[BaseModel], prefix: str, values: dict[str, typing.Mapping[str, Any]], presets: list[str]
 ) -> typing.Iterator[list[str]]:
-    for name, field in model.model_fields.items():
+    fields = model.fields() if issubclass(model, StageSettings) else model.model_fields
+    for name, field in fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             inner = {preset: given.get(name, {}) for preset, given in values.items()}
             yield from _rows(field.annotation, f"{prefix}{name}.", inner, presets)

@@ -57,6 +57,16 @@ class Prepared:
     offsets: np.ndarray | None = None  # (n, 2) from there to the frame before, likewise
 
 
+def sequences_of(settings: BenchmarkSettings) -> list[MotSequence]:
+    """The sequences that a benchmark means: below `mot`, a home folder's ~ included, of the part of its split.
+
+    Raises:
+        InputError: there are none, or one that is asked for is missing.
+    """
+    part: Literal["train", "test"] = "test" if settings.split == "test" else "train"
+    return find_sequences(Path(settings.mot).expanduser(), settings.sequences, part=part)
+
+
 def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]]:
     """The sequences that can be tracked, and those that cannot with the reason.
 
@@ -66,8 +76,7 @@ def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]
     Raises:
         InputError: no sequence, or a detection file, ground truth or set of frames that does not fit.
     """
-    part: Literal["train", "test"] = "test" if settings.split == "test" else "train"
-    sequences = find_sequences(Path(settings.mot).expanduser(), settings.sequences, part=part)
+    sequences = sequences_of(settings)
     by_folder = {sequence.name: sequence.folder for sequence in sequences}
     for sequence in sequences:
         if by_folder[sequence.name] != sequence.folder:

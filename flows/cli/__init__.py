@@ -69,9 +69,13 @@ def cli() -> None:
 
 
 def prepare_environment() -> None:
-    """Tells Prefect, Ray and MLflow to be quiet and to call nobody; before any of them is imported."""
+    """Make Prefect, Ray and MLflow quiet, without telemetry or a proxy for loopback; before any of them is imported."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    if any(name.lower().endswith("_proxy") for name in os.environ):
+        from tasks.addresses import exempt_loopback
+
+        exempt_loopback()
 
 
 def main() -> None:

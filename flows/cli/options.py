@@ -113,7 +113,7 @@ def pipeline_options(
     fields by section that the command sets itself.
     """
     skipped = {model.section: skip.get(model.section, frozenset()) for model in models}
-    counts = Counter(name for model in models for name in model.model_fields if name not in skipped[model.section])
+    counts = Counter(name for model in models for name in model.fields() if name not in skipped[model.section])
     clashing = frozenset(name for name, count in counts.items() if count > 1)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,7 +122,7 @@ def pipeline_options(
             for name in shared & clashing:
                 value = kwargs.pop(f"shared_{name}")
                 for model in models:
-                    if value is not None and name in model.model_fields:
+                    if value is not None and name in model.fields():
                         kwargs[f"{model.section}_given"][name] = value
             return function(*args, **kwargs)
 
@@ -131,8 +131,8 @@ def pipeline_options(
             options = settings_options(model, skip=unseen, prefixed=clashing - shared)
             wrapper = options(wrapper)  # type: ignore[assignment]
         for name in sorted(shared & clashing):
-            owners = [model for model in models if name in model.model_fields]
-            scalar = _scalar_type(owners[0].model_fields[name].annotation)
+            owners = [model for model in models if name in model.fields()]
+            scalar = _scalar_type(owners[0].fields()[name].annotation)
             sections = ", ".join(model.section for model in owners)
             help_text = f"The {name.replace('_', ' ')} of {sections}"
             flag = f"--{name.replace('_', '-')}"
@@ -177,7 +177,8 @@ def _parameter_name(model: type[StageSettings], path: tuple[str, ...]) -> str:
 
 
 def _flat_fields(model: type[BaseModel], skip: frozenset[str]) -> typing.Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    for name, field in model.model_fields.items():
+    fields = model.fields() if issubclass(model, StageSettings) else model.model_fields
+    for name, field in fields.items():
         if name in skip:
             continue
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):

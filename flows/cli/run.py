@@ -59,9 +59,9 @@ def command(
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
     if benchmark is not None:
         # Asked before hours of work rather than after them.
-        from ssat.mot.find import find_sequences
+        from tasks.benchmark import sequences_of
 
-        find_sequences(Path(benchmark.mot), benchmark.sequences)
+        sequences_of(benchmark)
 
     from flows.run import run_flow
     from ssat.workspace import Workspace
