@@ -74,7 +74,7 @@ def probe_figure(result: Probed, path: Path) -> Path:
     left.set_yticks(range(rows), labels, fontsize=8)
     left.invert_yaxis()
     dress(left, "AUC without labels, 95 % interval")
-    dress(right, "Distance 1 − cosine: one person (dark), two people (light); 5, 50, 95 %")
+    dress(right, "Distance: one person (dark), two (light); 5, 50, 95 %")
     for axes in (left, right):
         axes.grid(axis="x", color="#d9e0e6", linewidth=0.8)
     figure.suptitle(
