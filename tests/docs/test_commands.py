@@ -43,7 +43,7 @@ _NOT_HERE = {
     "kubectl apply --filename claim.yaml": "tests/infra/test_manifests.py::",
     "kubectl apply --filename infra/kuberay/decode.yaml": "tests/infra/test_manifests.py::",
     "aws s3 sync workspace/clips s3://bucket/experiment/clips": "tests/ssat/frames/test_remote.py::",
-    "ssat track 0 --detector fcos --live": "tests/ssat/tracking/test_streams.py::",
+    "ssat track 0 --detector fcos --live": "tests/ssat/video/test_streams.py::",
 }
 
 # Command → what is typed in its place. {address}: a web server on loopback; {first}, {second}: MLflow runs of two
