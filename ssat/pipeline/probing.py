@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.detection.detections import Detections
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.errors import InputError
 from ssat.mot.ceiling import true_identities
 from ssat.mot.rows import MotRows
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
-from ssat.pipeline.appearance import with_features
-from ssat.pipeline.frames import DetectedFrame, StageSeconds
 from ssat.pipeline.inputs import TrackInput
+from ssat.pipeline.row_features import features_of_rows
 from ssat.pipeline.settings import ProbeSettings
 from ssat.tracking.probe import MIN_PAIRS, GapScore, ProbeFootage, ProbeScore, purity
 from ssat.tracking.tracklets import LinkRule
-from ssat.video.sources import FrameSource, Image, ImageSource, read_ahead
+from ssat.video.sources import FrameSource, read_ahead
 
 if TYPE_CHECKING:
     from ssat.detection.detector import Detector
@@ -145,7 +143,7 @@ def probe(
     wanted = pairs.rows if footage.labelled is None else np.union1d(pairs.rows, footage.labelled.rows)
     features = []
     for name, embedder in embedders:
-        matrix = _features(footage, wanted, embedder, advance)
+        matrix = features_of_rows(footage.source, rows, wanted, embedder, advance)
         score = pairs.score(matrix, settings.seed)
         labelled = () if footage.labelled is None else footage.labelled.score(matrix, settings.seed).gaps
         scale = score.calibration.scale
@@ -183,49 +181,6 @@ def _labels(given: Path | str, rows: MotRows) -> NDArray[np.int64] | None:
     if not (folder / "seqinfo.ini").is_file() or not (folder / "gt" / "gt.txt").is_file():
         return None
     return true_identities(rows, MotSequence.open(folder).ground_truth())
-
-
-def _frames(source: FrameSource, wanted: NDArray[np.int64]) -> Iterator[tuple[int, Image]]:
-    """The frames of those numbers; of images no others are read."""
-    asked = set(wanted.tolist())
-    if isinstance(source, ImageSource):
-        kept = [at for at, number in enumerate(source.numbers) if number in asked]
-        source = replace(source, paths=[source.paths[at] for at in kept], numbers=[source.numbers[at] for at in kept])
-    with closing(read_ahead(source)) as frames:  # type: ignore[type-var]
-        for number, image in frames:
-            if number in asked:
-                yield number, image
-
-
-def _features(
-    footage: Footage,
-    wanted: NDArray[np.intp],
-    embedder: PatchEmbedder,
-    advance: Callable[[], None],
-) -> NDArray[np.float32]:
-    """Features (n, F) of the `wanted` rows; the others are zero."""
-
-    def detected() -> Iterator[DetectedFrame]:
-        for number, image in _frames(footage.source, numbers):
-            at = wanted[np.searchsorted(numbers_of_rows, number) : np.searchsorted(numbers_of_rows, number, "right")]
-            yield DetectedFrame(number, image, Detections.of_boxes(rows.boxes[at], rows.scores[at]))
-            advance()
-
-    rows = footage.detections
-    numbers_of_rows = rows.frames[wanted]
-    numbers = np.unique(numbers_of_rows)
-    matrix: NDArray[np.float32] | None = None
-    seen = 0
-    for frame in with_features(detected(), embedder, StageSeconds()):
-        at = wanted[seen : seen + len(frame.detections)]
-        seen += len(at)
-        if frame.features is not None:
-            if matrix is None:
-                matrix = np.zeros((len(rows), frame.features.shape[1]), np.float32)
-            matrix[at] = frame.features
-    if seen != len(wanted) or matrix is None:
-        raise InputError(f"{footage.name}: of {len(wanted)} detections only {seen} have a frame: they ended early")
-    return matrix
 
 
 def _detect(source: FrameSource, detector: Detector, cache: Path | None, advance: Callable[[], None]) -> MotRows:
