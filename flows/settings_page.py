@@ -12,7 +12,7 @@ from ssat.clips.settings import CollectSettings
 from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.pipeline.settings import BenchmarkSettings, ProbeSettings, TrackSettings
+from ssat.pipeline.settings import BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
@@ -25,6 +25,7 @@ STAGES: tuple[type[StageSettings], ...] = (
     BenchmarkSettings,
     TrackSettings,
     ProbeSettings,
+    LinkSettings,
     ClipsStudySettings,
     TrackersStudySettings,
     ThresholdsStudySettings,

@@ -19,6 +19,7 @@ VERBS = {
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "probe": "Measure without labels how well embedders tell people apart.",
+    "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "The paper's experiments: extensions, clips, trackers, thresholds.",
     "compare": "Put runs side by side: settings, scores, curves, sequences.",

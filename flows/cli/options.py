@@ -29,6 +29,7 @@ CONFIG_SECTIONS = {
     "benchmark",
     "track",
     "probe",
+    "link",
     "demo",
     "scale",
     "plan",

@@ -24,12 +24,14 @@ def features_of_rows(
     wanted: NDArray[np.intp],
     embedder: PatchEmbedder,
     advance: Callable[[], None] = lambda: None,
+    look: Callable[[Image, NDArray[np.intp]], None] = lambda image, rows: None,
 ) -> NDArray[np.float32]:
     """Features (n, F) of the `wanted` rows, ascending; the others are zero.
 
     Args:
         source: the frames that the rows' numbers count.
         advance: called after every frame that holds a wanted row.
+        look: called with every such frame and the wanted rows in it.
 
     Raises:
         InputError: the frames end before the rows do.
@@ -38,6 +40,7 @@ def features_of_rows(
     def detected() -> Iterator[DetectedFrame]:
         for number, image in _frames(source, numbers):
             at = wanted[np.searchsorted(numbers_of_rows, number) : np.searchsorted(numbers_of_rows, number, "right")]
+            look(image, at)
             yield DetectedFrame(number, image, Detections.of_boxes(rows.boxes[at], rows.scores[at]))
             advance()
 

@@ -193,3 +193,47 @@ class ProbeSettings(StageSettings):
         if not all(0 < gap <= 60 for gap in gaps):
             raise ValueError("expected times above 0 and up to 60 seconds")
         return gaps
+
+
+class LinkSettings(StageSettings):
+    """Beyond the paper: which tracks of a finished result are joined over absences."""
+
+    section = "link"
+
+    embedder: str | None = Field(
+        default=None,
+        description="What says how alike two tracks are, named as for `ssat track`; by default the workspace's latest "
+        "training, else `colour`",
+    )
+    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    precision: Precision = Field(
+        default="float32",
+        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
+    )
+    frame_rate: float | None = Field(
+        default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
+    )
+    max_gap_seconds: float = Field(default=300.0, gt=0, description="Longest absence over which tracks are joined")
+    false_join_rate: float = Field(
+        default=0.01,
+        gt=0,
+        le=0.5,
+        description="Share of tracks that may be joined to somebody else's, by how alike people of one frame look",
+    )
+    rival_ratio: float = Field(
+        default=1.5,
+        ge=1,
+        description="Two tracks are left apart where one is as much like a third person's, up to so many times the "
+        "distance; 1: the nearest are joined whatever else is near",
+    )
+    max_distance: float | None = Field(
+        default=None,
+        gt=0,
+        le=2,
+        description="Join tracks at this distance (1 - cosine) or less; by default it follows from the false-join rate",
+    )
+    max_speed: float = Field(default=5.0, gt=0, description="Heights per second that a person may move while not seen")
+    min_boxes: int = Field(default=5, ge=1, description="Tracks of fewer boxes are left as they are")
+    boxes_per_track: int = Field(
+        default=32, ge=1, description="Boxes of a track that are looked at, spread over its length"
+    )
