@@ -52,6 +52,7 @@ def command(
     from ssat.mot.rows import read_results
     from ssat.pipeline.inputs import open_input
     from ssat.pipeline.linking import link_result
+    from ssat.video.streams import is_stream
     from ssat.workspace import Workspace
     from tasks.embedders import track_default
     from tasks.progress import progress_bar
@@ -59,9 +60,9 @@ def command(
     place = Workspace.open(workspace)
     result = result.expanduser()
     rows = read_results(result)
-    opened = open_input(footage, None, settings.frame_rate, detecting=True)
-    if opened.clocked:
+    if is_stream(footage):
         raise InputError(f"{footage}: a stream cannot be read a second time; expected the video that was tracked")
+    opened = open_input(footage, None, settings.frame_rate, detecting=True)
     assert opened.source is not None  # noqa: S101 - open_input with detecting has frames; for the type checker
     files = _targets(output or result.parent / "linked", result, footage, settings, place, overwrite, config)
     spec = settings.embedder or track_default(place)
