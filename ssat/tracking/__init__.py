@@ -8,15 +8,15 @@ from ssat.tracking.tracker import Tracker, Tracks
 if TYPE_CHECKING:
     from ssat.tracking.cameras import Cameras
     from ssat.tracking.run import track_video
-    from ssat.tracking.state import load_tracker, save_tracker
+    from ssat.tracking.saving import load_tracker, save_tracker
 
 __all__ = ["Cameras", "Tracker", "TrackerConfig", "Tracks", "load_tracker", "save_tracker", "track_video"]
 
 _LATER = {
     "Cameras": "ssat.tracking.cameras",
     "track_video": "ssat.tracking.run",
-    "load_tracker": "ssat.tracking.state",
-    "save_tracker": "ssat.tracking.state",
+    "load_tracker": "ssat.tracking.saving",
+    "save_tracker": "ssat.tracking.saving",
 }
 
 
