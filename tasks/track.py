@@ -139,8 +139,10 @@ def track_input(
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped
     if explainer is not None:
+        from ssat.report.explained import write_explanation
+
         result["explanation"] = explainer.text()
-        result["explained"] = [str(path) for path in explainer.write(wishes.output, opened.name)]
+        result["explained"] = [str(path) for path in write_explanation(explainer, wishes.output, opened.name)]
     return result
 
 

@@ -6,7 +6,7 @@ from ssat.tracking.config import TrackerConfig
 from ssat.tracking.tracker import Tracker, Tracks
 
 if TYPE_CHECKING:
-    from ssat.tracking.state import load_tracker, save_tracker
+    from ssat.tracking.saving import load_tracker, save_tracker
 
 __all__ = ["Tracker", "TrackerConfig", "Tracks", "load_tracker", "save_tracker"]
 
@@ -15,9 +15,9 @@ _MOVED = ("Cameras", "track_video")  # to `ssat`; still found here for one relea
 
 def __getattr__(name: str) -> Any:
     if name in ("load_tracker", "save_tracker"):
-        from ssat.tracking import state
+        from ssat.tracking import saving
 
-        return getattr(state, name)
+        return getattr(saving, name)
     if name in _MOVED:
         import importlib
         import warnings

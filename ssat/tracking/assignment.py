@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
-_NONE: Pairs = (np.empty(0, np.intp), np.empty(0, np.intp))
+Assignment = Callable[[NDArray[np.float64], float], Pairs]  # cost (T, D), threshold → rows and columns of the pairs
+NO_PAIRS: Pairs = (np.empty(0, np.intp), np.empty(0, np.intp))
 _FREE = -1
 _SMALL = 512  # entries: below, sorting at once is the quickest
 _FEW = 16  # another pass pays while it settles more than one row in so many
@@ -20,12 +23,12 @@ def greedy(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
     Returns:
         Rows (ascending) and columns of the pairs.
     """
-    n_tracks, n_detections = distance_TD.shape
     if not distance_TD.size:
-        return _NONE
+        return NO_PAIRS
     rows, columns = (distance_TD < threshold).nonzero()
     if len(set(rows.tolist())) == len(rows) == len(set(columns.tolist())):
         return rows, columns  # mostly nobody competes, and then the order does not matter
+    n_tracks, n_detections = distance_TD.shape
     taken_T: list[int] = [_FREE] * n_tracks
     if distance_TD.size > _SMALL:
         distance_TD = _settle_mutual(distance_TD, threshold, taken_T)
@@ -79,7 +82,7 @@ def hungarian(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
         Rows (ascending) and columns of the pairs.
     """
     if not distance_TD.size:
-        return _NONE
+        return NO_PAIRS
     from scipy.optimize import linear_sum_assignment
 
     # Clamping makes a forbidden pair cost as much as staying unmatched, and infinite distances harmless.

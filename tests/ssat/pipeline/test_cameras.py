@@ -54,3 +54,17 @@ def test_each_camera_has_its_own_identities_and_their_patches_are_embedded_toget
     with pytest.raises(InputError, match=r"camera yard: scores have shape \(2,\)"):
         cameras.update({"hall": (image, one, None), "yard": (image, one, np.ones(2))})
     assert cameras.trackers["hall"].n_alive == alive, "the fault of one camera moves no other"
+    for picture, said in (
+        (image.astype(np.float32), r"camera hall: image has shape \(20, 20, 3\) and dtype float32"),
+        (image[:, :, 0], r"camera hall: image has shape \(20, 20\) and dtype uint8"),
+        (np.zeros((20, 20, 4), np.uint8), r"camera hall: image has shape \(20, 20, 4\)"),
+        ("hall.jpg", "camera hall: image have dtype"),
+    ):
+        with pytest.raises(InputError, match=said):
+            cameras.update({"hall": (picture, one, None)})
+    torch = pytest.importorskip("torch")
+    answer = cameras.update(
+        {"hall": (torch.tensor(image), torch.tensor(one, requires_grad=True), None), "yard": (image, [], [])}
+    )
+    assert len(answer["hall"]) == 1
+    assert len(answer["yard"]) == 0

@@ -40,10 +40,34 @@ def test_what_is_no_state_of_a_tracker(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a tracker's state"):
         load_tracker(path)
     facts = {"format": "ssat-tracker-1", "config": "{}", "frame_rate": "30", "next_id": "5", "faceless": "false"}
-    arrays = {"ids": np.arange(3), "boxes": np.zeros((2, 4)), "missed": np.zeros(3, np.int64)}
+    arrays: dict[str, np.ndarray] = {"ids": np.arange(3), "boxes": np.zeros((2, 4)), "missed": np.zeros(3, np.int64)}
     save_file(arrays, path, facts)
     with pytest.raises(InputError, match="arrays of different lengths"):
         load_tracker(path)
     save_file(arrays, path, facts | {"config": '{"tau9": 1}'})
     with pytest.raises(InputError, match="damaged state"):
         load_tracker(path)
+
+
+def test_a_state_of_the_former_format_is_converted(tmp_path: Path) -> None:
+    now = Tracker(TrackerConfig(motion="kalman"), frame_rate=10)
+    rng = np.random.default_rng(0)
+    boxes = np.array([[0.0, 0, 40, 90], [300, 0, 340, 90]])
+    features = rng.normal(size=(2, 16))
+    for frame in range(5):
+        now.update(boxes + 4 * frame, features)
+    names = {"time_since_update": "missed", "position": "place", "velocity": "speed"}
+    arrays = {names.get(name, name): array for name, array in now.state.arrays().items()}
+    facts = {
+        "format": "ssat-tracker-1",
+        "config": now.config.model_dump_json(),
+        "frame_rate": "10",
+        "next_id": "3",
+        "faceless": "false",
+    }
+    save_file(arrays, tmp_path / "old.safetensors", facts)
+    old = load_tracker(tmp_path / "old.safetensors")
+    for frame in range(5, 9):
+        one, other = (tracker.update(boxes[::-1] + 4 * frame, features[::-1]) for tracker in (now, old))
+        assert one.ids.tolist() == other.ids.tolist() == [2, 1]
+    assert old.update([[900.0, 0, 940, 90]], rng.normal(size=(1, 16))).ids.tolist() == [3]
