@@ -79,9 +79,9 @@ _INSTEAD = {
     "ssat scale --source kinetics-600_test.csv --mot MOT17/train --hours 8 --gib 200": (
         "ssat scale --source videos/ --mot MOT17/train --hours 8 --gib 200"
     ),
-    # Three people alone do not tell how alike different people look.
+    # The few people of this sequence do not tell how alike different people look.
     "ssat link workspace/tracks/street.txt street.mp4": (
-        "ssat link workspace/tracks/street.txt street.mp4 --max-distance 0.1"
+        "ssat link MOT17/train/MOT17-09-FRCNN/gt/gt.txt MOT17/train/MOT17-09-FRCNN --output linked --max-distance 0.1"
     ),
     "ssat deploy --workspace /data/ssat --config ssat.toml": "ssat deploy --workspace workspace --config ssat.toml",
     "ssat track rtsp://camera/stream --detector fcos --live": "ssat track {address}/street.mp4 --detector fcos --live",
