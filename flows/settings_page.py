@@ -33,14 +33,15 @@ STAGES: tuple[type[StageSettings], ...] = (
     ScaleSettings,
     PlanSettings,
 )
-_PRESETS = ("paper", "quick")
+_PRESETS = ("paper", "quick", "strong")
 _HEAD = """# Settings
 
 Written by `make docs` from the settings models; a test compares this page with them.
 
 Every stage has one model. It is the flow's parameter, the section of the configuration file (`--config FILE.toml`),
 the options of the verb (`batch_size` is `--batch-size`) and what MLflow records. A value is taken from the
-command line, else from the file, else from the preset (`--preset`, by default `quick`), else from the default below.
+command line, else from the file, else from the preset (`--preset`, by default `quick`, for `ssat track` `strong`),
+else from the default below.
 `ssat run` has the options of four stages: a name that several of them use gets the stage in front
 (`--train-clips`), but for `--seed`, which is one for all.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
+from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
 from ssat.errors import InputError
 from ssat.pipeline.settings import BenchmarkSettings
 
@@ -20,7 +20,7 @@ from ssat.pipeline.settings import BenchmarkSettings
 @click.option("--download", is_flag=True, help="Fetch MOT17 (5.5 GB) from motchallenge.net into --mot first.")
 @click.option("--download-url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
 @click.option("--download-sha256", help="What the zip must have; by default it is recorded.")
-@preset_option
+@association_preset_option("quick")
 @settings_options(BenchmarkSettings)
 def command(
     workspace: str,

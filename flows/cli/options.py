@@ -69,6 +69,18 @@ def preset_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def association_preset_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--preset, for the verbs that only track."""
+    return click.option(
+        "--preset",
+        type=click.Choice(["paper", "quick", "strong"]),
+        default=default,
+        show_default=True,
+        help="paper: the association to the letter; quick: with a box term that gates; strong, beyond the paper: with "
+        "motion, calibration and more, for the best tracks.",
+    )
+
+
 def settings_options(
     model: type[StageSettings], *, skip: frozenset[str] = frozenset(), prefixed: frozenset[str] = frozenset()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
+from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
 from ssat.pipeline.settings import TrackSettings
 
 
@@ -20,7 +20,7 @@ from ssat.pipeline.settings import TrackSettings
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @common_options
-@preset_option
+@association_preset_option("strong")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the result; default: workspace/tracks.")
 @click.option("--overwrite", is_flag=True, help="Replace files that an earlier run left in that folder.")
 @click.option("--live", is_flag=True, help="Print each frame's tracks as a line of JSON as soon as they are known.")
@@ -88,6 +88,8 @@ def _show(result: dict[str, Any], *, to_stderr: bool) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if "beyond_the_paper" in result:
+        console.print(f"beyond the paper: {', '.join(result['beyond_the_paper'])}", markup=False, soft_wrap=True)
     for note in result["notes"]:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for kind in ("results", "table", "video", "interpolated"):

@@ -18,6 +18,7 @@ from ssat.pipeline.appearance import BATCH, features_of, with_features
 from ssat.pipeline.frames import DetectedFrame, FrameCheck, StageSeconds, timed
 from ssat.tracking.baselines import Baseline
 from ssat.tracking.camera_motion import CameraMotion
+from ssat.tracking.confirmation import backdated
 from ssat.tracking.tracker import Births, Tracker, Tracks
 from ssat.video.sources import Image
 
@@ -139,13 +140,26 @@ def from_rows(
 
 
 def associated(
-    frames: Iterable[DetectedFrame], tracker: Tracker | Baseline, seconds: StageSeconds
+    frames: Iterable[DetectedFrame], tracker: Tracker | Baseline, seconds: StageSeconds, *, online: bool = False
 ) -> Iterator[tuple[DetectedFrame, Tracks]]:
     """Every frame with its tracks. A number that is left out is a frame that nobody saw.
+
+    Args:
+        online: no frame waits for another; otherwise a track that is confirmed late is shown from its beginning.
 
     Raises:
         InputError: frame numbers that do not rise, or frames of different sizes.
     """
+    yield from backdated(_associated(frames, tracker, seconds), 1 if online else _confirm_hits(tracker))
+
+
+def _confirm_hits(tracker: Tracker | Baseline) -> int:
+    return tracker.config.confirm_hits if isinstance(tracker, Tracker) else 1
+
+
+def _associated(
+    frames: Iterable[DetectedFrame], tracker: Tracker | Baseline, seconds: StageSeconds
+) -> Iterator[tuple[DetectedFrame, Tracks]]:
     check = FrameCheck()
     camera = CameraMotion() if isinstance(tracker, Tracker) and tracker.config.camera_motion else None
     for frame in frames:
@@ -178,14 +192,30 @@ def in_the_loop(
     *,
     embedder: PatchEmbedder | None = None,
     public: MotRows | None = None,
+    online: bool = False,
 ) -> Iterator[tuple[DetectedFrame, Tracks]]:
     """Every frame with its tracks, where the tracks of each frame help to detect in the next one.
 
     With public detections, those of the first frame are its first tracks, and a track begins only near one.
 
+    Args:
+        online: as for `associated`.
+
     Raises:
         InputError: as `associated`.
     """
+    looped = _in_the_loop(frames, refiner, tracker, seconds, embedder, public)
+    yield from backdated(looped, 1 if online else _confirm_hits(tracker))
+
+
+def _in_the_loop(
+    frames: Iterable[tuple[int, Image | None]],
+    refiner: Refiner,
+    tracker: Tracker | Baseline,
+    seconds: StageSeconds,
+    embedder: PatchEmbedder | None,
+    public: MotRows | None,
+) -> Iterator[tuple[DetectedFrame, Tracks]]:
     check = FrameCheck()
     camera = CameraMotion() if isinstance(tracker, Tracker) and tracker.config.camera_motion else None
     previous: Image | None = None

@@ -64,11 +64,12 @@ class TrackRun:
                     self.seconds,
                     embedder=self.embedder,
                     public=rows,
+                    online=self.live,
                 )
                 return
             batch = 1 if self.live else BATCH
             embedded = with_features(self._detected(frames), self.embedder, self.seconds, batch)
-            yield from associated(self._announced(embedded), self.tracker, self.seconds)
+            yield from associated(self._announced(embedded), self.tracker, self.seconds, online=self.live)
         finally:
             # A reading thread ends with the frames that are asked of it.
             if isinstance(frames, Iterator) and hasattr(frames, "close"):

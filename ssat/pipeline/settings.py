@@ -13,9 +13,13 @@ from ssat.embedding.settings import Precision
 from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
 from ssat.settings import StageSettings
-from ssat.tracking.config import QUICK_ALPHA, TrackerConfig, TrackerName
+from ssat.tracking.config import QUICK_ALPHA, STRONG, TrackerConfig, TrackerName
 
-_PRESETS = {"quick": {"association": {"alpha": QUICK_ALPHA}}, "paper": {}}
+_PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"association": {"alpha": QUICK_ALPHA}},
+    "paper": {},
+    "strong": {"association": STRONG},
+}
 
 
 class BenchmarkSettings(StageSettings):
@@ -149,7 +153,6 @@ class ProbeSettings(StageSettings):
     """How footage is probed: which detections, which embedders, which pairs."""
 
     section = "probe"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
 
     embedder: tuple[str, ...] = Field(
         default=(),

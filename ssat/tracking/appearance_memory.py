@@ -42,3 +42,35 @@ class Accumulated:
     def start(self, features_NF: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Return the features themselves."""
         return {"features": features_NF}
+
+
+class Gallery(Accumulated):
+    """The accumulated feature and a few past ones, so that a track also knows earlier views.
+
+    A slot takes the newest feature until the next slot's turn, every `STRIDE` hits; the oldest one is replaced.
+
+    Args:
+        size: number of past features.
+    """
+
+    STRIDE = 5
+
+    def __init__(self, beta: float, size: int) -> None:
+        super().__init__(beta)
+        self.size = size
+
+    def update(self, state: TrackState, rows: NDArray[np.intp], features_NF: NDArray[np.float32]) -> None:
+        """Accumulate, and store the features in the current slots."""
+        super().update(state, rows, features_NF)
+        known_N = (features_NF != 0).any(axis=1)
+        rows, features_NF = rows[known_N], features_NF[known_N]
+        if state.gallery is None:
+            state.gallery = np.zeros((len(state), self.size, features_NF.shape[1]), np.float32)
+        if state.hits is not None:
+            state.gallery[rows, (state.hits[rows] // self.STRIDE) % self.size] = features_NF
+
+    def start(self, features_NF: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return the features, and galleries with the feature in the first slot."""
+        gallery = np.zeros((len(features_NF), self.size, features_NF.shape[1]), np.float32)
+        gallery[:, 0] = features_NF
+        return {"features": features_NF, "gallery": gallery}

@@ -11,6 +11,7 @@ Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 Assignment = Callable[[NDArray[np.float64], float], Pairs]  # cost (T, D), threshold → rows and columns of the pairs
 NO_PAIRS: Pairs = (np.empty(0, np.intp), np.empty(0, np.intp))
 _FREE = -1
+_STEP = 0.05  # by which the threshold of `mutual` falls
 _SMALL = 512  # entries: below, sorting at once is the quickest
 _FEW = 16  # another pass pays while it settles more than one row in so many
 
@@ -73,6 +74,34 @@ def _settle_mutual(distance_TD: NDArray[np.float64], threshold: float, taken_T: 
         distance_TD[:, columns] = np.inf
         if len(rows) * _FEW <= len(every_T):
             return distance_TD
+
+
+def mutual(cost_TD: NDArray[np.float64], threshold: float) -> Pairs:
+    """Match pairs that are each other's best, in rounds with a falling threshold (TrackTrack, CVPR 2025).
+
+    Each round matches all mutual minima below the threshold, removes them, and lowers the threshold by 0.05: a pair
+    that is best only because better ones are gone must be nearer.
+
+    Returns:
+        Rows (ascending) and columns of the pairs.
+    """
+    if not cost_TD.size:
+        return NO_PAIRS
+    cost_TD = cost_TD.copy()
+    every_T = np.arange(len(cost_TD))
+    columns_T = np.full(len(cost_TD), _FREE)
+    while threshold > 0:
+        best_T = cost_TD.argmin(axis=1)
+        matched_T = (cost_TD.argmin(axis=0)[best_T] == every_T) & (cost_TD[every_T, best_T] < threshold)
+        rows = matched_T.nonzero()[0]
+        if not len(rows):
+            break
+        columns_T[rows] = best_T[rows]
+        cost_TD[rows] = np.inf
+        cost_TD[:, best_T[rows]] = np.inf
+        threshold -= _STEP
+    rows = (columns_T != _FREE).nonzero()[0]
+    return rows, columns_T[rows]
 
 
 def hungarian(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:

@@ -9,7 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.tracking.distances import box_distance, cosine_distance
+from ssat.tracking.calibration import Calibration
+from ssat.tracking.distances import box_distance, box_overlap, cosine_distance
+from ssat.tracking.motion import mahalanobis
 from ssat.tracking.state import FrameDetections, TrackState
 
 Matrix = NDArray[np.float64]
@@ -34,21 +36,34 @@ class AppearanceCost:
 
     Args:
         missing: cost of a pair where an appearance is missing: 0 where another term decides, else inf.
+        calibration: scales the term; takes every frame.
     """
 
     name = "appearance"
 
-    def __init__(self, missing: float) -> None:
+    def __init__(self, missing: float, calibration: Calibration | None = None) -> None:
         self.missing = missing
+        self.calibration = calibration
+        self.last: Matrix | None = None  # of the current frame, for `AppearanceGate`
 
     def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
         """Return D_cos (T, D); None without features."""
+        if self.calibration is not None:
+            self.calibration.add(detections)
         if detections.features is None or state.features is None:
+            self.last = None
             return None
         cost_TD = cosine_distance(state.features, detections.features)
+        if state.gallery is not None:
+            n_tracks, size, width = state.gallery.shape
+            past = cosine_distance(state.gallery.reshape(-1, width), detections.features)
+            np.minimum(cost_TD, past.reshape(n_tracks, size, -1).min(axis=1), out=cost_TD)
+        if self.calibration is not None:
+            cost_TD *= self.calibration.scale
         if detections.missing_appearance or state.missing_appearance:
             known_T, known_D = (state.features != 0).any(axis=1), (detections.features != 0).any(axis=1)
             cost_TD[~(known_T[:, None] & known_D)] = self.missing
+        self.last = cost_TD
         return cost_TD
 
 
@@ -63,6 +78,63 @@ class BoxCost:
     def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix:
         """Return D_bbox (T, D)."""
         return box_distance(state.boxes, detections.boxes, self.alpha)
+
+
+class OverlapCost:
+    """1 − IoU of the expected and the detected box."""
+
+    name = "overlap"
+
+    def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix:
+        """Return the cost (T, D), from 0 (same box) to 1 (disjoint)."""
+        return 1.0 - box_overlap(state.boxes, detections.boxes)
+
+
+class MotionGate:
+    """Forbids pairs whose box is improbable under the motion model.
+
+    The limit is the 95 % quantile of the squared Mahalanobis distance with 4 degrees of freedom.
+    """
+
+    name = "motion gate"
+    _LIMIT = 9.4877
+
+    def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix:
+        """Return 0 or inf (T, D)."""
+        return np.where(mahalanobis(state, detections.boxes) > self._LIMIT, np.inf, 0.0)
+
+
+class AppearanceGate:
+    """Forbids pairs whose appearance cost is above a limit, where both appearances are known.
+
+    Args:
+        appearance: must come before this term in the tracker's list.
+    """
+
+    name = "appearance gate"
+
+    def __init__(self, appearance: AppearanceCost, limit: float) -> None:
+        self.appearance, self.limit = appearance, limit
+
+    def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
+        """Return 0 or inf (T, D); None without features."""
+        cost_TD = self.appearance.last
+        return None if cost_TD is None else np.where(cost_TD > self.limit, np.inf, 0.0)
+
+
+class WeakPenalty:
+    """Adds a constant to every pair with a weak detection, so that other detections come first."""
+
+    name = "weak penalty"
+
+    def __init__(self, penalty: float) -> None:
+        self.penalty = penalty
+
+    def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
+        """Return 0 or the penalty (T, D)."""
+        if detections.weak is None:
+            return None
+        return np.where(detections.weak, self.penalty, 0.0) + np.zeros((len(state), 1))
 
 
 class Costs:

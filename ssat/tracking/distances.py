@@ -23,6 +23,19 @@ def box_distance(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64], 
     return distance_TD
 
 
+def box_overlap(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over union (T, D) of boxes x1 y1 x2 y2; 0 where both have no area."""
+    low = np.maximum(tracks_T4[:, None, :2], boxes_D4[None, :, :2])
+    sides = np.minimum(tracks_T4[:, None, 2:], boxes_D4[None, :, 2:])
+    sides -= low
+    np.maximum(sides, 0.0, out=sides)
+    common_TD: NDArray[np.float64] = sides[:, :, 0] * sides[:, :, 1]
+    area_T, area_D = (np.maximum(b[:, 2:] - b[:, :2], 0.0).prod(axis=1) for b in (tracks_T4, boxes_D4))
+    union_TD = area_T[:, None] + area_D - common_TD
+    overlap_TD: NDArray[np.float64] = common_TD / np.maximum(union_TD, 1e-12)
+    return overlap_TD
+
+
 def cosine_distance(tracks_TF: NDArray[np.float32], features_DF: NDArray[np.float32]) -> NDArray[np.float64]:
     """1 − cos of L2-normalised features, from 0 (same) to 2 (opposite); not clipped."""
     distance_TD: NDArray[np.float64] = (tracks_TF @ features_DF.T).astype(np.float64)

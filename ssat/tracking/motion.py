@@ -90,6 +90,16 @@ class ConstantVelocity:
         return {"position": centred, "velocity": np.zeros_like(centred), "covariance": np.stack(spread, axis=2)}
 
 
+def mahalanobis(state: TrackState, boxes_D4: Array) -> Array:
+    """Return the squared Mahalanobis distance (T, D) of boxes to the predicted positions; 4 degrees of freedom."""
+    position, _, covariance = _arrays(state)
+    variance_T4 = covariance[:, :, 0] + _measurement_variance(position)
+    innovation_TD4 = centre_form(boxes_D4)[None] - position[:, None]
+    innovation_TD4 *= innovation_TD4
+    squared_TD: Array = np.matmul(innovation_TD4, (1.0 / variance_T4)[:, :, None])[:, :, 0]
+    return squared_TD
+
+
 def moved_boxes(boxes_N4: Array, affine_23: Array) -> Array:
     """Return the boxes moved by an affine map: centres by the map, sides by its scale."""
     centred = centre_form(boxes_N4)

@@ -57,6 +57,11 @@ def lost(state: TrackState) -> NDArray[np.bool_]:
     return mask_T
 
 
+def every(detections: FrameDetections) -> NDArray[np.bool_] | None:
+    """All detections."""
+    return None
+
+
 def not_weak(detections: FrameDetections) -> NDArray[np.bool_] | None:
     """All detections but weak ones."""
     return None if detections.weak is None else ~detections.weak

@@ -18,6 +18,7 @@ from ssat.tracking.tracker import Tracker
 from ssat.workspace import committed
 
 FORMAT = "ssat-tracker-2"
+_CALIBRATION = "calibration_histogram"
 _FORMER = "ssat-tracker-1"
 _FORMER_NAMES = {"missed": "time_since_update", "place": "position", "speed": "velocity"}
 
@@ -31,6 +32,8 @@ def save_tracker(tracker: Tracker, path: Path) -> Path:
         "next_id": str(tracker.next_id),
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in tracker.state.arrays().items()}
+    if tracker.method.calibration is not None:
+        arrays[_CALIBRATION] = tracker.method.calibration.histogram
     with committed(path) as temporary:
         save_file(arrays, temporary, facts)
     return path
@@ -57,6 +60,8 @@ def load_tracker(path: Path) -> Tracker:
     try:
         tracker = Tracker(TrackerConfig.model_validate_json(facts["config"]), float(json.loads(facts["frame_rate"])))
         tracker.next_id = int(facts["next_id"])
+        if tracker.method.calibration is not None:
+            tracker.method.calibration.histogram = arrays.pop(_CALIBRATION)
         tracker.state = _state_of(arrays)
     except (KeyError, ValueError, TypeError, ValidationError) as error:
         raise InputError(f"{path}: damaged state of a tracker ({error})") from error

@@ -23,6 +23,8 @@ class TrackState:
         features: (T, F) L2-normalised appearance; a zero row is a missing appearance.
         position, velocity: (T, 4) centre x, centre y, width, height and their change per frame.
         covariance: (T, 4, 3) variance of position, covariance, variance of velocity, of each coordinate.
+        hits: (T,) frames in which the track was matched, its first one included.
+        gallery: (T, K, F) past features, L2-normalised.
         missing_appearance: some row of `features` may be zero.
     """
 
@@ -33,6 +35,8 @@ class TrackState:
     position: NDArray[np.float64] | None = None
     velocity: NDArray[np.float64] | None = None
     covariance: NDArray[np.float64] | None = None
+    hits: NDArray[np.int64] | None = None
+    gallery: NDArray[np.float32] | None = None
     missing_appearance: bool = False
 
     def __len__(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,12 +34,14 @@ class Tracks:
         boxes: (n, 4) x1 y1 x2 y2 in pixels.
         detection_index: (n,) row of each in the frame's detections.
         scores: (n,) scores of those detections, or None where none were given.
+        unconfirmed: new tracks that are not shown yet (`config.confirm_hits`); None where all are shown at once.
     """
 
     ids: NDArray[np.int64]
     boxes: NDArray[np.float64]
     detection_index: NDArray[np.intp]
     scores: NDArray[np.float64] | None = None
+    unconfirmed: Tracks | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -178,7 +180,7 @@ class Tracker:
         new = self._start_tracks(matches, detections, init_rule or births, detection_ids)
         if self.observer is not None:
             self.observer(Association(before, detections, costs.by_term, tuple(records), detection_ids, new, ended))
-        return _shown(detections, detection_ids)
+        return self._shown(detections, detection_ids)
 
     def _update_tracks(self, matches: Matches, detections: FrameDetections) -> NDArray[np.int64]:
         """Give the matched tracks their detections. Returns (D,) the identities so far; 0: none."""
@@ -190,6 +192,8 @@ class Tracker:
             boxes = detections.boxes.take(matched, axis=0)
             state.boxes[tracks] = boxes
             state.time_since_update[tracks] = 0
+            if state.hits is not None:
+                state.hits[tracks] += 1
             self.method.motion.update(state, tracks, boxes)
             detection_ids[matched] = state.ids.take(tracks)
         tracks, matched = matches.confident_pairs
@@ -198,8 +202,10 @@ class Tracker:
         return detection_ids
 
     def _end_tracks(self) -> NDArray[np.int64]:
-        """Forget the tracks that were lost for too long. Returns their identities."""
+        """Forget the tracks that were lost for too long, or before they were confirmed. Returns their identities."""
         alive_T = self.state.time_since_update <= self._life
+        if self.state.hits is not None:
+            alive_T &= (self.state.hits >= self.config.confirm_hits) | (self.state.time_since_update == 0)
         if np.logical_and.reduce(alive_T):
             return _NO_IDS
         ended = self.state.ids[~alive_T]
@@ -226,6 +232,8 @@ class Tracker:
         detection_ids[rows] = ids
         boxes = detections.boxes[rows]
         new = TrackState(ids, boxes, np.zeros(len(rows), np.int64))
+        if self.method.counts_hits:
+            new.hits = np.ones(len(rows), np.int64)
         new.set(self.method.motion.start(boxes))
         if detections.features is not None:
             new.set(self.method.appearance.start(detections.features[rows]))
@@ -253,8 +261,15 @@ class Tracker:
     def _checked_camera(self, camera: ArrayLike | None) -> NDArray[np.float64] | None:
         return None if camera is None or not self.config.camera_motion else checked_camera(camera)
 
+    def _shown(self, detections: FrameDetections, detection_ids: NDArray[np.int64]) -> Tracks:
+        if self.config.confirm_hits == 1 or self.state.hits is None:
+            return _tracks_of(detections, detection_ids)
+        confirmed = np.isin(detection_ids, self.state.ids[self.state.hits >= self.config.confirm_hits])
+        hidden = _tracks_of(detections, np.where(confirmed, 0, detection_ids))
+        return replace(_tracks_of(detections, np.where(confirmed, detection_ids, 0)), unconfirmed=hidden)
 
-def _shown(detections: FrameDetections, detection_ids: NDArray[np.int64]) -> Tracks:
+
+def _tracks_of(detections: FrameDetections, detection_ids: NDArray[np.int64]) -> Tracks:
     if np.logical_and.reduce(detection_ids):
         return Tracks(detection_ids, detections.boxes, np.arange(len(detections)), detections.scores)
     rows = detection_ids.nonzero()[0]

@@ -9,7 +9,9 @@ from ssat.errors import InputError
 from ssat.tracking import Tracker, TrackerConfig, load_tracker, save_tracker
 
 
-@pytest.mark.parametrize("config", [{}, {"motion": "kalman", "low_score": 0.3}, {"accumulate": False}])
+@pytest.mark.parametrize(
+    "config", [{}, {"motion": "kalman", "low_score": 0.3}, {"accumulate": False}, TrackerConfig.strong().model_dump()]
+)
 def test_a_restored_tracker_goes_on_as_if_it_had_never_stopped(config: dict[str, object], tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     faces, place = rng.normal(size=(6, 16)), rng.uniform(0, 500, (6, 2))

@@ -1,0 +1,65 @@
+"""The scale of the appearance cost, estimated without labels from boxes of the same frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssat.tracking.distances import box_overlap
+from ssat.tracking.state import FrameDetections
+
+TARGET = 0.8  # where the median between different people is put: above tau1 and tau2 of the paper
+_BINS, _MAX_COST = 400, 2.0
+_MAX_OVERLAP = 0.3  # IoU: boxes that overlap more may show the same person
+_KEPT = 0.99  # share of the weight of earlier frames that stays with each frame: a memory of about 100 frames
+_STORED_PAIRS = 100.0  # weight of a stored median
+_MIN_PAIRS = 20.0
+
+
+class Calibration:
+    """Scales D_cos so that different people are `TARGET` apart in the median.
+
+    Two boxes of one frame show two people. A histogram of their D_cos with exponential forgetting gives the median.
+
+    Args:
+        stored_median: of the embedder, from earlier footage; the estimate starts there.
+
+    Attributes:
+        histogram: (400,) weights of D_cos between 0 and 2.
+    """
+
+    def __init__(self, stored_median: float | None = None) -> None:
+        self.histogram: NDArray[np.float64] = np.zeros(_BINS)
+        if stored_median is not None:
+            self.histogram[min(int(stored_median / _MAX_COST * _BINS), _BINS - 1)] = _STORED_PAIRS
+
+    def add(self, detections: FrameDetections) -> None:
+        """Take the pairs of one frame."""
+        features_DF = detections.features
+        if features_DF is None or len(detections) < 2:
+            return
+        cost_DD = 1.0 - features_DF @ features_DF.T
+        used_D = np.ones(len(detections), bool) if detections.weak is None else ~detections.weak
+        if detections.missing_appearance:
+            used_D = used_D & (features_DF != 0).any(axis=1)
+        different_DD = box_overlap(detections.boxes, detections.boxes) < _MAX_OVERLAP
+        different_DD &= np.tri(len(detections), k=-1, dtype=bool) & used_D & used_D[:, None]
+        costs = cost_DD[different_DD]
+        if len(costs):
+            bins = np.clip((costs * (_BINS / _MAX_COST)).astype(np.int64), 0, _BINS - 1)
+            self.histogram *= _KEPT
+            self.histogram += np.bincount(bins, minlength=_BINS)
+
+    @property
+    def median(self) -> float | None:
+        """Median D_cos between different people; None below 20 pairs."""
+        below = self.histogram.cumsum()
+        if below[-1] < _MIN_PAIRS:
+            return None
+        return float((below.searchsorted(below[-1] / 2) + 0.5) * _MAX_COST / _BINS)
+
+    @property
+    def scale(self) -> float:
+        """Factor of D_cos; 1 as long as there are too few pairs."""
+        median = self.median
+        return 1.0 if median is None else TARGET / median
