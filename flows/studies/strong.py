@@ -18,14 +18,19 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "calibration": {"calibrate": False},
     "overlap pass": {"overlap_pass": None},
     "confirmation": {"confirm_hits": 1},
-    "gallery": {"gallery": 0},
     "longer life of lost tracks": {"lost_seconds": 1.0},
+}
+# Not in the preset: what did not help on the sequences that its settings were chosen on.
+FURTHER: dict[str, dict[str, Any]] = {
+    "a gallery of 10": {"gallery": 10},
+    "mutual best": {"assignment": "mutual"},
+    "the smallest sum": {"assignment": "hungarian"},
 }
 
 
 @flow(name="study strong", persist_result=False)
 def strong_study(workspace: str, benchmark: BenchmarkSettings) -> dict[str, Any]:
-    """Tracks with the preset, without each of its ingredients, and as the presets `paper` and `quick` do.
+    """Tracks with the preset, without each of its ingredients, with further ones, and as `paper` and `quick` do.
 
     Gives what `association_study` does.
     """
@@ -41,6 +46,10 @@ def strong_study(workspace: str, benchmark: BenchmarkSettings) -> dict[str, Any]
             **{
                 f"strong without {name}": TrackerConfig.model_validate(strong.model_dump() | off)
                 for name, off in INGREDIENTS.items()
+            },
+            **{
+                f"strong with {name}": TrackerConfig.model_validate(strong.model_dump() | on)
+                for name, on in FURTHER.items()
             },
         },
         title="Study: the preset strong (beyond the paper)",

@@ -31,8 +31,9 @@ _LATER = (
 QUICK_ALPHA = 1.0
 # The preset `strong`: for good tracks of any feature, not for reproduction.
 STRONG: dict[str, Any] = {
+    "tau2": 0.8,
     "alpha": 0.5,
-    "assignment": "hungarian",
+    "beta": 0.1,
     "lost_seconds": 3.0,
     "motion": "kalman",
     "motion_gate": True,
@@ -40,7 +41,6 @@ STRONG: dict[str, Any] = {
     "calibrate": True,
     "overlap_pass": 0.3,
     "confirm_hits": 3,
-    "gallery": 10,
 }
 
 

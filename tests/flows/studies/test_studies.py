@@ -66,11 +66,12 @@ def _children(workspace: Workspace, parent: str) -> dict[str, Any]:
 
 
 def test_the_preset_strong_without_each_ingredient(place: Workspace, benchmark: BenchmarkSettings) -> None:
-    from flows.studies.strong import INGREDIENTS, strong_study
+    from flows.studies.strong import FURTHER, INGREDIENTS, strong_study
 
     strong = benchmark.model_copy(update={"association": TrackerConfig.strong(), "embedder": "colour"})
     result = strong_study(str(place.root), strong)
     names = ["paper", "quick", "strong", *(f"strong without {name}" for name in INGREDIENTS)]
+    names += [f"strong with {name}" for name in FURTHER]
     assert [row["name"] for row in result["rows"]] == names
     assert {row["gt_dets"] for row in result["rows"]} == {36}
     given = {name: run.data.params for name, run in _children(place, result["mlflow_run_id"]).items()}

@@ -29,7 +29,7 @@ def _moved(box: list[float], x: float) -> list[float]:
 def test_the_preset_names_everything_that_is_beyond_the_paper() -> None:
     for stage in (BenchmarkSettings.build("strong", {"mot": "m"}), TrackSettings.build("strong")):
         assert stage.association == TrackerConfig.strong()
-    strong = TrackerConfig.strong(low_score=0.3, weak_penalty=0.1, stored_median=0.4)
+    strong = TrackerConfig.strong(low_score=0.3, weak_penalty=0.1, stored_median=0.4, gallery=10)
     assert strong.extensions == (
         "motion kalman",
         "camera motion",
@@ -49,7 +49,7 @@ def test_records_from_before_an_extension_existed_stay_the_same() -> None:
         *("tau1", "tau2", "alpha", "beta", "lost_seconds", "box_term", "accumulate", "assignment"),
         *("motion", "camera_motion", "low_score"),
     }
-    for config in (TrackerConfig.strong(), TrackerConfig.strong(gallery=0)):
+    for config in (TrackerConfig.strong(), TrackerConfig.strong(gallery=10)):
         assert TrackerConfig.model_validate_json(config.model_dump_json()) == config
 
 
