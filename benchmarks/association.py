@@ -4,9 +4,9 @@
 
 Measures CPU time of `Tracker.update` at 5, 15, 50 and 150 detections a frame on people who walk at random and are
 missed one time in ten, beside the same method written plainly (an object per track, a loop per pair), and checks that
-both give every detection the same identity; and of the preset `strong`. Then its memory over 100,000 frames. `--peer
-trackers=…/bin/python` also runs SORT, ByteTrack and OC-SORT of that environment on the same boxes, `--peer norfair=…` and `--peer boxmot=…`
-likewise; `make bench-track` makes the environments.
+both give every detection the same identity; and of the preset `strong`. Then its memory over 100,000 frames.
+`--peer trackers=…/bin/python` also runs SORT, ByteTrack and OC-SORT of that environment on the same boxes,
+`--peer norfair=…` and `--peer boxmot=…` likewise; `make bench-track` makes the environments.
 """
 
 from __future__ import annotations
