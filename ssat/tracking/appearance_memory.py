@@ -62,8 +62,9 @@ class Gallery(Accumulated):
     def update(self, state: TrackState, rows: NDArray[np.intp], features_NF: NDArray[np.float32]) -> None:
         """Accumulate, and store the features in the current slots."""
         super().update(state, rows, features_NF)
-        known_N = (features_NF != 0).any(axis=1)
-        rows, features_NF = rows[known_N], features_NF[known_N]
+        known_N = features_NF.any(axis=1)
+        if not np.logical_and.reduce(known_N):
+            rows, features_NF = rows[known_N], features_NF[known_N]
         if state.gallery is None:
             state.gallery = np.zeros((len(state), self.size, features_NF.shape[1]), np.float32)
         if state.hits is not None:

@@ -27,8 +27,8 @@ def greedy(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
     if not distance_TD.size:
         return NO_PAIRS
     rows, columns = (distance_TD < threshold).nonzero()
-    if len(set(rows.tolist())) == len(rows) == len(set(columns.tolist())):
-        return rows, columns  # mostly nobody competes, and then the order does not matter
+    if _without_rivals(rows, columns):
+        return rows, columns
     n_tracks, n_detections = distance_TD.shape
     taken_T: list[int] = [_FREE] * n_tracks
     if distance_TD.size > _SMALL:
@@ -50,6 +50,11 @@ def greedy(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
     columns_T = np.array(taken_T, np.intp)
     rows = (columns_T != _FREE).nonzero()[0]
     return rows, columns_T[rows]
+
+
+def _without_rivals(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> bool:
+    """Return whether each row and column has one candidate at most, as in most frames: any rule matches them all."""
+    return len(set(rows.tolist())) == len(rows) == len(set(columns.tolist()))
 
 
 def _settle_mutual(distance_TD: NDArray[np.float64], threshold: float, taken_T: list[int]) -> NDArray[np.float64]:
@@ -112,6 +117,9 @@ def hungarian(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
     """
     if not distance_TD.size:
         return NO_PAIRS
+    rows, columns = (distance_TD < threshold).nonzero()
+    if _without_rivals(rows, columns):
+        return rows, columns
     from scipy.optimize import linear_sum_assignment
 
     # Clamping makes a forbidden pair cost as much as staying unmatched, and infinite distances harmless.

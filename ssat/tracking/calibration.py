@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,11 @@ _MAX_OVERLAP = 0.3  # IoU: boxes that overlap more may show the same person
 _KEPT = 0.99  # share of the weight of earlier frames that stays with each frame: a memory of about 100 frames
 _STORED_PAIRS = 100.0  # weight of a stored median
 _MIN_PAIRS = 20.0
+
+
+@lru_cache(maxsize=64)
+def _below_diagonal(size: int) -> NDArray[np.bool_]:
+    return np.tri(size, k=-1, dtype=bool)
 
 
 class Calibration:
@@ -38,15 +45,17 @@ class Calibration:
         features_DF = detections.features
         if features_DF is None or len(detections) < 2:
             return
-        cost_DD = 1.0 - features_DF @ features_DF.T
-        used_D = np.ones(len(detections), bool) if detections.weak is None else ~detections.weak
-        if detections.missing_appearance:
-            used_D = used_D & (features_DF != 0).any(axis=1)
         different_DD = box_overlap(detections.boxes, detections.boxes) < _MAX_OVERLAP
-        different_DD &= np.tri(len(detections), k=-1, dtype=bool) & used_D & used_D[:, None]
-        costs = cost_DD[different_DD]
+        different_DD &= _below_diagonal(len(detections))
+        if detections.weak is not None:
+            different_DD &= ~(detections.weak | detections.weak[:, None])
+        if detections.missing_appearance:
+            known_D = features_DF.any(axis=1)
+            different_DD &= known_D & known_D[:, None]
+        costs = 1.0 - (features_DF @ features_DF.T)[different_DD]
         if len(costs):
-            bins = np.clip((costs * (_BINS / _MAX_COST)).astype(np.int64), 0, _BINS - 1)
+            bins = (costs * (_BINS / _MAX_COST)).astype(np.int64)
+            np.minimum(np.maximum(bins, 0, out=bins), _BINS - 1, out=bins)
             self.histogram *= _KEPT
             self.histogram += np.bincount(bins, minlength=_BINS)
 

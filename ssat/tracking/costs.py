@@ -36,7 +36,7 @@ class AppearanceCost:
 
     Args:
         missing: cost of a pair where an appearance is missing: 0 where another term decides, else inf.
-        calibration: scales the term; takes every frame.
+        calibration: scales the term.
     """
 
     name = "appearance"
@@ -44,26 +44,28 @@ class AppearanceCost:
     def __init__(self, missing: float, calibration: Calibration | None = None) -> None:
         self.missing = missing
         self.calibration = calibration
-        self.last: Matrix | None = None  # of the current frame, for `AppearanceGate`
+        self._frame: tuple[FrameDetections, Matrix | None] | None = None
 
     def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
-        """Return D_cos (T, D); None without features."""
-        if self.calibration is not None:
-            self.calibration.add(detections)
+        """Return D_cos (T, D); None without features. Computed once per frame."""
+        if self._frame is None or self._frame[0] is not detections:
+            self._frame = detections, self._cost(state, detections)
+        return self._frame[1]
+
+    def _cost(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
         if detections.features is None or state.features is None:
-            self.last = None
             return None
         cost_TD = cosine_distance(state.features, detections.features)
         if state.gallery is not None:
             n_tracks, size, width = state.gallery.shape
-            past = cosine_distance(state.gallery.reshape(-1, width), detections.features)
-            np.minimum(cost_TD, past.reshape(n_tracks, size, -1).min(axis=1), out=cost_TD)
+            past = state.gallery.reshape(-1, width) @ detections.features.T
+            nearest_TD = past.reshape(n_tracks, size, -1).max(axis=1)
+            np.minimum(cost_TD, 1.0 - nearest_TD.astype(np.float64), out=cost_TD)
         if self.calibration is not None:
             cost_TD *= self.calibration.scale
         if detections.missing_appearance or state.missing_appearance:
             known_T, known_D = (state.features != 0).any(axis=1), (detections.features != 0).any(axis=1)
             cost_TD[~(known_T[:, None] & known_D)] = self.missing
-        self.last = cost_TD
         return cost_TD
 
 
@@ -108,7 +110,7 @@ class AppearanceGate:
     """Forbids pairs whose appearance cost is above a limit, where both appearances are known.
 
     Args:
-        appearance: must come before this term in the tracker's list.
+        appearance: the cost that is limited.
     """
 
     name = "appearance gate"
@@ -118,7 +120,7 @@ class AppearanceGate:
 
     def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
         """Return 0 or inf (T, D); None without features."""
-        cost_TD = self.appearance.last
+        cost_TD = self.appearance(state, detections)
         return None if cost_TD is None else np.where(cost_TD > self.limit, np.inf, 0.0)
 
 
@@ -138,19 +140,31 @@ class WeakPenalty:
 
 
 class Costs:
-    """The cost terms of one frame, computed once, and their sums."""
+    """The cost terms of one frame and their sums, each computed once, when it is first asked for."""
 
     def __init__(self, terms: Sequence[CostTerm], state: TrackState, detections: FrameDetections) -> None:
-        self.by_term = {term.name: term(state, detections) for term in terms}
-        self._shape = (len(state), len(detections))
+        self._terms = {term.name: term for term in terms}
+        self._state, self._detections = state, detections
+        self._computed: dict[str, Matrix | None] = {}
         self._sums: dict[tuple[str, ...], Matrix] = {}
+
+    @property
+    def by_term(self) -> dict[str, Matrix | None]:
+        """All terms by name."""
+        return {name: self._term(name) for name in self._terms}
+
+    def _term(self, name: str) -> Matrix | None:
+        if name not in self._computed:
+            self._computed[name] = self._terms[name](self._state, self._detections)
+        return self._computed[name]
 
     def total(self, names: tuple[str, ...]) -> Matrix:
         """Return the sum (T, D) of the named terms; inf everywhere where none of them could be computed."""
         total_TD = self._sums.get(names)
         if total_TD is None:
-            present = [matrix for name in names if (matrix := self.by_term[name]) is not None]
-            total_TD = reduce(np.add, present) if present else np.full(self._shape, np.inf)
+            present = [matrix for name in names if (matrix := self._term(name)) is not None]
+            empty = len(self._state), len(self._detections)
+            total_TD = reduce(np.add, present) if present else np.full(empty, np.inf)
             self._sums[names] = total_TD
         return total_TD
 

@@ -25,15 +25,18 @@ def box_distance(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64], 
 
 def box_overlap(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the intersection over union (T, D) of boxes x1 y1 x2 y2; 0 where both have no area."""
-    low = np.maximum(tracks_T4[:, None, :2], boxes_D4[None, :, :2])
-    sides = np.minimum(tracks_T4[:, None, 2:], boxes_D4[None, :, 2:])
-    sides -= low
-    np.maximum(sides, 0.0, out=sides)
-    common_TD: NDArray[np.float64] = sides[:, :, 0] * sides[:, :, 1]
-    area_T, area_D = (np.maximum(b[:, 2:] - b[:, :2], 0.0).prod(axis=1) for b in (tracks_T4, boxes_D4))
-    union_TD = area_T[:, None] + area_D - common_TD
-    overlap_TD: NDArray[np.float64] = common_TD / np.maximum(union_TD, 1e-12)
-    return overlap_TD
+    left_T, top_T, right_T, bottom_T = tracks_T4.T[:, :, None]
+    left_D, top_D, right_D, bottom_D = boxes_D4.T
+    width_TD = np.minimum(right_T, right_D) - np.maximum(left_T, left_D)
+    common_TD: NDArray[np.float64] = np.minimum(bottom_T, bottom_D) - np.maximum(top_T, top_D)
+    np.maximum(width_TD, 0.0, out=width_TD)
+    np.maximum(common_TD, 0.0, out=common_TD)
+    common_TD *= width_TD
+    area_T, area_D = (right_T - left_T) * (bottom_T - top_T), (right_D - left_D) * (bottom_D - top_D)
+    union_TD = area_T + area_D
+    union_TD -= common_TD
+    common_TD /= np.maximum(union_TD, 1e-12, out=union_TD)
+    return common_TD
 
 
 def cosine_distance(tracks_TF: NDArray[np.float32], features_DF: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -62,7 +62,7 @@ class ConstantVelocity:
         # Width and height are never predicted below one pixel.
         np.maximum(position[:, 2:], _MIN_SIDE, out=position[:, 2:])
         height_T1 = position[:, 3:]
-        variance, cross, velocity_variance = np.moveaxis(covariance, 2, 0)
+        variance, cross, velocity_variance = covariance[:, :, 0], covariance[:, :, 1], covariance[:, :, 2]
         variance += 2 * cross + velocity_variance + (_POSITION_SHARE * height_T1) ** 2
         cross += velocity_variance
         velocity_variance += (_VELOCITY_SHARE * height_T1) ** 2
@@ -72,15 +72,18 @@ class ConstantVelocity:
         """Correct the filter of some tracks by the boxes that they were matched with."""
         position, velocity, covariance = _arrays(state)
         measured = centre_form(boxes_N4)
-        variance, cross, velocity_variance = np.moveaxis(covariance[rows], 2, 0)
+        matched = covariance.take(rows, axis=0)
+        variance, cross, velocity_variance = matched[:, :, 0], matched[:, :, 1], matched[:, :, 2]
         total = variance + _measurement_variance(measured)
         gain, velocity_gain = variance / total, cross / total
-        innovation = measured - position[rows]
+        innovation = measured - position.take(rows, axis=0)
         position[rows] += gain * innovation
         velocity[rows] += velocity_gain * innovation
-        covariance[rows] = np.stack(
-            ((1 - gain) * variance, (1 - gain) * cross, velocity_variance - velocity_gain * cross), axis=2
-        )
+        kept = 1 - gain
+        velocity_variance -= velocity_gain * cross
+        variance *= kept
+        cross *= kept
+        covariance[rows] = matched
 
     def start(self, boxes_N4: Array) -> dict[str, Array]:
         """Return the filters of new tracks: standing still, with a wide velocity."""

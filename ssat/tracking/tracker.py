@@ -163,8 +163,10 @@ class Tracker:
         """
         detections = self._checked(boxes, features, scores)
         self.method.motion.predict(self.state, self._checked_camera(camera))
+        if self.method.calibration is not None:
+            self.method.calibration.add(detections)
         costs = Costs(self.method.terms, self.state, detections)
-        before = self.state if self.observer is None else self.state.copy()
+        before, terms = (self.state, {}) if self.observer is None else (self.state.copy(), costs.by_term)
         records: list[PassRecord] = []
 
         matches = Matches(len(self.state), len(detections))
@@ -179,7 +181,7 @@ class Tracker:
         ended = self._end_tracks()
         new = self._start_tracks(matches, detections, init_rule or births, detection_ids)
         if self.observer is not None:
-            self.observer(Association(before, detections, costs.by_term, tuple(records), detection_ids, new, ended))
+            self.observer(Association(before, detections, terms, tuple(records), detection_ids, new, ended))
         return self._shown(detections, detection_ids)
 
     def _update_tracks(self, matches: Matches, detections: FrameDetections) -> NDArray[np.int64]:
@@ -262,16 +264,23 @@ class Tracker:
         return None if camera is None or not self.config.camera_motion else checked_camera(camera)
 
     def _shown(self, detections: FrameDetections, detection_ids: NDArray[np.int64]) -> Tracks:
-        if self.config.confirm_hits == 1 or self.state.hits is None:
+        hits_T = self.state.hits
+        if self.config.confirm_hits == 1 or hits_T is None or not len(hits_T):
             return _tracks_of(detections, detection_ids)
-        confirmed = np.isin(detection_ids, self.state.ids[self.state.hits >= self.config.confirm_hits])
-        hidden = _tracks_of(detections, np.where(confirmed, 0, detection_ids))
-        return replace(_tracks_of(detections, np.where(confirmed, detection_ids, 0)), unconfirmed=hidden)
+        # The ids of the state ascend, and those of the detections are among them; 0 is none.
+        hits_D = hits_T.take(self.state.ids.searchsorted(detection_ids))
+        hidden_D = hits_D < self.config.confirm_hits
+        if not np.logical_or.reduce(hidden_D):
+            return _tracks_of(detections, detection_ids, unconfirmed=_tracks_of(detections, np.zeros_like(detection_ids)))
+        hidden = _tracks_of(detections, np.where(hidden_D, detection_ids, 0))
+        return _tracks_of(detections, np.where(hidden_D, 0, detection_ids), unconfirmed=hidden)
 
 
-def _tracks_of(detections: FrameDetections, detection_ids: NDArray[np.int64]) -> Tracks:
+def _tracks_of(
+    detections: FrameDetections, detection_ids: NDArray[np.int64], unconfirmed: Tracks | None = None
+) -> Tracks:
     if np.logical_and.reduce(detection_ids):
-        return Tracks(detection_ids, detections.boxes, np.arange(len(detections)), detections.scores)
+        return Tracks(detection_ids, detections.boxes, np.arange(len(detections)), detections.scores, unconfirmed)
     rows = detection_ids.nonzero()[0]
     scores = None if detections.scores is None else detections.scores[rows]
-    return Tracks(detection_ids[rows], detections.boxes[rows], rows, scores)
+    return Tracks(detection_ids[rows], detections.boxes[rows], rows, scores, unconfirmed)
