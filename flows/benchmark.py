@@ -21,6 +21,7 @@ from tasks.benchmark import (
     prepare,
     score_benchmark,
 )
+from tasks.calibration import with_stored_calibration
 from tasks.detectors import resolve_detector
 from tasks.fan_out import Networks, track_sequences
 from tasks.mlflow_reporter import MlflowReporter
@@ -44,6 +45,7 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
     place = Workspace.open(workspace)
     prepared, skipped = prepare(settings)
     embedder = _embedder(settings, place)
+    settings = with_stored_calibration(settings, embedder, place)
     digest = embedder.digest if embedder is not None else None
     detector, refiner = resolve_detector(settings, place)
     used = detector or refiner

@@ -115,6 +115,11 @@ class Workspace:
         return self.root / "cache"
 
     @property
+    def calibration(self) -> Path:
+        """What `ssat probe` measured of embedders that have no file to store it in."""
+        return self.root / "calibration"
+
+    @property
     def mlflow(self) -> Path:
         """The SQLite database and artifacts of the embedded MLflow."""
         return self.services / "mlflow"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ssat.embedding.protocol import PatchEmbedder
     from ssat.pipeline.frames import StageSeconds
     from ssat.pipeline.pipeline import TrackedFrames
+    from ssat.tracking.baselines import Baseline
+    from ssat.tracking.tracker import Tracker
     from ssat.video.sources import ImageSource
 
 
@@ -111,18 +113,23 @@ def track_sequence(
 ) -> dict[str, Any]:
     """Tracks one sequence: writes its result file and its video into `folder`, its features into the cache.
 
-    Does nothing where the same was done before. Gives the names of the files and the frames per second of each stage.
+    Does nothing where the same was done before. Gives the names of the files, the frames per second of each stage and
+    "notes", where there are any.
 
     Raises:
         InputError: a frame that cannot be decoded.
     """
+    from ssat.tracking.baselines import make_tracker
+    from ssat.tracking.tracker import Tracker
+
     done = folder / f"{name}.json"
     if done.is_file():
         answer: dict[str, Any] = json.loads(done.read_text())
         return answer
     with progress_bar(f"track {name}", len(prepared.frames)) as advance:
         track = _track if refiner is None else partial(_track_in_the_loop, refiner)
-        tracked, seconds, files = track(name, prepared, settings, folder, features_folder, embedder, advance)
+        tracker = make_tracker(settings.tracker, settings.association, prepared.sequence.frame_rate)
+        tracked, seconds, files = track(name, prepared, settings, tracker, folder, features_folder, embedder, advance)
     table = (tracked.frames, tracked.ids, tracked.boxes, tracked.scores)
     if settings.interpolate_seconds > 0:
         from ssat.tracking.interpolate import interpolated
@@ -140,6 +147,8 @@ def track_sequence(
         detect_fps = tracked.n_frames / seconds.detect
     if detect_fps:
         answer["detect_fps"] = round(detect_fps, 2)
+    if isinstance(tracker, Tracker) and (calibration := tracker.method.calibration) and calibration.fallback:
+        answer["notes"] = [calibration.fallback]
     with committed(done) as temporary:
         temporary.write_text(json.dumps(answer))
     return answer
@@ -149,6 +158,7 @@ def _track(
     name: str,
     prepared: Prepared,
     settings: BenchmarkSettings,
+    tracker: Tracker | Baseline,
     folder: Path,
     features_folder: Path,
     embedder: PatchEmbedder | None,
@@ -156,10 +166,9 @@ def _track(
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
     from ssat.pipeline.frames import StageSeconds
     from ssat.pipeline.pipeline import track_frames
-    from ssat.tracking.baselines import make_tracker
     from ssat.video.sources import read_ahead
 
-    sequence, frames, detections = prepared.sequence, prepared.frames, prepared.detections
+    frames, detections = prepared.frames, prepared.detections
     key, cached = "", None
     if embedder is not None:
         key = feature_key(embedder.digest, embedder.input_size, prepared.images, detections)
@@ -174,7 +183,7 @@ def _track(
         tracked = track_frames(
             numbered,
             detections,
-            make_tracker(settings.tracker, settings.association, sequence.frame_rate),
+            tracker,
             embedder=embedder,
             features=None if cached is None else cached.features,
             sink=sink,
@@ -199,6 +208,7 @@ def _track_in_the_loop(
     name: str,
     prepared: Prepared,
     settings: BenchmarkSettings,
+    tracker: Tracker | Baseline,
     folder: Path,
     features_folder: Path,
     embedder: PatchEmbedder | None,
@@ -207,12 +217,10 @@ def _track_in_the_loop(
     """Detections follow from the tracks, so neither they nor their features can be kept."""
     from ssat.pipeline.frames import StageSeconds, timed
     from ssat.pipeline.pipeline import Collected, in_the_loop
-    from ssat.tracking.baselines import make_tracker
     from ssat.video.sources import read_ahead
 
     seconds, collected = StageSeconds(), Collected()
     public = prepared.detections if settings.refinement.births == "public" else None
-    tracker = make_tracker(settings.tracker, settings.association, prepared.sequence.frame_rate)
     with ExitStack() as stack:
         sink, files = _sink(stack, name, prepared, settings, folder, advance)
         frames = stack.enter_context(closing(read_ahead(_source(prepared))))  # type: ignore[type-var]

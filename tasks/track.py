@@ -131,6 +131,8 @@ def track_input(
     run.seconds.draw = writer.seconds
     elapsed = time.perf_counter() - began
     result = _result(opened, files, run, seen, elapsed, video)
+    if (calibration := tracker.method.calibration) is not None and calibration.fallback is not None:
+        result["notes"].append(calibration.fallback)
     if settings.interpolate_seconds > 0:
         result["interpolated"] = str(_interpolate(files.results, settings.interpolate_seconds, opened.frame_rate))
     if detector is not None or refiner is not None:

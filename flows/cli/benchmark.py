@@ -81,6 +81,9 @@ def show_benchmark(workspace: str, result: dict[str, Any], as_json: bool = False
     console.print(score_table(rows, result["overall"], title))
     for name, reason in result["skipped"].items():
         console.print(f"left out: {name}: {reason}", markup=False)
+    for name, files in result["files"].items():
+        for note in files.get("notes", []):
+            console.print(f"note: {name}: {note}", markup=False, soft_wrap=True)
     if submission := result["submission"]:
         zip_file = Path(workspace) / result["folder"] / submission["file"]
         console.print(f"for the server: {zip_file}", markup=False, soft_wrap=True)

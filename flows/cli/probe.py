@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 @common_options
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for NAME.probe.json and NAME.probe.png.")
 @click.option("--overwrite", is_flag=True, help="Replace files that an earlier probe left in that folder.")
+@click.option(
+    "--store-calibration",
+    is_flag=True,
+    help="Keep the median distance between people of one frame with each embedder; tracking starts from it.",
+)
 @settings_options(ProbeSettings)
 def command(
     inputs: tuple[str, ...],
@@ -36,6 +41,7 @@ def command(
     debug: bool,
     output: Path | None,
     overwrite: bool,
+    store_calibration: bool,
     probe_given: dict[str, Any],
 ) -> None:
     """Measure without labels how well embedders tell the people of footage apart.
@@ -74,8 +80,11 @@ def command(
     for result, files in zip(results, targets, strict=True):
         _show(result, to_stderr=as_json)
         _write(result, files)
+    answer: dict[str, Any] = {"inputs": [asdict(result) for result in results]}
+    if store_calibration:
+        answer["stored"] = _store(results, embedders, settings, place)
     if as_json:
-        print_json({"inputs": [asdict(result) for result in results]})
+        print_json(answer)
 
 
 def _targets(
@@ -126,6 +135,24 @@ def _embedders(settings: ProbeSettings, workspace: Workspace) -> list[tuple[str,
             )
             for name in names
         ]
+
+
+def _store(
+    results: list[Probed], embedders: list[tuple[str, PatchEmbedder]], settings: ProbeSettings, workspace: Workspace
+) -> dict[str, str | None]:
+    """Name of the embedder → the file that its calibration was written to; None where there were too few pairs."""
+    from tasks.calibration import store_calibration
+
+    stored: dict[str, str | None] = {}
+    for index, (name, embedder) in enumerate(embedders):
+        measured = [result.features[index].score.calibration for result in results]
+        spec = name if name in (*settings.embedder, "colour") else None
+        path = store_calibration(spec, embedder, measured, workspace)
+        stored[name] = None if path is None else str(path)
+        pairs = sum(one.pairs for one in measured)
+        said = f"not stored: it rests on {pairs} pairs" if path is None else f"written: {path}"
+        click.echo(f"calibration of {name}: {said}", err=True)
+    return stored
 
 
 def _show(result: Probed, *, to_stderr: bool) -> None:

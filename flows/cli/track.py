@@ -48,6 +48,7 @@ def command(
     settings = build_settings(TrackSettings, config=config, preset=preset, given=track_given)
 
     from ssat.workspace import Workspace
+    from tasks.calibration import with_stored_calibration
     from tasks.detectors import resolve_detector
     from tasks.embedders import track_default
     from tasks.track import TrackWishes, open_all, track_input
@@ -59,6 +60,7 @@ def command(
     check_outputs(opened, inputs, settings, place, output=folder, explain=explain, config=config)
     spec = settings.embedder or track_default(place)
     embedder = _resolve(spec, settings, place) if settings.tracker == "ssat" else None
+    settings = with_stored_calibration(settings, embedder, place)
     detectors = resolve_detector(settings, place)
     wishes = TrackWishes(folder, overwrite, _print_line if live else None, explain)
     results = []

@@ -18,7 +18,7 @@ from ssat.tracking.tracker import Tracker
 from ssat.workspace import committed
 
 FORMAT = "ssat-tracker-2"
-_CALIBRATION = "calibration_histogram"
+_CALIBRATION, _COUNTS = "calibration_histogram", "calibration_counts"
 _FORMER = "ssat-tracker-1"
 _FORMER_NAMES = {"missed": "time_since_update", "place": "position", "speed": "velocity"}
 
@@ -33,7 +33,9 @@ def save_tracker(tracker: Tracker, path: Path) -> Path:
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in tracker.state.arrays().items()}
     if tracker.method.calibration is not None:
-        arrays[_CALIBRATION] = tracker.method.calibration.histogram
+        calibration = tracker.method.calibration
+        arrays[_CALIBRATION] = calibration.histogram
+        arrays[_COUNTS] = np.array([calibration.frames, calibration.pairs])
     with committed(path) as temporary:
         save_file(arrays, temporary, facts)
     return path
@@ -61,7 +63,9 @@ def load_tracker(path: Path) -> Tracker:
         tracker = Tracker(TrackerConfig.model_validate_json(facts["config"]), float(json.loads(facts["frame_rate"])))
         tracker.next_id = int(facts["next_id"])
         if tracker.method.calibration is not None:
-            tracker.method.calibration.histogram = arrays.pop(_CALIBRATION)
+            calibration = tracker.method.calibration
+            calibration.histogram = arrays.pop(_CALIBRATION).astype(np.float64)
+            calibration.frames, calibration.pairs = arrays.pop(_COUNTS).tolist()
         tracker.state = _state_of(arrays)
     except (KeyError, ValueError, TypeError, ValidationError) as error:
         raise InputError(f"{path}: damaged state of a tracker ({error})") from error

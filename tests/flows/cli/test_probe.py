@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.probe import command
+from flows.cli.track import command as track
 from ssat.errors import InputError
 
 
@@ -46,6 +47,38 @@ def test_figures_of_one_coat_each_are_told_apart(
     again = _run(folder, *place, "--output", tmp_path / "out")
     assert isinstance(again.exception, InputError)
     assert "--overwrite" in str(again.exception)
+
+
+def test_tracking_starts_from_a_stored_calibration(
+    make_sequence: Callable[..., Path], place: tuple[str, Path], tmp_path: Path
+) -> None:
+    folder = make_sequence(tmp_path, n_frames=18)
+    outcome = _run(folder, *place, "--embedder", "colour", "--gaps-seconds", "0.5", "--store-calibration", "--json")
+    assert outcome.exit_code == 0, outcome.output
+    answer = json.loads(outcome.stdout.splitlines()[-1])
+    median = answer["inputs"][0]["features"][0]["score"]["calibration"]["same_frame_median"]
+    stored = Path(answer["stored"]["colour"])
+    assert json.loads(stored.read_text())["same_frame_median"] == pytest.approx(median, abs=1e-6)
+    given = (str(folder), *map(str, place), "--embedder", "colour", "--no-video", "--json")
+    tracked = CliRunner().invoke(track, given)
+    assert tracked.exit_code == 0, tracked.output
+    extensions = json.loads(tracked.stdout.splitlines()[-1])["beyond_the_paper"]
+    assert f"stored median {round(median, 6):g}" in extensions
+    paper = CliRunner().invoke(track, (*given, "--preset", "paper", "--overwrite"))
+    assert "beyond_the_paper" not in json.loads(paper.stdout.splitlines()[-1])
+
+
+def test_a_calibration_on_too_few_pairs_is_not_stored(
+    make_sequence: Callable[..., Path], place: tuple[str, Path], tmp_path: Path
+) -> None:
+    folder = make_sequence(tmp_path, n_frames=6)
+    outcome = _run(folder, *place, "--embedder", "colour", "--gaps-seconds", "0.1", "--store-calibration", "--json")
+    assert outcome.exit_code == 0, outcome.output
+    assert json.loads(outcome.stdout.splitlines()[-1])["stored"] == {"colour": None}
+    assert "calibration of colour: not stored: it rests on" in outcome.stderr
+    tracked = CliRunner().invoke(track, (str(folder), *map(str, place), "--embedder", "colour", "--no-video", "--json"))
+    notes = json.loads(tracked.stdout.splitlines()[-1])["notes"]
+    assert any("too few to calibrate; the appearance distance was left as it is" in note for note in notes)
 
 
 def test_one_half_of_a_sequence(make_sequence: Callable[..., Path], place: tuple[str, Path], tmp_path: Path) -> None:

@@ -123,6 +123,20 @@ def test_a_stored_median_counts_until_the_footage_says_otherwise() -> None:
     assert plain.update([LEFT], [_at(0.9)]).ids.tolist() == [1]
 
 
+def test_too_few_pairs_fall_back_and_say_so() -> None:
+    for stored, instead in ((None, "left as it is"), (0.4, "scaled by the stored median 0.4")):
+        calibration = Calibration(stored)
+        calibration.add(FrameDetections(np.array([LEFT, RIGHT]), None, False, None, None))
+        assert calibration.fallback is None, "there was no appearance to calibrate"
+        for _ in range(19):
+            calibration.add(_frame(0.8, [LEFT, RIGHT]))
+        assert calibration.fallback is not None
+        assert calibration.fallback.startswith("19 pairs of people in one frame, fewer than 20")
+        assert calibration.fallback.endswith(instead)
+        calibration.add(_frame(0.8, [LEFT, RIGHT]))
+        assert calibration.fallback is None
+
+
 def test_the_gate_forbids_a_jump_that_the_motion_makes_improbable() -> None:
     for gate, expected in ((True, [2]), (False, [1])):
         tracker = Tracker(TrackerConfig(motion="kalman", motion_gate=gate, alpha=100))
