@@ -138,6 +138,11 @@ def track_input(
         result["detector"], result["detector_sha256"] = used.name, used.digest
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped
+    calibration = tracker.method.calibration
+    if calibration is not None and embedder is not None and calibration.median is None:
+        result["notes"].append(
+            "the appearance distance was not calibrated: too few frames show two people; its thresholds are the paper's"
+        )
     if settings.association.extensions:
         result["beyond_the_paper"] = list(settings.association.extensions)
     if explainer is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -271,7 +271,9 @@ class Tracker:
         hits_D = hits_T.take(self.state.ids.searchsorted(detection_ids))
         hidden_D = hits_D < self.config.confirm_hits
         if not np.logical_or.reduce(hidden_D):
-            return _tracks_of(detections, detection_ids, unconfirmed=_tracks_of(detections, np.zeros_like(detection_ids)))
+            return _tracks_of(
+                detections, detection_ids, unconfirmed=_tracks_of(detections, np.zeros_like(detection_ids))
+            )
         hidden = _tracks_of(detections, np.where(hidden_D, detection_ids, 0))
         return _tracks_of(detections, np.where(hidden_D, 0, detection_ids), unconfirmed=hidden)
 
