@@ -56,7 +56,7 @@ class Calibration:
         if detections.weak is not None:
             different_DD &= ~(detections.weak | detections.weak[:, None])
         if detections.missing_appearance:
-            known_D = (features_DF != 0).any(axis=1)
+            known_D = np.asarray(features_DF.any(axis=1))
             different_DD &= known_D & known_D[:, None]
         costs = 1.0 - (features_DF @ features_DF.T)[different_DD]
         if len(costs):
