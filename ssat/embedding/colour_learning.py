@@ -7,6 +7,7 @@ shrunk towards equal changes in all directions.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,8 +55,8 @@ def learn_colours(
     """
     if table.n_patches < _LEAST_PATCHES:
         raise InputError(
-            f"{table.n_patches} patches could be followed, at least {_LEAST_PATCHES} are needed: collect more clips, or "
-            "ones in which something moves"
+            f"{table.n_patches} patches could be followed, expected at least {_LEAST_PATCHES}: collect more clips, or "
+            "some that are longer than a second and show something"
         )
     rng = np.random.default_rng([settings.seed, 1])
     network = HistogramNetwork().eval()
@@ -94,10 +95,7 @@ def held_out_score(network: HistogramNetwork, table: PatchTable, seed: int = 0) 
 def _spread_rows(table: PatchTable, views: int) -> NDArray[np.intp]:
     """Rows of every patch as far apart in time as they are."""
     bounds = np.searchsorted(table.patch, np.arange(table.n_patches + 1))
-    spread = [
-        np.linspace(start, stop - 1, views).round().astype(np.intp)
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    spread = [np.linspace(start, stop - 1, views).round().astype(np.intp) for start, stop in itertools.pairwise(bounds)]
     return np.concatenate(spread)
 
 

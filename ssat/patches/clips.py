@@ -88,7 +88,7 @@ def patches_of_clip(path: Path, settings: FollowSettings, seed: int) -> PatchTab
         VideoError: the file is no video, or breaks.
     """
     frames, rate = _frames(path)
-    greys = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)) for frame in frames]
+    greys = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
     patch, start, at, boxes, motion, cuts = [], [], [], [], [], []
     for number, found in enumerate(follow_patches(greys, rate, settings, seed)):
         kept = np.unique(np.linspace(0, len(found.boxes) - 1, settings.boxes).round().astype(int))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ _MOST_DISAGREEMENT = 0.1  # median distance of the points from the common motion
 _LEAST_VISIBLE = 0.6  # share of the box inside the picture
 _LEAST_SIDE = 12.0  # pixels
 _TRIED = 300  # boxes per start
-_MOVING = 0.7  # pixels that a box must differ from the motion of the background within `_APART` frames
+MOVING = 0.7  # pixels that a box must differ from the motion of the background within `_APART` frames
 _APART = 4
 _MOST_OVERLAP = 0.25  # IoU of two patches that start together
 _LEAST_CONTRAST = 12.0  # standard deviation of the grey values in a box
@@ -52,7 +53,7 @@ class FollowedPatch:
     @property
     def moving(self) -> bool:
         """Whether it moves against the background."""
-        return self.motion >= _MOVING
+        return self.motion >= MOVING
 
 
 def follow_patches(
@@ -149,7 +150,7 @@ def _proposed(
             box = np.array([x, y, x + wide, y + tall])
             tried.append((_motion_in(field, box), box))
     chosen: list[tuple[float, Box]] = []
-    moving = sorted((one for one in tried if one[0] >= _MOVING), key=lambda one: -one[0])
+    moving = sorted((one for one in tried if one[0] >= MOVING), key=lambda one: -one[0])
     for candidates, limit in ((moving, most // 2), (tried, most)):
         for motion, box in candidates:
             if len(chosen) >= limit:
@@ -170,7 +171,8 @@ def _residual_motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tup
     points, moved = points[returned], moved[returned]
     if len(points) < 20:
         return None
-    similarity, _ = cv2.estimateAffinePartial2D(points, moved, method=cv2.RANSAC, ransacReprojThreshold=1.0)
+    estimated: Any = cv2.estimateAffinePartial2D(points, moved, method=cv2.RANSAC, ransacReprojThreshold=1.0)
+    similarity = estimated[0]  # None where there is none, which OpenCV's types do not say
     if similarity is None:
         return None
     rest = np.linalg.norm(moved - (points @ similarity[:, :2].T + similarity[:, 2]), axis=1)

@@ -14,11 +14,11 @@ class FollowSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    per_clip: int = Field(12, ge=1, le=200, description="Patches followed in a clip at most; moving ones first")
-    min_seconds: float = Field(1.0, gt=0, description="Patches that are lost earlier are left out")
-    max_seconds: float = Field(5.0, gt=0, description="Patches are followed for so long at most")
-    boxes: int = Field(12, ge=2, le=100, description="Boxes kept of each patch, spread over its time")
-    seed: int = Field(0, ge=0, description="Of the boxes that are tried; each clip has its own sequence")
+    per_clip: int = Field(default=12, ge=1, le=200, description="Patches followed in a clip at most; moving ones first")
+    min_seconds: float = Field(default=1.0, gt=0, description="Patches that are lost earlier are left out")
+    max_seconds: float = Field(default=5.0, gt=0, description="Patches are followed for so long at most")
+    boxes: int = Field(default=12, ge=2, le=100, description="Boxes kept of each patch, spread over its time")
+    seed: int = Field(default=0, ge=0, description="Of the boxes that are tried; each clip has its own sequence")
 
 
 class ColoursSettings(StageSettings):
@@ -33,5 +33,5 @@ class ColoursSettings(StageSettings):
     shrinkage: float = Field(
         0.6, gt=0, le=1, description="How far the changes in every direction are taken as equal; 1: as equal altogether"
     )
-    seed: int = Field(0, ge=0, description="Of the cells and of the views")
-    workers: int = Field(0, ge=0, description="Clips looked at at the same time; 0: as many as there are CPUs")
+    seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
+    workers: int = Field(default=0, ge=0, description="Clips looked at at the same time; 0: as many as there are CPUs")
