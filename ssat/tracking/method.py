@@ -85,7 +85,7 @@ def method_of(config: TrackerConfig) -> Method:
                 updates_appearance=False,
             )
         )
-    motion = ConstantVelocity() if config.motion == "kalman" else LastBox()
+    motion = ConstantVelocity(config.hold_size) if config.motion == "kalman" else LastBox()
     beta = config.beta if config.accumulate else 1.0
     memory = Gallery(beta, config.gallery) if config.gallery else Accumulated(beta)
     counts_hits = config.confirm_hits > 1 or config.gallery > 0
