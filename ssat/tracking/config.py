@@ -109,8 +109,9 @@ class TrackerConfig(BaseModel):
     overlap_pass: float | None = Field(
         default=None,
         gt=0,
-        lt=1,
-        description="Beyond the paper: a last round by box alone for tracks just seen, from this overlap (IoU) on",
+        le=1,
+        description="Beyond the paper: a last round by box alone for tracks just seen, from this overlap (IoU) on; "
+        "1: no such round",
     )
     confirm_hits: int = Field(
         default=1,

@@ -72,7 +72,7 @@ def method_of(config: TrackerConfig) -> Method:
     if config.low_score is not None and not joined:
         # A weak detection is often partly occluded: it shows where a person is, not what they look like.
         passes.append(Pass("weak detections", tracked, weak, names, config.tau1, assign, updates_appearance=False))
-    if config.overlap_pass is not None:
+    if config.overlap_pass is not None and config.overlap_pass < 1:
         terms += [OverlapCost(), AppearanceGate(appearance, _OTHER_PERSON)]
         passes.append(
             Pass(

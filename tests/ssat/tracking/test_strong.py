@@ -170,6 +170,10 @@ def test_the_last_round_goes_by_overlap_unless_it_shows_somebody_else() -> None:
         tracker = Tracker(TrackerConfig(overlap_pass=0.3))
         tracker.update([LEFT], [A])
         assert tracker.update([_moved(LEFT, 5)], [_at(cosine)]).ids.tolist() == expected
+    assert [one.name for one in Tracker(TrackerConfig(overlap_pass=1)).method.passes] == [
+        "tracked tracks",
+        "lost tracks",
+    ]
     tracker = Tracker(TrackerConfig(overlap_pass=0.3))
     tracker.update([LEFT], [A])
     assert tracker.update([_moved(LEFT, 30)], [_at(0.3)]).ids.tolist() == [2], "IoU 0.25"
