@@ -25,7 +25,7 @@ from ssat.patches.views import ViewRule, view
 _SHARPNESS = 20.0  # of the soft cells: 1 / (2 σ²) in units of the channels
 _SAMPLE_VIEWS, _SAMPLE_COLOURS = 300, 20_000
 _BATCH = 128
-_LEAST_PATCHES = 2 * CELLS
+_LEAST_PATCHES = 32
 _PLAIN = ViewRule(background=0.0, cover=0.0)
 
 

@@ -15,7 +15,7 @@ from ssat.errors import InputError
 from ssat.patches.clips import PatchTable
 from ssat.patches.settings import ColoursSettings
 
-_PATCHES, _BOXES = 270, 3
+_PATCHES, _BOXES = 120, 3
 
 
 def _table(seed: int, patches: int = _PATCHES) -> PatchTable:
@@ -57,7 +57,7 @@ def test_the_same_patches_and_seed_give_the_same_weights(network: HistogramNetwo
 
 
 def test_too_few_patches_are_refused() -> None:
-    with pytest.raises(InputError, match="20 patches could be followed, expected at least 256"):
+    with pytest.raises(InputError, match="20 patches could be followed, expected at least 32"):
         learn_colours(_table(0, patches=20), ColoursSettings())
 
 
@@ -82,7 +82,7 @@ def test_channels_of_a_known_colour() -> None:
 def test_its_file_gives_the_same_features_and_its_card_says_what_it_is(
     network: HistogramNetwork, tmp_path: Path
 ) -> None:
-    embedder = Embedder(network, 128, {"settings": {"seed": 0}, "patches": 270, "clips": 27, "held_out": {"auc": 0.9}})
+    embedder = Embedder(network, 128, {"settings": {"seed": 0}, "patches": 120, "clips": 12, "held_out": {"auc": 0.9}})
     embedder.save(tmp_path / "embedder.safetensors")
     loaded = Embedder.load(tmp_path / "embedder.safetensors")
     patches = np.random.default_rng(0).integers(0, 256, (5, 128, 128, 3), dtype=np.uint8)
@@ -90,7 +90,7 @@ def test_its_file_gives_the_same_features_and_its_card_says_what_it_is(
     np.testing.assert_allclose(np.linalg.norm(loaded(patches), axis=1), 1, rtol=1e-5)
     assert loaded.digest == embedder.digest
     card = model_card(loaded, "embedder.safetensors")
-    assert "270 patches of 27 clips" in card
+    assert "120 patches of 12 clips" in card
     assert "CosFace" not in card
 
 
