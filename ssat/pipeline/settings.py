@@ -22,6 +22,18 @@ _PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+WITH_APPEARANCE = ("ssat", "deepsort")
+
+
+def _check_refined(tracker: TrackerName, refine: Refine, refinement: RefinementSettings) -> None:
+    own = tracker in ("ssat", "box", "centertrack")
+    if not own and refine != "none" and (refine != "frozen" or refinement.births == "public"):
+        raise ValueError(
+            f"--tracker {tracker} cannot hold births back to public detections, nor lead the refinement: use "
+            "--refine frozen --refinement-births free"
+        )
+
+
 class BenchmarkSettings(StageSettings):
     """Which sequences are tracked, by what, and how the result is scored."""
 
@@ -72,7 +84,9 @@ class BenchmarkSettings(StageSettings):
     )
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
-        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+        default=0.0,
+        ge=0,
+        description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
     )
 
     @model_validator(mode="after")
@@ -81,18 +95,13 @@ class BenchmarkSettings(StageSettings):
             raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
         if self.min_score is not None and (self.detector is not None or self.refine != "none"):
             raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
-        own = self.tracker in ("ssat", "box", "centertrack")
-        if not own and self.refine != "none" and (self.refine != "frozen" or self.refinement.births == "public"):
-            raise ValueError(
-                f"--tracker {self.tracker} cannot hold births back to public detections, nor lead the refinement: use "
-                "--refine frozen --refinement-births free"
-            )
+        _check_refined(self.tracker, self.refine, self.refinement)
         return self
 
     @property
     def needs_appearance(self) -> bool:
         """Whether the tracker looks at features."""
-        return self.tracker in ("ssat", "deepsort")
+        return self.tracker in WITH_APPEARANCE
 
 
 class TrackSettings(StageSettings):
@@ -116,8 +125,9 @@ class TrackSettings(StageSettings):
     )
     refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
-    tracker: Literal["ssat", "box"] = Field(
-        default="ssat", description="ssat: appearance and box; box: the box term alone, no network"
+    tracker: TrackerName = Field(
+        default="ssat",
+        description="ssat: appearance and box; box: the box term alone, no network; the others for comparison",
     )
     embedder: str | None = Field(
         default=None,
@@ -137,7 +147,9 @@ class TrackSettings(StageSettings):
     show_lost: bool = Field(default=False, description="Draw lost tracks too, where they were last seen")
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
-        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+        default=0.0,
+        ge=0,
+        description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
     )
 
     @model_validator(mode="after")
@@ -146,7 +158,17 @@ class TrackSettings(StageSettings):
             raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
         if self.min_score is not None and (self.detector is not None or self.refine != "none"):
             raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+        _check_refined(self.tracker, self.refine, self.refinement)
+        if self.show_lost and self.tracker not in ("ssat", "box"):
+            raise ValueError(
+                f"--show-lost: --tracker {self.tracker} does not say which tracks are lost; use ssat or box"
+            )
         return self
+
+    @property
+    def needs_appearance(self) -> bool:
+        """Whether the tracker looks at features."""
+        return self.tracker in WITH_APPEARANCE
 
 
 class ProbeSettings(StageSettings):
