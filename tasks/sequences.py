@@ -115,7 +115,7 @@ def track_sequence(
     features = FeatureTable(len(prepared.detections))
     with progress_bar(f"track {name}", len(prepared.frames)) as advance, ExitStack() as stack:
         draw, files = _drawing(stack, name, prepared, settings, folder)
-        sinks = (table, features, *draw, lambda frame, tracks: advance())
+        sinks: list[Sink] = [table, features, *draw, lambda frame, tracks: advance()]
         pipeline = _pipeline(prepared, settings, tracker, embedder, cached, refiner, sinks, images=bool(files))
         seconds = pipeline.run()
     tracked = table.tracked(features.features, seconds)
