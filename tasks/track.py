@@ -162,8 +162,8 @@ def track_input(
         result["detector"], result["detector_sha256"] = used.name, used.digest
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped
-    if settings.association.extensions:
-        result["beyond_the_paper"] = list(settings.association.extensions)
+    if settings.extensions:
+        result["beyond_the_paper"] = settings.extensions
     if explainer is not None:
         from ssat.report.explained import write_explanation
 

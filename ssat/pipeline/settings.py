@@ -18,7 +18,7 @@ from ssat.tracking.config import QUICK_ALPHA, STRONG, TrackerConfig, TrackerName
 _PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"association": {"alpha": QUICK_ALPHA}},
     "paper": {},
-    "strong": {"association": STRONG},
+    "strong": {"association": STRONG, "interpolate_seconds": 1.0},
 }
 
 
@@ -32,6 +32,11 @@ def _check_refined(tracker: TrackerName, refine: Refine, refinement: RefinementS
             f"--tracker {tracker} cannot hold births back to public detections, nor lead the refinement: use "
             "--refine frozen --refinement-births free"
         )
+
+
+def _beyond_the_paper(association: TrackerConfig, interpolate_seconds: float) -> list[str]:
+    gaps = [f"gaps filled up to {interpolate_seconds:g} s"] if interpolate_seconds > 0 else []
+    return [*association.extensions, *gaps]
 
 
 class BenchmarkSettings(StageSettings):
@@ -103,6 +108,11 @@ class BenchmarkSettings(StageSettings):
         """Whether the tracker looks at features."""
         return self.tracker in WITH_APPEARANCE
 
+    @property
+    def extensions(self) -> list[str]:
+        """What of the result is beyond the paper."""
+        return _beyond_the_paper(self.association, self.interpolate_seconds)
+
 
 class TrackSettings(StageSettings):
     """How one video, image folder or sequence is tracked."""
@@ -169,6 +179,11 @@ class TrackSettings(StageSettings):
     def needs_appearance(self) -> bool:
         """Whether the tracker looks at features."""
         return self.tracker in WITH_APPEARANCE
+
+    @property
+    def extensions(self) -> list[str]:
+        """What of the result is beyond the paper."""
+        return _beyond_the_paper(self.association, self.interpolate_seconds)
 
 
 class ProbeSettings(StageSettings):
