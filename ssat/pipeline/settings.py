@@ -75,8 +75,8 @@ class BenchmarkSettings(StageSettings):
     )
     embedder: str | None = Field(
         default=None,
-        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
-        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
+        description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
+        "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
     )
     reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
     protocol: Protocol = Field(
@@ -85,7 +85,7 @@ class BenchmarkSettings(StageSettings):
     )
     video: bool = Field(default=True, description="Write an annotated mp4 of every sequence that has frames")
     side_by_side: Literal["auto", "always", "never"] = Field(
-        default="auto", description="Sequences side by side on Ray: auto, where a Ray is named or it saves time"
+        default="auto", description="Sequences in parallel on a cluster: auto, where one is named or it saves time"
     )
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
@@ -141,8 +141,8 @@ class TrackSettings(StageSettings):
     )
     embedder: str | None = Field(
         default=None,
-        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
-        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
+        description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
+        "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
         "`colour`",
     )
     reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
