@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from ssat.errors import SsatError
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 from tasks import services
-from tasks.addresses import without_credentials
 from tasks.environment import cpu_name, gpu_names
 
 State = Literal["ok", "note", "bad"]

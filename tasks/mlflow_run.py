@@ -13,8 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
-from tasks.addresses import no_answer, without_credentials
+from tasks.addresses import no_answer
 from tasks.environment import environment_facts, git_commit
 from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.services import MLFLOW_EMBEDDED, mlflow_tracking_uri

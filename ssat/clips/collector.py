@@ -12,7 +12,6 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ssat.clips import status as st
-from ssat.clips.archives import without_secrets
 from ssat.clips.attempts import Attempts
 from ssat.clips.disk import DiskBudget
 from ssat.clips.download import tool_version
@@ -30,6 +29,7 @@ from ssat.clips.sources.chain import sources_of
 from ssat.clips.sources.tar import TarMirror
 from ssat.clips.status import StatusLog
 from ssat.errors import InputError, WorkspaceError
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 
 __all__ = ["Collector", "Shard", "ShardOutcome"]
@@ -226,8 +226,8 @@ class Collector:
             mirror.problems[archive] = failure.message
         elif kind is not FailureClass.NET or mirror.failed(archive) >= self.settings.net_attempts:
             self.stopped = (
-                f"stopped: {without_secrets(archive)} cannot be read ({kind}: {failure.message}); look at the network "
-                "and the mirror, then run again: archives that were read are not read again"
+                f"stopped: {without_credentials(archive)} cannot be read ({kind}: {failure.message}); look at the "
+                "network and the mirror, then run again: archives that were read are not read again"
             )
 
     @contextmanager
@@ -278,7 +278,7 @@ class Collector:
             "rejected": len(self.list.rejected),
             "rejected_rows": [vars(row) for row in self.list.rejected[:20]],
             "archives": [
-                {"archive": without_secrets(archive), "problem": problem}
+                {"archive": without_credentials(archive), "problem": problem}
                 for mirror in self.chain.archives
                 for archive, problem in [*mirror.problems.items(), *mirror.index.refused.items()]
             ],

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from ssat.clips.settings import YOUTUBE_WATCH_URL
 from ssat.errors import InputError
+from ssat.redaction import without_credentials
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
@@ -231,7 +232,7 @@ def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:
         except ValueError:
             host = None
         if not host or parts.scheme.lower() not in ("http", "https"):
-            yield RejectedRow(line, "", f"{_without_password(url)[:120]!r} is not an http or https URL")
+            yield RejectedRow(line, "", f"{without_credentials(url)[:120]!r} is not an http or https URL")
         elif len(fields) > 3:
             yield RejectedRow(line, "", f"{len(fields)} fields; expected: URL [start_s [end_s]]")
         elif len(fields) == 1:
@@ -245,10 +246,6 @@ def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:
             else:
                 end_s = span[1] if len(fields) == 3 else None
                 yield line, Candidate(_id_of_url(url, " ".join(fields[1:])), url, span[0], end_s)
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//***@", url)
 
 
 def _id_of_url(url: str, span: str) -> str:
