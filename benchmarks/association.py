@@ -4,9 +4,9 @@
 
 Measures CPU time of `Tracker.update` at 5, 15, 50 and 150 detections a frame on people who walk at random and are
 missed one time in ten, beside the same method written plainly (an object per track, a loop per pair), and checks that
-both give every detection the same identity. Then its memory over 100,000 frames. `--peer trackers=…/bin/python` also
-runs SORT, ByteTrack and OC-SORT of that environment on the same boxes, `--peer norfair=…` and `--peer boxmot=…`
-likewise; `make bench-track` makes the environments.
+both give every detection the same identity; and of the preset `strong`. Then its memory over 100,000 frames.
+`--peer trackers=…/bin/python` also runs SORT, ByteTrack and OC-SORT of that environment on the same boxes,
+`--peer norfair=…` and `--peer boxmot=…` likewise; `make bench-track` makes the environments.
 """
 
 from __future__ import annotations
@@ -113,6 +113,11 @@ def start_ours() -> Callable[[Frame], object]:
     return lambda frame: tracker.update(*frame)
 
 
+def start_strong() -> Callable[[Frame], object]:
+    tracker = Tracker(TrackerConfig.strong())
+    return lambda frame: tracker.update(*frame)
+
+
 def start_plain() -> Callable[[Frame], object]:
     tracker = PlainTracker(TrackerConfig(), life=30)
     return lambda frame: tracker.update(*frame)
@@ -157,7 +162,7 @@ def main() -> None:
     parser.add_argument("--memory-frames", type=int, default=100_000)
     parser.add_argument("--peer", action="append", default=[], help="trackers, norfair or boxmot = its Python")
     options = parser.parse_args()
-    rows, per_second = [], {}
+    rows, per_second, strong_per_second = [], {}, {}
     for people in (5, 15, 50, 150):
         frames = world(max(20, min(options.frames, 15 * options.frames // people)), people)
         ours = frames_per_second(frames, start_ours)
@@ -166,16 +171,19 @@ def main() -> None:
         tracker, reference = Tracker(), PlainTracker(TrackerConfig(), life=30)
         same = all(tracker.update(*frame).ids.tolist() == reference.update(*frame) for frame in few)
         assert same, f"identities differ at {people} detections"
-        row = {"detections a frame": people, "ours": round(ours), "plain reference": round(plain)}
+        strong = frames_per_second(frames, start_strong)
+        row = {"detections a frame": people, "ours": round(ours), "ours, strong": round(strong)}
+        row["plain reference"] = round(plain)
         for given in options.peer:
             library, python = given.split("=", 1)
             # The slow ones need no more frames for a steady figure.
             row |= {name: round(rate) for name, rate in of_peers(python, library, frames[:1000]).items()}
         rows.append(row)
-        per_second[people] = ours
+        per_second[people], strong_per_second[people] = ours, strong
     growth = memory_growth(options.memory_frames)
     claims = [
         Claim("frames per CPU-second at 15 detections", per_second[15], 4000),
+        Claim("the same of the preset strong", strong_per_second[15], 4000),
         Claim(f"MiB grown over {options.memory_frames} frames", growth, at_most=4),
     ]
     report("association", "frames per CPU-second, 512-d features, best of 5 segments, one thread", rows, claims)

@@ -32,7 +32,7 @@ from ssat.clips.attempts import Attempts
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import LADDER, ScaleSettings
 from ssat.workspace import Workspace, committed
 from tasks.services import services
@@ -98,14 +98,14 @@ def dummy_stages(stack: ExitStack, workspace: Workspace) -> None:
 
     @flow(name="train", persist_result=False)
     def train_flow(workspace: str, settings: TrainSettings) -> dict[str, Any]:
-        folder = Path(workspace) / "training" / str(settings.clips)
+        folder = Path(workspace) / "training" / str(settings.data.clips)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "embedder.safetensors").touch()
         return {
-            "embedder": f"training/{settings.clips}/embedder.safetensors",
+            "embedder": f"training/{settings.data.clips}/embedder.safetensors",
             "mlflow_run_id": "0" * 32,
-            "model_version": str(settings.clips),
-            "classes": settings.clips,
+            "model_version": str(settings.data.clips),
+            "classes": settings.data.clips,
         }
 
     @flow(name="benchmark", persist_result=False)

@@ -22,15 +22,15 @@ from support.report import report
 from support.track_pictures import Identities, draw_alpha, draw_distances, draw_identities, people, steps
 
 from ssat.embedding.embedder import Embedder
-from ssat.mot.feature_cache import feature_key, images_digest, load_features, store_features
 from ssat.mot.rows import MotRows
 from ssat.mot.scores import Scores, ToScore, score
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import Split, split_frames
+from ssat.pipeline.feature_cache import feature_key, images_digest, load_features, store_features
+from ssat.pipeline.pipeline import TrackedFrames, track_frames
 from ssat.tracking import Tracker, TrackerConfig
 from ssat.tracking.interpolate import interpolated
-from ssat.tracking.pipeline import TrackedFrames, track_frames
-from ssat.tracking.sources import ImageSource, read_ahead
+from ssat.video.sources import ImageSource, read_ahead
 
 # Name, sequence, split, detections, smallest score that counts, and what the low-score round adds: from which score
 # on, and below which a detection is weak.

@@ -22,14 +22,14 @@ import torch
 from support.report import Claim, report
 
 from ssat.embedding.embedder import Embedder
-from ssat.mot.inputs import TrackInput
 from ssat.mot.sequence import MotSequence
+from ssat.pipeline.background import Background
+from ssat.pipeline.inputs import TrackInput
+from ssat.pipeline.outputs import TrackFiles
+from ssat.pipeline.pipeline import track_frames
+from ssat.pipeline.run import TrackRun
 from ssat.tracking import Tracker
-from ssat.tracking.background import Background
-from ssat.tracking.outputs import TrackFiles
-from ssat.tracking.pipeline import track_frames
-from ssat.tracking.run import TrackRun
-from ssat.tracking.sources import ImageSource
+from ssat.video.sources import ImageSource
 
 _STAGES = ("read", "detect", "patches", "embed", "associate", "draw")
 

@@ -125,12 +125,13 @@ def main(
             best["both"] = np.minimum(best["both"], clock.read() / steps)
         stream.close()
     clock_of = 0 if device.type == "cuda" else 1
-    peak = product_rate(device, dtype_of(settings.precision, device))[clock_of]
+    batch = settings.optimiser.batch_size
+    peak = product_rate(device, dtype_of(settings.network.precision, device))[clock_of]
     rows = [
         {
             "what": name,
-            "images/s": round(settings.batch_size / wall, 1),
-            "images per CPU-second": round(settings.batch_size / cpu, 1),
+            "images/s": round(batch / wall, 1),
+            "images per CPU-second": round(batch / cpu, 1),
             "share of a matrix product": ""
             if name == "loader alone"
             else f"{flops / (wall, cpu)[clock_of] / peak:.2f}",
@@ -141,7 +142,7 @@ def main(
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     report(
         "train_throughput",
-        f"{settings.architecture}, {settings.crop} px, batch {settings.batch_size}, {name}, {torch.get_num_threads()} "
+        f"{settings.network.architecture}, {settings.data.crop} px, batch {batch}, {name}, {torch.get_num_threads()} "
         f"threads, {loader_threads} loader threads, {memory_mb(device)} MB",
         rows,
         [Claim(f"end to end against the step alone ({'wall clock' if clock_of == 0 else 'CPU time'})", share, 0.97)],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace, committed
 from tasks.benchmark import (
@@ -21,13 +21,14 @@ from tasks.benchmark import (
     prepare,
     score_benchmark,
 )
+from tasks.calibration import with_stored_calibration
 from tasks.detectors import resolve_detector
 from tasks.fan_out import Networks, track_sequences
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
 
 if TYPE_CHECKING:
-    from ssat.embedding.embedder import Embedder
+    from ssat.embedding.protocol import PatchEmbedder
 
 EXPERIMENT = "ssat-benchmark"
 
@@ -44,6 +45,7 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
     place = Workspace.open(workspace)
     prepared, skipped = prepare(settings)
     embedder = _embedder(settings, place)
+    settings = with_stored_calibration(settings, embedder, place)
     digest = embedder.digest if embedder is not None else None
     detector, refiner = resolve_detector(settings, place)
     used = detector or refiner
@@ -118,12 +120,12 @@ def _extensions(settings: BenchmarkSettings) -> list[str]:
     return [*settings.association.extensions, *gaps]
 
 
-def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> Embedder | None:
+def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> PatchEmbedder | None:
     if not settings.needs_appearance:
         return None
     from tasks.embedders import resolve_embedder
 
-    return resolve_embedder(settings.embedder, workspace)
+    return resolve_embedder(settings.embedder, workspace, reid=settings.reid)
 
 
 def _report(

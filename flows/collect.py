@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
+from ssat.output_paths import refuse_source_in
 from ssat.workspace import Workspace
 from tasks.collect import collect_clips
 
@@ -33,7 +35,9 @@ def collect_flow(workspace: str, settings: CollectSettings) -> dict[str, Any]:
         NothingCollectedError: not one clip could be collected.
         WorkspaceError: the workspace cannot be written.
     """
-    result = collect_clips(Workspace.open(workspace), settings)
+    place = Workspace.open(workspace)
+    refuse_source_in(place.clips, Path(settings.source).expanduser())
+    result = collect_clips(place, settings)
     if not result["ranks"]:
         counts = ", ".join(f"{count} {name}" for name, count in result["by_class"].items()) or "none attempted"
         raise NothingCollectedError(

@@ -18,7 +18,7 @@ from ssat.demo.server import serve
 from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace
 from tasks.demo import METHODS, TITLES, render_world, report_demo, scores_of, wins
@@ -89,27 +89,30 @@ def decode_settings() -> DecodeSettings:
 
 def train_settings(settings: DemoSettings) -> TrainSettings:
     """A small network on small crops, few steps. Few classes want a smaller scale than the paper's."""
-    return TrainSettings(
-        clips=settings.clips - settings.held_out_clips,
-        held_out_clips=settings.held_out_clips,
-        architecture="resnet18",
-        crop=32,
-        short_side=96,
-        area_min=0.3,
-        aspect_min=1 / 3,
-        aspect_max=4 / 3,
-        flip=True,
-        brightness=0.2,
-        contrast=0.2,
-        scale=30.0,
-        margin=0.35,
-        epochs=settings.epochs,
-        batch_size=64,
-        learning_rate=0.05,
-        schedule="cosine",
-        evaluate_every=max(1, settings.epochs // 4),
-        workers=2,
-        device="cpu",
+    return TrainSettings.build(
+        None,
+        {
+            "clips": settings.clips - settings.held_out_clips,
+            "held_out_clips": settings.held_out_clips,
+            "architecture": "resnet18",
+            "crop": 32,
+            "short_side": 96,
+            "area_min": 0.3,
+            "aspect_min": 1 / 3,
+            "aspect_max": 4 / 3,
+            "flip": True,
+            "brightness": 0.2,
+            "contrast": 0.2,
+            "scale": 30.0,
+            "margin": 0.35,
+            "epochs": settings.epochs,
+            "batch_size": 64,
+            "learning_rate": 0.05,
+            "schedule": "cosine",
+            "evaluate_every": max(1, settings.epochs // 4),
+            "workers": 2,
+            "device": "cpu",
+        },
     )
 
 

@@ -27,7 +27,7 @@ from flows.verify import verify_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.studies.settings import ClipsStudySettings
 from ssat.workspace import Workspace
@@ -129,10 +129,14 @@ def _deployed(
         Pause: a person suspended the run; Prefect starts it again when it is resumed.
     """
     suspension = Suspension(runtime.flow_run.id)
-    objects = inner in (decode_flow, verify_flow)
     try:
+        opened = Workspace.open(
+            workspace,
+            objects=inner in (decode_flow, verify_flow),
+            read_only=inner is verify_flow and not arguments[-1],
+        )
         with (
-            services(Workspace.open(workspace, objects=objects), prefect=False, ray=ray, mlflow=mlflow),
+            services(opened, prefect=False, ray=ray, mlflow=mlflow),
             halting(suspension.reason),
         ):
             # The function, not the flow: the run that Prefect started is the run of this stage.

@@ -8,8 +8,8 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.benchmark import benchmark_flow
-from ssat.mot.promotion import Metric
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
+from ssat.studies.promotion import Metric
 from ssat.workspace import Workspace
 from tasks.promotion import promote
 from tasks.recorded import Recorded

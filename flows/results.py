@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.cli import prepare_environment
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.markdown import fill_page, markdown_table
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"

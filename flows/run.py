@@ -16,7 +16,7 @@ from flows.train import train_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.benchmark import prepare
 

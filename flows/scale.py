@@ -18,7 +18,7 @@ from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.budget import GIB, Budget
 from ssat.scale.ladder import Ladder, Rung
 from ssat.scale.settings import ScaleSettings
@@ -141,7 +141,7 @@ class _Climb:
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
             embedder=trained["embedder"],
             model_version=trained["model_version"],
-            architecture=train.architecture,
+            architecture=train.network.architecture,
             overall={name: scored["overall"][name] for name in ("mota", "idf1", "idsw", "fp", "fn")},
             protocol=scored["protocol"],
             minutes=dict(self._minutes),
@@ -167,7 +167,7 @@ class _Climb:
 
     def _gather(self, clips: int) -> tuple[int, dict[str, Any]]:
         """Clips and frames for a rung; gives its training clips, fewer where the list has no more, and the store."""
-        held_out, spare = self.train.held_out_clips, 0
+        held_out, spare = self.train.data.held_out_clips, 0
         root = str(self.workspace.root)
         while True:
             wanted = clips + held_out + spare
@@ -200,7 +200,7 @@ class _Climb:
         return collected
 
     def _all_there_is(self, clips: int, collected: dict[str, Any]) -> int:
-        there = int(collected["ranks"]) - self.train.held_out_clips
+        there = int(collected["ranks"]) - self.train.data.held_out_clips
         if not self.ladder.worth(there):
             raise Halted(
                 f"the list has {collected['ranks']:,} clips to offer and no more, too few for the rung of {clips:,}; "
@@ -210,7 +210,7 @@ class _Climb:
 
     def _warm_start(self) -> str | None:
         last = self.ladder.last
-        if not self.settings.warm_start or last is None or last.architecture != self.train.architecture:
+        if not self.settings.warm_start or last is None or last.architecture != self.train.network.architecture:
             return None
         folder: Path = self.workspace.absolute(last.embedder).parent
         return str(folder) if (folder / "checkpoints").is_dir() else None

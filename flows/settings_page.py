@@ -12,7 +12,7 @@ from ssat.clips.settings import CollectSettings
 from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings, TrackSettings
+from ssat.pipeline.settings import BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
@@ -24,6 +24,8 @@ STAGES: tuple[type[StageSettings], ...] = (
     TrainSettings,
     BenchmarkSettings,
     TrackSettings,
+    ProbeSettings,
+    LinkSettings,
     ClipsStudySettings,
     TrackersStudySettings,
     ThresholdsStudySettings,
@@ -31,14 +33,15 @@ STAGES: tuple[type[StageSettings], ...] = (
     ScaleSettings,
     PlanSettings,
 )
-_PRESETS = ("paper", "quick")
+_PRESETS = ("paper", "quick", "strong")
 _HEAD = """# Settings
 
 Written by `make docs` from the settings models; a test compares this page with them.
 
 Every stage has one model. It is the flow's parameter, the section of the configuration file (`--config FILE.toml`),
 the options of the verb (`batch_size` is `--batch-size`) and what MLflow records. A value is taken from the
-command line, else from the file, else from the preset (`--preset`, by default `quick`), else from the default below.
+command line, else from the file, else from the preset (`--preset`, by default `quick`, for `ssat track` `strong`),
+else from the default below.
 `ssat run` has the options of four stages: a name that several of them use gets the stage in front
 (`--train-clips`), but for `--seed`, which is one for all.
 
@@ -69,7 +72,8 @@ def _stage(model: type[StageSettings]) -> str:
 def _rows(
     model: type[BaseModel], prefix: str, values: dict[str, typing.Mapping[str, Any]], presets: list[str]
 ) -> typing.Iterator[list[str]]:
-    for name, field in model.model_fields.items():
+    fields = model.fields() if issubclass(model, StageSettings) else model.model_fields
+    for name, field in fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             inner = {preset: given.get(name, {}) for preset, given in values.items()}
             yield from _rows(field.annotation, f"{prefix}{name}.", inner, presets)

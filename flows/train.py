@@ -15,14 +15,14 @@ from tasks.train import train_embedder
 
 @flow(name="train", persist_result=False)
 def train_flow(workspace: str, settings: TrainSettings) -> dict[str, Any]:
-    """Trains on the workspace's frame store; the same training is not done twice.
+    """Train on the workspace's frame store; the same training is not done twice.
 
-    Gives "embedder" (file, relative to the workspace), "mlflow_run_id", "model_version", "classes", "steps",
-    "held_out" (scores), "history" (a row per epoch) and "reused".
+    Returns:
+        the fields of `tasks.train.TrainedEmbedder` as JSON values; "history" holds a row per epoch.
     """
     opened = Workspace.open(workspace)
     with ray_session(opened):
-        result = train_embedder(opened, settings)
+        result = train_embedder(opened, settings).as_json()
     create_table_artifact(
         table=[
             {"epoch": row["epoch"], **{key: value for key, value in row.items() if key != "epoch"}}

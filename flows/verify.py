@@ -24,7 +24,7 @@ def verify_flow(workspace: str, sample: float = 1.0, repair: bool = False) -> di
     Raises:
         InputError: no store, its manifest is damaged, or a shard is still broken after its repair.
     """
-    opened = Workspace.open(workspace, objects=True)
+    opened = Workspace.open(workspace, objects=True, read_only=not repair)
     with ray_session(opened):
         reports = verify_shards(opened, sample)
         broken = [report for report in reports if report.problems]

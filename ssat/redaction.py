@@ -21,6 +21,8 @@ def without_credentials(address: str) -> str:
     if match is None:
         # host:port, perhaps behind a user; a path may hold an @ as well, but behind a slash.
         return printable(re.sub(r"^[^/\s]*@", "", address))
+    if match["scheme"].split("+")[0] in ("sqlite", "file") and not match["host"]:
+        return printable(address)  # a path, in which ? and # are ordinary characters
     host, path = match["host"], match["path"]
     if re.search(r":(?!\d*$)[^@]*$", host) and "@" in path and not host.startswith("["):
         # A password with a slash in it: what follows the colon is no port.

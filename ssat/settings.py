@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from ssat.errors import InputError
 
@@ -36,13 +50,176 @@ class StageSettings(BaseModel):
         values: dict[str, Any] = {}
         if preset is not None:
             # A preset is one word for the whole pipeline: a stage that does not differ in it keeps its defaults.
-            values = _merged(values, cls.presets.get(preset, {}))
+            values = _merged(values, cls.flattened(cls.presets.get(preset, {})))
         for layer in layers:
-            values = _merged(values, layer)
+            values = _merged(values, cls.flattened(layer))
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             raise InputError(_explain(cls, cls.section, error)) from error
+
+    @classmethod
+    def fields(cls) -> dict[str, FieldInfo]:
+        """Return the settings by the names that configuration files, options and records give them."""
+        return dict(cls.model_fields)
+
+    @classmethod
+    def flattened(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `values` by the names of `fields`."""
+        return dict(values)
+
+    @classmethod
+    def outer_path(cls, path: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the place of a value by the names of `fields`; empty for the settings as a whole."""
+        return path
+
+
+@dataclass(frozen=True)
+class FlatName:
+    """Marks a component's field whose name among the stage's settings is not its own."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class OmittedAtDefault:
+    """Marks a setting that records leave out at its default: results from before it existed keep their identity."""
+
+
+class Component(BaseModel):
+    """A group of settings that one part of a stage owns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+@functools.cache
+def _places(model: type[BaseModel]) -> dict[str, tuple[str, ...]]:
+    """Flat name → path in a model, its components opened."""
+    places: dict[str, tuple[str, ...]] = {}
+    for name, field in model.model_fields.items():
+        component = _component(field)
+        if component is None:
+            inner: dict[str, tuple[str, ...]] = {name: (name,)}
+        else:
+            inner = {_flat_name(part, info): (name, part) for part, info in component.model_fields.items()}
+        if clash := set(inner) & set(places):
+            raise TypeError(f"{model.__name__}: several settings are called {', '.join(sorted(clash))}")
+        places |= inner
+    return places
+
+
+def _component(field: FieldInfo | None) -> type[Component] | None:
+    annotation = field.annotation if field is not None else None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Component) else None
+
+
+def _flat_name(name: str, field: FieldInfo) -> str:
+    return next((mark.name for mark in field.metadata if isinstance(mark, FlatName)), name)
+
+
+class ComposedSettings(StageSettings):
+    """Settings of a stage that are composed of components in code, and flat everywhere else.
+
+    Configuration files, options, JSON and records hold the fields of all components side by side, under the name that
+    `FlatName` gives or their own. Construction, `build` and `model_copy(update=…)` take flat names and whole components
+    alike; `model_dump` and the JSON schema are flat.
+    """
+
+    @classmethod
+    def fields(cls) -> dict[str, FieldInfo]:
+        """Return the settings of all components by their flat names."""
+        found = {}
+        for flat, path in _places(cls).items():
+            component = _component(cls.model_fields[path[0]])
+            found[flat] = cls.model_fields[flat] if component is None else component.model_fields[path[1]]
+        return found
+
+    @classmethod
+    def flattened(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `values` with the parts of whole components under their flat names."""
+        flat: dict[str, Any] = {}
+        for name, value in values.items():
+            component = _component(cls.model_fields.get(name))
+            if component is None or not isinstance(value, Mapping | Component):
+                flat[name] = value
+                continue
+            for part, inner in dict(value).items():
+                info = component.model_fields.get(part)
+                flat[_flat_name(part, info) if info is not None else part] = inner
+        return flat
+
+    @classmethod
+    def outer_path(cls, path: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the place of a value by its flat name; empty for a component as a whole."""
+        component = _component(cls.model_fields.get(path[0])) if path else None
+        if component is None or path[:1] in _places(cls).values():
+            return path
+        if len(path) == 1:
+            return ()
+        return (_flat_name(path[1], component.model_fields[path[1]]), *path[2:])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _compose(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        composed: dict[str, Any] = {}
+        for name, value in cls.flattened(values).items():
+            path = _places(cls).get(name, (name,))
+            if len(path) == 1:
+                composed[name] = value
+            else:
+                composed.setdefault(path[0], {})[path[1]] = value
+        return composed
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        nested = handler(self)
+        flat: dict[str, Any] = {}
+        for name, path in _places(type(self)).items():
+            if path[0] not in nested or (len(path) == 2 and path[1] not in nested[path[0]]):
+                continue
+            value = nested[path[0]] if len(path) == 1 else nested[path[0]][path[1]]
+            field = self.fields()[name]
+            if value != field.default or not any(isinstance(mark, OmittedAtDefault) for mark in field.metadata):
+                flat[name] = value
+        return flat
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with the values of `update`, under flat names or as whole components; not validated.
+
+        Raises:
+            TypeError: a name that is no setting.
+        """
+        changed: dict[str, Any] = {}
+        parts: dict[str, dict[str, Any]] = {}
+        for name, value in (update or {}).items():
+            path = _places(type(self)).get(name)
+            if isinstance(value, Component) and name in type(self).model_fields:
+                changed[name] = value
+            elif path is None:
+                raise TypeError(f"{type(self).__name__} has no setting {name}")
+            elif len(path) == 1:
+                changed[name] = value
+            else:
+                parts.setdefault(path[0], {})[path[1]] = value
+        for component, values in parts.items():
+            changed[component] = (changed.get(component) or getattr(self, component)).model_copy(update=values)
+        return super().model_copy(update=changed, deep=deep)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        given = schema.pop("properties", {})
+        properties: dict[str, Any] = {}
+        for name, path in _places(cls).items():
+            if len(path) == 1:
+                properties[name] = given[name]
+                continue
+            reference = given[path[0]]
+            component = handler.resolve_ref_schema({"$ref": reference["$ref"]} if "$ref" in reference else reference)
+            properties[name] = {**component["properties"][path[1]], "title": name.replace("_", " ").title()}
+        return {**schema, "properties": properties}
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,10 +230,10 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _explain(model: type[BaseModel], section: str, error: ValidationError) -> str:
+def _explain(model: type[StageSettings], section: str, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        path = tuple(str(part) for part in problem["loc"])
+        path = model.outer_path(tuple(str(part) for part in problem["loc"]))
         field = ".".join(part for part in (section, *path) if part)
         if problem["type"] == "extra_forbidden":
             known = sorted(_fields_at(model, path[:-1]))
@@ -74,20 +251,21 @@ def _explain(model: type[BaseModel], section: str, error: ValidationError) -> st
     return "\n".join(lines)
 
 
-def _is_secret(model: type[BaseModel], name: str) -> bool:
+def _is_secret(model: type[StageSettings], name: str) -> bool:
     """Whether a field holds what must not be shown, not even where it is of the wrong kind."""
-    field = model.model_fields.get(name)
+    field = model.fields().get(name)
     return field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
 
 
-def _fields_at(model: type[BaseModel], path: tuple[str, ...]) -> set[str]:
+def _fields_at(model: type[StageSettings], path: tuple[str, ...]) -> set[str]:
+    fields = model.fields()
     for part in path:
-        field = model.model_fields.get(part)
+        field = fields.get(part)
         inner = field.annotation if field is not None else None
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return set()
-        model = inner
-    return set(model.model_fields)
+        fields = dict(inner.model_fields)
+    return set(fields)
 
 
 def read_config(path: Path, known_sections: set[str]) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +24,17 @@ class Workspace:
 
     root: Path
     remote: RemotePath | None = None  # where clips and frames lie, if in an object store; `root` is scratch space then
+    scratch_root: Path | None = None  # where services keep their files, for a workspace that cannot be written
 
     @classmethod
-    def open(cls, root: str | Path, *, objects: bool = False) -> Workspace:
-        """The workspace at `root`, created if it is missing. `objects`: s3:// addresses are taken as well.
+    def open(cls, root: str | Path, *, objects: bool = False, read_only: bool = False) -> Workspace:
+        """The workspace at `root`, created if it is missing.
+
+        Args:
+            root: a folder.
+            objects: s3:// addresses are taken as well.
+            read_only: a folder that exists and cannot be written is taken as well; files of the services then go to a
+                temporary folder that is removed when this process ends.
 
         Raises:
             WorkspaceError: the folder cannot be made or written, or the object store does not answer.
@@ -47,6 +57,8 @@ class Workspace:
             with tempfile.TemporaryFile(dir=path):
                 pass
         except OSError as error:
+            if read_only and path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+                return cls(path, scratch_root=_temporary_folder())
             raise WorkspaceError(
                 f"workspace {path}: not writable ({error.strerror}); give another folder with --workspace, "
                 "or set SSAT_WORKSPACE"
@@ -78,6 +90,11 @@ class Workspace:
         return self.root / "frames"
 
     @property
+    def services(self) -> Path:
+        """Where the embedded services keep their files."""
+        return self.scratch_root or self.root
+
+    @property
     def training(self) -> Path:
         """Checkpoints and embedders, a folder per training."""
         return self.root / "training"
@@ -98,9 +115,14 @@ class Workspace:
         return self.root / "cache"
 
     @property
+    def calibration(self) -> Path:
+        """What `ssat probe` measured of embedders that have no file to store it in."""
+        return self.root / "calibration"
+
+    @property
     def mlflow(self) -> Path:
         """The SQLite database and artifacts of the embedded MLflow."""
-        return self.root / "mlflow"
+        return self.services / "mlflow"
 
     def relative(self, path: Path) -> str:
         """`path` as it is written into tables and manifests: relative to the root, with forward slashes.
@@ -141,6 +163,13 @@ class Workspace:
             if relative.startswith("/") or ".." in relative.split("/"):
                 raise WorkspaceError(f"{relative}: would leave the workspace {self.remote}")
         return [self.remote / relative for relative in relatives]
+
+
+@functools.cache
+def _temporary_folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="ssat-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @contextmanager

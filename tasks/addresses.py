@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
+import json
+import os
 import socket
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from ssat.errors import ServiceError
@@ -35,6 +40,8 @@ def no_answer(service: str, variable: str, address: str, reason: str, embedded: 
 def _shortened(reason: str, address: str) -> str:
     """`reason` without the address and its credentials: some clients repeat both in their messages."""
     parts = urlsplit(address)
+    if parts.scheme.split("+")[0] == "sqlite":
+        return redacted(reason)[:300]  # a path is no secret, and names the file at fault
     named = (name for name in (address, parts.netloc) if name != parts.hostname)
     return redacted(reason, *named, *secrets_of(address))[:300]
 
@@ -80,19 +87,99 @@ def host_and_port(address: str) -> tuple[str, int]:
     return parts.hostname, port
 
 
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine: `localhost`, an address of 127.0.0.0/8 or ::1, or 0.0.0.0."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+# Patterns of 127.0.0.0/8 are not understood by every client, so the addresses in use are listed.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "127.0.0.2", "127.0.1.1")  # noqa: S104 - never bound to
+_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "grpc_proxy")
+
+
+def exempt_loopback(*addresses: str) -> None:
+    """Exempt this machine from the proxy of the environment, for this process and the processes that it starts.
+
+    Adds loopback, and the hosts of `addresses` that are loopback, to NO_PROXY and no_proxy where a proxy variable is
+    set. Brackets around IPv6 addresses are removed from the two lists: Prefect's HTTP client refuses them.
+    """
+    if not any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXY_VARIABLES):
+        return
+    hosts = [*_LOOPBACK]
+    for address in addresses:
+        try:
+            host = urlsplit(address if "//" in address else f"//{address}").hostname
+        except ValueError:
+            continue  # the check of this address reports it
+        if host and host not in hosts and is_loopback(host):
+            hosts.append(host)
+    for name, other in (("no_proxy", "NO_PROXY"), ("NO_PROXY", "no_proxy")):
+        text = os.environ.get(name) or os.environ.get(other) or ""
+        listed = [_without_brackets(entry.strip()) for entry in text.split(",") if entry.strip()]
+        if "*" not in listed:
+            listed += [host for host in hosts if host not in listed]
+        os.environ[name] = ",".join(listed)
+
+
+def _without_brackets(entry: str) -> str:
+    return entry[1:-1] if entry.startswith("[") and entry.endswith("]") else entry
+
+
 def http_status(url: str, timeout_s: float = 5.0) -> int:
-    """The HTTP status that a GET of `url` (http or https) answers with.
+    """The HTTP status that a GET of `url` (http or https) answers with. Raises as `http_answer`."""
+    return http_answer(url, timeout_s).status
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """Status and the first 64 KiB of the body of an HTTP response."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The body parsed as JSON; None where it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+def http_answer(url: str, timeout_s: float = 5.0) -> HttpAnswer:
+    """The response to a GET of `url` (http or https). A proxy is not used for an address of this machine.
 
     Raises:
-        OSError: no connection, or an answer that is not HTTP.
+        OSError: no connection, an answer that is not HTTP, or one that takes longer than `timeout_s` seconds.
         ValueError: another scheme.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
         raise ValueError("expected an address that begins with http:// or https://")
+    proxies = urllib.request.ProxyHandler({} if is_loopback(parts.hostname or "") else None)
+    opener = urllib.request.build_opener(proxies)
+    deadline = time.monotonic() + timeout_s
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310 - the scheme is checked above
-            return int(response.status)
+        with opener.open(url, timeout=timeout_s) as response:
+            return HttpAnswer(int(response.status), _first_bytes(response, deadline))
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return HttpAnswer(error.code, b"")
     except http.client.HTTPException as error:
         raise OSError(f"not an HTTP answer: {error!r}") from error
+
+
+def _first_bytes(response: Any, deadline: float, size: int = 1 << 16) -> bytes:
+    """Up to `size` bytes. Raises TimeoutError where they arrive too slowly."""
+    body = b""
+    while len(body) < size and (part := response.read1(size - len(body))):
+        body += part
+        if time.monotonic() > deadline:
+            raise TimeoutError("timed out")
+    return body

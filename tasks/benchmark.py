@@ -14,13 +14,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ssat.errors import InputError
-from ssat.mot.feature_cache import images_digest, rows_digest
+from ssat.mot.find import find_sequences
 from ssat.mot.rows import NO_ROWS, MotRows, read_results
 from ssat.mot.scores import Scoring, ToScore
-from ssat.mot.sequence import MotSequence, by_public_detector, find_sequences
-from ssat.mot.settings import BenchmarkSettings
+from ssat.mot.sequence import MotSequence, by_public_detector
 from ssat.mot.splits import split_frames
 from ssat.mot.submission import check_submission, write_submission
+from ssat.pipeline.feature_cache import images_digest, rows_digest
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.services import available_cpus
 
@@ -31,6 +32,7 @@ VERSION = 2
 NOT_IN_KEY: dict[str, Any] = {
     "mot": True,
     "embedder": True,
+    "reid": True,
     "sequences": True,
     "side_by_side": True,
     "refinement": {"checkpoint"},
@@ -55,6 +57,16 @@ class Prepared:
     offsets: np.ndarray | None = None  # (n, 2) from there to the frame before, likewise
 
 
+def sequences_of(settings: BenchmarkSettings) -> list[MotSequence]:
+    """The sequences that a benchmark means: below `mot`, a home folder's ~ included, of the part of its split.
+
+    Raises:
+        InputError: there are none, or one that is asked for is missing.
+    """
+    part: Literal["train", "test"] = "test" if settings.split == "test" else "train"
+    return find_sequences(Path(settings.mot).expanduser(), settings.sequences, part=part)
+
+
 def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]]:
     """The sequences that can be tracked, and those that cannot with the reason.
 
@@ -64,8 +76,7 @@ def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]
     Raises:
         InputError: no sequence, or a detection file, ground truth or set of frames that does not fit.
     """
-    part: Literal["train", "test"] = "test" if settings.split == "test" else "train"
-    sequences = find_sequences(Path(settings.mot).expanduser(), settings.sequences, part=part)
+    sequences = sequences_of(settings)
     by_folder = {sequence.name: sequence.folder for sequence in sequences}
     for sequence in sequences:
         if by_folder[sequence.name] != sequence.folder:

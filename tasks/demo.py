@@ -61,7 +61,7 @@ def report_demo(
         minutes: stage → minutes it took.
     """
     from ssat.demo.showcase import write_showcase
-    from ssat.mot.sequence import find_sequences
+    from ssat.mot.find import find_sequences
     from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_report
     from ssat.report.plots import score_bars, training_curves
     from ssat.report.tables import score_rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ssat.mot.settings import BenchmarkSettings, TrackSettings
+from ssat.detection.settings import DetectorName
+from ssat.pipeline.settings import BenchmarkSettings, TrackSettings
 from ssat.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ def resolve_detector(
         InputError: weights that are missing or do not fit; says where they are to be had.
     """
     if settings.detector is not None:
-        from ssat.detection.off_the_shelf import ShelfDetector
-
-        return ShelfDetector(settings.detector, settings.detector_score), None
+        return shelf_detector(settings.detector, settings.detector_score), None
     if settings.refine == "none":
         return None, None
     from ssat.detection.checkpoint import checkpoint_path
@@ -32,3 +31,12 @@ def resolve_detector(
     path = checkpoint_path(settings.refinement.checkpoint, workspace.root)
     refiner = Refiner.load(path, settings.refinement)
     return (refiner, None) if settings.refine == "frozen" else (None, refiner)
+
+
+def shelf_detector(name: DetectorName | None, least_score: float) -> ShelfDetector | None:
+    """Return torchvision's network of that name, trained on COCO; None without a name."""
+    if name is None:
+        return None
+    from ssat.detection.off_the_shelf import ShelfDetector
+
+    return ShelfDetector(name, least_score)

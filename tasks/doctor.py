@@ -16,6 +16,7 @@ from ssat.errors import SsatError
 from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 from tasks import services
+from tasks.databases import check_database, mlflow_schema, prefect_schema
 from tasks.environment import cpu_name, gpu_names
 
 State = Literal["ok", "note", "bad"]
@@ -51,6 +52,7 @@ def examine(workspace: str | Path, *, start: bool = False) -> Iterator[Check]:
     yield refinement(local)
     yield yt_dlp()
     yield javascript()
+    yield databases(local)
     yield prefect()
     yield ray()
     yield mlflow()
@@ -215,6 +217,24 @@ def javascript() -> Check:
     return Check("javascript", "ok", f"{', '.join(found)}, {scripts}")
 
 
+def databases(root: str | Path) -> Check:
+    """The databases of the embedded Prefect and MLflow in the workspace."""
+    folder = Path(root).expanduser().resolve()
+    files = {
+        folder / "prefect" / "prefect.db": prefect_schema(),
+        folder / "mlflow" / "mlflow.db": mlflow_schema(),
+    }
+    present = {file: schema for file, schema in files.items() if file.exists()}
+    try:
+        for file, schema in present.items():
+            check_database(file, schema)
+    except SsatError as error:
+        problem, _, advice = str(error).partition(". ")
+        return Check("databases", "bad", problem, advice or "give another workspace")
+    names = ", ".join(schema.service for schema in present.values())
+    return Check("databases", "ok", f"{names} can be read and written" if names else "none yet")
+
+
 def prefect() -> Check:
     """Prefect: embedded, or the server that PREFECT_API_URL names."""
     url = os.environ.get("PREFECT_API_URL")
@@ -232,13 +252,11 @@ def ray() -> Check:
     address = os.environ.get("RAY_ADDRESS")
     if not address or address == "local":
         return Check("ray", "ok", "embedded: a local cluster for each command")
-    if address == "auto":
-        return Check("ray", "ok", "the cluster on this machine (RAY_ADDRESS=auto)")
     try:
-        services.check_named_services(prefect=False, mlflow=False)
+        services.check_ray(address)
     except SsatError as error:
         return Check("ray", "bad", str(error), "start the cluster, or unset RAY_ADDRESS")
-    return Check("ray", "ok", f"listens at {without_credentials(address)}")
+    return Check("ray", "ok", f"answers at {without_credentials(address)}")
 
 
 def mlflow() -> Check:

@@ -6,17 +6,24 @@ import json
 import re
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssat.embedding.embedder import Embedder
+from ssat.embedding.named import BASELINES, COLOUR, assembled, embedder_parts, load_part
+from ssat.embedding.protocol import PatchEmbedder
+from ssat.embedding.reid_input import ReidInput
 from ssat.embedding.settings import Device, Precision
 from ssat.errors import InputError
 from ssat.workspace import Workspace
 
+if TYPE_CHECKING:
+    from ssat.embedding.embedder import Embedder
+
 MODEL_NAME = "ssat-embedder"
 EMBEDDER_FILE = "embedder.safetensors"
+UNTRAINED = "untrained"
+_RUN = re.compile(r"models:/.+|[0-9a-f]{32}")
 RESULT_FILE = "result.json"
 _CLIPS_TO_TRY = 48
 
@@ -33,6 +40,8 @@ def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, fac
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
+
+    from ssat.embedding.embedder import Embedder
 
     tags = {name: str(value) for name, value in facts.items()}
     features = Embedder.load(embedder_file)(example)
@@ -64,43 +73,68 @@ def resolve_embedder(
     spec: str | None,
     workspace: Workspace,
     *,
-    architecture: str = "resnet18",
-    input_size: int = 112,
+    reid: ReidInput | None = None,
     device: Device = "auto",
     precision: Precision = "float32",
-) -> Embedder:
-    """The embedder that `spec` names.
+) -> PatchEmbedder:
+    """Return the embedder that `spec` names.
 
     Args:
-        spec: a safetensors file, the folder of a training, an MLflow run id, `models:/NAME/VERSION` or
-            `models:/NAME@ALIAS`, `untrained`, or None for the workspace's latest finished training.
+        spec: a file (safetensors, ONNX), the folder of a training, an MLflow run id, `models:/NAME/VERSION` or
+            `models:/NAME@ALIAS`, `colour`, `imagenet`, `untrained`, several of them with weights
+            (`0.3*colour+0.7*RUN`), or None for the workspace's latest finished training.
         workspace: where a latest training is looked for.
-        architecture: of the untrained network, where no training of the workspace says it.
-        input_size: likewise, pixels.
+        reid: how a foreign ONNX network wants its patches.
         device: where it runs; see `Embedder`.
         precision: its arithmetic; see `Embedder`.
 
     Raises:
         InputError: nothing of that name, not an embedder, or a GPU asked for where none is usable.
     """
-    how: dict[str, Any] = {"device": device, "precision": precision}
+    from ssat.embedding.embedder import Embedder
+
     if spec is None:
-        return Embedder.load(_latest_training(workspace) / EMBEDDER_FILE, **how)
-    if spec == "untrained":
+        return Embedder.load(_latest_training(workspace) / EMBEDDER_FILE, device=device, precision=precision)
+
+    def load(name: str) -> PatchEmbedder:
+        if name == UNTRAINED:
+            return _untrained(workspace, device, precision)
+        if name in BASELINES or Path(name).expanduser().exists():
+            return load_part(name, reid, device, precision)
+        if is_run(name):
+            return Embedder.load(download_embedder(name), device=device, precision=precision)
+        raise InputError(
+            f"embedder {name!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION, nor one of "
+            f"{', '.join((*BASELINES, UNTRAINED))}"
+        )
+
+    return assembled(embedder_parts(spec), load)
+
+
+def _untrained(workspace: Workspace, device: Device, precision: Precision) -> Embedder:
+    from ssat.embedding.embedder import Embedder
+
+    architecture, input_size = "resnet18", 112
+    trained = _finished_trainings(workspace)
+    if trained:
+        # The fair floor: the network that was trained, before training.
+        settings = json.loads((trained[-1] / RESULT_FILE).read_text())["settings"]
+        architecture, input_size = settings["architecture"], settings["crop"]
+    return Embedder.untrained(architecture, input_size, device=device, precision=precision)  # type: ignore[arg-type]
+
+
+def track_default(workspace: Workspace) -> str | None:
+    """Return the embedder of `ssat track` where none is named: None, the latest training, or `colour` without one."""
+    return None if _finished_trainings(workspace) else COLOUR
+
+
+def embedder_files(spec: str | None, workspace: Workspace) -> list[Path]:
+    """The files of this file system that `resolve_embedder` will read; none for a run or an untrained network."""
+    if spec is None:
         trained = _finished_trainings(workspace)
-        if trained:
-            # The fair floor: the network that was trained, before training.
-            settings = json.loads((trained[-1] / RESULT_FILE).read_text())["settings"]
-            architecture, input_size = settings["architecture"], settings["crop"]
-        return Embedder.untrained(architecture, input_size, **how)  # type: ignore[arg-type]
-    if Path(spec).exists():
-        return Embedder.load(spec, **how)
-    if is_run(spec):
-        return Embedder.load(download_embedder(spec), **how)
-    raise InputError(
-        f"embedder {spec!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION; "
-        "`untrained` names a network with random weights"
-    )
+        return [trained[-1] / EMBEDDER_FILE] if trained else []
+    paths = [Path(part.name).expanduser() for part in embedder_parts(spec)]
+    return [path / EMBEDDER_FILE if path.is_dir() else path for path in paths if path.exists()]
 
 
 def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
@@ -124,8 +158,8 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
 
 
 def is_run(spec: str | None) -> bool:
-    """Whether `spec` names a run or a registered model, which a tracking server is asked for."""
-    return spec is not None and (spec.startswith("models:/") or re.fullmatch(r"[0-9a-f]{32}", spec) is not None)
+    """Whether `spec`, or a part of it, names a run or a registered model, which a tracking server is asked for."""
+    return spec is not None and any(_RUN.fullmatch(part.name) for part in embedder_parts(spec))
 
 
 def download_embedder(run: str) -> Path:
@@ -161,6 +195,6 @@ def _latest_training(workspace: Workspace) -> Path:
     if not trained:
         raise InputError(
             f"workspace {workspace.root}: no finished training; run `ssat train` first, or name an embedder with "
-            "--embedder RUN|FILE|untrained"
+            "--embedder RUN|FILE|colour"
         )
     return trained[-1]

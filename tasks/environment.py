@@ -1,11 +1,17 @@
-"""What a run ran on: code version, libraries, hardware. No names of people, hosts or folders."""
+"""What a run ran on: code version, libraries, hardware; and its environment variables.
+
+No names of people, hosts or folders.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +60,11 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
 
 
+def available_cpus() -> int:
+    """The cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cpu_name() -> str:
     """The processor's model name, or its architecture where the system does not say."""
     try:
@@ -84,3 +95,15 @@ def gpu_names() -> list[str]:
 
 def _text(name: str | bytes) -> str:
     return name.decode() if isinstance(name, bytes) else name
+
+
+@contextmanager
+def default_environment(defaults: dict[str, str]) -> Iterator[None]:
+    """Sets the variables that are not set yet, and removes those again."""
+    added = [name for name in defaults if name not in os.environ]
+    os.environ.update({name: defaults[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

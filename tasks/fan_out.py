@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from ssat.embedding.named import COLOUR, IMAGENET, EmbedderPart, assembled, load_part
+from ssat.embedding.reid_input import ReidInput
 from ssat.errors import InputError
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.benchmark import Prepared
 from tasks.progress import progress_bar
@@ -24,7 +26,7 @@ from tasks.services import available_cpus, ray_session
 if TYPE_CHECKING:
     from ssat.detection.off_the_shelf import ShelfDetector
     from ssat.detection.refiner import Refiner
-    from ssat.embedding.embedder import Embedder
+    from ssat.embedding.protocol import PatchEmbedder
 
 # A local Ray and its workers, which load torch, take some ten CPU-seconds: so many frames to look at are worth it.
 _WORTH_FRAMES = 600
@@ -34,7 +36,7 @@ _WORTH_FRAMES = 600
 class Networks:
     """What looks at frames; None what is not asked for."""
 
-    embedder: Embedder | None
+    embedder: PatchEmbedder | None
     detector: ShelfDetector | Refiner | None
     refiner: Refiner | None
 
@@ -56,7 +58,7 @@ class SequenceJob:
     settings: BenchmarkSettings
     root: str
     folder: Path
-    embedder: str | None
+    embedder: tuple[EmbedderPart, ...] | None
 
 
 def ray_is_named() -> bool:
@@ -123,7 +125,7 @@ def track_on_ray(
     """
     from tasks.ray_work import run_bounded, share_cluster
 
-    embedder = _embedder_file(settings, workspace, networks.embedder)
+    embedder = None if networks.embedder is None else _parts(networks.embedder, workspace)
     # The longest first, so that nobody waits for it at the end.
     ordered = sorted(waiting, key=lambda one: (-len(one.frames), one.sequence.name))
     jobs = [SequenceJob(one, settings, str(workspace.root), folder, embedder) for one in ordered]
@@ -133,11 +135,31 @@ def track_on_ray(
             advance(len(job.prepared.frames))
 
 
-def _embedder_file(settings: BenchmarkSettings, workspace: Workspace, embedder: Embedder | None) -> str | None:
-    if embedder is None:
-        return None
-    if (settings.embedder or "").endswith(".onnx"):
-        return str(Path(str(settings.embedder)).resolve())
+def _parts(embedder: PatchEmbedder, workspace: Workspace) -> tuple[EmbedderPart, ...]:
+    """Return what a worker loads: files that all machines see, and names of baselines."""
+    from ssat.embedding.combined import CombinedEmbedder
+
+    if isinstance(embedder, CombinedEmbedder):
+        names = [_part(part, workspace) for part in embedder.parts]
+        return tuple(map(EmbedderPart, names, embedder.weights))
+    return (EmbedderPart(_part(embedder, workspace)),)
+
+
+def _part(embedder: PatchEmbedder, workspace: Workspace) -> str:
+    from ssat.embedding.colour import ColourEmbedder
+    from ssat.embedding.embedder import Embedder
+    from ssat.embedding.imagenet import ImagenetEmbedder
+    from ssat.embedding.onnx_embedder import OnnxEmbedder
+    from ssat.embedding.reid_onnx import ReidOnnxEmbedder
+
+    if isinstance(embedder, ColourEmbedder):
+        return COLOUR
+    if isinstance(embedder, ImagenetEmbedder):
+        return IMAGENET
+    if isinstance(embedder, OnnxEmbedder | ReidOnnxEmbedder):
+        return str(embedder.path.resolve())
+    if not isinstance(embedder, Embedder):
+        raise TypeError(f"{type(embedder).__name__} cannot be sent to a worker")
     path = workspace.cache / "embedders" / f"{embedder.digest}.safetensors"
     if not path.is_file():
         embedder.save(path)
@@ -147,8 +169,6 @@ def _embedder_file(settings: BenchmarkSettings, workspace: Workspace, embedder: 
 def _track_on_worker(job: SequenceJob, threads: int) -> None:
     import ray
     import torch
-
-    from ssat.embedding.embedder import Embedder
 
     node = ray.util.get_node_ip_address()
     for path in _needed(job):
@@ -164,7 +184,7 @@ def _track_on_worker(job: SequenceJob, threads: int) -> None:
     # The functions themselves: a worker has no Prefect run to report to.
     if detector is not None:
         one, rate = detect_in_sequence.fn(name, one, job.settings, detector, workspace.cache / "detections")
-    embedder = None if job.embedder is None else _embedder(job.embedder, Embedder.load)
+    embedder = None if job.embedder is None else _embedder(job.embedder, job.settings.reid)
     track_sequence.fn(name, one, job.settings, job.folder, workspace.cache / "features", embedder, refiner, rate)
 
 
@@ -176,9 +196,8 @@ def _needed(job: SequenceJob) -> Iterator[Path]:
 
 # A worker tracks one sequence after another: it loads each network once.
 @lru_cache(maxsize=1)
-def _embedder(path: str, load: Any) -> Embedder:
-    embedder: Embedder = load(path)
-    return embedder
+def _embedder(parts: tuple[EmbedderPart, ...], reid: ReidInput) -> PatchEmbedder:
+    return assembled(parts, lambda name: load_part(name, reid))
 
 
 @lru_cache(maxsize=1)

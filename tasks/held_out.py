@@ -1,4 +1,4 @@
-"""Retrieval on clips that none of several trainings has seen: one measure for all of them."""
+"""The held-out measure on clips that none of several trainings has seen."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from prefect.cache_policies import NO_CACHE
 from ssat.embedding.settings import TrainSettings
 from ssat.workspace import Workspace
 
-_FRAMES = 16
-_GAP_US = 1_000_000
-
 
 @task(name="held-out recall", persist_result=False, cache_policy=NO_CACHE)
 def common_recall(workspace: Workspace, largest: TrainSettings, embedder_file: Path) -> float:
-    """Recall at 1 on the clips that the largest of several nested trainings holds out, which no smaller one has seen.
+    """Return recall at 1 on the clips that the largest of several nested trainings holds out: no smaller one saw them.
 
     A training's own score is on the clips right after its own, so two numbers of clips cannot be compared by it.
 
@@ -25,13 +22,10 @@ def common_recall(workspace: Workspace, largest: TrainSettings, embedder_file: P
     """
     from ssat.embedding.data import split_ranks
     from ssat.embedding.embedder import Embedder
-    from ssat.embedding.retrieval import retrieval_scores
-    from ssat.frames.sampler import read_crops
+    from ssat.embedding.held_out import held_out_frames, held_out_scores
     from ssat.frames.store import FrameStore
 
     store = FrameStore.open(workspace.frames)
-    _, held_out = split_ranks(largest, store.ranks.tolist())
-    crops, clips, times = read_crops(
-        store, held_out, frames_per_clip=_FRAMES, crop=largest.crop, short_side=largest.short_side
-    )
-    return retrieval_scores(Embedder.load(embedder_file)(crops), clips, times, gap_us=_GAP_US)["recall_at_1"]
+    _, held_out = split_ranks(largest.data, store.ranks.tolist())
+    frames = held_out_frames(store, held_out, largest.data)
+    return held_out_scores(frames, Embedder.load(embedder_file)(frames.crops)).headline.recall_at_1

@@ -16,6 +16,7 @@ from typing import Any
 
 from ssat.redaction import without_credentials
 from ssat.workspace import committed
+from tasks.addresses import exempt_loopback
 from tasks.progress import show_progress
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class MlflowReporter:
     def __init__(self, tracking_uri: str, run_id: str, kept_in: Path | None = None) -> None:
         from mlflow import MlflowClient
 
+        exempt_loopback(tracking_uri)  # a worker of a Ray cluster has an environment of its own
         self.tracking_uri = tracking_uri
         self.run_id = run_id
         self._client = MlflowClient(tracking_uri)

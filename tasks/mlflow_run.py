@@ -13,12 +13,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ssat.errors import ServiceError
 from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
-from tasks.addresses import no_answer
+from tasks.addresses import exempt_loopback
+from tasks.databases import is_sqlite
 from tasks.environment import environment_facts, git_commit
 from tasks.mlflow_reporter import MlflowReporter, send_kept
-from tasks.services import MLFLOW_EMBEDDED, mlflow_tracking_uri
+from tasks.services import mlflow_tracking_uri, mlflow_unusable, prepare_mlflow
 
 __all__ = ["Dataset", "MlflowReporter", "flat_settings", "mlflow_run"]
 
@@ -64,10 +66,11 @@ def mlflow_run(
 
     uri = mlflow_tracking_uri(workspace)
     named = os.environ.get("MLFLOW_TRACKING_URI")
+    exempt_loopback(uri)
     mlflow.set_tracking_uri(uri)  # sets the variable too, which child processes then inherit
-    if uri.startswith("sqlite:"):
-        workspace.mlflow.mkdir(parents=True, exist_ok=True)
     try:
+        if named is None:
+            prepare_mlflow(workspace)
         run = mlflow.start_run(
             experiment_id=_experiment(workspace, uri, experiment),
             run_name=run_name,
@@ -77,9 +80,13 @@ def mlflow_run(
             log_system_metrics=system_metrics,
         )
         _log_inputs(uri, run.info.run_id, settings, dataset)
-    except (mlflow.MlflowException, OSError) as error:
+    except ServiceError:
         _restore(named)
-        raise no_answer("MLflow", "MLFLOW_TRACKING_URI", uri, str(error), MLFLOW_EMBEDDED) from error
+        raise
+    except Exception as error:
+        # MLflow lets errors of the database and of its HTTP client through as they are.
+        _restore(named)
+        raise mlflow_unusable(workspace, uri, error) from error
     send_kept(uri, workspace.mlflow)
     reporter = MlflowReporter(uri, run.info.run_id, kept_in=workspace.mlflow)
     reporter.text(json.dumps(environment_facts(), indent=1), "environment.json")
@@ -143,7 +150,7 @@ def _experiment(workspace: Workspace, uri: str, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         # A server places artifacts itself; beside a database in the workspace they belong into the workspace.
-        location = (workspace.mlflow / "artifacts").as_uri() if uri.startswith("sqlite:") else None
+        location = (workspace.mlflow / "artifacts").as_uri() if is_sqlite(uri) else None
         try:
             return str(client.create_experiment(name, artifact_location=location))
         except MlflowException:

@@ -57,7 +57,7 @@ def timeline(prepared: Sequence[Prepared], protocol: Protocol, folder: Path) -> 
 def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path, into: Path) -> list[ReportFigure]:
     """A picture per sequence that has frames and lost an identity."""
     from ssat.report.moments import moments_picture, worst_switches
-    from ssat.tracking.sources import ImageSource, read_ahead
+    from ssat.video.sources import ImageSource, read_ahead
 
     figures = []
     for name, (one, results, found) in found_identities(prepared, protocol, folder).items():

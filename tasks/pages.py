@@ -16,7 +16,9 @@ from pathlib import Path
 from ssat.errors import ServiceError
 from ssat.workspace import Workspace
 from tasks.addresses import http_status
+from tasks.databases import sqlite_url
 from tasks.prefect_server import PrefectServer
+from tasks.services import prepare_mlflow
 
 _START_WITHIN_S = 300.0
 
@@ -54,9 +56,9 @@ def _mlflow_page(workspace: Workspace, port: int) -> Iterator[str]:
     port = port or _free_port()
     address = f"http://127.0.0.1:{port}"
     log = workspace.mlflow / "server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    prepare_mlflow(workspace)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{workspace.mlflow / 'mlflow.db'}"]
+    command += ["--backend-store-uri", sqlite_url(workspace.mlflow / "mlflow.db")]
     command += ["--default-artifact-root", (workspace.mlflow / "artifacts").as_uri()]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment.pop("MLFLOW_TRACKING_URI", None)

@@ -11,7 +11,10 @@ import time
 from pathlib import Path
 
 from ssat.errors import ServiceError
-from tasks.addresses import http_status
+from tasks.addresses import exempt_loopback, http_status
+from tasks.databases import check_database, prefect_schema, sqlite_url
+
+_DATABASE_VARIABLES = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 
 
 class PrefectServer:
@@ -38,10 +41,20 @@ class PrefectServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts the process; `wait` says when it answers."""
+        """Starts the process; `wait` says when it answers.
+
+        Raises:
+            ServiceError: its database is locked, damaged, not writable or of a newer version.
+        """
         self.home.mkdir(parents=True, exist_ok=True)
+        exempt_loopback(self.address)
+        database = self.home / "prefect.db"
+        named = any(os.environ.get(name) for name in _DATABASE_VARIABLES)
+        if not named:
+            check_database(database, prefect_schema())
         environment = {
             **os.environ,
+            **({} if named else {_DATABASE_VARIABLES[0]: sqlite_url(database, "aiosqlite")}),
             "PREFECT_HOME": str(self.home),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_UI_ENABLED": "true" if self._pages else "false",

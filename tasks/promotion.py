@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ssat.errors import InputError
-from ssat.mot.promotion import Metric, Promotion, decide_promotion
+from ssat.studies.promotion import Metric, Promotion, decide_promotion
 from ssat.workspace import Workspace
 from tasks.embedders import MODEL_NAME
 from tasks.mlflow_run import mlflow_run

@@ -15,8 +15,10 @@ from tasks.services import mlflow_tracking_uri
 CHAMPION = "champion"
 BENCHMARKS, TRAININGS = "ssat-benchmark", "ssat-train"
 _DIGEST_TAG = "embedder_digest"
+_DETECTOR_TAG = "detector_sha256"
 # Parameters of a benchmark that do not bear on whether two of them can be compared.
-_NOT_COMPARED = frozenset({"embedder", "video", "mot", "sequences", "side_by_side"})
+_NOT_COMPARED = frozenset({"embedder", "video", "mot", "sequences", "side_by_side", "refinement.checkpoint"})
+_EMBEDDER_INPUT = "reid."  # how a foreign network is fed: part of the embedder
 # Parameters of a training that say where it ran, or which of several alike it was.
 _NOT_THE_RECIPE = frozenset({"seed"})
 _PAGE = 1000
@@ -145,7 +147,14 @@ class Recorded:
 
 def comparable(run: Any) -> dict[str, str]:
     """What two benchmarks must share for their scores to be compared: data, detections, tracker, split, protocol."""
-    return {name: value for name, value in run.data.params.items() if name not in _NOT_COMPARED}
+    shared = {
+        name: value
+        for name, value in run.data.params.items()
+        if name not in _NOT_COMPARED and not name.startswith(_EMBEDDER_INPUT)
+    }
+    # A network that detects is known by its weights, wherever they lie.
+    weights = run.data.tags.get(_DETECTOR_TAG)
+    return shared if weights is None else {**shared, _DETECTOR_TAG: weights}
 
 
 def recipe(run: Any) -> dict[str, str]:

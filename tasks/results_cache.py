@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import committed
 from tasks.benchmark import NOT_IN_KEY, VERSION, Prepared
 

@@ -36,9 +36,9 @@ def missing_held_out(workspace: Workspace, rung: int, held_out: int) -> int:
 def images_of(workspace: Workspace, train: TrainSettings) -> int:
     """Images that a training on the first `train.clips` ranks of the store looks at, over all epochs."""
     store = FrameStore.open(workspace.frames)
-    frames = [count for rank, count in enumerate(store.frames_of) if rank < (train.clips or len(store.frames_of))]
-    most = train.frames_per_clip
-    return train.epochs * sum(min(int(count), most) if most else int(count) for count in frames)
+    frames = [count for rank, count in enumerate(store.frames_of) if rank < (train.data.clips or len(store.frames_of))]
+    most = train.data.frames_per_clip
+    return train.schedule.epochs * sum(min(int(count), most) if most else int(count) for count in frames)
 
 
 def report_climb(result: dict[str, Any], ladder: Ladder) -> None:

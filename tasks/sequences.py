@@ -15,9 +15,9 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ssat.mot.feature_cache import feature_key, load_features, store_features
 from ssat.mot.rows import MotRows, write_results
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.feature_cache import feature_key, load_features, store_features
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import committed
 from tasks.benchmark import STAGES, Prepared
 from tasks.progress import progress_bar
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from ssat.detection.detections import Detections
     from ssat.detection.detector import Detector
     from ssat.detection.refiner import Refiner
-    from ssat.embedding.embedder import Embedder
-    from ssat.tracking.frames import StageSeconds
-    from ssat.tracking.pipeline import TrackedFrames
-    from ssat.tracking.sources import ImageSource
+    from ssat.embedding.protocol import PatchEmbedder
+    from ssat.pipeline.frames import StageSeconds
+    from ssat.pipeline.pipeline import TrackedFrames
+    from ssat.tracking.baselines import Baseline
+    from ssat.tracking.tracker import Tracker
+    from ssat.video.sources import ImageSource
 
 
 @task(name="detect in sequence", task_run_name="detect in {name}", persist_result=False, cache_policy=NO_CACHE)
@@ -44,7 +46,7 @@ def detect_in_sequence(
         InputError: a frame that cannot be decoded.
     """
     from ssat.detection.detector import detected
-    from ssat.tracking.sources import read_ahead
+    from ssat.video.sources import read_ahead
 
     source = _source(prepared)
     counted = _Counted(detector)
@@ -90,7 +92,7 @@ class _Counted:
 
 
 def _source(prepared: Prepared) -> ImageSource:
-    from ssat.tracking.sources import ImageSource
+    from ssat.video.sources import ImageSource
 
     sequence = prepared.sequence
     paths = [sequence.image_path(frame) for frame in prepared.frames]
@@ -105,24 +107,29 @@ def track_sequence(
     settings: BenchmarkSettings,
     folder: Path,
     features_folder: Path,
-    embedder: Embedder | None,
+    embedder: PatchEmbedder | None,
     refiner: Refiner | None = None,
     detect_fps: float = 0.0,
 ) -> dict[str, Any]:
     """Tracks one sequence: writes its result file and its video into `folder`, its features into the cache.
 
-    Does nothing where the same was done before. Gives the names of the files and the frames per second of each stage.
+    Does nothing where the same was done before. Gives the names of the files, the frames per second of each stage and
+    "notes", where there are any.
 
     Raises:
         InputError: a frame that cannot be decoded.
     """
+    from ssat.tracking.baselines import make_tracker
+    from ssat.tracking.tracker import Tracker
+
     done = folder / f"{name}.json"
     if done.is_file():
         answer: dict[str, Any] = json.loads(done.read_text())
         return answer
     with progress_bar(f"track {name}", len(prepared.frames)) as advance:
         track = _track if refiner is None else partial(_track_in_the_loop, refiner)
-        tracked, seconds, files = track(name, prepared, settings, folder, features_folder, embedder, advance)
+        tracker = make_tracker(settings.tracker, settings.association, prepared.sequence.frame_rate)
+        tracked, seconds, files = track(name, prepared, settings, tracker, folder, features_folder, embedder, advance)
     table = (tracked.frames, tracked.ids, tracked.boxes, tracked.scores)
     if settings.interpolate_seconds > 0:
         from ssat.tracking.interpolate import interpolated
@@ -140,6 +147,8 @@ def track_sequence(
         detect_fps = tracked.n_frames / seconds.detect
     if detect_fps:
         answer["detect_fps"] = round(detect_fps, 2)
+    if isinstance(tracker, Tracker) and (calibration := tracker.method.calibration) and calibration.fallback:
+        answer["notes"] = [calibration.fallback]
     with committed(done) as temporary:
         temporary.write_text(json.dumps(answer))
     return answer
@@ -149,17 +158,17 @@ def _track(
     name: str,
     prepared: Prepared,
     settings: BenchmarkSettings,
+    tracker: Tracker | Baseline,
     folder: Path,
     features_folder: Path,
-    embedder: Embedder | None,
+    embedder: PatchEmbedder | None,
     advance: Any,
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
-    from ssat.tracking.baselines import make_tracker
-    from ssat.tracking.frames import StageSeconds
-    from ssat.tracking.pipeline import track_frames
-    from ssat.tracking.sources import read_ahead
+    from ssat.pipeline.frames import StageSeconds
+    from ssat.pipeline.pipeline import track_frames
+    from ssat.video.sources import read_ahead
 
-    sequence, frames, detections = prepared.sequence, prepared.frames, prepared.detections
+    frames, detections = prepared.frames, prepared.detections
     key, cached = "", None
     if embedder is not None:
         key = feature_key(embedder.digest, embedder.input_size, prepared.images, detections)
@@ -174,7 +183,7 @@ def _track(
         tracked = track_frames(
             numbered,
             detections,
-            make_tracker(settings.tracker, settings.association, sequence.frame_rate),
+            tracker,
             embedder=embedder,
             features=None if cached is None else cached.features,
             sink=sink,
@@ -199,20 +208,19 @@ def _track_in_the_loop(
     name: str,
     prepared: Prepared,
     settings: BenchmarkSettings,
+    tracker: Tracker | Baseline,
     folder: Path,
     features_folder: Path,
-    embedder: Embedder | None,
+    embedder: PatchEmbedder | None,
     advance: Any,
 ) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
     """Detections follow from the tracks, so neither they nor their features can be kept."""
-    from ssat.tracking.baselines import make_tracker
-    from ssat.tracking.frames import StageSeconds, timed
-    from ssat.tracking.pipeline import Collected, in_the_loop
-    from ssat.tracking.sources import read_ahead
+    from ssat.pipeline.frames import StageSeconds, timed
+    from ssat.pipeline.pipeline import Collected, in_the_loop
+    from ssat.video.sources import read_ahead
 
     seconds, collected = StageSeconds(), Collected()
     public = prepared.detections if settings.refinement.births == "public" else None
-    tracker = make_tracker(settings.tracker, settings.association, prepared.sequence.frame_rate)
     with ExitStack() as stack:
         sink, files = _sink(stack, name, prepared, settings, folder, advance)
         frames = stack.enter_context(closing(read_ahead(_source(prepared))))  # type: ignore[type-var]
@@ -227,8 +235,8 @@ def _sink(
     stack: ExitStack, name: str, prepared: Prepared, settings: BenchmarkSettings, folder: Path, advance: Any
 ) -> tuple[Any, dict[str, str]]:
     """What takes each frame's tracks, and the files that it writes."""
-    from ssat.report.sheets import write_png
-    from ssat.report.video import AnnotatedVideo
+    from ssat.video.annotated import AnnotatedVideo
+    from ssat.video.pictures import write_png
 
     files: dict[str, str] = {}
     video = None

@@ -14,29 +14,40 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
-import shutil
-import signal
-import sys
-import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ssat.errors import ServiceError
 from ssat.workspace import Workspace
-from tasks.addresses import assert_port_open, http_status, no_answer
+from tasks.addresses import assert_port_open, exempt_loopback, http_answer, no_answer
+from tasks.databases import check_database, mlflow_schema, relocate_artifacts, sqlite_file, sqlite_url
+from tasks.environment import available_cpus, default_environment
 from tasks.prefect_server import PrefectServer
+from tasks.ray_cluster import RAY_EMBEDDED, check_ray, ray_session
+
+__all__ = [
+    "MLFLOW_EMBEDDED",
+    "PREFECT_EMBEDDED",
+    "RAY_EMBEDDED",
+    "available_cpus",
+    "check_mlflow",
+    "check_named_services",
+    "check_prefect",
+    "check_ray",
+    "mlflow_session",
+    "mlflow_tracking_uri",
+    "mlflow_unusable",
+    "prefect_session",
+    "prepare_mlflow",
+    "ray_session",
+    "services",
+]
 
 PREFECT_EMBEDDED = "the embedded temporary server"
-RAY_EMBEDDED = "a local Ray"
 MLFLOW_EMBEDDED = "SQLite in the workspace"
+_LOG = logging.getLogger(__name__)
 _START_WITHIN_S = 300.0
-_OBJECT_STORE_BYTES = 512 * 1024**2
-_RAY_STARTS = 2
 
 
 @contextmanager
@@ -66,12 +77,13 @@ def check_named_services(*, prefect: bool = True, ray: bool = True, mlflow: bool
     Raises:
         ServiceError: one does not answer; names the variable and the address without credentials.
     """
+    exempt_loopback(*(os.environ.get(name, "") for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "RAY_ADDRESS")))
     if prefect and (url := os.environ.get("PREFECT_API_URL")):
         check_prefect(url)
     if mlflow and (uri := os.environ.get("MLFLOW_TRACKING_URI")):
         check_mlflow(uri)
-    if ray and (address := os.environ.get("RAY_ADDRESS")) and address not in ("auto", "local"):
-        assert_port_open("Ray", "RAY_ADDRESS", address, RAY_EMBEDDED)
+    if ray and (address := os.environ.get("RAY_ADDRESS")):
+        check_ray(address)
 
 
 def check_prefect(url: str) -> None:
@@ -79,20 +91,27 @@ def check_prefect(url: str) -> None:
     variable = "PREFECT_API_URL"
     assert_port_open("Prefect", variable, url, PREFECT_EMBEDDED)
     try:
-        status = http_status(f"{url.rstrip('/')}/health")
+        answer = http_answer(f"{url.rstrip('/')}/health")
     except (OSError, ValueError) as error:
         raise no_answer("Prefect", variable, url, str(error), PREFECT_EMBEDDED) from error
-    if status == 404:
+    if answer.status == 404:
         raise no_answer("Prefect", variable, url, "HTTP 404: the address of an API ends in /api", PREFECT_EMBEDDED)
-    if status >= 500:
-        raise no_answer("Prefect", variable, url, f"HTTP {status}", PREFECT_EMBEDDED)
+    if answer.status >= 500:
+        raise no_answer("Prefect", variable, url, f"HTTP {answer.status}", PREFECT_EMBEDDED)
+    if answer.status == 200 and answer.json() is not True:
+        reason = "its /health does not answer as Prefect's; the address of an API ends in /api"
+        raise no_answer("Prefect", variable, url, reason, PREFECT_EMBEDDED)
 
 
 def check_mlflow(uri: str) -> None:
     """Raises ServiceError unless an MLflow server, or a database for it, answers at `uri`."""
     variable = "MLFLOW_TRACKING_URI"
     scheme = uri.split(":", 1)[0].split("+")[0]
-    if scheme == "sqlite" or scheme.startswith("databricks"):
+    if scheme.startswith("databricks"):
+        return
+    if scheme == "sqlite":
+        if file := sqlite_file(uri):
+            check_database(file, mlflow_schema())
         return
     if scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
         expected = "expected http(s)://, postgresql://, mysql:// or sqlite:///"
@@ -100,11 +119,13 @@ def check_mlflow(uri: str) -> None:
     assert_port_open("MLflow", variable, uri, MLFLOW_EMBEDDED)
     if scheme in ("http", "https"):
         try:
-            status = http_status(f"{uri.rstrip('/')}/health")
+            answer = http_answer(f"{uri.rstrip('/')}/health")
         except OSError as error:
             raise no_answer("MLflow", variable, uri, str(error), MLFLOW_EMBEDDED) from error
-        if status >= 500 or status == 404:
-            raise no_answer("MLflow", variable, uri, f"HTTP {status} from /health", MLFLOW_EMBEDDED)
+        if answer.status >= 500 or answer.status == 404:
+            raise no_answer("MLflow", variable, uri, f"HTTP {answer.status} from /health", MLFLOW_EMBEDDED)
+        if answer.status == 200 and answer.body.strip() != b"OK":
+            raise no_answer("MLflow", variable, uri, "its /health does not answer as MLflow's", MLFLOW_EMBEDDED)
 
 
 @contextmanager
@@ -117,26 +138,68 @@ def prefect_session(workspace: Workspace, *, debug: bool = False) -> Iterator[st
         "DO_NOT_TRACK": "1",
     }
     with ExitStack() as stack:
-        stack.enter_context(_environment(quiet))
+        stack.enter_context(default_environment(quiet))
         url = os.environ.get("PREFECT_API_URL")
         server = None
+        exempt_loopback(url or "")
         if url:
             check_prefect(url)
         else:
-            home = Path(os.environ.get("PREFECT_HOME") or workspace.root / "prefect").expanduser()
+            home = Path(os.environ.get("PREFECT_HOME") or workspace.services / "prefect").expanduser()
             server = PrefectServer(home)
             stack.callback(server.stop)
             server.start()
             url = server.api_url
-            stack.enter_context(_environment({"PREFECT_HOME": str(home), "PREFECT_API_URL": url}))
+            stack.enter_context(default_environment({"PREFECT_HOME": str(home), "PREFECT_API_URL": url}))
         # Prefect reads its settings when it is imported, which takes seconds: the server starts meanwhile.
         stack.enter_context(_prefect_settings())
         if not debug:
             stack.enter_context(_quiet_prefect_console())
-        if server:
+        _check_proxies()
+        if server is None:
+            _ask_prefect(url)
+        else:
             server.wait(float(os.environ.get("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS") or _START_WITHIN_S))
             stack.callback(_drain_prefect)
         yield url
+
+
+def _check_proxies() -> None:
+    """Raises ServiceError where Prefect's client cannot be made for a proxy variable that it does not understand."""
+    import httpx
+
+    try:
+        httpx.Client().close()
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        reason = " ".join(str(error).split())
+        raise ServiceError(
+            f"HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY: Prefect's client cannot use what is set ({reason}); "
+            "expected http://, https:// or socks5:// addresses, and names or addresses in NO_PROXY. Correct or unset it"
+        ) from error
+
+
+def _ask_prefect(url: str) -> None:
+    """Asks a named Prefect for its version with the client that the flows use, which knows its credentials.
+
+    Raises:
+        ServiceError: it refuses the credentials, is of another major version, or does not answer as Prefect.
+    """
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectException
+
+    try:
+        with get_client(sync_client=True) as client:
+            client.hello()
+            client.raise_for_api_version_mismatch()
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        hint = "; set PREFECT_API_KEY or PREFECT_API_AUTH_STRING" if status in (401, 403) else ""
+        reason = f"HTTP {status}{hint}"
+        raise no_answer("Prefect", "PREFECT_API_URL", url, reason, PREFECT_EMBEDDED) from error
+    except (httpx.HTTPError, PrefectException, RuntimeError, ValueError, TypeError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise no_answer("Prefect", "PREFECT_API_URL", url, reason, PREFECT_EMBEDDED) from error
 
 
 @contextmanager
@@ -191,118 +254,48 @@ def _drain_prefect() -> None:
         EventsWorker.drain_all(timeout=10)
 
 
-@contextmanager
-def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> Iterator[None]:
-    """A connection to the Ray cluster that RAY_ADDRESS names, or a local one that ends with this context.
-
-    The local cluster counts at least two CPUs, so that two data-parallel workers fit on any machine. `workspace` is
-    accepted for symmetry with the other sessions: Ray keeps nothing in it.
-
-    Raises:
-        ServiceError: the named cluster does not answer or has no nodes, or the local one does not start.
-    """
-    address = os.environ.get("RAY_ADDRESS")
-    named = bool(address) and address != "local"
-    if named and address and address != "auto":
-        assert_port_open("Ray", "RAY_ADDRESS", address, RAY_EMBEDDED)
-    quiet = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "RAY_DISABLE_IMPORT_WARNING": "1",
-        # How many seconds Ray waits for its own processes: 20 and 5 unless told, too few for a machine under load.
-        "RAY_NUM_REDIS_GET_RETRIES": "120",
-        "RAY_gcs_rpc_server_connect_timeout_s": "60",
-        # And its node for the agent that answers for metrics, milliseconds: 15,000 unless told.
-        "RAY_agent_register_timeout_ms": "120000",
-    }
-    if not named:
-        # No cloud takes this machine away; the watch for that would be one process more to start for each training.
-        quiet |= {**_ray_authentication(), "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
-    with ExitStack() as stack:
-        stack.enter_context(_environment(quiet))
-        import ray
-
-        if ray.is_initialized():
-            yield
-            return
-        level = logging.INFO if debug else logging.CRITICAL
-        options: dict[str, Any] = {"logging_level": level, "log_to_driver": debug}
-        if named:
-            options |= {"address": address, "runtime_env": {"py_modules": _own_packages()}}
-        else:
-            # Sockets below this folder must stay under 107 characters, whatever TMPDIR and the workspace are.
-            folder = tempfile.mkdtemp(prefix="ssat-ray-", dir="/tmp")
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            options |= {
-                "address": "local",
-                "num_cpus": max(2, available_cpus()),
-                "object_store_memory": _OBJECT_STORE_BYTES,
-                "include_dashboard": False,
-                "_temp_dir": folder,
-            }
-        handler = signal.getsignal(signal.SIGTERM)
-        for attempt in range(1, _RAY_STARTS + 1):
-            try:
-                ray.init(**options)
-                break
-            except Exception as error:
-                if named:
-                    raise no_answer("Ray", "RAY_ADDRESS", str(address), str(error), RAY_EMBEDDED) from error
-                # Ray allows its own processes 30 s, which a machine under load can exceed.
-                ray.shutdown()
-                if attempt == _RAY_STARTS:
-                    raise ServiceError(f"Ray: the local cluster did not start: {error}") from error
-        stack.callback(ray.shutdown)
-        if threading.current_thread() is threading.main_thread() and handler is not None:
-            # Ray puts its own in place, which would end a command with another exit code than its own handler.
-            signal.signal(signal.SIGTERM, handler)
-        if not any(node["Alive"] for node in ray.nodes()):
-            raise no_answer("Ray", "RAY_ADDRESS", str(address), "the cluster has no live node", RAY_EMBEDDED)
-        yield
-
-
-def _ray_authentication() -> dict[str, str]:
-    """What a local cluster's processes are told about tokens, in agreement with this process.
-
-    Token authentication is on by default; a token of this process alone spares the file in the home folder. Ray fixes
-    its mode when it is imported: where a caller did that before, a token would only lock this process out.
-    """
-    if "ray" in sys.modules:
-        from ray._raylet import AuthenticationMode, get_authentication_mode
-
-        if get_authentication_mode() == AuthenticationMode.DISABLED:
-            return {"RAY_AUTH_MODE": "disabled"}
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _process_token()}
-
-
-@cache
-def _process_token() -> str:
-    """One token for every local cluster of this process: Ray reads it once and keeps it."""
-    return secrets.token_hex(32)
-
-
-def available_cpus() -> int:
-    """The cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _own_packages() -> list[str]:
-    """The folders of this project's packages, which travel to the workers of a cluster on other machines."""
-    root = Path(__file__).resolve().parents[1]
-    return [str(root / name) for name in ("ssat", "tasks", "flows")]
-
-
 def mlflow_tracking_uri(workspace: Workspace) -> str:
     """MLFLOW_TRACKING_URI, or the SQLite database of the workspace."""
-    named = os.environ.get("MLFLOW_TRACKING_URI")
-    return named or f"sqlite:///{workspace.mlflow / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _embedded_mlflow(workspace)
+
+
+def _embedded_mlflow(workspace: Workspace) -> str:
+    return sqlite_url(workspace.mlflow / "mlflow.db")
+
+
+def prepare_mlflow(workspace: Workspace) -> None:
+    """Checks the workspace's MLflow database and, where the workspace was moved, writes the new places into it.
+
+    Raises:
+        ServiceError: the database is locked, damaged, not writable or of another version.
+    """
+    workspace.mlflow.mkdir(parents=True, exist_ok=True)
+    database = workspace.mlflow / "mlflow.db"
+    check_database(database, mlflow_schema())
+    if changed := relocate_artifacts(database, workspace.mlflow / "artifacts"):
+        _LOG.warning("the workspace was moved to %s: corrected %d addresses in %s", workspace.root, changed, database)
+
+
+def mlflow_unusable(workspace: Workspace, uri: str, error: Exception) -> ServiceError:
+    """The error for a tracking store that fails at the start: one that was named, or the workspace's own."""
+    if uri != _embedded_mlflow(workspace):
+        return no_answer("MLflow", "MLFLOW_TRACKING_URI", uri, str(error), MLFLOW_EMBEDDED)
+    reason = " ".join(str(error).split())[:300]
+    return ServiceError(
+        f"MLflow: the database {workspace.mlflow / 'mlflow.db'} cannot be used ({reason}). Correct it, move it away, "
+        "or give another folder with --workspace"
+    )
 
 
 @contextmanager
 def mlflow_session(workspace: Workspace, *, debug: bool = False) -> Iterator[str]:
     """A tracking store for the runs started inside; yields its URI."""
     uri = mlflow_tracking_uri(workspace)
-    check_mlflow(uri)
+    exempt_loopback(uri)
+    if uri == _embedded_mlflow(workspace):
+        prepare_mlflow(workspace)
+    else:
+        check_mlflow(uri)
     quiet = {
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -313,33 +306,19 @@ def mlflow_session(workspace: Workspace, *, debug: bool = False) -> Iterator[str
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }
-    with _environment(quiet):
+    with default_environment(quiet):
         import mlflow
 
         previous = mlflow.get_tracking_uri()
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
-        if uri.startswith("sqlite:"):
-            workspace.mlflow.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(uri)
         try:
             # The first use of a database creates its tables: once here rather than in several workers at a time.
             mlflow.MlflowClient(uri).search_experiments(max_results=1)
         except Exception as error:
-            raise no_answer("MLflow", "MLFLOW_TRACKING_URI", uri, str(error), MLFLOW_EMBEDDED) from error
+            raise mlflow_unusable(workspace, uri, error) from error
         try:
             yield uri
         finally:
             mlflow.set_tracking_uri(previous)
-
-
-@contextmanager
-def _environment(defaults: dict[str, str]) -> Iterator[None]:
-    """Sets the variables that are not set yet, and removes those again."""
-    added = [name for name in defaults if name not in os.environ]
-    os.environ.update({name: defaults[name] for name in added})
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)

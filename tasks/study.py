@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssat.settings import StageSettings
-from ssat.workspace import Workspace, committed
+from ssat.workspace import Workspace, committed, sha256_of
 from tasks.environment import environment_facts, git_commit
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
@@ -19,6 +19,17 @@ EXPERIMENT = "ssat-study"
 RESULT_FILE = "study.json"
 # Part of every key: raise it when a study comes to mean something else.
 _VERSION = 1
+
+
+def _by_content(model: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
+    """Settings with the digest of the refinement's checkpoint in place of its path; None where it is not used."""
+    if "refinement" not in model:
+        return model
+    from ssat.detection.checkpoint import checkpoint_path
+
+    path = checkpoint_path(model["refinement"]["checkpoint"], workspace.root)
+    used = model.get("refine", "none") != "none" and path.is_file()
+    return {**model, "refinement": {**model["refinement"], "checkpoint": sha256_of(path) if used else None}}
 
 
 class Study:
@@ -39,7 +50,7 @@ class Study:
         # Where data and networks lie changes nothing: what they hold is in the digests.
         left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
         chosen = {
-            section: {key: value for key, value in model.items() if key not in left_out}
+            section: _by_content({key: value for key, value in model.items() if key not in left_out}, workspace)
             for section, model in self.settings.items()
         }
         key = json.dumps([_VERSION, kind, chosen, self.digests], sort_keys=True)

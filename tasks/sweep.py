@@ -10,10 +10,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ssat.errors import InputError
-from ssat.mot.feature_cache import feature_key, load_features
 from ssat.mot.protocols import Protocol
 from ssat.mot.rows import MotRows
 from ssat.mot.scores import ToScore
+from ssat.pipeline.feature_cache import feature_key, load_features
 from ssat.studies.sweep import SweepSequence
 from ssat.tracking import TrackerConfig
 from tasks.benchmark import Prepared

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssat.errors import InputError, SsatError
-from ssat.mot.settings import TrackSettings
+from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
-    from ssat.mot.inputs import TrackInput
-    from ssat.tracking.appearance import PatchEmbedder
-    from ssat.tracking.frames import DetectedFrame, StageSeconds
-    from ssat.tracking.run import TrackRun
+    from ssat.embedding.protocol import PatchEmbedder
+    from ssat.pipeline.frames import DetectedFrame, StageSeconds
+    from ssat.pipeline.inputs import TrackInput
+    from ssat.pipeline.run import TrackRun
     from ssat.tracking.tracker import Tracks
 
 _STAGES = ("read", "detect", "patches", "embed", "associate", "draw")
@@ -54,7 +54,7 @@ def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> list[TrackInpu
     Raises:
         InputError: one that cannot be used, or two of one name.
     """
-    from ssat.mot.inputs import open_input
+    from ssat.pipeline.inputs import open_input
 
     detecting = settings.detector is not None or settings.refine != "none"
     opened = [
@@ -88,11 +88,11 @@ def track_input(
         InputError: an input that breaks, or files of that name that are there already.
         WorkspaceError: the output cannot be written.
     """
+    from ssat.pipeline.background import Background
+    from ssat.pipeline.outputs import TrackFiles
+    from ssat.pipeline.run import TrackRun
     from ssat.tracking import Tracker
-    from ssat.tracking.background import Background
     from ssat.tracking.explain import Explainer
-    from ssat.tracking.outputs import TrackFiles
-    from ssat.tracking.run import TrackRun
 
     tracker = Tracker(settings.association, opened.frame_rate)
     detector, refiner = detectors
@@ -131,6 +131,8 @@ def track_input(
     run.seconds.draw = writer.seconds
     elapsed = time.perf_counter() - began
     result = _result(opened, files, run, seen, elapsed, video)
+    if (calibration := tracker.method.calibration) is not None and calibration.fallback is not None:
+        result["notes"].append(calibration.fallback)
     if settings.interpolate_seconds > 0:
         result["interpolated"] = str(_interpolate(files.results, settings.interpolate_seconds, opened.frame_rate))
     if detector is not None or refiner is not None:
@@ -138,9 +140,13 @@ def track_input(
         result["detector"], result["detector_sha256"] = used.name, used.digest
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped
+    if settings.association.extensions:
+        result["beyond_the_paper"] = list(settings.association.extensions)
     if explainer is not None:
+        from ssat.report.explained import write_explanation
+
         result["explanation"] = explainer.text()
-        result["explained"] = [str(path) for path in explainer.write(wishes.output, opened.name)]
+        result["explained"] = [str(path) for path in write_explanation(explainer, wishes.output, opened.name)]
     return result
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ssat.mot.feature_cache import images_digest, rows_digest
 from ssat.mot.splits import split_frames
+from ssat.pipeline.feature_cache import images_digest, rows_digest
 from ssat.reporter import Reporter
 from ssat.studies.settings import TrackersStudySettings
 from ssat.workspace import committed

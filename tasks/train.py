@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 
-from ssat.embedding.settings import RUNTIME_FIELDS, TrainSettings
+from ssat.embedding.progress import EpochRecord, records
+from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError, SsatError
 from ssat.frames.lock import writing
 from ssat.frames.store import FrameStore
@@ -23,6 +27,9 @@ from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress_board import new_board, watched
 from tasks.train_worker import train_worker
 
+if TYPE_CHECKING:
+    from ssat.embedding.train_loop import TrainResult
+
 _LOG = logging.getLogger(__name__)
 
 EXPERIMENT = "ssat-train"
@@ -30,17 +37,55 @@ _EXAMPLE_PATCHES = 4
 _LARGEST_CHECKPOINT_ARTIFACT = 512 * 1024**2
 
 
+@dataclass(frozen=True)
+class TrainedEmbedder:
+    """A finished training as its result file records it."""
+
+    embedder: str
+    """The embedder's file, relative to the workspace."""
+    mlflow_run_id: str
+    model_version: str | None
+    """Registered version; None where the tracking server was away."""
+    settings: dict[str, Any]
+    """By their flat names."""
+    data_digest: str
+    classes: int
+    steps: int
+    held_out: dict[str, float]
+    """Held-out scores of the embedder."""
+    best: dict[str, float]
+    """The same under held_out_…, and the `epoch` of that evaluation."""
+    history: Sequence[EpochRecord]
+    reused: bool = False
+    """The training was done before."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values; the history as flat rows."""
+        return {**asdict(self), "history": [record.row() for record in self.history]}
+
+    def save(self, path: Path) -> None:
+        """Commit the result file."""
+        content = {name: value for name, value in self.as_json().items() if name != "reused"}
+        with committed(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> TrainedEmbedder:
+        """Return the result in a file that `save` wrote."""
+        content = json.loads(path.read_text())
+        return cls(**{**content, "history": records(content["history"])})
+
+
 def training_folder(workspace: Workspace, settings: TrainSettings, store: FrameStore) -> Path:
-    """Where this training lies: one folder per data and settings, so that the same training is done once."""
+    """Return the folder of this training: one per data and settings, so that the same training is done once."""
     # Where it runs does not change what it learns, so that it can go on with more or fewer workers.
-    key = settings.model_dump(mode="json", exclude=set(RUNTIME_FIELDS))
-    digest = hashlib.sha256(json.dumps([key, store.digest], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([settings.identity(), store.digest], sort_keys=True).encode()).hexdigest()
     return workspace.training / digest[:16]
 
 
 @task(name="train embedder", persist_result=False)
-def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, Any]:
-    """Trains, or gives the result of the same training done before.
+def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbedder:
+    """Train, or return the result of the same training done before.
 
     Raises:
         InputError: no usable frame store, or settings that it cannot serve.
@@ -50,78 +95,83 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> dict[str, A
     folder = training_folder(workspace, settings, store)
     result_file = folder / RESULT_FILE
     if result_file.exists():
-        return {**_registered(json.loads(result_file.read_text()), settings, store, folder), "reused": True}
+        return replace(_registered(TrainedEmbedder.load(result_file), settings, store, folder), reused=True)
     _check_resources(settings)
-    if settings.evaluate_mot is not None:
-        from ssat.embedding.mot_evaluation import MotEvaluation
+    if settings.evaluation.mot is not None:
+        from ssat.pipeline.mot_evaluation import MotEvaluation
 
-        MotEvaluation(Path(settings.evaluate_mot).expanduser())  # a fault is found now and not after hours
+        MotEvaluation(Path(settings.evaluation.mot).expanduser())  # a fault is found now and not after hours
     # Two at a time would write each other's checkpoints, and register the embedder twice.
     with writing(folder, "training"):
         if result_file.exists():
-            return {**_registered(json.loads(result_file.read_text()), settings, store, folder), "reused": True}
-        return {**_train_recorded(workspace, settings, store, folder), "reused": False}
+            return replace(_registered(TrainedEmbedder.load(result_file), settings, store, folder), reused=True)
+        return _train_recorded(workspace, settings, store, folder)
 
 
-def _train_recorded(workspace: Workspace, settings: TrainSettings, store: FrameStore, folder: Path) -> dict[str, Any]:
+def _train_recorded(workspace: Workspace, settings: TrainSettings, store: FrameStore, folder: Path) -> TrainedEmbedder:
     """The training in an MLflow run; its result is committed last."""
     dataset = Dataset("frames", store.digest, str(workspace.frames))
     with mlflow_run(workspace, EXPERIMENT, f"train-{folder.name}", settings, dataset=dataset) as reporter:
         examples = _report_crops(reporter, settings, store, folder)
         trained = _train_on_ray(settings, workspace, folder, reporter)
-        _report_curves(reporter, trained["history"], folder)
+        _report_curves(reporter, [record.row() for record in trained.history], folder)
         _report_neighbours(reporter, settings, store, folder)
         _report_checkpoint(reporter, folder)
         reporter.flush()
-        result = {
-            "embedder": workspace.relative(folder / EMBEDDER_FILE),
-            "mlflow_run_id": reporter.run_id,
-            "model_version": None,
-            "settings": settings.model_dump(mode="json"),
-            "data_digest": store.digest,
-            **{key: trained[key] for key in ("classes", "steps", "held_out", "best", "history")},
-        }
+        result = TrainedEmbedder(
+            embedder=workspace.relative(folder / EMBEDDER_FILE),
+            mlflow_run_id=reporter.run_id,
+            model_version=None,
+            settings=settings.model_dump(mode="json"),
+            data_digest=store.digest,
+            classes=trained.classes,
+            steps=trained.steps,
+            held_out=trained.held_out,
+            best=trained.best,
+            history=trained.history,
+        )
         result = _register(result, examples, folder)
     return result
 
 
-def _register(result: dict[str, Any], examples: np.ndarray, folder: Path) -> dict[str, Any]:
-    """Registers the embedder and commits the result: without a version where the tracking server is away."""
+def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path) -> TrainedEmbedder:
+    """Register the embedder and commit the result: without a version where the tracking server is away."""
     from mlflow.exceptions import MlflowException
 
     from ssat.embedding.embedder import Embedder
 
     digest = Embedder.load(folder / EMBEDDER_FILE).digest
-    facts = {**result["held_out"], "data_digest": result["data_digest"], "classes": result["classes"]}
+    facts: dict[str, Any] = {**result.held_out, "data_digest": result.data_digest, "classes": result.classes}
     facts |= {"embedder_digest": digest}  # by which benchmarks of this version are found
     try:
-        version = register_embedder(result["mlflow_run_id"], folder / EMBEDDER_FILE, examples, facts)
-        result = {**result, "model_version": version}
+        version = register_embedder(result.mlflow_run_id, folder / EMBEDDER_FILE, examples, facts)
+        result = replace(result, model_version=version)
     except (MlflowException, OSError) as error:
         _LOG.warning(
             "MLflow: the embedder could not be registered (%s); `ssat train` with the same settings tries again",
             type(error).__name__,
         )
-    with committed(folder / RESULT_FILE) as temporary:
-        temporary.write_text(json.dumps(result, indent=1))
+    result.save(folder / RESULT_FILE)
     return result
 
 
-def _registered(result: dict[str, Any], settings: TrainSettings, store: FrameStore, folder: Path) -> dict[str, Any]:
+def _registered(result: TrainedEmbedder, settings: TrainSettings, store: FrameStore, folder: Path) -> TrainedEmbedder:
     """A finished training's result; registers the embedder where the tracking server was away when it ended."""
-    if result["model_version"] is not None:
+    if result.model_version is not None:
         return result
     return _register(result, _crops(settings, store)[0][:_EXAMPLE_PATCHES], folder)
 
 
-def _crops(settings: TrainSettings, store: FrameStore) -> tuple[np.ndarray, np.ndarray]:
+def _crops(settings: TrainSettings, store: FrameStore) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """A batch as training sees it. Of the full-size epochs: the embedder does not take the small ones of the first."""
     from ssat.embedding.data import TrainingData
 
-    return next(TrainingData(settings, store, 0, settings.workers).epoch(settings.early_epochs))
+    return next(TrainingData(settings, store, 0, settings.execution.workers).epoch(settings.data.early_epochs))
 
 
-def _report_crops(reporter: MlflowReporter, settings: TrainSettings, store: FrameStore, folder: Path) -> np.ndarray:
+def _report_crops(
+    reporter: MlflowReporter, settings: TrainSettings, store: FrameStore, folder: Path
+) -> NDArray[np.uint8]:
     """Logs a picture of crops exactly as training sees them; gives a few of them as the model's input example."""
     from ssat.report.sheets import crop_sheet
 
@@ -145,10 +195,10 @@ def _report_neighbours(reporter: MlflowReporter, settings: TrainSettings, store:
     data = TrainingData(settings, store, 0, 1)
     if len(data.held_out) < 2:
         return
-    crops, labels, times = data.held_out_crops()
-    features = Embedder.load(folder / EMBEDDER_FILE)(crops)
-    clips = np.asarray(data.held_out)[labels]
-    reporter.file(neighbour_sheet(crops, features, clips, times, folder / "neighbours.png"), "pictures")
+    frames = data.held_out_frames
+    features = Embedder.load(folder / EMBEDDER_FILE)(frames.crops)
+    picture = neighbour_sheet(frames.crops, features, frames.clips, frames.times_us, folder / "neighbours.png")
+    reporter.file(picture, "pictures")
 
 
 def _report_checkpoint(reporter: MlflowReporter, folder: Path) -> None:
@@ -173,31 +223,31 @@ def _check_resources(settings: TrainSettings) -> None:
     """
     import ray
 
+    execution = settings.execution
     resources = ray.cluster_resources()
     cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
-    if settings.device == "cuda" and not gpus:
+    if execution.device == "cuda" and not gpus:
         raise InputError("setting train.device: cuda asked for, but the Ray cluster has no GPU; use auto or cpu")
-    name, workers = "workers", settings.workers
-    if settings.min_workers is not None:
-        name, workers = "min_workers", settings.min_workers
-    if settings.device == "cuda" and workers > gpus:
+    name, workers = "workers", execution.workers
+    if execution.min_workers is not None:
+        name, workers = "min_workers", execution.min_workers
+    if execution.device == "cuda" and workers > gpus:
         raise InputError(f"setting train.{name}: {workers} are more than the cluster's {gpus} GPUs")
     # One CPU is the flow's own where Ray is local, but it waits while the workers work.
     if workers > cpus:
         raise InputError(f"setting train.{name}: {workers} are more than the Ray cluster's {cpus} CPUs")
 
 
-def _train_on_ray(
-    settings: TrainSettings, workspace: Workspace, folder: Path, reporter: MlflowReporter
-) -> dict[str, Any]:
-    """Runs `train_loop` in every worker of a Ray Train group; gives what rank 0 returns."""
+def _train_on_ray(settings: TrainSettings, workspace: Workspace, folder: Path, reporter: MlflowReporter) -> TrainResult:
+    """Run `train_loop` in every worker of a Ray Train group; return the result of rank 0."""
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     # Ray replaces lost workers where it can, and with a range goes on with those it has.
-    elastic = settings.min_workers not in (None, settings.workers)
-    workers = (settings.min_workers, settings.workers) if elastic else settings.workers
+    execution = settings.execution
+    elastic = execution.min_workers not in (None, execution.workers)
+    workers = (execution.min_workers, execution.workers) if elastic else execution.workers
     board = new_board()
     trainer = TorchTrainer(
         train_worker,
@@ -213,7 +263,7 @@ def _train_on_ray(
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=_on_gpus(settings)),
         # A lost worker costs the steps since the last checkpoint: the group starts again and goes on from there.
         run_config=RunConfig(
-            name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=settings.max_restarts)
+            name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=execution.max_restarts)
         ),
     )
     with watched(board), terminable():
@@ -222,13 +272,13 @@ def _train_on_ray(
     if failure is not None:
         raise failure
     send_kept(reporter.tracking_uri, workspace.mlflow)
-    trained: dict[str, Any] = outcome.return_value
+    trained: TrainResult = outcome.return_value
     return trained
 
 
 def _for_workers(settings: TrainSettings) -> TrainSettings:
     """The same with absolute paths: a worker's current folder is that of the Ray node, not of the command."""
-    paths = {name: getattr(settings, name) for name in ("warm_start", "evaluate_mot")}
+    paths = {"warm_start": settings.warm_start, "evaluate_mot": settings.evaluation.mot}
     absolute = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path is not None}
     return settings.model_copy(update=absolute)
 
@@ -236,6 +286,6 @@ def _for_workers(settings: TrainSettings) -> TrainSettings:
 def _on_gpus(settings: TrainSettings) -> bool:
     import ray
 
-    return settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= (
-        settings.min_workers or settings.workers
-    )
+    execution = settings.execution
+    gpus: float = ray.cluster_resources().get("GPU", 0)
+    return execution.device != "cpu" and gpus >= (execution.min_workers or execution.workers)

@@ -6,34 +6,36 @@ Ray's own processes import this module to find the function, so it imports nothi
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import SsatError
 from tasks.metrics import TRAINED_IMAGES, count
 from tasks.mlflow_reporter import MlflowReporter
 
+if TYPE_CHECKING:
+    from ssat.embedding.train_loop import TrainResult
 
-def train_worker(config: dict[str, Any]) -> dict[str, Any]:
-    """One rank: the library's loop on Ray's process group.
 
-    Ray starts the group again after any error. One that the user has to put right would come again after as many
-    minutes: it is left on the board, and the ranks of a second try end at once.
+def train_worker(config: dict[str, Any]) -> TrainResult | None:
+    """Run the library's loop as one rank of Ray's process group.
+
+    Ray starts the group again after any error. An error that the user has to put right would occur again after as
+    many minutes: it is left on the board, and the ranks of a second try end at once, with None.
     """
     import ray
     import ray.train
     import torch
     from torch import distributed
 
-    from ssat.embedding.mot_evaluation import MotEvaluation
     from ssat.embedding.train_loop import train_loop
     from ssat.frames.store import FrameStore
+    from ssat.pipeline.mot_evaluation import MotEvaluation
 
     board = config["board"]
     if ray.get(board.failure.remote()) is not None:
-        return {}
+        return None
     context = ray.train.get_context()
     # Ray sets one thread for each worker; share the machine's cores between the ranks that it holds.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
@@ -41,13 +43,13 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
     reporter: _WorkerReporter | None = None
     evaluate: MotEvaluation | None = None
     if context.get_world_rank() == 0:
-        if settings.evaluate_mot is not None:
-            evaluate = MotEvaluation(Path(settings.evaluate_mot).expanduser())
-        images_a_step = settings.batch_size // context.get_world_size() * context.get_world_size()
+        if settings.evaluation.mot is not None:
+            evaluate = MotEvaluation(Path(settings.evaluation.mot).expanduser())
+        images_a_step = settings.optimiser.batch_size // context.get_world_size() * context.get_world_size()
         kept_in = Path(config["kept_in"])
         reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], kept_in, board, images_a_step)
     try:
-        result = train_loop(
+        return train_loop(
             settings,
             FrameStore.open(config["frames"]),
             Path(config["folder"]),
@@ -61,7 +63,6 @@ def train_worker(config: dict[str, Any]) -> dict[str, Any]:
     finally:
         if reporter is not None:
             reporter.close()
-    return {**asdict(result), "embedder": str(result.embedder), "held_out": result.held_out}
 
 
 class _WorkerReporter(MlflowReporter):

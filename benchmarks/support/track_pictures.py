@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from ssat.mot.protocols import box_iou
 from ssat.mot.rows import PEDESTRIAN, MotRows
-from ssat.report.video import identity_colour
 from ssat.tracking import TrackerConfig
 from ssat.tracking.distances import box_distance
+from ssat.video.annotated import identity_colour
 
 _SAME, _OTHER, _INK = "#0b6e99", "#d9822b", "#1f2933"
 _OVERLAP = 0.5

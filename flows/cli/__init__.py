@@ -18,6 +18,8 @@ VERBS = {
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
+    "probe": "Measure without labels how well embedders tell people apart.",
+    "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "The paper's experiments: extensions, clips, trackers, thresholds.",
     "compare": "Put runs side by side: settings, scores, curves, sequences.",
@@ -68,9 +70,13 @@ def cli() -> None:
 
 
 def prepare_environment() -> None:
-    """Tells Prefect, Ray and MLflow to be quiet and to call nobody; before any of them is imported."""
+    """Make Prefect, Ray and MLflow quiet, without telemetry or a proxy for loopback; before any of them is imported."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    if any(name.lower().endswith("_proxy") for name in os.environ):
+        from tasks.addresses import exempt_loopback
+
+        exempt_loopback()
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
+from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
 from ssat.errors import InputError
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 
 
 @click.command(
@@ -20,7 +20,7 @@ from ssat.mot.settings import BenchmarkSettings
 @click.option("--download", is_flag=True, help="Fetch MOT17 (5.5 GB) from motchallenge.net into --mot first.")
 @click.option("--download-url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
 @click.option("--download-sha256", help="What the zip must have; by default it is recorded.")
-@preset_option
+@association_preset_option("quick")
 @settings_options(BenchmarkSettings)
 def command(
     workspace: str,
@@ -81,6 +81,9 @@ def show_benchmark(workspace: str, result: dict[str, Any], as_json: bool = False
     console.print(score_table(rows, result["overall"], title))
     for name, reason in result["skipped"].items():
         console.print(f"left out: {name}: {reason}", markup=False)
+    for name, files in result["files"].items():
+        for note in files.get("notes", []):
+            console.print(f"note: {name}: {note}", markup=False, soft_wrap=True)
     if submission := result["submission"]:
         zip_file = Path(workspace) / result["folder"] / submission["file"]
         console.print(f"for the server: {zip_file}", markup=False, soft_wrap=True)

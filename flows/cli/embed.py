@@ -22,10 +22,13 @@ Examples:
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @common_options
 @click.option(
-    "--embedder", "spec", help="MLflow run id, models:/NAME/VERSION or file; default the workspace's latest training."
+    "--embedder",
+    "spec",
+    help="MLflow run id, models:/NAME/VERSION, file, colour, imagenet, or several with weights (0.3*colour+0.7*FILE); "
+    "default the workspace's latest training.",
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Parquet file for the features: path, feature (512 float32)."
+    "--output", type=click.Path(path_type=Path), help="Parquet file for the features: path, feature (float32)."
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time.")
 @click.option(
@@ -60,11 +63,15 @@ def command(
     from rich.table import Table
 
     from ssat.embedding.images import embed_images, write_features
+    from ssat.output_paths import refuse_inputs_as_outputs
     from ssat.workspace import Workspace
-    from tasks.embedders import is_run, resolve_embedder
+    from tasks.embedders import embedder_files, is_run, resolve_embedder
     from tasks.services import mlflow_session
 
     opened = Workspace.open(workspace)
+    if output is not None:
+        read = [*images, *embedder_files(spec, opened), *([config] if config else [])]
+        refuse_inputs_as_outputs([output], read, "name another file with --output")
     with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
         embedder = resolve_embedder(spec, opened, device=device, precision=precision)
     features = embed_images(embedder, images, batch_size)

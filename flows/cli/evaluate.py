@@ -50,7 +50,7 @@ def command(
         raise InputError("--gt is missing: the folder of the ground truth; or --submission ZIP to check one")
     from rich.console import Console
 
-    from ssat.mot.settings import BenchmarkSettings
+    from ssat.pipeline.settings import BenchmarkSettings
     from ssat.report.tables import score_table
 
     chosen = {"mot": gt, "protocol": protocol, "split": split, "sequences": list(sequences) or None}
@@ -92,10 +92,11 @@ def evaluate(settings: Any, results: Path) -> dict[str, Any]:
     Raises:
         InputError: ground truth or results that are missing or do not fit.
     """
+    from ssat.mot.find import find_sequences
     from ssat.mot.kitti import is_kitti, read_kitti_results
     from ssat.mot.rows import read_results
     from ssat.mot.scores import Scoring, ToScore
-    from ssat.mot.sequence import by_public_detector, find_sequences
+    from ssat.mot.sequence import by_public_detector
     from ssat.mot.splits import split_frames
     from tasks.services import available_cpus
 

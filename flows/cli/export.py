@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from flows.cli.options import CONFIG_SECTIONS, common_options, print_json
+from ssat.errors import InputError
 
 
 @click.command(
@@ -48,14 +49,20 @@ def command(
 
     from rich.console import Console
 
-    from ssat.embedding.export import export_embedder
+    from ssat.embedding.embedder import Embedder
+    from ssat.embedding.export import CARD, FILES, export_embedder
+    from ssat.output_paths import refuse_inputs_as_outputs
     from ssat.workspace import Workspace
-    from tasks.embedders import is_run, patches_to_try, resolve_embedder
+    from tasks.embedders import embedder_files, is_run, patches_to_try, resolve_embedder
     from tasks.services import mlflow_session
 
     opened = Workspace.open(workspace)
+    read = [*embedder_files(spec, opened), *([config] if config else [])]
+    refuse_inputs_as_outputs([output / FILES[format_], output / CARD], read, "name another folder with --output")
     with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
         embedder = resolve_embedder(spec, opened)
+        if not isinstance(embedder, Embedder):
+            raise InputError(f"embedder {spec!r} was not trained here: there is nothing to export; name a training")
         patches, origin = patches_to_try(opened, embedder.input_size)
         files = export_embedder(embedder, format_, output, patches)
     console = Console(stderr=as_json)

@@ -28,6 +28,8 @@ CONFIG_SECTIONS = {
     "train",
     "benchmark",
     "track",
+    "probe",
+    "link",
     "demo",
     "scale",
     "plan",
@@ -65,6 +67,18 @@ def preset_option(function: Callable[..., Any]) -> Callable[..., Any]:
         help="paper: the method to the letter; quick: for a few cores: small network and images, and a box term that "
         "gates, for features that learnt little.",
     )(function)
+
+
+def association_preset_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--preset, for the verbs that only track."""
+    return click.option(
+        "--preset",
+        type=click.Choice(["paper", "quick", "strong"]),
+        default=default,
+        show_default=True,
+        help="paper: the association to the letter; quick: with a box term that gates; strong, beyond the paper: with "
+        "motion, calibration and more, for the best tracks.",
+    )
 
 
 def settings_options(
@@ -112,7 +126,7 @@ def pipeline_options(
     fields by section that the command sets itself.
     """
     skipped = {model.section: skip.get(model.section, frozenset()) for model in models}
-    counts = Counter(name for model in models for name in model.model_fields if name not in skipped[model.section])
+    counts = Counter(name for model in models for name in model.fields() if name not in skipped[model.section])
     clashing = frozenset(name for name, count in counts.items() if count > 1)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,7 +135,7 @@ def pipeline_options(
             for name in shared & clashing:
                 value = kwargs.pop(f"shared_{name}")
                 for model in models:
-                    if value is not None and name in model.model_fields:
+                    if value is not None and name in model.fields():
                         kwargs[f"{model.section}_given"][name] = value
             return function(*args, **kwargs)
 
@@ -130,8 +144,8 @@ def pipeline_options(
             options = settings_options(model, skip=unseen, prefixed=clashing - shared)
             wrapper = options(wrapper)  # type: ignore[assignment]
         for name in sorted(shared & clashing):
-            owners = [model for model in models if name in model.model_fields]
-            scalar = _scalar_type(owners[0].model_fields[name].annotation)
+            owners = [model for model in models if name in model.fields()]
+            scalar = _scalar_type(owners[0].fields()[name].annotation)
             sections = ", ".join(model.section for model in owners)
             help_text = f"The {name.replace('_', ' ')} of {sections}"
             flag = f"--{name.replace('_', '-')}"
@@ -176,7 +190,8 @@ def _parameter_name(model: type[StageSettings], path: tuple[str, ...]) -> str:
 
 
 def _flat_fields(model: type[BaseModel], skip: frozenset[str]) -> typing.Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    for name, field in model.model_fields.items():
+    fields = model.fields() if issubclass(model, StageSettings) else model.model_fields
+    for name, field in fields.items():
         if name in skip:
             continue
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -260,18 +275,19 @@ def _scalar_type(annotation: Any) -> Any:
 
 def print_json(result: Mapping[str, Any]) -> None:
     """The result as the last line of standard output; a number that does not exist (0/0) is null."""
-    click.echo(json.dumps(_json_values(result), allow_nan=False, default=str))
+    click.echo(json.dumps(json_values(result), allow_nan=False, default=str))
 
 
-def _json_values(value: Any) -> Any:
+def json_values(value: Any) -> Any:
+    """Return `value` of plain types alone; a number that does not exist (0/0) becomes None."""
     if isinstance(value, Mapping):
-        return {str(key): _json_values(inner) for key, inner in value.items()}
+        return {str(key): json_values(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_values(inner) for inner in value]
+        return [json_values(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     # A numpy scalar knows its Python value; asking it needs no import of numpy.
-    return _json_values(value.item()) if type(value).__module__ == "numpy" and value.ndim == 0 else value
+    return json_values(value.item()) if type(value).__module__ == "numpy" and value.ndim == 0 else value
 
 
 class SectionedCommand(click.Command):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from flows.cli.options import CONFIG_SECTIONS, build_settings, common_options, print_json, settings_options
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.settings import read_config
 
 

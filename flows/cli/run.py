@@ -18,7 +18,7 @@ from flows.cli.options import (
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 
 
 @click.command(
@@ -59,9 +59,9 @@ def command(
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
     if benchmark is not None:
         # Asked before hours of work rather than after them.
-        from ssat.mot.sequence import find_sequences
+        from tasks.benchmark import sequences_of
 
-        find_sequences(Path(benchmark.mot), benchmark.sequences)
+        sequences_of(benchmark)
 
     from flows.run import run_flow
     from ssat.workspace import Workspace

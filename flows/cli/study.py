@@ -17,7 +17,7 @@ from flows.cli.options import (
     settings_options,
 )
 from ssat.embedding.settings import TrainSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
 
 _OWN = frozenset({"tracker", "video"})  # what the studies decide themselves
@@ -44,6 +44,21 @@ def extensions(
         from flows.studies.extensions import extensions_study
 
         return extensions_study(workspace, benchmark)
+
+    _start(workspace, as_json, debug, run)
+
+
+@command.command("strong", epilog="Example: ssat study strong --mot MOT17/train --embedder colour")
+@common_options
+@settings_options(BenchmarkSettings, skip=_OWN)
+def strong(workspace: str, config: Path | None, as_json: bool, debug: bool, benchmark_given: dict[str, Any]) -> None:
+    """Beyond the paper: the preset strong, and without each of its ingredients."""
+    benchmark = build_settings(BenchmarkSettings, config=config, preset="strong", given=benchmark_given)
+
+    def run() -> dict[str, Any]:
+        from flows.studies.strong import strong_study
+
+        return strong_study(workspace, benchmark)
 
     _start(workspace, as_json, debug, run)
 

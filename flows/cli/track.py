@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
-from ssat.mot.settings import TrackSettings
+from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
+from ssat.pipeline.settings import TrackSettings
 
 
 @click.command(
@@ -19,7 +20,7 @@ from ssat.mot.settings import TrackSettings
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @common_options
-@preset_option
+@association_preset_option("strong")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the result; default: workspace/tracks.")
 @click.option("--overwrite", is_flag=True, help="Replace files that an earlier run left in that folder.")
 @click.option("--live", is_flag=True, help="Print each frame's tracks as a line of JSON as soon as they are known.")
@@ -47,19 +48,30 @@ def command(
     settings = build_settings(TrackSettings, config=config, preset=preset, given=track_given)
 
     from ssat.workspace import Workspace
+    from tasks.calibration import with_stored_calibration
     from tasks.detectors import resolve_detector
+    from tasks.embedders import track_default
     from tasks.track import TrackWishes, open_all, track_input
+    from tasks.track_inputs import check_outputs
 
     place = Workspace.open(workspace)
+    folder = (output or place.root / "tracks").expanduser()
     opened = open_all(inputs, settings)
-    embedder = _resolve(settings.embedder, settings.precision, place) if settings.tracker == "ssat" else None
+    check_outputs(opened, inputs, settings, place, output=folder, explain=explain, config=config)
+    spec = settings.embedder or track_default(place)
+    embedder = _resolve(spec, settings, place) if settings.tracker == "ssat" else None
+    settings = with_stored_calibration(settings, embedder, place)
     detectors = resolve_detector(settings, place)
-    wishes = TrackWishes(
-        (output or place.root / "tracks").expanduser(), overwrite, _print_line if live else None, explain
-    )
+    wishes = TrackWishes(folder, overwrite, _print_line if live else None, explain)
     results = []
     for one in opened:
         result = track_input(one, settings, place, wishes, embedder=embedder, detectors=detectors)
+        if embedder is not None:
+            result |= {"embedder": spec, "embedder_digest": embedder.digest}
+            if spec != settings.embedder:
+                result["notes"].append(
+                    f"appearance by {spec}, a histogram: {place.root} holds no training; name another with --embedder"
+                )
         _show(result, to_stderr=as_json or live)
         results.append(result)
     if as_json:
@@ -78,6 +90,8 @@ def _show(result: dict[str, Any], *, to_stderr: bool) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if "beyond_the_paper" in result:
+        console.print(f"beyond the paper: {', '.join(result['beyond_the_paper'])}", markup=False, soft_wrap=True)
     for note in result["notes"]:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for kind in ("results", "table", "video", "interpolated"):
@@ -93,12 +107,9 @@ def _print_line(answer: dict[str, Any]) -> None:
     click.echo(json.dumps(answer))
 
 
-def _resolve(spec: str | None, precision: Any, workspace: Any) -> Any:
-    from tasks.embedders import resolve_embedder
+def _resolve(spec: str | None, settings: TrackSettings, workspace: Any) -> Any:
+    from tasks.embedders import is_run, resolve_embedder
     from tasks.services import mlflow_session
 
-    if spec is None or spec == "untrained" or Path(spec).is_file():
-        return resolve_embedder(spec, workspace, precision=precision)
-    # A run or a registered model: MLflow has it.
-    with mlflow_session(workspace):
-        return resolve_embedder(spec, workspace, precision=precision)
+    with mlflow_session(workspace) if is_run(spec) else nullcontext():
+        return resolve_embedder(spec, workspace, reid=settings.reid, precision=settings.precision)

@@ -42,7 +42,7 @@ def command(workspace: str, config: Path | None, as_json: bool, debug: bool, sam
     from ssat.workspace import Workspace
     from tasks.services import services
 
-    with services(Workspace.open(workspace, objects=True), ray=True, debug=debug):
+    with services(Workspace.open(workspace, objects=True, read_only=not repair), ray=True, debug=debug):
         result = verify_flow(workspace, sample, repair)
     show_check(result, as_json)
     if as_json:

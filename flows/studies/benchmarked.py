@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from prefect.artifacts import create_table_artifact
+
 from flows.benchmark import benchmark_flow
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import methods_figure
 from ssat.report.tables import score_rows
 from ssat.studies.published import SOURCE
-from tasks.benchmark import Prepared
+from ssat.tracking.config import TrackerConfig
+from ssat.workspace import Workspace
+from tasks.benchmark import Prepared, data_digest, prepare
+from tasks.embedders import resolve_embedder
 from tasks.mlflow_reporter import MlflowReporter
+from tasks.mlflow_run import Dataset
 from tasks.moments import timelines, worst_moments
 from tasks.study import Study, log_scores
 
@@ -29,6 +36,53 @@ def run_variants(study: Study, variants: Mapping[str, BenchmarkSettings]) -> dic
             found[name] = benchmark_flow(str(study.workspace.root), settings)
             log_scores(reporter, found[name])
     return found
+
+
+def association_study(
+    workspace: str,
+    kind: str,
+    base: BenchmarkSettings,
+    variants: Mapping[str, TrackerConfig],
+    *,
+    title: str,
+    shown: str,
+    published: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> dict[str, Any]:
+    """Track the same detections and features with several associations.
+
+    Args:
+        kind: name of the study.
+        variants: name → association.
+        shown: the variant whose worst moments are pictured.
+        published: title of a table → the paper's rows.
+
+    Returns:
+        What the study's flow gives: "rows", "sequences", "published", "folder", "report", "figures", "runs" (MLflow run
+        of each benchmark), "mlflow_run_id" and "reused".
+    """
+    place = Workspace.open(workspace)
+    base = base.model_copy(update={"tracker": "ssat", "video": False})
+    prepared, skipped = prepare(base)
+    digests = {"data": data_digest(prepared), "embedder": resolve_embedder(base.embedder, place).digest}
+    study = Study(place, kind, {"benchmark": base}, digests)
+    result = study.finished()
+    if result is None:
+        dataset = Dataset("mot", digests["data"], str(Path(base.mot).expanduser().resolve()))
+        with study.recorded(dataset) as reporter:
+            settings = {name: base.model_copy(update={"association": config}) for name, config in variants.items()}
+            result = finish_comparison(
+                study,
+                reporter,
+                prepared,
+                run_variants(study, settings),
+                title=title,
+                published=published or {},
+                shown=shown,
+                notes=[f"Left out: {name} ({reason})." for name, reason in skipped.items()],
+                first="variant",
+            )
+    create_table_artifact(table=result["table"], key=f"study-{kind}", description=result["report"])
+    return result
 
 
 def finish_comparison(

@@ -14,7 +14,7 @@ from flows.studies.benchmarked import settings_table
 from ssat.embedding.data import split_ranks
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.store import FrameStore
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import clips_figure
 from ssat.report.tables import score_rows
@@ -52,7 +52,7 @@ def clips_study(
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_ranks(largest, store.ranks.tolist())  # too few clips are found before the work
+    split_ranks(largest.data, store.ranks.tolist())  # too few clips are found before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
@@ -66,7 +66,7 @@ def clips_study(
                     one = _training(settings, train, clips, numbers[-1], seed, smaller)
                     with study.child(f"{clips} clips, seed {seed}", one.model_dump(mode="json")) as child:
                         made = train_embedder(place, one)
-                        embedder = place.absolute(made["embedder"])
+                        embedder = place.absolute(made.embedder)
                         scored = benchmark_flow(workspace, base.model_copy(update={"embedder": str(embedder)}))
                         log_scores(child, scored)
                         recall = common_recall(place, largest, embedder)
@@ -75,12 +75,12 @@ def clips_study(
                         {
                             "clips": clips,
                             "seed": seed,
-                            "steps": made["steps"],
+                            "steps": made.steps,
                             "recall_at_1": recall,
                             **{key: scored["overall"][key] for key in ("idf1", "mota", "idsw")},
-                            "embedder": made["embedder"],
+                            "embedder": made.embedder,
                             "benchmark": scored["folder"],
-                            "mlflow_run_id": made["mlflow_run_id"],
+                            "mlflow_run_id": made.mlflow_run_id,
                         }
                     )
                     smaller = str(embedder.parent) if settings.warm else None
@@ -94,7 +94,7 @@ def _training(
 ) -> TrainSettings:
     values: dict[str, Any] = {"clips": clips, "seed": seed}
     if settings.same_steps:
-        values["epochs"] = round(train.epochs * most / clips)
+        values["epochs"] = round(train.schedule.epochs * most / clips)
     if smaller is not None:
         values["warm_start"] = smaller
     return train.model_copy(update=values)

@@ -14,7 +14,7 @@ from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import surfaces_figure
 from ssat.studies.settings import ThresholdsStudySettings
@@ -80,11 +80,11 @@ def thresholds_study(
                 with study.child(name, one.model_dump(mode="json")) as child:
                     made = train_embedder(place, one)
                     scored = benchmark_flow(
-                        workspace, choose_on.model_copy(update={"embedder": str(place.absolute(made["embedder"]))})
+                        workspace, choose_on.model_copy(update={"embedder": str(place.absolute(made.embedder))})
                     )
                     log_scores(child, scored)
-                row = {"training": name, "margin": one.margin, "scale": one.scale, "embedder": made["embedder"]}
-                tried.append({**row, **scored["overall"], "recall_at_1": made["held_out"].get("recall_at_1")})
+                row = {"training": name, "margin": one.head.margin, "scale": one.head.scale, "embedder": made.embedder}
+                tried.append({**row, **scored["overall"], "recall_at_1": made.held_out.get("recall_at_1")})
             if tried:
                 best = max(tried, key=lambda row: float(row[settings.metric]))
                 embedder = str(place.absolute(best["embedder"]))
@@ -119,7 +119,9 @@ def _trainings(settings: ThresholdsStudySettings, train: TrainSettings | None) -
     base = train or TrainSettings.build("quick")
     return [
         (f"margin {margin:g}, scale {scale:g}", base.model_copy(update={"margin": margin, "scale": scale}))
-        for margin, scale in itertools.product(settings.margin or (base.margin,), settings.scale or (base.scale,))
+        for margin, scale in itertools.product(
+            settings.margin or (base.head.margin,), settings.scale or (base.head.scale,)
+        )
     ]
 
 

@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.studies.benchmarked import finish_comparison, run_variants
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.published import TABLE_1, TABLE_2
 from ssat.studies.settings import TrackersStudySettings, tracker_of
 from ssat.tracking.baselines import make_tracker

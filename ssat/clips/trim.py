@@ -17,7 +17,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from ssat.clips.failures import ClipFailure, FailureClass
-from ssat.clips.video import frame_rate, open_video, stated_end, timed_frames
+from ssat.video.untrusted import VideoError, frame_rate, open_video, stated_end, timed_frames
 from ssat.workspace import committed, sha256_of
 
 # Times of kept frames are written in this base: 30, 25, 24, 50, 60 and 15 fps are whole numbers in it.
@@ -74,6 +74,8 @@ def trim_clip(
         if start_s == 0 and (copied := _copy(source, target, settings, seconds)):
             return copied
         return _encode(source, target, settings, start_s, seconds)
+    except VideoError as error:
+        raise ClipFailure(FailureClass.MEDIA, str(error)) from error
     except (av.error.FFmpegError, UnicodeDecodeError) as error:
         number = getattr(error, "errno", None)
         if number in _FAULTS_OF_THE_DISK:

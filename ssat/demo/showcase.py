@@ -13,9 +13,9 @@ from ssat.demo.clips import write_video
 from ssat.errors import InputError
 from ssat.mot.rows import MotRows, read_results
 from ssat.mot.sequence import MotSequence
-from ssat.report.sheets import write_png
-from ssat.report.video import TrackPainter
 from ssat.tracking import Tracks
+from ssat.video.annotated import TrackPainter
+from ssat.video.pictures import write_png
 
 _CAPTION = 24  # pixels above each picture
 _MAX_WIDTH = 640

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ssat.embedding.embedder import Embedder
+    from ssat.embedding.named import load_embedder
 
-__all__ = ["Embedder"]
+__all__ = ["Embedder", "load_embedder"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +15,8 @@ def __getattr__(name: str) -> Any:
         from ssat.embedding.embedder import Embedder
 
         return Embedder
+    if name == "load_embedder":
+        from ssat.embedding.named import load_embedder
+
+        return load_embedder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

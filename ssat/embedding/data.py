@@ -1,4 +1,4 @@
-"""Which clips train, which are held out, and the batches and crops they give."""
+"""The clips that train, and the batches that they give."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.embedding.settings import TrainSettings
+from ssat.embedding.held_out import HeldOutFrames, held_out_frames
+from ssat.embedding.settings import AugmentationSettings, DataSettings, TrainSettings
 from ssat.errors import InputError
 from ssat.frames.augment import Augment
 from ssat.frames.sampler import FrameSampler, read_crops
@@ -16,33 +17,31 @@ from ssat.frames.store import FrameStore
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
-# Enough for stable scores, few enough to embed in seconds: 16 clips of 16 frames are 256 queries.
-_HELD_OUT_FRAMES = 16
 # Twice as many as a feature has numbers, from as many clips as that allows.
 _WHITENING_CROPS = 1024
 
 
-def split_ranks(settings: TrainSettings, available: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Ranks to train on (those below N, so that larger trainings contain smaller ones) and ranks held out, right after.
+def split_ranks(data: DataSettings, available: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return the class ids to train on (below N, so that larger trainings contain smaller ones) and to hold out.
 
     Args:
-        settings: `clips` (N) and `held_out_clips`.
-        available: ranks that the store holds, ascending; ranks whose video could not be decoded are absent.
+        data: `clips` (N) and `held_out_clips`.
+        available: class ids that the store holds, ascending; clips that could not be decoded are absent.
 
     Raises:
         InputError: the store has too few clips.
     """
-    held = settings.held_out_clips
-    first_held = settings.clips
+    held = data.held_out_clips
+    first_held = data.clips
     if first_held is None:
         first_held = available[-held] if 0 < held < len(available) else (available[-1] + 1 if not held else 0)
-    training = [rank for rank in available if rank < first_held]
+    training = [class_id for class_id in available if class_id < first_held]
     if len(training) < 2:
         raise InputError(
             f"the frame store has {len(available)} clips and {held} are held out: at least 2 must remain to train on; "
             "collect and decode more, or lower train.held_out_clips"
         )
-    held_out = [rank for rank in available if rank >= first_held][:held]
+    held_out = [class_id for class_id in available if class_id >= first_held][:held]
     if len(held_out) < held or first_held > available[-1] + 1:
         raise InputError(
             f"setting train.clips: {first_held} to train on and {held} held out are more than the {len(available)} "
@@ -51,82 +50,88 @@ def split_ranks(settings: TrainSettings, available: Sequence[int]) -> tuple[list
     return training, held_out
 
 
+def augment_of(settings: AugmentationSettings) -> Augment:
+    """Return what the settings ask for."""
+    area = settings.area_min
+    return Augment(
+        flip=settings.flip,
+        scale=None if area is None else (area, 1.0),
+        aspect=None if area is None else (settings.aspect_min, settings.aspect_max),
+        brightness=settings.brightness,
+        contrast=settings.contrast,
+    )
+
+
 class TrainingData:
-    """The batches of one rank, and the held-out crops that all ranks share.
+    """The batches of one process, and the held-out frames that all of them share.
 
     Attributes:
-        training: ranks of the clips that are classes, in the order of the labels.
-        held_out: ranks of the held-out clips.
+        training: class ids of the clips that train, in the order of the labels.
+        held_out: class ids of the held-out clips.
+        classes: number of the labels.
+        world: processes that share the batches.
+        images_per_step: images of a step over all processes.
     """
 
     def __init__(self, settings: TrainSettings, store: FrameStore, rank: int, world: int) -> None:
-        self._settings = settings
-        self._store = store
-        self.rank = rank
+        batch_size = settings.optimiser.batch_size
+        self.settings = settings.data
+        self.store = store
         self.world = world
-        self.training, self.held_out = split_ranks(settings, store.ranks.tolist())
+        self.training, self.held_out = split_ranks(settings.data, store.ranks.tolist())
         self.classes = len(self.training)
-        area = settings.area_min
+        self.images_per_step = batch_size // world * world
         self._sampler = FrameSampler(
             store,
             class_ids=self.training,
-            batch_size=settings.batch_size // world,
-            crop=settings.crop,
-            short_side=settings.short_side,
-            frames_per_clip=settings.frames_per_clip,
+            batch_size=batch_size // world,
+            crop=settings.data.crop,
+            short_side=settings.data.short_side,
+            frames_per_clip=settings.data.frames_per_clip,
             seed=settings.seed,
             process_rank=rank,
             world_size=world,
-            workers=settings.loader_threads,
-            augment=Augment(
-                flip=settings.flip,
-                scale=None if area is None else (area, 1.0),
-                aspect=None if area is None else (settings.aspect_min, settings.aspect_max),
-                brightness=settings.brightness,
-                contrast=settings.contrast,
-            ),
+            workers=settings.data.loader_threads,
+            augment=augment_of(settings.augmentation),
+            order_batch=batch_size,
+            lanes=settings.data.lanes,
         )
         if self._sampler.steps_per_epoch < 1:
             raise InputError(
-                f"setting train.batch_size: {settings.batch_size} images are more than one epoch of "
+                f"setting train.batch_size: {batch_size} images are more than one epoch of "
                 f"{self.classes} clips gives; lower it or raise train.frames_per_clip"
             )
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of an epoch, the same on every rank."""
+        """Steps of an epoch, the same on every process."""
         return self._sampler.steps_per_epoch
 
     @property
     def corrupt_frames(self) -> int:
-        """Frames skipped so far because their JPEG cannot be read."""
+        """Frames that this process skipped so far because their JPEG cannot be read."""
         return self._sampler.skipped
 
-    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
-        """Batches of `epoch` (0-based) from `start_step` on: uint8 RGB crops (B, S, S, 3) and labels (B,)."""
-        settings = self._settings
-        crop, short_side = settings.crop, settings.short_side
-        if epoch < settings.early_epochs and settings.early_crop is not None:
-            crop, short_side = settings.early_crop, round(short_side * settings.early_crop / crop)
-        return self._sampler.epoch(epoch, start_step, crop=crop, short_side=short_side)
+    def steps_left(self, images: int) -> int:
+        """Return the steps of an epoch that remain after `images` images, over all processes."""
+        return self._sampler.steps_after(images)
 
-    def held_out_crops(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-        """Centre crops of held-out clips, their clips and their times in microseconds."""
-        return self._held_out
+    def epoch(self, epoch: int, images: int = 0) -> Iterator[Batch]:
+        """Yield this process's batches of `epoch` (0-based): uint8 RGB crops (B, S, S, 3) and labels (B,).
 
-    def whitening_crops(self) -> NDArray[np.uint8]:
-        """Centre crops of about a thousand frames of training clips."""
-        clips = self.training[:: -(-2 * self.classes // _WHITENING_CROPS)]
-        frames = max(2, _WHITENING_CROPS // len(clips))
-        crops, _, _ = read_crops(self._store, clips, frames, self._settings.crop, self._settings.short_side)
-        return crops
+        `images` of the epoch, over all processes, are left out: they were trained on before.
+        """
+        crop, short_side = self.settings.crop_in(epoch)
+        return self._sampler.epoch(epoch, start_sample=images, crop=crop, short_side=short_side)
 
     @cached_property
-    def _held_out(self) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-        return read_crops(
-            self._store,
-            self.held_out,
-            frames_per_clip=_HELD_OUT_FRAMES,
-            crop=self._settings.crop,
-            short_side=self._settings.short_side,
-        )
+    def held_out_frames(self) -> HeldOutFrames:
+        """Frames of the held-out clips."""
+        return held_out_frames(self.store, self.held_out, self.settings)
+
+    def whitening_crops(self) -> NDArray[np.uint8]:
+        """Return centre crops of about a thousand frames of training clips."""
+        clips = self.training[:: -(-2 * self.classes // _WHITENING_CROPS)]
+        frames = max(2, _WHITENING_CROPS // len(clips))
+        crops, _, _ = read_crops(self.store, clips, frames, self.settings.crop, self.settings.short_side)
+        return crops

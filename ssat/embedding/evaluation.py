@@ -1,7 +1,9 @@
-"""Held-out scores during a training, computed by all its ranks together."""
+"""Evaluation during a training, by all its ranks together, and the embedder that comes of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,108 @@ from numpy.typing import NDArray
 from torch import distributed as dist
 
 from ssat.embedding.data import TrainingData
+from ssat.embedding.embedder import Embedder
+from ssat.embedding.held_out import held_out_scores
 from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
-from ssat.embedding.retrieval import retrieval_scores
+from ssat.embedding.settings import TrainSettings
+from ssat.embedding.training_state import TrainingState
+from ssat.embedding.whitening import whitened, whitening
 
-# The headline score asks for a frame at least a second away; the others say how fast it falls with time.
-_HEADLINE_GAP_S = 1.0
-_OTHER_GAPS_S = (0.1, 5.0)
+EMBEDDER_FILE = "embedder.safetensors"
+_BEST_FILE = "best.safetensors"
 _BATCH = 64
+_HELD_OUT = "held_out_"
+
+Evaluate = Callable[[Embedder], Mapping[str, float]]
+
+
+class Evaluator:
+    """Scores the network of a training and keeps the embedder with the best held-out score.
+
+    Args:
+        settings: of the training.
+        data: of this rank.
+        state: of the training on this rank.
+        folder: of the training.
+        device: where the network runs.
+        group: the ranks; all of them call.
+        further: more scores of an embedder, asked for on rank 0.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        data: TrainingData,
+        state: TrainingState,
+        folder: Path,
+        device: torch.device,
+        group: dist.ProcessGroup | None,
+        further: Evaluate | None,
+    ) -> None:
+        self._settings = settings
+        self._data = data
+        self._state = state
+        self._folder = folder
+        self._device = device
+        self._group = group
+        self._first = group is None or group.rank() == 0
+        self._further = further
+
+    def due(self) -> bool:
+        """Return whether the epoch that ends now is evaluated."""
+        epoch = self._state.progress.epoch + 1
+        return epoch == self._settings.schedule.epochs or epoch % self._settings.evaluation.every == 0
+
+    def __call__(self) -> dict[str, float]:
+        """Return held_out_… scores, the same on every rank, and on rank 0 those of `further`."""
+        progress, epoch = self._state.progress, float(self._state.progress.epoch + 1)
+        network = self._feature_network(self._group)
+        scores: dict[str, float] = {}
+        if self._data.held_out:
+            frames = self._data.held_out_frames
+            features_BD = features_of(network, frames.crops, self._device, self._group)
+            scores = {f"{_HELD_OUT}{k}": v for k, v in held_out_scores(frames, features_BD).named().items()}
+        if self._first and self._further is not None:
+            scores |= self._further(self._embedder(network, {"epoch": epoch}))
+        if scores and _quality(scores) >= _quality(progress.best):
+            progress.best, progress.best_step = {**scores, "epoch": epoch}, progress.step
+            if self._first and self._data.held_out:
+                self._embedder(network, progress.best).save(self._folder / _BEST_FILE)
+        return scores
+
+    def finish(self) -> Path:
+        """Write the embedder file, on rank 0: that of the best evaluation, else that of the end. Return its path."""
+        target, best = self._folder / EMBEDDER_FILE, self._folder / _BEST_FILE
+        if self._first:
+            if best.exists():
+                best.replace(target)
+            elif not self._data.held_out or not target.exists():
+                self._embedder(self._feature_network(None), self._state.progress.best).save(target)
+        return target
+
+    def _feature_network(self, group: dist.ProcessGroup | None) -> EmbeddingNetwork:
+        """The network that the embedder gets: the trained one, its features whitened where that is asked for."""
+        network, shrinkage = self._state.feature_network, self._settings.network.whiten
+        if shrinkage is None:
+            return network
+        features_BD = features_of(network, self._data.whitening_crops(), self._device, group)
+        return whitened(network, *whitening(features_BD, shrinkage))
+
+    def _embedder(self, network: EmbeddingNetwork, scores: Mapping[str, float]) -> Embedder:
+        facts = {
+            "settings": self._settings.model_dump(mode="json"),
+            "data_digest": self._data.store.digest,
+            "classes": self._data.classes,
+            "steps": self._settings.schedule.epochs * self._data.steps_per_epoch,
+            "held_out": held_out_of(scores),
+            "epoch": scores.get("epoch", float(self._state.progress.epoch)),
+        }
+        return Embedder(network, self._settings.data.crop, facts)
+
+
+def held_out_of(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the held-out scores among `scores`, by their own names."""
+    return {name.removeprefix(_HELD_OUT): value for name, value in scores.items() if name.startswith(_HELD_OUT)}
 
 
 @torch.no_grad()
@@ -26,7 +123,7 @@ def features_of(
     device: torch.device,
     group: dist.ProcessGroup | None,
 ) -> NDArray[np.float32]:
-    """Features (n, 512), not normalised, of crops that every rank has; each rank embeds its share, all get all."""
+    """Return features (n, 512), not normalised, of crops that every rank has; each rank embeds its share."""
     rank, world = (group.rank(), group.size()) if group is not None else (0, 1)
     if group is not None:
         # Running means differ between ranks until the next forward pass: all use rank 0's.
@@ -48,21 +145,6 @@ def features_of(
     return features_BD
 
 
-def held_out_scores(
-    network: EmbeddingNetwork, data: TrainingData, group: dist.ProcessGroup | None, device: torch.device
-) -> dict[str, float]:
-    """Retrieval among frames of held-out clips: `held_out_recall_at_1` … and, per further gap, `…_gap_0.1s`.
-
-    Every rank embeds its share, and all ranks get the same answer.
-    """
-    crops, clips, times = data.held_out_crops()
-    features_BD = features_of(network, crops, device, group)
-    features_BD /= np.maximum(np.linalg.norm(features_BD, axis=1, keepdims=True), 1e-12)
-    scores = {
-        f"held_out_{name}": value
-        for name, value in retrieval_scores(features_BD, clips, times, gap_us=round(1e6 * _HEADLINE_GAP_S)).items()
-    }
-    for gap in _OTHER_GAPS_S:
-        for name, value in retrieval_scores(features_BD, clips, times, gap_us=round(1e6 * gap)).items():
-            scores[f"held_out_{name}_gap_{gap:g}s"] = value
-    return scores
+def _quality(scores: Mapping[str, float]) -> tuple[float, float]:
+    names = ("held_out_recall_at_1", "held_out_mean_average_precision")
+    return scores.get(names[0], -1.0), scores.get(names[1], -1.0)

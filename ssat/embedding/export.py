@@ -21,6 +21,8 @@ from ssat.errors import InputError
 from ssat.workspace import committed
 
 Format = Literal["safetensors", "onnx", "onnx-int8"]
+FILES = {"safetensors": "embedder.safetensors", "onnx": "embedder.onnx", "onnx-int8": "embedder-int8.onnx"}
+CARD = "MODEL_CARD.md"
 _OPSET = 18
 # What the check against torch demands of the least cosine over the patches.
 _LEAST_COSINE = {"onnx": 0.9999, "onnx-int8": 0.99}
@@ -36,8 +38,7 @@ def export_embedder(embedder: Embedder, format_: Format, folder: Path, patches: 
     Raises:
         InputError: onnx or onnxruntime is not installed, or the graph's features differ from torch's.
     """
-    name = {"safetensors": "embedder.safetensors", "onnx": "embedder.onnx", "onnx-int8": "embedder-int8.onnx"}[format_]
-    target = folder / name
+    target = folder / FILES[format_]
     agreement = ""
     if format_ == "safetensors":
         embedder.save(target)
@@ -48,7 +49,7 @@ def export_embedder(embedder: Embedder, format_: Format, folder: Path, patches: 
                 quantize(temporary, patches)
             _keep_facts(temporary, embedder)
             agreement = _agreement(embedder, temporary, target, patches, _LEAST_COSINE[format_])
-    card = folder / "MODEL_CARD.md"
+    card = folder / CARD
     with committed(card) as temporary:
         temporary.write_text(model_card(embedder, target.name, agreement), encoding="utf-8")
     return [target, card]

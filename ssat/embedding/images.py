@@ -11,23 +11,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ssat.embedding.embedder import Embedder
+from ssat.embedding.patches import crop_patches
+from ssat.embedding.protocol import PatchEmbedder, patch_shape
 from ssat.errors import InputError
-from ssat.tracking.patches import crop_patches
 from ssat.workspace import committed
 
 
-def embed_images(embedder: Embedder, paths: Sequence[Path], batch_size: int = 64) -> NDArray[np.float32]:
-    """Features (n, 512) of whole images, each resized to the embedder's patch as the tracker resizes a detection.
+def embed_images(embedder: PatchEmbedder, paths: Sequence[Path], batch_size: int = 64) -> NDArray[np.float32]:
+    """Return features (n, F) of whole images, each resized to the embedder's patch as the tracker resizes a detection.
 
     Raises:
         InputError: a file that is missing or no image.
     """
-    features = np.empty((len(paths), 512), np.float32)
-    for start in range(0, len(paths), batch_size):
-        patches = np.stack([_patch(path, embedder.input_size) for path in paths[start : start + batch_size]])
-        features[start : start + len(patches)] = embedder(patches, batch_size)
-    return features
+    starts = range(0, len(paths), batch_size)
+    batches = (np.stack([_patch(path, embedder) for path in paths[start : start + batch_size]]) for start in starts)
+    return np.concatenate([embedder(batch) for batch in batches])
 
 
 def write_features(target: Path, paths: Sequence[Path], features: NDArray[np.float32]) -> None:
@@ -38,7 +36,7 @@ def write_features(target: Path, paths: Sequence[Path], features: NDArray[np.flo
         pq.write_table(table, temporary)
 
 
-def _patch(path: Path, size: int) -> NDArray[np.uint8]:
+def _patch(path: Path, embedder: PatchEmbedder) -> NDArray[np.uint8]:
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
@@ -47,6 +45,6 @@ def _patch(path: Path, size: int) -> NDArray[np.uint8]:
     if image is None:
         raise InputError(f"{path}: not an image that can be decoded; expected JPEG, PNG or the like")
     height, width = image.shape[:2]
-    patches, _ = crop_patches(np.asarray(image, np.uint8), np.array([[0.0, 0.0, width, height]]), size)
+    patches, _ = crop_patches(np.asarray(image, np.uint8), np.array([[0.0, 0.0, width, height]]), patch_shape(embedder))
     patch: NDArray[np.uint8] = patches[0]
     return patch

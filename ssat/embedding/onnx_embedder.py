@@ -56,6 +56,7 @@ class OnnxEmbedder(Embedder):
             or outputs[0].shape[1:] != [FEATURE_DIM]
         ):
             raise InputError(f"{path}: not an embedder: expected patches (B, S, S, 3) in, features (B, 512) out")
+        self.path = path
         self.input_size = shape[1]
         self._digest = sha256_of(path)
         try:

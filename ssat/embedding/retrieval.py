@@ -1,9 +1,23 @@
-"""Held-out retrieval: does a frame of a clip that was never trained on find its own clip?"""
+"""Retrieval scores of features: does a frame find another one of its clip?"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class RetrievalScores:
+    """Means over queries; all are 0 where no query has a match."""
+
+    recall_at_1: float
+    """Share of queries whose nearest frame is of the same clip."""
+    mean_average_precision: float
+    """Average precision of the ranked gallery."""
+    verification_auc: float
+    """Chance that a same-clip pair has a higher cosine than a different-clip pair of the query."""
 
 
 def retrieval_scores(
@@ -12,8 +26,8 @@ def retrieval_scores(
     time_us_B: NDArray[np.int64],
     *,
     gap_us: int = 1_000_000,
-) -> dict[str, float]:
-    """Scores of every frame as a query against all others, labels being clips.
+) -> RetrievalScores:
+    """Score every frame as a query against all others, labels being clips.
 
     Frames of the query's own clip that lie less than `gap_us` away are taken out of its gallery: neighbours are
     near-duplicates and would make every network look perfect.
@@ -24,11 +38,7 @@ def retrieval_scores(
         time_us_B: time of each frame in its clip, microseconds.
         gap_us: least distance in time between a query and a frame of the same clip, microseconds.
 
-    Returns:
-        recall_at_1: share of queries whose nearest frame is of the same clip.
-        mean_average_precision: mean over queries of the average precision of the ranked gallery.
-        verification_auc: chance that a same-clip pair has a higher cosine than a different-clip pair of the query.
-        Queries without any positive in the gallery are left out; all scores are 0 when none is left.
+    Queries without any positive in the gallery are left out.
     """
     cosine_BB = features_BD @ features_BD.T
     same_BB = clip_B[:, None] == clip_B[None, :]
@@ -45,8 +55,6 @@ def retrieval_scores(
         precisions.append(float(np.mean(np.arange(1, len(hits) + 1) / (hits + 1))))
         negatives_above = hits - np.arange(len(hits))
         aucs.append(1 - float(negatives_above.mean()) / (len(ranked) - len(hits)))
-    names = ("recall_at_1", "mean_average_precision", "verification_auc")
-    return {
-        name: float(np.mean(values)) if values else 0.0
-        for name, values in zip(names, (recalls, precisions, aucs), strict=True)
-    }
+    if not recalls:
+        return RetrievalScores(0.0, 0.0, 0.0)
+    return RetrievalScores(float(np.mean(recalls)), float(np.mean(precisions)), float(np.mean(aucs)))

@@ -1,42 +1,229 @@
-"""Settings of the training stage."""
+"""Settings of the training stage, composed of those of its parts."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ssat.settings import StageSettings
+from ssat.settings import Component, ComposedSettings, FlatName, OmittedAtDefault
 
 Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 
-# What says where and how safely a training runs, but not what it learns.
-RUNTIME_FIELDS = frozenset(
-    {
-        "workers",
-        "min_workers",
-        "max_restarts",
-        "device",
-        "compile",
-        "loader_threads",
-        "checkpoint_every",
-        "keep_checkpoints",
-        "evaluate_mot",
-    }
-)
+
+@dataclass(frozen=True)
+class Runtime:
+    """Marks a setting that says where and how safely a training runs, but not what it learns."""
 
 
-class TrainSettings(StageSettings):
+class DataSettings(Component):
+    """Which clips train, and the crops that are taken of them."""
+
+    clips: int | None = Field(
+        default=None, ge=2, description="Clips to train on: ranks 0 … N-1; by default all that are not held out"
+    )
+    held_out_clips: int = Field(
+        default=16,
+        ge=0,
+        description="Clips kept out of training for the retrieval score: the ranks after the training ones",
+    )
+    frames_per_clip: int | None = Field(
+        default=None, ge=1, description="Frames drawn of each clip in an epoch; default all"
+    )
+    crop: int = Field(
+        default=224, ge=32, le=1024, description="Side of the square training crop and of the patches, pixels"
+    )
+    short_side: int = Field(
+        default=256, ge=32, le=1024, description="Short side a frame is scaled to before the crop, pixels"
+    )
+    early_crop: int | None = Field(
+        default=None, ge=32, description="Smaller crop of the first epochs: cheap steps while features are coarse"
+    )
+    early_epochs: int = Field(default=0, ge=0, description="How many epochs use the smaller crop")
+    loader_threads: Annotated[int, Runtime()] = Field(
+        default=1, ge=1, description="Threads that decode and crop ahead, for each worker"
+    )
+    lanes: Annotated[int, OmittedAtDefault()] = Field(
+        default=1,
+        ge=1,
+        description="Independent parts of an epoch's order; with a multiple of the workers each reads its own part of "
+        "the frame store instead of all of it",
+    )
+
+    def crop_in(self, epoch: int) -> tuple[int, int]:
+        """Return crop and short side, in pixels, of an epoch (0-based)."""
+        if epoch < self.early_epochs and self.early_crop is not None:
+            return self.early_crop, round(self.short_side * self.early_crop / self.crop)
+        return self.crop, self.short_side
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.crop > self.short_side:
+            raise ValueError(f"crop {self.crop} is larger than short_side {self.short_side}; lower one or raise other")
+        if self.early_epochs > 0 and self.early_crop is None:
+            raise ValueError("early_epochs is set but early_crop is not; give both or neither")
+        if self.early_crop is not None and self.early_crop > self.crop:
+            raise ValueError(
+                f"early_crop {self.early_crop} is larger than crop {self.crop}: the early epochs are the cheap ones; "
+                "give a smaller early_crop as well"
+            )
+        return self
+
+
+class AugmentationSettings(Component):
+    """What happens to a frame besides the random crop."""
+
+    flip: bool = Field(default=False, description="Mirror half of the crops")
+    area_min: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Crop a random share of the frame's area, at least this; default a plain crop",
+    )
+    aspect_min: float = Field(default=1.0, gt=0, description="Narrowest width/height of a random-area crop")
+    aspect_max: float = Field(default=1.0, gt=0, description="Widest width/height of a random-area crop")
+    brightness: float = Field(
+        default=0.0, ge=0, lt=1, description="Random change of brightness, as a share of the range"
+    )
+    contrast: float = Field(default=0.0, ge=0, lt=1, description="Random change of contrast, as a share")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.aspect_min > self.aspect_max:
+            raise ValueError(f"aspect_min {self.aspect_min} is above aspect_max {self.aspect_max}")
+        return self
+
+
+class NetworkSettings(Component):
+    """The backbone, how it computes, and what becomes of its weights."""
+
+    architecture: Architecture = Field(default="resnet50", description="Backbone")
+    pretrained: bool = Field(
+        default=False, description="Start from torchvision's ImageNet weights instead of from scratch"
+    )
+    ema: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Decay of an average of the weights over the steps, used for features; default off",
+    )
+    whiten: float | None = Field(
+        default=None,
+        gt=0,
+        description="Beyond the paper: even out how far features spread in each direction, by training frames; the "
+        "value is the shrinkage; default off",
+    )
+    precision: Precision = Field(
+        default="auto", description="Arithmetic of the network; auto: bfloat16 where the processor computes it natively"
+    )
+    compile: Annotated[bool, Runtime()] = Field(
+        default=False, description="Let torch.compile build the network's step; pays on a GPU"
+    )
+
+
+class HeadSettings(Component):
+    """The CosFace loss and where its class weights lie."""
+
+    scale: float = Field(default=64.0, gt=0, description="CosFace scale s")
+    margin: float = Field(default=0.35, ge=0, lt=1, description="CosFace margin m")
+    margin_warmup: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of all steps over which the margin grows from 0"
+    )
+    placement: Annotated[Literal["auto", "dense", "sharded"], FlatName("head")] = Field(
+        default="auto",
+        description="Where class weights lie: on every worker, or each worker's share; auto: by their number",
+    )
+    negative_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the classes in a step's softmax (Partial FC); 1 is all; below it: sharded",
+    )
+
+
+class OptimiserSettings(Component):
+    """A step of SGD."""
+
+    batch_size: int = Field(default=128, ge=2, description="Images in a step, over all data-parallel workers together")
+    accumulate: int = Field(default=1, ge=1, description="Parts in which a worker computes its share of a step's batch")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD")
+    weight_decay: float = Field(default=5e-4, ge=0, description="Weight decay of SGD")
+    clip_gradient: float | None = Field(
+        default=None, gt=0, description="Largest norm of the network's gradient; default any"
+    )
+
+
+class ScheduleSettings(Component):
+    """How long a training is, and its learning rate over time."""
+
+    epochs: int = Field(default=16, ge=1, description="Passes over the training clips")
+    learning_rate: float = Field(default=0.01, gt=0, description="Initial (step) or highest (cosine) learning rate")
+    kind: Annotated[Literal["step", "cosine"], FlatName("schedule")] = Field(
+        default="step",
+        description="step: divided by 10 every few epochs; cosine: linear warm-up, then a half cosine to 0",
+    )
+    step_epochs: int = Field(default=4, ge=1, description="Epochs between two divisions of the step schedule")
+    warmup: float = Field(default=0.15, ge=0, lt=1, description="Share of all steps spent warming up (cosine)")
+
+
+class EvaluationSettings(Component):
+    """Scores that are computed during a training."""
+
+    every: Annotated[int, FlatName("evaluate_every")] = Field(
+        default=4, ge=1, description="Epochs between two held-out retrieval scores"
+    )
+    mot: Annotated[str | None, FlatName("evaluate_mot"), Runtime()] = Field(
+        default=None, description="MOTChallenge folder to track at every evaluation, reported as IDF1"
+    )
+
+
+class CheckpointSettings(Component):
+    """How often a training is saved."""
+
+    every: Annotated[int, FlatName("checkpoint_every"), Runtime()] = Field(
+        default=500, ge=1, description="Steps between two checkpoints; one also ends every epoch"
+    )
+    keep: Annotated[int, FlatName("keep_checkpoints"), Runtime()] = Field(
+        default=2,
+        ge=1,
+        description="Checkpoints kept, the latest; the one with the best held-out score is kept besides",
+    )
+
+
+class ExecutionSettings(Component):
+    """Where a training runs."""
+
+    workers: Annotated[int, Runtime()] = Field(default=2, ge=1, description="Data-parallel workers")
+    min_workers: Annotated[int | None, Runtime()] = Field(
+        default=None,
+        ge=1,
+        description="Go on with as few workers as this when the cluster shrinks; default: wait for all",
+    )
+    max_restarts: Annotated[int, Runtime()] = Field(
+        default=3, ge=0, description="How often a lost worker is replaced before the training fails"
+    )
+    device: Annotated[Device, Runtime()] = Field(default="auto", description="Where the network runs")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ValueError(f"min_workers {self.min_workers} is above workers {self.workers}")
+        return self
+
+
+class TrainSettings(ComposedSettings):
     """CosFace pretext training: every clip is a class, its frames are the samples.
 
     The defaults are the paper's (section 3.2 and "Implementation details"); where the paper is silent (batch size,
     weight decay, scale, margin) they follow CosFace.
     """
 
-    section = "train"
-    presets = {  # noqa: RUF012 - declared a ClassVar by the base
+    section: ClassVar[str] = "train"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         # For a few cores: a small network on small crops, fewer frames of each clip (neighbours are near-duplicates),
         # a one-cycle schedule with a rate ten times the paper's, and a smaller scale, which suits few classes.
@@ -55,122 +242,45 @@ class TrainSettings(StageSettings):
         },
     }
 
-    # the data
-    clips: int | None = Field(
-        None, ge=2, description="Clips to train on: ranks 0 … N-1; by default all that are not held out"
-    )
-    held_out_clips: int = Field(
-        16, ge=0, description="Clips kept out of training for the retrieval score: the ranks after the training ones"
-    )
-    frames_per_clip: int | None = Field(None, ge=1, description="Frames drawn of each clip in an epoch; default all")
-    crop: int = Field(224, ge=32, le=1024, description="Side of the square training crop and of the patches, pixels")
-    short_side: int = Field(256, ge=32, le=1024, description="Short side a frame is scaled to before the crop, pixels")
-    early_crop: int | None = Field(
-        None, ge=32, description="Smaller crop of the first epochs: cheap steps while features are coarse"
-    )
-    early_epochs: int = Field(0, ge=0, description="How many epochs use the smaller crop")
-    flip: bool = Field(False, description="Mirror half of the crops")
-    area_min: float | None = Field(
-        None, gt=0, le=1, description="Crop a random share of the frame's area, at least this; default a plain crop"
-    )
-    aspect_min: float = Field(1.0, gt=0, description="Narrowest width/height of a random-area crop")
-    aspect_max: float = Field(1.0, gt=0, description="Widest width/height of a random-area crop")
-    brightness: float = Field(0.0, ge=0, lt=1, description="Random change of brightness, as a share of the range")
-    contrast: float = Field(0.0, ge=0, lt=1, description="Random change of contrast, as a share")
-
-    # the network and its loss
-    architecture: Architecture = Field("resnet50", description="Backbone")
-    pretrained: bool = Field(False, description="Start from torchvision's ImageNet weights instead of from scratch")
+    data: DataSettings = DataSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    network: NetworkSettings = NetworkSettings()
     warm_start: str | None = Field(
-        None, description="Folder of a smaller training to start from: its network, and its head for the first classes"
+        default=None,
+        description="Folder of a smaller training to start from: its network, and its head for the first classes",
     )
-    scale: float = Field(64.0, gt=0, description="CosFace scale s")
-    margin: float = Field(0.35, ge=0, lt=1, description="CosFace margin m")
-    margin_warmup: float = Field(0.0, ge=0, lt=1, description="Share of all steps over which the margin grows from 0")
-    head: Literal["auto", "dense", "sharded"] = Field(
-        "auto", description="Where class weights lie: on every worker, or each worker's share; auto: by their number"
-    )
-    negative_share: float = Field(
-        1.0,
-        gt=0,
-        le=1,
-        description="Share of the classes in a step's softmax (Partial FC); 1 is all; below it: sharded",
-    )
+    head: HeadSettings = HeadSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    seed: int = Field(default=0, ge=0, description="Seed of weights, sampling and crops")
 
-    # the optimisation
-    epochs: int = Field(16, ge=1, description="Passes over the training clips")
-    batch_size: int = Field(128, ge=2, description="Images in a step, over all data-parallel workers together")
-    learning_rate: float = Field(0.01, gt=0, description="Initial (step) or highest (cosine) learning rate")
-    schedule: Literal["step", "cosine"] = Field(
-        "step", description="step: divided by 10 every few epochs; cosine: linear warm-up, then a half cosine to 0"
-    )
-    step_epochs: int = Field(4, ge=1, description="Epochs between two divisions of the step schedule")
-    warmup: float = Field(0.15, ge=0, lt=1, description="Share of all steps spent warming up (cosine)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD")
-    weight_decay: float = Field(5e-4, ge=0, description="Weight decay of SGD")
-    accumulate: int = Field(1, ge=1, description="Parts in which a worker computes its share of a step's batch")
-    clip_gradient: float | None = Field(None, gt=0, description="Largest norm of the network's gradient; default any")
-    ema: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Decay of an average of the weights over the steps, used for features; default off",
-    )
-    whiten: float | None = Field(
-        None,
-        gt=0,
-        description="Beyond the paper: even out how far features spread in each direction, by training frames; the "
-        "value is the shrinkage; default off",
-    )
-    precision: Precision = Field(
-        "auto", description="Arithmetic of the network; auto: bfloat16 where the processor computes it natively"
-    )
-
-    # where it runs
-    workers: int = Field(2, ge=1, description="Data-parallel workers")
-    min_workers: int | None = Field(
-        None, ge=1, description="Go on with as few workers as this when the cluster shrinks; default: wait for all"
-    )
-    max_restarts: int = Field(3, ge=0, description="How often a lost worker is replaced before the training fails")
-    device: Device = Field("auto", description="Where the network runs")
-    compile: bool = Field(False, description="Let torch.compile build the network's step; pays on a GPU")
-    loader_threads: int = Field(1, ge=1, description="Threads that decode and crop ahead, for each worker")
-    evaluate_every: int = Field(4, ge=1, description="Epochs between two held-out retrieval scores")
-    evaluate_mot: str | None = Field(
-        None, description="MOTChallenge folder to track at every evaluation, reported as IDF1"
-    )
-    checkpoint_every: int = Field(500, ge=1, description="Steps between two checkpoints; one also ends every epoch")
-    keep_checkpoints: int = Field(
-        2, ge=1, description="Checkpoints kept, the latest; the one with the best held-out score is kept besides"
-    )
-    seed: int = Field(0, ge=0, description="Seed of weights, sampling and crops")
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that decide what is learned, as JSON values by their flat names."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if name not in RUNTIME_FIELDS}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.crop > self.short_side:
-            raise ValueError(f"crop {self.crop} is larger than short_side {self.short_side}; lower one or raise other")
-        if self.early_epochs > 0 and self.early_crop is None:
-            raise ValueError("early_epochs is set but early_crop is not; give both or neither")
-        if self.early_crop is not None and self.early_crop > self.crop:
+        batch_size, accumulate = self.optimiser.batch_size, self.optimiser.accumulate
+        workers = self.execution.workers
+        if batch_size % workers:
+            raise ValueError(f"batch_size {batch_size} does not divide by workers {workers}")
+        if batch_size // (workers * accumulate) < 2:
             raise ValueError(
-                f"early_crop {self.early_crop} is larger than crop {self.crop}: the early epochs are the cheap ones; "
-                "give a smaller early_crop as well"
+                f"batch_size {batch_size} leaves fewer than 2 images for each of {workers} workers"
+                f"{f' in {accumulate} parts' if accumulate > 1 else ''}, which batch normalisation needs"
             )
-        if self.aspect_min > self.aspect_max:
-            raise ValueError(f"aspect_min {self.aspect_min} is above aspect_max {self.aspect_max}")
-        if self.batch_size % self.workers:
-            raise ValueError(f"batch_size {self.batch_size} does not divide by workers {self.workers}")
-        if self.batch_size // (self.workers * self.accumulate) < 2:
-            raise ValueError(
-                f"batch_size {self.batch_size} leaves fewer than 2 images for each of {self.workers} workers"
-                f"{f' in {self.accumulate} parts' if self.accumulate > 1 else ''}, which batch normalisation needs"
-            )
-        if (self.batch_size // self.workers) % self.accumulate:
-            raise ValueError(
-                f"a worker's {self.batch_size // self.workers} images do not divide into accumulate {self.accumulate}"
-            )
-        if self.negative_share < 1 and (self.head == "dense" or self.accumulate > 1):
+        if (batch_size // workers) % accumulate:
+            raise ValueError(f"a worker's {batch_size // workers} images do not divide into accumulate {accumulate}")
+        if batch_size % self.data.lanes:
+            raise ValueError(f"batch_size {batch_size} does not divide by lanes {self.data.lanes}")
+        if self.head.negative_share < 1 and (self.head.placement == "dense" or accumulate > 1):
             raise ValueError("negative_share below 1 needs a sharded head and accumulate 1")
-        if self.min_workers is not None and self.min_workers > self.workers:
-            raise ValueError(f"min_workers {self.min_workers} is above workers {self.workers}")
         return self
+
+
+RUNTIME_FIELDS = frozenset(
+    name for name, field in TrainSettings.fields().items() if any(isinstance(mark, Runtime) for mark in field.metadata)
+)

@@ -95,6 +95,11 @@ class ShardedCosFaceHead(nn.Module):
         self._active = (rows, active)
         return active, torch.where(own_M >= 0, torch.searchsorted(rows, own_M.clamp_min(0)), -1)
 
+    @property
+    def samples_negatives(self) -> bool:
+        """Whether only some classes take part in a step."""
+        return self._negative_share < 1
+
     def start_step(self, step: int) -> None:
         """Tells the number of the step, from which the choice of negative classes follows."""
         self._step = step

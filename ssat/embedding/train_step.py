@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
 
 import numpy as np
@@ -14,20 +13,8 @@ from torch import distributed as dist
 from ssat.embedding.cosface import CosFaceOutput
 from ssat.embedding.device import dtype_of
 from ssat.embedding.settings import TrainSettings
+from ssat.embedding.sharded_head import ShardedCosFaceHead
 from ssat.embedding.training_state import TrainingState
-
-
-class NonFiniteLossError(Exception):
-    """The loss is no number; the weights are those before the step.
-
-    Attributes:
-        labels: classes of the batches whose loss is not finite.
-    """
-
-    def __init__(self, loss: float, labels: list[int]) -> None:
-        super().__init__(f"loss {loss}")
-        self.loss = loss
-        self.labels = labels
 
 
 class TrainStep:
@@ -37,13 +24,12 @@ class TrainStep:
         self, state: TrainingState, settings: TrainSettings, device: torch.device, group: dist.ProcessGroup | None
     ) -> None:
         self._state = state
-        self._settings = settings
+        self._parts = settings.optimiser.accumulate
         self._device = device
-        self._group = group
-        self._dtype = dtype_of(settings.precision, device)
+        self._dtype = dtype_of(settings.network.precision, device)
         self._network: nn.Module = state.network
         self._head: nn.Module = state.head
-        if settings.compile:
+        if settings.network.compile:
             self._network = torch.compile(self._network)  # type: ignore[assignment]
         if group is not None:
             self._network = nn.parallel.DistributedDataParallel(self._network, process_group=group)
@@ -52,46 +38,32 @@ class TrainStep:
 
     def __call__(
         self, images_BHW3: NDArray[np.uint8], labels_B: NDArray[np.int64], learning_rate: float, margin: float
-    ) -> tuple[float, float, float]:
-        """Takes a step; gives loss, accuracy and target cosine over the batch of all ranks.
+    ) -> Tensor:
+        """Take a step; return loss, accuracy and target cosine (3,) of this rank's part of the batch.
 
-        Raises:
-            NonFiniteLossError: before anything is changed, on every rank.
+        The numbers stay on the device: nothing here waits for it.
         """
-        state, settings = self._state, self._settings
+        state = self._state
         state.head.margin = margin
-        if state.sharded:
-            state.head.start_step(state.step)
-        for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate
-        state.optimizer.zero_grad(set_to_none=True)
+        if isinstance(state.head, ShardedCosFaceHead):
+            state.head.start_step(state.progress.step)
+        state.optimiser.zero_grad()
         self._network.train()
-        parts = list(
-            zip(
-                np.array_split(images_BHW3, settings.accumulate),
-                np.array_split(labels_B, settings.accumulate),
-                strict=True,
-            )
-        )
-        sums = torch.zeros(3, device=self._device)
-        for number, (images, labels) in enumerate(parts):
+        values = torch.zeros(3, device=self._device)
+        images, labels = np.array_split(images_BHW3, self._parts), np.array_split(labels_B, self._parts)
+        for part in range(self._parts):
             with ExitStack() as stack:
-                if number + 1 < len(parts):
+                if part + 1 < self._parts:
                     for module in (self._network, self._head):
                         if isinstance(module, nn.parallel.DistributedDataParallel):
                             stack.enter_context(module.no_sync())
-                output = self._forward(self._moved(images), self._moved(labels))
-                (output.loss / len(parts)).backward()  # type: ignore[no-untyped-call]
-            sums += torch.stack([output.loss.detach(), output.accuracy, output.target_cosine]) / len(parts)
-        loss, accuracy, target_cosine = self._checked(sums, labels_B)
-        if settings.clip_gradient is not None:
-            nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip_gradient)
-        state.optimizer.step()
-        if state.sharded:
-            state.head.apply_gradient(learning_rate, settings.momentum, settings.weight_decay)
+                output = self._forward(self._moved(images[part]), self._moved(labels[part]))
+                (output.loss / self._parts).backward()  # type: ignore[no-untyped-call]
+            values += torch.stack([output.loss.detach(), output.accuracy, output.target_cosine]) / self._parts
+        state.optimiser.step(learning_rate)
         if state.average is not None:
             state.average.update_parameters(state.network)
-        return loss, accuracy, target_cosine
+        return values
 
     def _forward(self, images_BHW3: Tensor, labels_B: Tensor) -> CosFaceOutput:
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
@@ -105,19 +77,3 @@ class TrainStep:
             # Pinned memory lets the copy run beside the step before.
             tensor = tensor.pin_memory()
         return tensor.to(self._device, non_blocking=True)
-
-    def _checked(self, sums: Tensor, labels_B: NDArray[np.int64]) -> tuple[float, float, float]:
-        """The means over all ranks, unless a loss is not finite."""
-        own_loss = sums[0].clone()
-        if self._group is not None:
-            dist.all_reduce(sums, group=self._group)
-            sums /= self._group.size()
-        loss, accuracy, target_cosine = sums.tolist()
-        if not math.isfinite(loss):
-            found = [] if math.isfinite(float(own_loss)) else sorted(set(labels_B.tolist()))
-            shares = [found]
-            if self._group is not None:
-                shares = [[] for _ in range(self._group.size())]
-                dist.all_gather_object(shares, found, group=self._group)
-            raise NonFiniteLossError(loss, sorted({label for share in shares for label in share}))
-        return loss, accuracy, target_cosine

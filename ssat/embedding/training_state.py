@@ -1,31 +1,24 @@
-"""What a training consists of on one rank: network, head, optimiser, average, and how far it has come."""
+"""The state of a training on one rank, and its checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ssat.embedding.checkpoint import (
-    Checkpoints,
-    latest_checkpoint,
-    load_head_rows,
-    load_network,
-    load_state,
-)
-from ssat.embedding.cosface import CosFaceHead
+from ssat.embedding.checkpoint import Checkpoints, latest_checkpoint, load_head_rows, load_network, load_state
+from ssat.embedding.head import build_head
 from ssat.embedding.network import EmbeddingNetwork
-from ssat.embedding.settings import RUNTIME_FIELDS, TrainSettings
+from ssat.embedding.optimiser import Optimiser
+from ssat.embedding.progress import Progress
+from ssat.embedding.settings import TrainSettings
 from ssat.embedding.sharded_head import ShardedCosFaceHead
 from ssat.errors import InputError
-
-# Above it, gradients of a dense head that travel cost more than features that are gathered.
-_SHARDED_FROM = 16_384
 
 
 class TrainingState:
@@ -34,51 +27,36 @@ class TrainingState:
     Attributes:
         network: gives features; trained.
         head: this rank's class weights; `head.rows` says which classes.
-        optimizer: SGD over both.
+        optimiser: of both.
         average: the running average of the network, or None.
-        epoch: epochs finished.
-        images: images of the current epoch that were trained on, over all ranks.
-        step: steps taken.
-        sums: loss, accuracy, target cosine and number of the current epoch's steps.
-        history: a row per finished epoch.
-        best: held-out scores of the best evaluation so far, with its epoch.
-        best_step: steps taken when that evaluation was made.
+        progress: how far the training has come.
     """
 
     def __init__(
         self,
         settings: TrainSettings,
-        class_ranks: Sequence[int],
+        class_ids: Sequence[int],
         data_digest: str,
         device: torch.device,
         group: dist.ProcessGroup | None,
     ) -> None:
         world = group.size() if group is not None else 1
-        if len(class_ranks) < world:
-            raise InputError(f"{len(class_ranks)} classes are fewer than {world} workers; lower train.workers")
+        if len(class_ids) < world:
+            raise InputError(f"{len(class_ids)} classes are fewer than {world} workers; lower train.workers")
         self._settings = settings
-        self._class_ranks = list(class_ranks)
+        self._class_ids = list(class_ids)
         self._data_digest = data_digest
         self._device = device
         torch.manual_seed(settings.seed)
-        self.network = EmbeddingNetwork(settings.architecture, pretrained=settings.pretrained)
+        self.network = EmbeddingNetwork(settings.network.architecture, pretrained=settings.network.pretrained)
         self.network.to(device).to(memory_format=torch.channels_last)
-        self.head = _build_head(settings, len(class_ranks), group).to(device)
-        trained = [*self.network.parameters(), *(p for p in self.head.parameters() if p.requires_grad)]
-        self.optimizer = torch.optim.SGD(
-            trained, settings.learning_rate, settings.momentum, weight_decay=settings.weight_decay
-        )
+        self.head = build_head(settings.head, len(class_ids), settings.seed, group).to(device)
+        self.optimiser = Optimiser(settings.optimiser, self.network, self.head)
         self.average: AveragedModel | None = None
-        if settings.ema is not None:
-            averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
+        if settings.network.ema is not None:
+            averaging = get_ema_multi_avg_fn(settings.network.ema)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(self.network, multi_avg_fn=averaging, use_buffers=True)
-        self.epoch = 0
-        self.images = 0
-        self.step = 0
-        self.sums = [0.0, 0.0, 0.0, 0.0]
-        self.history: list[dict[str, float]] = []
-        self.best: dict[str, float] = {}
-        self.best_step: int | None = None
+        self.progress = Progress()
 
     @property
     def sharded(self) -> bool:
@@ -92,49 +70,48 @@ class TrainingState:
             return self.network
         return cast("EmbeddingNetwork", self.average.module)
 
+    def begin(self, checkpoint: Path | None) -> None:
+        """Go on from `checkpoint`, else start from the training that the settings name, else from random weights.
+
+        Raises:
+            InputError: a checkpoint of other data or settings, or a training that cannot be started from.
+        """
+        if checkpoint is not None:
+            self.resume(checkpoint)
+        elif self._settings.warm_start is not None:
+            self.warm_start(Path(self._settings.warm_start).expanduser())
+
     def save(self, checkpoints: Checkpoints) -> None:
-        """Starts to write a checkpoint of this moment."""
+        """Start to write a checkpoint of this moment."""
         facts = {
             "data_digest": self._data_digest,
             "settings": self._settings.model_dump(mode="json"),
-            "class_ranks": self._class_ranks,
-            "epoch": self.epoch,
-            "images": self.images,
-            "step": self.step,
-            "sums": self.sums,
-            "history": self.history,
-            "best": self.best,
-            "best_step": self.best_step,
+            "class_ranks": self._class_ids,
+            **self.progress.state_dict(),
         }
         shared = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            if (buffer := self._momentum(parameter)) is not None:
-                shared[f"momentum.{name}"] = buffer
+        shared |= {f"momentum.{name}": tensor for name, tensor in self.optimiser.state_dict().items()}
         if self.average is not None:
             shared |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
-        rows = {"weight": self.head.weight}
-        momentum = self.head.momentum_rows if self._samples_negatives() else self._momentum(self.head.weight)
-        if momentum is not None:
+        rows: dict[str, Tensor] = {"weight": self.head.weight}
+        if (momentum := self.optimiser.head_momentum) is not None:
             rows["momentum"] = momentum
         checkpoints.save(facts, shared, rows, self.head.rows.start)
 
     def resume(self, checkpoint: Path) -> None:
-        """Takes everything from a checkpoint of the same data and settings, made by any number of ranks.
+        """Take everything from a checkpoint of the same data and settings, made by any number of ranks.
 
         Raises:
             InputError: damaged, or of other data, settings or classes.
         """
         # Whitening is done to what the training gives, not in it.
-        must_agree = self._settings.model_dump(mode="json", exclude={*RUNTIME_FIELDS, "whiten"})
-        state = load_state(checkpoint, data_digest=self._data_digest, settings=must_agree)
-        if state["class_ranks"] != self._class_ranks:
+        must_agree = {name: value for name, value in self._settings.identity().items() if name != "whiten"}
+        state = load_state(checkpoint, data_digest=self._data_digest, settings={"lanes": None, **must_agree})
+        if state["class_ranks"] != self._class_ids:
             raise InputError(f"{checkpoint}: made for other classes; delete it to start again")
         tensors = load_network(checkpoint)
         _load_into(self.network, _below("network.", tensors), checkpoint)
-        for name, buffer in _below("momentum.", tensors).items():
-            parameter = self.network.get_parameter(name)
-            # The layout in memory decides the order of sums, and so the last bits of what follows.
-            self.optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffer).detach()
+        self.optimiser.load_state_dict(_below("momentum.", tensors))
         if self.average is not None:
             _load_into(self.average, _below("average.", tensors), checkpoint)
         rows = load_head_rows(checkpoint, state["head_files"], self.head.rows)
@@ -143,17 +120,11 @@ class TrainingState:
         with torch.no_grad():
             self.head.weight.copy_(rows["weight"])
         if "momentum" in rows:
-            momentum = rows["momentum"].to(self._device)
-            if self._samples_negatives():
-                self.head.momentum_rows.copy_(momentum)
-            else:
-                self.optimizer.state[self.head.weight]["momentum_buffer"] = momentum
-        self.epoch, self.images, self.step = int(state["epoch"]), int(state["images"]), int(state["step"])
-        self.sums, self.history, self.best = list(state["sums"]), list(state["history"]), dict(state["best"])
-        self.best_step = state.get("best_step")
+            self.optimiser.load_head_momentum(rows["momentum"])
+        self.progress.load_state_dict(state)
 
     def warm_start(self, folder: Path) -> None:
-        """Takes the network and the weights of the classes that both have from another training's last checkpoint.
+        """Take the network and the weights of the classes that both have from another training's last checkpoint.
 
         Raises:
             InputError: no checkpoint, another architecture, or its classes are no prefix of these.
@@ -161,12 +132,12 @@ class TrainingState:
         checkpoint = latest_checkpoint(folder / "checkpoints")
         if checkpoint is None:
             raise InputError(f"setting train.warm_start: {folder} holds no checkpoint; expected a training's folder")
-        state = load_state(checkpoint, settings={"architecture": self._settings.architecture})
+        state = load_state(checkpoint, settings={"architecture": self._settings.network.architecture})
         before = state["class_ranks"]
-        if before != self._class_ranks[: len(before)]:
+        if before != self._class_ids[: len(before)]:
             raise InputError(
                 f"setting train.warm_start: the {len(before)} classes of {folder} are not the first of these "
-                f"{len(self._class_ranks)}; expected a training on fewer clips of the same roster"
+                f"{len(self._class_ids)}; expected a training on fewer clips of the same roster"
             )
         _load_into(self.network, _below("network.", load_network(checkpoint)), checkpoint)
         rows = load_head_rows(checkpoint, state["head_files"], self.head.rows)
@@ -175,30 +146,6 @@ class TrainingState:
                 self.head.weight[: len(rows["weight"])] = rows["weight"].to(self._device)
         if self.average is not None:
             self.average.module.load_state_dict(self.network.state_dict())
-
-    def _momentum(self, parameter: nn.Parameter) -> Tensor | None:
-        buffer: Tensor | None = self.optimizer.state[parameter].get("momentum_buffer")
-        return buffer
-
-    def _samples_negatives(self) -> bool:
-        return self._settings.negative_share < 1
-
-
-def _build_head(settings: TrainSettings, classes: int, group: dist.ProcessGroup | None) -> Any:
-    world = group.size() if group is not None else 1
-    sharded = settings.head == "sharded" or settings.negative_share < 1
-    if settings.head == "auto" and world > 1 and classes >= _SHARDED_FROM:
-        sharded = True
-    if not sharded:
-        return CosFaceHead(classes, scale=settings.scale, margin=settings.margin, seed=settings.seed)
-    return ShardedCosFaceHead(
-        classes,
-        group,
-        scale=settings.scale,
-        margin=settings.margin,
-        seed=settings.seed,
-        negative_share=settings.negative_share,
-    )
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

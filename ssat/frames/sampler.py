@@ -1,4 +1,4 @@
-"""Training batches from a frame store: shuffled on disk and in memory, the same for the same seed, resumable."""
+"""Training batches from a frame store: random crops in an order that any number of processes shares, resumable."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +14,16 @@ from numpy.typing import NDArray
 from ssat.errors import InputError
 from ssat.frames.augment import DRAWS, Augment, FrameDecoder
 from ssat.frames.crops import read_crops
-from ssat.frames.selection import Selection
+from ssat.frames.order import EpochOrder, sample_draws
+from ssat.frames.selection import GroupSamples, Selection
 from ssat.frames.store import FrameStore, RowGroup
 
 __all__ = ["Augment", "FrameSampler", "read_crops"]
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
-INTERLEAVE = 16  # row groups that are open at the same time
-_BUFFER_BATCHES = 4  # more are opened until this many batches of rows are at hand
 _CACHED_GROUPS = 4096  # facts of row groups that are kept between epochs: 14 bytes a row
-_MOST_CORRUPT = 0.01  # share of an epoch's rows; beyond it the store is broken, not scratched
+_MAX_CORRUPT = 0.01  # share of an epoch's rows; beyond it the store is broken, not scratched
 
 _logger = logging.getLogger(__name__)
 
@@ -33,25 +31,36 @@ _logger = logging.getLogger(__name__)
 class _OpenGroup:
     """A row group that is being drawn from. Its JPEGs are read at the first use, and only the chosen ones are kept."""
 
-    def __init__(self, store: FrameStore, shard: int, group: int, facts: RowGroup, rows: NDArray[np.int64]) -> None:
-        self.shard = shard
-        self.group = group
+    def __init__(self, store: FrameStore, shard: int, group: int, facts: RowGroup, samples: GroupSamples) -> None:
         self.facts = facts
-        self.rows = rows
-        self.next = 0
+        self.samples = samples
         self._store = store
+        self._shard = shard
+        self._group = group
         self._lock = threading.Lock()
         self._jpegs: dict[int, bytes] | None = None
 
-    def jpeg(self, row: int) -> bytes:
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def jpeg(self, sample: int) -> bytes:
         with self._lock:
             if self._jpegs is None:
-                column = self._store.reader(self.shard).jpegs(self.group)
-                self._jpegs = {int(chosen): column[int(chosen)].as_py() for chosen in self.rows}
-            return self._jpegs.pop(row)
+                self._jpegs = dict(enumerate(self._read(self.samples.row)))
+            return self._jpegs.pop(sample)
+
+    def after(self, sample: int) -> Iterator[tuple[int, bytes]]:
+        """The other samples of the row group and their JPEGs, from the next one on."""
+        others = np.roll(np.arange(len(self)), -sample - 1)[:-1]
+        for other in others.tolist():
+            yield other, self._read(self.samples.row[[other]])[0]
+
+    def _read(self, rows: NDArray[np.int64]) -> list[bytes]:
+        column = self._store.reader(self._shard).jpegs(self._group)
+        return [column[row].as_py() for row in rows.tolist()]
 
     def __str__(self) -> str:
-        return f"{self._store.manifest.shards[self.shard].path} row group {self.group}"
+        return f"{self._store.manifest.shards[self._shard].path} row group {self._group}"
 
 
 _Pick = tuple[_OpenGroup, int]
@@ -60,14 +69,14 @@ _Pick = tuple[_OpenGroup, int]
 class FrameSampler:
     """Random crops of the frames of chosen clips, in batches of one process.
 
-    An epoch takes the row groups of the store in a shuffled order (seed + epoch), deals them to the ranks, keeps 16
-    open and draws from them at random. The sequence follows from seed, epoch, rank, world size and batch size: the
-    number of workers and a resumption change nothing.
+    All processes share one sequence of samples per epoch (`ssat.frames.order`): a global step is `order_batch`
+    consecutive samples, of which each process takes an equal part. Order, crops and what stands in for a corrupt row
+    follow from seed, epoch, `order_batch` and `lanes`; the number of processes, threads and resumption change nothing.
 
     Attributes:
-        steps_per_epoch: batches of an epoch, equal on every rank, from the manifest and the clip table alone.
-        skipped: rows that could not be decoded so far; another row of the batch stands in for each.
-        empty_classes: ranks among `class_ids` that have no frames, since their clip failed to decode.
+        steps_per_epoch: batches of an epoch, equal on every process, from the manifest and the clip table alone.
+        skipped: rows that this process could not decode so far; the next row of their row group stands in for each.
+        empty_classes: class ids among `class_ids` that have no frames, since their clip failed to decode.
     """
 
     def __init__(
@@ -84,12 +93,14 @@ class FrameSampler:
         world_size: int = 1,
         workers: int = 0,
         augment: Augment | None = None,
+        order_batch: int | None = None,
+        lanes: int = 1,
     ) -> None:
         """Prepare to draw; reads no frame yet.
 
         Args:
             store: the opened frame store.
-            class_ids: ranks of the clips to draw from; the label of a clip is its position here.
+            class_ids: class ids of the clips to draw from; the label of a clip is its position here.
             batch_size: crops of a batch of this process.
             crop: side of a crop in pixels.
             short_side: the crop is taken from the frame at this short side, in pixels.
@@ -99,6 +110,9 @@ class FrameSampler:
             world_size: processes that share an epoch.
             workers: threads that decode ahead; 0 decodes in the caller's thread.
             augment: what else happens to a crop; None: nothing.
+            order_batch: samples of a step that the order is made for; None: `batch_size` · `world_size`.
+            lanes: independent parts of the order; with 1 every process reads every row group, with a multiple of
+                `world_size` each row group is read by one process.
 
         Raises:
             InputError: sizes that do not fit, or clips that the store does not have.
@@ -109,6 +123,9 @@ class FrameSampler:
                 "expected batch_size ≥ 1, 0 ≤ process_rank < world_size and workers ≥ 0"
             )
         _check_crop(crop, short_side)
+        self._order_batch = order_batch or batch_size * world_size
+        if lanes < 1 or self._order_batch % lanes:
+            raise InputError(f"lanes {lanes}: expected a divisor of the {self._order_batch} samples of a step")
         self._store = store
         self._selection = Selection(store, class_ids, frames_per_clip, seed)
         self._batch_size = batch_size
@@ -119,164 +136,134 @@ class FrameSampler:
         self._world = world_size
         self._workers = workers
         self._augment = augment or Augment()
-        chosen = np.flatnonzero(self._selection.label_of >= 0)
+        self._lanes = lanes
         self._groups = [
             (shard, group)
             for shard, entry in enumerate(store.manifest.shards)
-            if ((entry.first_rank <= chosen) & (chosen <= entry.last_rank)).any()
+            if self._selection.touches(entry)
             for group in range(entry.row_groups)
         ]
         self._facts: dict[tuple[int, int], RowGroup] = {}
         self._count_lock = threading.Lock()
-        self.steps_per_epoch = self._selection.rows // (batch_size * world_size)
+        self.steps_per_epoch = self.steps_after(0)
         self.skipped = 0
-        self.empty_classes: list[int] = self._selection.empty_classes
+        self.empty_classes = self._selection.empty_classes
+
+    def steps_after(self, samples: int) -> int:
+        """Return the steps of an epoch that remain after `samples` samples, taken by all processes together."""
+        return (self._selection.size - samples) // (self._batch_size * self._world)
 
     def epoch(
-        self, epoch: int, start_step: int = 0, *, crop: int | None = None, short_side: int | None = None
+        self,
+        epoch: int,
+        start_step: int = 0,
+        *,
+        start_sample: int = 0,
+        crop: int | None = None,
+        short_side: int | None = None,
     ) -> Iterator[Batch]:
-        """The batches of epoch `epoch` from step `start_step` on: crops (B, c, c, 3) uint8 RGB, labels (B,) int64.
+        """Yield the batches of `epoch`: crops (B, c, c, 3) uint8 RGB, labels (B,) int64.
 
-        `crop` and `short_side` replace those of the sampler for this epoch (progressive resizing).
+        Args:
+            epoch: 0-based.
+            start_step: steps that are left out.
+            start_sample: samples of the epoch that are left out besides, taken by all processes together.
+            crop: replaces that of the sampler for this epoch (progressive resizing).
+            short_side: likewise.
 
         Raises:
             InputError: a shard is missing or damaged, or too many rows cannot be decoded.
         """
         size, side = crop or self._crop, short_side or self._short_side
         _check_crop(size, side)
-        picks = islice(self._picks(epoch), start_step, self.steps_per_epoch)
-        numbered = enumerate(picks, start_step)
+        batches = self._batches(epoch, start_sample + start_step * self._batch_size * self._world)
         if self._workers == 0:
-            for step, batch in numbered:
-                yield self._decode(epoch, step, batch, size, side)
+            for first, picks in batches:
+                yield self._decode(epoch, first, picks, size, side)
             return
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="frames")
         ahead: deque[Future[Batch]] = deque()
         try:
-            for step, batch in numbered:
-                ahead.append(pool.submit(self._decode, epoch, step, batch, size, side))
+            for first, picks in batches:
+                ahead.append(pool.submit(self._decode, epoch, first, picks, size, side))
                 if len(ahead) > self._workers + 1:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
         finally:
-            # Also when the caller stops half way: nothing may go on decoding for nobody.
+            # Also when the caller stops half way: nothing may go on decoding.
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _picks(self, epoch: int) -> Iterator[list[_Pick]]:
-        """The rows of each batch of this rank; endless, for `steps_per_epoch` says where to stop."""
-        random = np.random.Generator(np.random.PCG64([self._seed, epoch, self._rank]))
-        waiting = self._dealt_groups(epoch)
-        opened: list[_OpenGroup] = []
-        buffered = 0
-        batch: list[_Pick] = []
-        while True:
-            while len(opened) < INTERLEAVE or buffered < _BUFFER_BATCHES * self._batch_size:
-                group = next(waiting, None)
-                if group is None:
-                    break
-                random.shuffle(group.rows)
-                opened.append(group)
-                buffered += len(group.rows)
-            if not opened:
+    def _batches(self, epoch: int, start: int) -> Iterator[tuple[int, list[_Pick]]]:
+        """Position and samples of each batch of this process, from position `start` of the epoch on."""
+        order = EpochOrder(
+            lambda group, again: self._open(group, epoch + again),
+            len(self._groups),
+            self._seed,
+            epoch,
+            self._order_batch,
+            self._lanes,
+        )
+        together = self._batch_size * self._world
+        for step in range(self.steps_after(start)):
+            first = start + step * together + self._rank * self._batch_size
+            picks = order.take(first, self._batch_size)
+            if len(picks) < self._batch_size:
                 return
-            position = int(random.random() * len(opened))
-            group = opened[position]
-            batch.append((group, int(group.rows[group.next])))
-            group.next += 1
-            buffered -= 1
-            if group.next == len(group.rows):
-                opened[position] = opened[-1]
-                opened.pop()
-            if len(batch) == self._batch_size:
-                yield batch
-                batch = []
+            yield first, picks
 
-    @property
-    def _deals_groups(self) -> bool:
-        return self._world == 1 or len(self._groups) >= INTERLEAVE * self._world
-
-    def group_order(self, epoch: int) -> NDArray[np.int64]:
-        """(n,) positions of the row groups of this rank among those of the chosen clips, in the order of `epoch`."""
-        order = np.random.Generator(np.random.PCG64([self._seed, epoch])).permutation(len(self._groups))
-        return order[self._rank :: self._world] if self._deals_groups else order
-
-    def _dealt_groups(self, epoch: int) -> Iterator[_OpenGroup]:
-        """This rank's part of the epoch's rows, row group by row group in shuffled order.
-
-        Whole row groups are dealt where each rank gets enough of them to interleave; ranks get more or less the same
-        number of rows then, and one that runs short goes through its groups again, with other frames. In a small
-        store every rank sees all groups and takes every world-size-th row: exactly equal parts.
-        """
-        by_group = self._deals_groups
-        mine = self.group_order(epoch)
-        seen, again = 0, 0
-        while True:
-            found = False
-            for index in mine:
-                shard, group = self._groups[index]
-                facts = self._facts_of(shard, group)
-                rows = self._selection.rows_of(facts, epoch + again)
-                if not by_group:
-                    first = (self._rank - seen) % self._world
-                    seen += len(rows)
-                    rows = rows[first :: self._world]
-                if len(rows):
-                    found = True
-                    yield _OpenGroup(self._store, shard, group, facts, rows)
-            again += 1
-            if not by_group or self._world == 1 or not found:
-                return
-
-    def _facts_of(self, shard: int, group: int) -> RowGroup:
+    def _open(self, number: int, epoch: int) -> _OpenGroup:
+        shard, group = self._groups[number]
         facts = self._facts.get((shard, group))
         if facts is None:
             facts = self._store.reader(shard).facts(group)
             if len(self._groups) <= _CACHED_GROUPS:
                 self._facts[shard, group] = facts
-        return facts
+        return _OpenGroup(self._store, shard, group, facts, self._selection.of_group(facts, epoch))
 
-    def _decode(self, epoch: int, step: int, picks: list[_Pick], crop: int, short_side: int) -> Batch:
-        random = np.random.Generator(np.random.PCG64([self._seed, epoch, self._rank, step]))
-        draws = random.random((len(picks), DRAWS))
+    def _decode(self, epoch: int, first: int, picks: list[_Pick], crop: int, short_side: int) -> Batch:
+        draws = sample_draws(self._seed, epoch, first, len(picks), batch=self._order_batch, width=DRAWS)
         images = np.empty((len(picks), crop, crop, 3), np.uint8)
         labels = np.empty(len(picks), np.int64)
-        broken: list[int] = []
         decoder = FrameDecoder()
-        for i, (group, row) in enumerate(picks):
-            labels[i] = self._selection.label_of[group.facts.class_id[row]]
+        for i, (group, sample) in enumerate(picks):
             try:
-                frame = decoder.decode(group.jpeg(row), short_side)
-            except (ValueError, InputError) as problem:
-                broken.append(i)
-                self._count_broken(group, row, problem)
-                continue
+                frame = decoder.decode(group.jpeg(sample), short_side)
+            except ValueError as problem:
+                self._count_corrupt(group, sample, problem)
+                sample, frame = _stand_in(group, sample, decoder, short_side)
+            labels[i] = group.samples.label[sample]
             self._augment.into(images[i], frame, short_side, draws[i])
-        good = [i for i in range(len(picks)) if i not in broken] if broken else []
-        if broken and not good:
-            raise InputError(f"{picks[0][0]}: no row of a batch can be decoded; run `ssat verify --repair`")
-        for i in broken:
-            stand_in = good[i % len(good)]
-            images[i], labels[i] = images[stand_in], labels[stand_in]
         return images, labels
 
-    def _count_broken(self, group: _OpenGroup, row: int, problem: Exception) -> None:
+    def _count_corrupt(self, group: _OpenGroup, sample: int, problem: Exception) -> None:
         with self._count_lock:
             self.skipped += 1
             skipped = self.skipped
+        row = int(group.samples.row[sample])
         _logger.warning(
-            "%s: row %d (clip of rank %d, frame %d) is skipped: %s",
+            "%s: row %d (class id %d, frame %d) is skipped: %s",
             group,
             row,
             group.facts.class_id[row],
             group.facts.frame_index[row],
             problem,
         )
-        if skipped > max(16, _MOST_CORRUPT * self._selection.rows):
+        if skipped > max(16, _MAX_CORRUPT * self._selection.size):
             raise InputError(
                 f"{self._store.folder}: {skipped} rows cannot be decoded ({group}, row {row}: {problem}); run "
                 "`ssat verify --repair`"
             )
+
+
+def _stand_in(group: _OpenGroup, sample: int, decoder: FrameDecoder, short_side: int) -> tuple[int, NDArray[np.uint8]]:
+    """The next sample of the row group that can be decoded: the same one whichever process asks."""
+    for other, jpeg in group.after(sample):
+        try:
+            return other, decoder.decode(jpeg, short_side)
+        except ValueError:
+            continue
+    raise InputError(f"{group}: no row can be decoded; run `ssat verify --repair`")
 
 
 def _check_crop(crop: int, short_side: int) -> None:

@@ -17,6 +17,7 @@ from ssat.errors import InputError
 from ssat.mot.protocols import Rules
 from ssat.mot.rows import IGNORE_REGION, MOST_PIXELS, PEDESTRIAN, MotRows, read_detections
 from ssat.mot.sequence import PUBLIC, MotSequence, plain_name
+from ssat.video.sources import read_image
 
 FRAME_RATE = 10.0
 _SIZE = (1242, 375)  # most of its sequences; taken where there are no images to ask
@@ -46,8 +47,6 @@ class KittiSequence(MotSequence):
         numbered = sorted(path for path in images.glob("[0-9]*.*") if path.stem.isdecimal())
         size = _SIZE
         if numbered:
-            from ssat.tracking.sources import read_image
-
             height, width = read_image(numbered[0]).shape[:2]
             size, n_frames = (width, height), int(numbered[-1].stem) + 1
         else:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import configparser
-import fnmatch
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from ssat.errors import InputError
 from ssat.mot.protocols import Rules
@@ -123,37 +120,6 @@ class MotSequence:
         return self.image_folder
 
 
-def find_sequences(
-    folder: Path, names: Sequence[str] = (), *, part: Literal["train", "test"] = "train"
-) -> list[MotSequence]:
-    """The sequence in `folder`, or those in the folders in it (or in its folder `part`), sorted by name.
-
-    MOTChallenge sequences are folders with seqinfo.ini. A folder with image_02 or label_02 is KITTI tracking, whose
-    parts are called training and testing.
-
-    Args:
-        folder: where they lie.
-        names: only these; a name is the folder's, or a pattern such as `*-FRCNN`.
-        part: of the data set.
-
-    Raises:
-        InputError: no such folder, no sequence in it, or a name that is not there.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected MOTChallenge sequences (SEQ/seqinfo.ini)")
-    known = _openers(folder, part)
-    if not known:
-        raise InputError(
-            f"{folder}: no MOTChallenge sequence; expected seqinfo.ini here or one folder below, or KITTI's image_02 "
-            "and label_02"
-        )
-    unknown = [pattern for pattern in names if not fnmatch.filter(known, pattern)]
-    if unknown:
-        raise InputError(f"{folder}: no sequence {', '.join(unknown)}; there are: {', '.join(known)}")
-    chosen = [name for name in known if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in names)]
-    return [known[name]() for name in chosen]
-
-
 def by_public_detector(names: Iterable[str]) -> dict[str, list[str]]:
     """MOT17 has every video three times, with other public detections: detector → names of its sequences.
 
@@ -165,25 +131,6 @@ def by_public_detector(names: Iterable[str]) -> dict[str, list[str]]:
         if name.startswith("MOT17-") and detector in PUBLIC_DETECTORS:
             groups.setdefault(detector, []).append(name)
     return groups if len(groups) > 1 else {}
-
-
-def _openers(folder: Path, part: Literal["train", "test"]) -> dict[str, Callable[[], MotSequence]]:
-    """Name → what opens the sequence of that name."""
-    from ssat.mot.kitti import KittiSequence, kitti_names
-
-    if (folder / "seqinfo.ini").is_file():
-        return {folder.resolve().name: partial(MotSequence.open, folder)}
-    for place in (folder, folder / part):
-        if folders := _folders_with_info(place):
-            return {path.resolve().name: partial(MotSequence.open, path) for path in folders}
-    for place in (folder, folder / f"{part}ing"):
-        if kitti := kitti_names(place):
-            return {name: partial(KittiSequence.named, place, name) for name in kitti}
-    return {}
-
-
-def _folders_with_info(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob("*/seqinfo.ini"))
 
 
 def plain_name(where: Path, field: str, value: str) -> str:

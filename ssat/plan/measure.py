@@ -180,7 +180,9 @@ def _training() -> dict[str, Figure]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        rate = _rate(lambda: step(images, labels, 0.01, 0.35), batch, time.monotonic if cuda else time.process_time)
+        rate = _rate(
+            lambda: step(images, labels, 0.01, 0.35).tolist(), batch, time.monotonic if cuda else time.process_time
+        )
     finally:
         torch.set_num_threads(threads)
     work = BACKBONES[architecture][0] / BACKBONES["resnet50"][0] * (crop / 224) ** 2

@@ -1,1 +1,1 @@
-"""What people look at: tables, plots, annotated video, HTML."""
+"""Read results and show them: tables, plots, pictures, HTML pages."""

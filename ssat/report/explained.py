@@ -1,4 +1,4 @@
-"""The picture that goes with an explanation: each decisive frame, cut around the identity and its candidates."""
+"""The files of an explanation: its text, and a picture of the decisive frames around the identity."""
 
 from __future__ import annotations
 
@@ -9,19 +9,37 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.report.sheets import write_png
-from ssat.report.video import identity_colour
-from ssat.tracking.explain import Candidate, Moment
+from ssat.tracking.explain import Candidate, Explainer, Moment
+from ssat.video.annotated import identity_colour
+from ssat.video.pictures import write_png
+from ssat.workspace import committed
 
 _WIDTH, _HEIGHT, _CAPTION = 640, 400, 22
-_MOST = 6  # frames: the first ones and the last
+_MAX_PANELS = 6  # frames: the first ones and the last
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
+def write_explanation(explainer: Explainer, folder: Path, name: str) -> list[Path]:
+    """Write NAME.explain-ID.txt and, where there are frames, NAME.explain-ID.png. Returns their paths.
+
+    Raises:
+        InputError: the identity never occurred.
+    """
+    stem = f"{name}.explain-{explainer.identity}"
+    text = explainer.text()
+    files = [folder / f"{stem}.txt"]
+    with committed(files[0]) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    pictured = [moment for moment in explainer.moments if moment.image is not None]
+    if pictured:
+        files.append(explained_picture(explainer.identity, pictured, folder / f"{stem}.png"))
+    return files
+
+
 def explained_picture(identity: int, moments: Sequence[Moment], path: Path) -> Path:
-    """Writes the picture and returns `path`. The identity's box is drawn thick, candidates thin with their distance."""
-    if len(moments) > _MOST:
-        moments = [*moments[: _MOST - 1], moments[-1]]
+    """Write the picture and return `path`. The identity is drawn thick, candidates thin with their cost."""
+    if len(moments) > _MAX_PANELS:
+        moments = [*moments[: _MAX_PANELS - 1], moments[-1]]
     panels = [_panel(identity, moment) for moment in moments]
     return write_png(np.concatenate(panels, axis=0), path)
 
@@ -42,15 +60,15 @@ def _panel(identity: int, moment: Moment) -> NDArray[np.uint8]:
 
 
 def _label(one: Candidate) -> str:
-    who = one.what.split(" (")[0].replace("detection of identity ", "").replace("track ", "")
+    who = one.name.split(" (")[0].replace("detection of identity ", "").replace("track ", "")
     who = "?" if who.startswith("detection") or who.startswith("the ") else who
-    return f"{who}: {one.distance:.2f}"
+    return f"{who}: {one.cost:.2f}"
 
 
 def _cut(
     image: NDArray[np.uint8], boxes_N4: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64], float]:
-    """The part of the frame around the boxes, at the panel's size, with the shift and scale that lead there."""
+    """Return the part of the frame around the boxes at the panel's size, with its shift and scale."""
     height, width = image.shape[:2]
     low, high = boxes_N4[:, :2].min(axis=0), boxes_N4[:, 2:].max(axis=0)
     margin = 0.3 * (high - low).max() + 20

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ssat.mot.rows import MotRows
 from ssat.mot.switches import Switch
-from ssat.report.sheets import write_png
-from ssat.report.video import identity_colour
+from ssat.video.annotated import identity_colour
+from ssat.video.pictures import write_png
 
 Image = NDArray[np.uint8]
 _WIDTH, _HEIGHT, _CAPTION, _GAP = 220, 260, 34, 8

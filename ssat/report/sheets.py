@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
-from ssat.workspace import committed
+from ssat.video.pictures import write_png
 
 _CAPTION = 16  # pixels under each crop
 _GAP = 4
@@ -87,11 +87,3 @@ def neighbour_sheet(
         shown += [query, *nearest]
         labels += [f"clip {clips[query]}:", *(f"{clips[n]} {cosine[n]:.2f}" for n in nearest)]
     return crop_sheet(crops[shown], labels, path, columns=len(shown) // max(1, len(chosen)))
-
-
-def write_png(picture: NDArray[np.uint8], path: Path) -> Path:
-    """Writes an RGB picture (H, W, 3) as a PNG, whole or not at all, and returns `path`."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    with committed(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
-    return path

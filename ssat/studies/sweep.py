@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ssat.mot.protocols import Protocol
 from ssat.mot.rows import PEDESTRIAN, MotRows
 from ssat.mot.scores import Scores, ToScore, score
+from ssat.pipeline.pipeline import track_frames
 from ssat.studies.settings import ThresholdsStudySettings
 from ssat.tracking import Tracker, TrackerConfig
-from ssat.tracking.pipeline import track_frames
 
 PARAMETERS = ("tau1", "tau2", "alpha", "beta")
 

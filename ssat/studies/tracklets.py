@@ -17,18 +17,19 @@ from torch import nn
 
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
+from ssat.embedding.patches import crop_patches
 from ssat.embedding.schedule import learning_rate_at
-from ssat.embedding.settings import TrainSettings
+from ssat.embedding.settings import ScheduleSettings
 from ssat.errors import InputError
+from ssat.mot.find import find_sequences
 from ssat.mot.rows import MotRows
-from ssat.mot.sequence import MotSequence, find_sequences
+from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
+from ssat.pipeline.pipeline import track_frames
 from ssat.studies.settings import TrackletSettings
 from ssat.tracking.baselines import make_tracker
 from ssat.tracking.config import TrackerConfig
-from ssat.tracking.patches import crop_patches
-from ssat.tracking.pipeline import track_frames
-from ssat.tracking.sources import ImageSource, read_ahead
+from ssat.video.sources import ImageSource, read_ahead
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,7 @@ def train_on_tracklets(
     head = nn.Linear(FEATURE_DIM, tracklets.classes).to(device)
     model = nn.Sequential(network, nn.BatchNorm1d(FEATURE_DIM).to(device), head)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=settings.weight_decay)
-    schedule = TrainSettings.build(
-        None, {"schedule": "cosine", "learning_rate": settings.learning_rate, "epochs": settings.epochs}
-    )
+    schedule = ScheduleSettings(kind="cosine", learning_rate=settings.learning_rate, epochs=settings.epochs)
     n = len(tracklets.patches)
     # Batch normalisation needs two: a last batch of one patch is left out.
     starts = [start for start in range(0, n, settings.batch_size) if n - start >= 2]

@@ -1,4 +1,4 @@
-"""The tracker: detections and appearance features in, identities out; and what brings videos to it."""
+"""The tracker: detections and appearance features in, identities out. Arrays only: no files, models or video."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,24 +6,22 @@ from ssat.tracking.config import TrackerConfig
 from ssat.tracking.tracker import Tracker, Tracks
 
 if TYPE_CHECKING:
-    from ssat.tracking.cameras import Cameras
-    from ssat.tracking.run import track_video
-    from ssat.tracking.state import load_tracker, save_tracker
+    from ssat.tracking.saving import load_tracker, save_tracker
 
-__all__ = ["Cameras", "Tracker", "TrackerConfig", "Tracks", "load_tracker", "save_tracker", "track_video"]
+__all__ = ["Tracker", "TrackerConfig", "Tracks", "load_tracker", "save_tracker"]
 
-_LATER = {
-    "Cameras": "ssat.tracking.cameras",
-    "track_video": "ssat.tracking.run",
-    "load_tracker": "ssat.tracking.state",
-    "save_tracker": "ssat.tracking.state",
-}
+_MOVED = ("Cameras", "track_video")  # to `ssat`; still found here for one release
 
 
 def __getattr__(name: str) -> Any:
-    # The tracker itself knows nothing of files, models or video, and needs none of what they import.
-    if name in _LATER:
-        import importlib
+    if name in ("load_tracker", "save_tracker"):
+        from ssat.tracking import saving
 
-        return getattr(importlib.import_module(_LATER[name]), name)
+        return getattr(saving, name)
+    if name in _MOVED:
+        import importlib
+        import warnings
+
+        warnings.warn(f"ssat.tracking.{name} is now ssat.{name}", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module("ssat"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

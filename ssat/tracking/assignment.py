@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
-_NONE: Pairs = (np.empty(0, np.intp), np.empty(0, np.intp))
+Assignment = Callable[[NDArray[np.float64], float], Pairs]  # cost (T, D), threshold → rows and columns of the pairs
+NO_PAIRS: Pairs = (np.empty(0, np.intp), np.empty(0, np.intp))
 _FREE = -1
+_STEP = 0.05  # by which the threshold of `mutual` falls
 _SMALL = 512  # entries: below, sorting at once is the quickest
 _FEW = 16  # another pass pays while it settles more than one row in so many
 
@@ -20,12 +24,12 @@ def greedy(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
     Returns:
         Rows (ascending) and columns of the pairs.
     """
-    n_tracks, n_detections = distance_TD.shape
     if not distance_TD.size:
-        return _NONE
+        return NO_PAIRS
     rows, columns = (distance_TD < threshold).nonzero()
-    if len(set(rows.tolist())) == len(rows) == len(set(columns.tolist())):
-        return rows, columns  # mostly nobody competes, and then the order does not matter
+    if _without_rivals(rows, columns):
+        return rows, columns
+    n_tracks, n_detections = distance_TD.shape
     taken_T: list[int] = [_FREE] * n_tracks
     if distance_TD.size > _SMALL:
         distance_TD = _settle_mutual(distance_TD, threshold, taken_T)
@@ -46,6 +50,11 @@ def greedy(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
     columns_T = np.array(taken_T, np.intp)
     rows = (columns_T != _FREE).nonzero()[0]
     return rows, columns_T[rows]
+
+
+def _without_rivals(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> bool:
+    """Return whether each row and column has one candidate at most, as in most frames: any rule matches them all."""
+    return len(set(rows.tolist())) == len(rows) == len(set(columns.tolist()))
 
 
 def _settle_mutual(distance_TD: NDArray[np.float64], threshold: float, taken_T: list[int]) -> NDArray[np.float64]:
@@ -72,6 +81,34 @@ def _settle_mutual(distance_TD: NDArray[np.float64], threshold: float, taken_T: 
             return distance_TD
 
 
+def mutual(cost_TD: NDArray[np.float64], threshold: float) -> Pairs:
+    """Match pairs that are each other's best, in rounds with a falling threshold (TrackTrack, CVPR 2025).
+
+    Each round matches all mutual minima below the threshold, removes them, and lowers the threshold by 0.05: a pair
+    that is best only because better ones are gone must be nearer.
+
+    Returns:
+        Rows (ascending) and columns of the pairs.
+    """
+    if not cost_TD.size:
+        return NO_PAIRS
+    cost_TD = cost_TD.copy()
+    every_T = np.arange(len(cost_TD))
+    columns_T = np.full(len(cost_TD), _FREE)
+    while threshold > 0:
+        best_T = cost_TD.argmin(axis=1)
+        matched_T = (cost_TD.argmin(axis=0)[best_T] == every_T) & (cost_TD[every_T, best_T] < threshold)
+        rows = matched_T.nonzero()[0]
+        if not len(rows):
+            break
+        columns_T[rows] = best_T[rows]
+        cost_TD[rows] = np.inf
+        cost_TD[:, best_T[rows]] = np.inf
+        threshold -= _STEP
+    rows = (columns_T != _FREE).nonzero()[0]
+    return rows, columns_T[rows]
+
+
 def hungarian(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
     """The pairs below `threshold` with the smallest sum of distances, where an unmatched track costs `threshold`.
 
@@ -79,7 +116,10 @@ def hungarian(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
         Rows (ascending) and columns of the pairs.
     """
     if not distance_TD.size:
-        return _NONE
+        return NO_PAIRS
+    rows, columns = (distance_TD < threshold).nonzero()
+    if _without_rivals(rows, columns):
+        return rows, columns
     from scipy.optimize import linear_sum_assignment
 
     # Clamping makes a forbidden pair cost as much as staying unmatched, and infinite distances harmless.

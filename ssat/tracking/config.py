@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 # Those that look at appearance come first; `ssat.tracking.baselines` says where each is from.
 TrackerName = Literal["ssat", "deepsort", "box", "centertrack", "sort", "bytetrack", "oc-sort"]
-_BEYOND = ("motion", "camera_motion", "low_score")  # not the method's: `TrackerConfig.extensions` names them
+# Not the method's: `TrackerConfig.extensions` names them.
+_BEYOND = ("motion", "camera_motion", "low_score")
+# The later ones; records leave them out at their defaults, so results from before they existed keep their identity.
+_LATER = (
+    "calibrate",
+    "stored_median",
+    "motion_gate",
+    "weak_penalty",
+    "overlap_pass",
+    "confirm_hits",
+    "gallery",
+)
 # What the preset `quick` takes instead: a feature that was trained for minutes needs a box term that gates.
 QUICK_ALPHA = 1.0
+# The preset `strong`: for good tracks of any feature, not for reproduction.
+STRONG: dict[str, Any] = {
+    "tau2": 0.8,
+    "alpha": 0.5,
+    "beta": 0.1,
+    "lost_seconds": 3.0,
+    "motion": "kalman",
+    "motion_gate": True,
+    "camera_motion": True,
+    "calibrate": True,
+    "overlap_pass": 0.3,
+    "confirm_hits": 3,
+}
 
 
 class TrackerConfig(BaseModel):
@@ -35,8 +66,10 @@ class TrackerConfig(BaseModel):
     accumulate: bool = Field(
         default=True, description="Accumulate a track's feature; off: the newest feature replaces it"
     )
-    assignment: Literal["greedy", "hungarian"] = Field(
-        default="greedy", description="greedy: nearest pair first; hungarian: smallest sum of distances"
+    assignment: Literal["greedy", "hungarian", "mutual"] = Field(
+        default="greedy",
+        description="greedy: nearest pair first; hungarian: smallest sum of distances; mutual, beyond the paper: pairs "
+        "that are each other's nearest, in rounds with a falling threshold",
     )
     motion: Literal["none", "kalman"] = Field(
         default="none",
@@ -51,10 +84,65 @@ class TrackerConfig(BaseModel):
         "all detections are alike",
     )
 
+    calibrate: bool = Field(
+        default=False,
+        description="Beyond the paper: scale the appearance distance so that different people of one frame are 0.8 "
+        "apart in the running median",
+    )
+    stored_median: float | None = Field(
+        default=None, gt=0, description="Median appearance distance of different people from which calibrate starts"
+    )
+    motion_gate: bool = Field(
+        default=False, description="Beyond the paper: forbid pairs that are improbable under the Kalman filter"
+    )
+    weak_penalty: float | None = Field(
+        default=None,
+        ge=0,
+        description="Beyond the paper: detections below low_score join the first round, with this added to their "
+        "distance",
+    )
+    overlap_pass: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Beyond the paper: a last round by box alone for tracks just seen, from this overlap (IoU) on",
+    )
+    confirm_hits: int = Field(
+        default=1,
+        ge=1,
+        description="Beyond the paper: show a new track from this number of consecutive matches on; 1: at once",
+    )
+    gallery: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Beyond the paper: compare with this number of past features too, and take the nearest; 0: with "
+        "one mean only",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.motion_gate and self.motion == "none":
+            raise ValueError("motion_gate needs motion kalman")
+        if self.weak_penalty is not None and self.low_score is None:
+            raise ValueError("weak_penalty needs low_score, which says what is weak")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name not in _LATER or value != fields[name].default}
+
+    @classmethod
+    def strong(cls, **changes: object) -> Self:
+        """Return the preset `strong`, with some settings changed. Beyond the paper."""
+        return cls.model_validate(STRONG | changes)
+
     @property
     def departures(self) -> tuple[str, ...]:
         """Constants and switches of the method that are not the paper's: with any of them it is no reproduction."""
-        given = self.model_dump(exclude=set(_BEYOND))
+        given = self.model_dump(exclude={*_BEYOND, *_LATER})
         paper = TrackerConfig().model_dump()
         return tuple(
             f"{name} {value} instead of {paper[name]}" for name, value in given.items() if value != paper[name]
@@ -68,4 +156,7 @@ class TrackerConfig(BaseModel):
             names.append("camera motion")
         if self.low_score is not None:
             names.append(f"low score {self.low_score:g}")
+        fields = type(self).model_fields
+        later = {name: getattr(self, name) for name in _LATER if getattr(self, name) != fields[name].default}
+        names += [name.replace("_", " ") + ("" if value is True else f" {value:g}") for name, value in later.items()]
         return tuple(names)

@@ -23,11 +23,27 @@ def box_distance(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64], 
     return distance_TD
 
 
+def box_overlap(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over union (T, D) of boxes x1 y1 x2 y2; 0 where both have no area."""
+    left_T, top_T, right_T, bottom_T = tracks_T4.T[:, :, None]
+    left_D, top_D, right_D, bottom_D = boxes_D4.T
+    width_TD = np.minimum(right_T, right_D) - np.maximum(left_T, left_D)
+    common_TD: NDArray[np.float64] = np.minimum(bottom_T, bottom_D) - np.maximum(top_T, top_D)
+    np.maximum(width_TD, 0.0, out=width_TD)
+    np.maximum(common_TD, 0.0, out=common_TD)
+    common_TD *= width_TD
+    area_T, area_D = (right_T - left_T) * (bottom_T - top_T), (right_D - left_D) * (bottom_D - top_D)
+    union_TD = area_T + area_D
+    union_TD -= common_TD
+    common_TD /= np.maximum(union_TD, 1e-12, out=union_TD)
+    return common_TD
+
+
 def cosine_distance(tracks_TF: NDArray[np.float32], features_DF: NDArray[np.float32]) -> NDArray[np.float64]:
     """1 − cos of L2-normalised features, from 0 (same) to 2 (opposite); not clipped."""
-    cosine_TD: NDArray[np.float64] = (tracks_TF @ features_DF.T).astype(np.float64)
-    np.subtract(1.0, cosine_TD, out=cosine_TD)
-    return cosine_TD
+    distance_TD: NDArray[np.float64] = (tracks_TF @ features_DF.T).astype(np.float64)
+    np.subtract(1.0, distance_TD, out=distance_TD)
+    return distance_TD
 
 
 def accumulated(old_NF: NDArray[np.float32], new_NF: NDArray[np.float32], beta: float) -> NDArray[np.float32]:
@@ -36,9 +52,10 @@ def accumulated(old_NF: NDArray[np.float32], new_NF: NDArray[np.float32], beta: 
     A zero row is an appearance that is not known: the other one stands. Opposite features that cancel out keep the
     old one.
     """
-    mixed_NF = (1.0 - beta) * old_NF + beta * new_NF
+    mixed_NF = (1.0 - beta) * old_NF
+    mixed_NF += beta * new_NF
     length_N = np.sqrt(np.vecdot(mixed_NF, mixed_NF))
-    if not length_N.all():
+    if not np.logical_and.reduce(length_N):
         nothing = length_N == 0
         mixed_NF[nothing] = old_NF[nothing]
         length_N[nothing] = 1.0

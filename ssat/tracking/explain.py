@@ -1,199 +1,209 @@
-"""Why an identity began and why it ended: the distances and thresholds of those frames, in words and as a picture."""
+"""Why an identity started and ended: costs and thresholds of the decisive frames."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
 from ssat.tracking.config import TrackerConfig
-from ssat.tracking.sources import Image
-from ssat.tracking.tracker import Association
-from ssat.workspace import committed
+from ssat.tracking.tracker import Association, PassRecord
 
-_MOST = 5  # candidates that are named
+_MAX_CANDIDATES = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A pair of track and detection in one pass.
+
+    Attributes:
+        name: of the pass.
+        cost: compared with `threshold`: the sum of `terms`.
+        terms: name → value, of the terms that could be computed.
+        verdict: why the pair matched or did not.
+    """
+
+    name: str
+    cost: float
+    terms: dict[str, float]
+    threshold: float
+    verdict: str
+
+    def __str__(self) -> str:
+        parts = " + ".join(f"{name} {value:.3f}" for name, value in self.terms.items())
+        if len(self.terms) == 1:
+            parts = f"{next(iter(self.terms))} alone"
+        total = f"cost {self.cost:.3f}" + (f" = {parts}" if parts else "")
+        return f"pass {self.name}: {total}, threshold {self.threshold:g}: {self.verdict}"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A track (for a birth) or a detection (for an end) that might have been the same.
+    """A track (at the start of an identity) or a detection (at its end) that might have been the same person.
 
     Attributes:
-        what: how the text names it.
-        box: x1 y1 x2 y2.
-        distance, look, place: D, D_cos and D_bbox; the last two None where they were not used.
-        threshold: what the distance had to be below.
-        verdict: why it did not match.
+        name: how the text names it.
+        box: x1 y1 x2 y2 in pixels.
+        comparisons: one for each pass that takes such a pair.
     """
 
-    what: str
+    name: str
     box: NDArray[np.float64]
-    distance: float
-    look: float | None
-    place: float | None
-    threshold: float
-    verdict: str
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def cost(self) -> float:
+        """The smallest cost of any pass."""
+        return min((one.cost for one in self.comparisons), default=float("inf"))
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A frame of the identity's life, and what was weighed in it."""
+    """A decisive frame of the identity, and the candidates in it.
+
+    Attributes:
+        box: of the identity, x1 y1 x2 y2 in pixels.
+        image: (H, W, 3) RGB, or None where there are no frames.
+    """
 
     frame: int
     text: str
     box: NDArray[np.float64]
     candidates: list[Candidate]
-    image: Image | None
+    image: NDArray[np.uint8] | None
 
 
 class Explainer:
-    """Watches a tracker and remembers what decided about one identity.
+    """Observes a tracker and records what decided about one identity.
 
-    Set `tracker.observer = explainer`, and call `seen` with every frame's number and image before its update.
+    Set `tracker.observer = explainer`, and call `seen` with the number and image of every frame before its update.
     """
 
     def __init__(self, identity: int, config: TrackerConfig) -> None:
         self.identity = identity
         self.moments: list[Moment] = []
         self._config = config
-        self._frame, self._image = 0, None
-        self._last_image: Image | None = None
+        self._frame = 0
+        self._image: NDArray[np.uint8] | None = None
         self._lost_since: int | None = None
-        self._nearest: tuple[float, int] | None = None
+        self._nearest: tuple[int, Comparison] | None = None
         self._matched: list[int] = []
 
-    def seen(self, frame: int, image: Image | None) -> None:
-        """The frame that is about to be associated."""
-        self._frame, self._image = frame, image  # type: ignore[assignment]
+    def seen(self, frame: int, image: NDArray[np.uint8] | None) -> None:
+        """Take the frame that is about to be associated."""
+        self._frame, self._image = frame, image
 
     def __call__(self, given: Association) -> None:
-        """What decided the frame."""
-        mine = (given.ids == self.identity).nonzero()[0]
-        if self.identity in given.born:
-            self._birth(given)
+        """Take what decided the frame."""
+        mine = (given.before.ids == self.identity).nonzero()[0]
+        if self.identity in given.new:
+            self._started(given)
         elif len(mine):
             row = int(mine[0])
             if self.identity in given.detection_ids:
                 self._found(given, row)
-            elif given.missed[row] == 0:
+            elif given.before.time_since_update[row] == 0:
                 self._lost(given, row)
             else:
                 self._still_lost(given, row)
-            if self.identity in given.dropped:
-                self._dropped(given, row)
+            if self.identity in given.ended:
+                self._ended(given, row)
 
     def text(self) -> str:
-        """All of it in words. Raises InputError where the identity never came up."""
+        """Return the explanation in words.
+
+        Raises:
+            InputError: the identity never occurred.
+        """
         if not self.moments:
             raise InputError(f"identity {self.identity} does not occur in this input")
         lines = [f"identity {self.identity}"]
         for moment in self.moments:
             lines.append(f"frame {moment.frame}: {moment.text}")
-            for one in moment.candidates:
-                parts = [f"D {one.distance:.3f}"]
-                if one.look is not None and one.place is not None:
-                    parts.append(f"= D_cos {one.look:.3f} + D_bbox {one.place:.3f}")
-                elif one.place is not None:
-                    parts.append("= D_bbox alone")
-                lines.append(f"  {one.what}: {' '.join(parts)}, threshold {one.threshold:g}: {one.verdict}")
+            for candidate in moment.candidates:
+                lines.extend(f"  {candidate.name}, {comparison}" for comparison in candidate.comparisons)
         if self._matched:
             lines.append(f"in between: seen in {len(self._matched)} frames, the last one is {self._matched[-1]}")
         if self.moments[-1].text.startswith(("began", "found")):
             lines.append("it was still tracked when the input ended")
         return "\n".join(lines) + "\n"
 
-    def write(self, folder: Path, name: str) -> list[Path]:
-        """NAME.explain-ID.txt and, where frames were seen, NAME.explain-ID.png; gives their paths."""
-        stem = folder / f"{name}.explain-{self.identity}"
-        text = self.text()
-        with committed(stem.with_name(f"{stem.name}.txt")) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        files = [stem.with_name(f"{stem.name}.txt")]
-        pictured = [moment for moment in self.moments if moment.image is not None]
-        if pictured:
-            from ssat.report.explained import explained_picture
-
-            files.append(explained_picture(self.identity, pictured, stem.with_name(f"{stem.name}.png")))
-        return files
-
-    def _birth(self, given: Association) -> None:
+    def _started(self, given: Association) -> None:
         column = int((given.detection_ids == self.identity).nonzero()[0][0])
         self._matched.append(self._frame)
+        before = given.before
         candidates = []
-        for row in given.distance[:, column].argsort(kind="stable")[:_MOST].tolist():
-            lost = given.missed[row] > 0
-            threshold = self._config.tau2 if lost else self._config.tau1
-            identity = int(given.ids[row])
-            state = f"lost for {int(given.missed[row])} frames" if lost else "tracked"
-            what = f"track {identity} ({state})"
-            taken = identity in given.detection_ids
-            candidates.append(
-                self._candidate(
-                    given, row, column, what, given.boxes[row], threshold, "it took another" if taken else ""
-                )
-            )
+        for row in range(len(before)):
+            lost_frames = int(before.time_since_update[row])
+            status = f"lost for {lost_frames} frames" if lost_frames else "tracked"
+            elsewhere = "it took another" if before.ids[row] in given.detection_ids else ""
+            name = f"track {int(before.ids[row])} ({status})"
+            candidates.append(Candidate(name, before.boxes[row].copy(), _compared(given, row, column, elsewhere)))
         text = "began: no free track was near enough" if candidates else "began: there was no track before it"
-        self._remember(text, given.detections[column], candidates)
+        self._remember(text, given.detections.boxes[column], candidates)
 
     def _found(self, given: Association, row: int) -> None:
         column = int((given.detection_ids == self.identity).nonzero()[0][0])
         self._matched.append(self._frame)
-        if given.missed[row] > 0:
-            one = self._candidate(
-                given, row, column, "the detection", given.detections[column], self._config.tau2, "matched"
-            )
-            text = f"found again after {int(given.missed[row])} frames"
-            self._remember(text, given.detections[column], [one])
+        lost_frames = int(given.before.time_since_update[row])
+        if lost_frames > 0:
+            box = given.detections.boxes[column]
+            candidate = Candidate("the detection", box.copy(), _compared(given, row, column, ""))
+            self._remember(f"found again after {lost_frames} frames", box, [candidate])
         self._lost_since = None
 
     def _lost(self, given: Association, row: int) -> None:
         self._lost_since, self._nearest = self._frame, None
         candidates = []
-        for column in given.distance[row].argsort(kind="stable")[:_MOST].tolist():
+        for column, box in enumerate(given.detections.boxes):
             identity = int(given.detection_ids[column])
-            what = f"detection of identity {identity}" if identity else "detection without identity"
-            verdict = f"identity {identity} was nearer" if identity else ""
-            box = given.detections[column]
-            candidates.append(self._candidate(given, row, column, what, box, self._config.tau1, verdict))
+            name = f"detection of identity {identity}" if identity else "detection without identity"
+            elsewhere = f"identity {identity} was nearer" if identity else ""
+            candidates.append(Candidate(name, box.copy(), _compared(given, row, column, elsewhere)))
         text = "lost: no free detection was near enough" if candidates else "lost: the frame has no detections"
-        self._remember(text, given.boxes[row], candidates)
+        self._remember(text, given.before.boxes[row], candidates)
 
     def _still_lost(self, given: Association, row: int) -> None:
-        if given.distance.shape[1]:
-            nearest = float(given.distance[row].min())
-            if self._nearest is None or nearest < self._nearest[0]:
-                self._nearest = (nearest, self._frame)
+        for column in range(len(given.detections)):
+            identity = int(given.detection_ids[column])
+            for one in _compared(given, row, column, "and went to another" if identity else ""):
+                if self._nearest is None or one.cost < self._nearest[1].cost:
+                    self._nearest = (self._frame, one)
 
-    def _dropped(self, given: Association, row: int) -> None:
+    def _ended(self, given: Association, row: int) -> None:
         near = "no detection came"
         if self._nearest is not None:
-            near = f"the nearest detection came in frame {self._nearest[1]}, D {self._nearest[0]:.3f}, threshold "
-            near += f"{self._config.tau2:g}" + (", and went to another" if self._nearest[0] < self._config.tau2 else "")
+            frame, one = self._nearest
+            near = f"the nearest detection came in frame {frame}, {one}"
         text = f"ended: lost since frame {self._lost_since}, longer than {self._config.lost_seconds:g} s; {near}"
-        self._remember(text, given.boxes[row], [])
-
-    def _candidate(
-        self,
-        given: Association,
-        row: int,
-        column: int,
-        what: str,
-        box: NDArray[np.float64],
-        threshold: float,
-        verdict: str,
-    ) -> Candidate:
-        distance = float(given.distance[row, column])
-        if not distance < threshold:
-            verdict = "too far"
-        elif not verdict:
-            verdict = "near enough, but another pair was nearer"
-        look = None if given.by_look is None else float(given.by_look[row, column])
-        place = None if given.by_box is None else float(given.by_box[row, column])
-        return Candidate(what, box.copy(), distance, look, place, threshold, verdict)
+        self._remember(text, given.before.boxes[row], [])
 
     def _remember(self, text: str, box: NDArray[np.float64], candidates: list[Candidate]) -> None:
+        compared = sorted((one for one in candidates if one.comparisons), key=lambda one: one.cost)
         image = None if self._image is None else self._image.copy()
-        self.moments.append(Moment(self._frame, text, box.copy(), candidates, image))
+        self.moments.append(Moment(self._frame, text, box.copy(), compared[:_MAX_CANDIDATES], image))
+
+
+def _compared(given: Association, row: int, column: int, elsewhere: str) -> tuple[Comparison, ...]:
+    """Return a pair's comparisons in the passes that take such a pair, whether or not it was still free then."""
+    answer = []
+    for record in given.passes:
+        wanted_D = record.definition.detections(given.detections)
+        if not record.definition.tracks(given.before)[row] or not (wanted_D is None or wanted_D[column]):
+            continue
+        cost = float(record.cost[row, column])
+        values = {name: given.terms[name] for name in record.definition.terms}
+        terms = {name: float(value[row, column]) for name, value in values.items() if value is not None}
+        verdict = _verdict(record, row, column, cost, elsewhere)
+        answer.append(Comparison(record.definition.name, cost, terms, record.definition.threshold, verdict))
+    return tuple(answer)
+
+
+def _verdict(record: PassRecord, row: int, column: int, cost: float, elsewhere: str) -> str:
+    if not cost < record.definition.threshold:
+        return "too far"
+    if (row, column) in zip(record.matched[0].tolist(), record.matched[1].tolist(), strict=True):
+        return "matched"
+    return elsewhere or "near enough, but another pair was nearer"

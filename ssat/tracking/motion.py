@@ -1,95 +1,143 @@
-"""A motion model for the box distance: constant velocity, a Kalman filter per coordinate, all tracks at once."""
+"""Where tracks are expected in the next frame: at their last box, or at constant velocity (a Kalman filter)."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Standard deviations as shares of the box's height, as in SORT's successors (arXiv 1703.07402).
-_PLACE, _SPEED = 1 / 20, 1 / 160
-_SMALLEST = 1.0  # pixels: a box without height still moves
+from ssat.tracking.state import TrackState
+
+# Standard deviations as shares of the box height, as in DeepSORT (arXiv 1703.07402).
+_POSITION_SHARE, _VELOCITY_SHARE = 1 / 20, 1 / 160
+_MIN_SIDE = 1.0  # pixels: noise of a box without height
 
 Array = NDArray[np.float64]
 
 
-class Motion:
-    """Centre, width and height of every track, their speeds per frame, and how sure both are.
+class Motion(Protocol):
+    """A motion model. It keeps its arrays in the `TrackState`."""
 
-    The coordinates are independent of each other, so each has a 2x2 covariance of place and speed, kept as three
-    numbers. Rows are those of the tracker.
+    def predict(self, state: TrackState, camera_23: Array | None) -> None:
+        """Move `state.boxes` to where they are expected in the next frame; `camera_23` as in `Tracker.update`."""
 
-    Attributes:
-        place, speed: (T, 4) x y w h of the centre form, pixels and pixels per frame.
-        covariance: (T, 4, 3) variance of place, covariance, variance of speed.
+    def update(self, state: TrackState, rows: NDArray[np.intp], boxes_N4: Array) -> None:
+        """Take in the boxes that some tracks were matched with."""
+
+    def start(self, boxes_N4: Array) -> dict[str, Array]:
+        """Return the arrays of new tracks, by the names of `TrackState`."""
+        ...
+
+
+class LastBox:
+    """No motion model: a track is expected where it was last seen, moved with the camera."""
+
+    def predict(self, state: TrackState, camera_23: Array | None) -> None:
+        """Move the boxes with the camera."""
+        if camera_23 is not None:
+            state.boxes = moved_boxes(state.boxes, camera_23)
+
+    def update(self, state: TrackState, rows: NDArray[np.intp], boxes_N4: Array) -> None:
+        """Do nothing: the tracker itself stores the last box."""
+
+    def start(self, boxes_N4: Array) -> dict[str, Array]:
+        """Return no arrays."""
+        return {}
+
+
+class ConstantVelocity:
+    """A Kalman filter per track: centre, width, height and their velocities, all tracks at once.
+
+    The four coordinates are independent, so each has a 2x2 covariance of position and velocity, stored as three
+    numbers.
     """
 
-    def __init__(self) -> None:
-        self.place: Array = np.empty((0, 4))
-        self.speed: Array = np.empty((0, 4))
-        self.covariance: Array = np.empty((0, 4, 3))
+    def predict(self, state: TrackState, camera_23: Array | None) -> None:
+        """Move every track on by one frame, after moving it with the camera."""
+        position, velocity, covariance = _arrays(state)
+        if camera_23 is not None:
+            _move(position, velocity, covariance, camera_23)
+        position += velocity
+        # Width and height are never predicted below one pixel.
+        np.maximum(position[:, 2:], _MIN_SIDE, out=position[:, 2:])
+        height_T1 = position[:, 3:]
+        variance, cross, velocity_variance = covariance[:, :, 0], covariance[:, :, 1], covariance[:, :, 2]
+        variance += 2 * cross + velocity_variance + (_POSITION_SHARE * height_T1) ** 2
+        cross += velocity_variance
+        velocity_variance += (_VELOCITY_SHARE * height_T1) ** 2
+        state.boxes = _corners(position)
 
-    def predict(self) -> Array:
-        """Moves every track on by a frame and gives its box (T, 4), x1 y1 x2 y2."""
-        self.place += self.speed
-        # Width and height are never predicted below a pixel.
-        np.maximum(self.place[:, 2:], _SMALLEST, out=self.place[:, 2:])
-        height_T1 = self.place[:, 3:]
-        variance, cross, speed_variance = np.moveaxis(self.covariance, 2, 0)
-        variance += 2 * cross + speed_variance + (_PLACE * height_T1) ** 2
-        cross += speed_variance
-        speed_variance += (_SPEED * height_T1) ** 2
-        return _corners(self.place)
+    def update(self, state: TrackState, rows: NDArray[np.intp], boxes_N4: Array) -> None:
+        """Correct the filter of some tracks by the boxes that they were matched with."""
+        position, velocity, covariance = _arrays(state)
+        measured = centre_form(boxes_N4)
+        matched = covariance.take(rows, axis=0)
+        variance, cross, velocity_variance = matched[:, :, 0], matched[:, :, 1], matched[:, :, 2]
+        total = variance + _measurement_variance(measured)
+        gain, velocity_gain = variance / total, cross / total
+        innovation = measured - position.take(rows, axis=0)
+        position[rows] += gain * innovation
+        velocity[rows] += velocity_gain * innovation
+        kept = 1 - gain
+        velocity_variance -= velocity_gain * cross
+        variance *= kept
+        cross *= kept
+        covariance[rows] = matched
 
-    def correct(self, rows: NDArray[np.intp], boxes_N4: Array) -> None:
-        """What was seen of some tracks."""
-        seen = _centred(boxes_N4)
-        variance, cross, speed_variance = np.moveaxis(self.covariance[rows], 2, 0)
-        total = variance + (_PLACE * np.maximum(seen[:, 3:], _SMALLEST)) ** 2
-        gain, speed_gain = variance / total, cross / total
-        missed = seen - self.place[rows]
-        self.place[rows] += gain * missed
-        self.speed[rows] += speed_gain * missed
-        self.covariance[rows] = np.stack(
-            ((1 - gain) * variance, (1 - gain) * cross, speed_variance - speed_gain * cross), axis=2
-        )
+    def start(self, boxes_N4: Array) -> dict[str, Array]:
+        """Return the filters of new tracks: standing still, with a wide velocity."""
+        centred = centre_form(boxes_N4)
+        height = np.maximum(centred[:, 3:], _MIN_SIDE) * np.ones(4)
+        spread = ((2 * _POSITION_SHARE * height) ** 2, np.zeros_like(height), (10 * _VELOCITY_SHARE * height) ** 2)
+        return {"position": centred, "velocity": np.zeros_like(centred), "covariance": np.stack(spread, axis=2)}
 
-    def add(self, boxes_N4: Array) -> None:
-        """New tracks, which stand still as far as is known."""
-        centred = _centred(boxes_N4)
-        height = np.maximum(centred[:, 3:], _SMALLEST) * np.ones(4)
-        spread = np.stack(((2 * _PLACE * height) ** 2, np.zeros_like(height), (10 * _SPEED * height) ** 2), axis=2)
-        self.place = np.concatenate((self.place, centred))
-        self.speed = np.concatenate((self.speed, np.zeros_like(centred)))
-        self.covariance = np.concatenate((self.covariance, spread))
 
-    def keep(self, alive_T: NDArray[np.bool_]) -> None:
-        """Forgets the other tracks."""
-        self.place, self.speed, self.covariance = self.place[alive_T], self.speed[alive_T], self.covariance[alive_T]
-
-    def move(self, affine_23: Array) -> None:
-        """The camera moved: points of the frame before are where `affine_23` takes them."""
-        scale = _scale(affine_23)
-        self.place[:, :2] = self.place[:, :2] @ affine_23[:, :2].T + affine_23[:, 2]
-        self.speed[:, :2] = self.speed[:, :2] @ affine_23[:, :2].T
-        self.place[:, 2:] *= scale
-        self.speed[:, 2:] *= scale
-        self.covariance *= scale**2
+def mahalanobis(state: TrackState, boxes_D4: Array) -> Array:
+    """Return the squared Mahalanobis distance (T, D) of boxes to the predicted positions; 4 degrees of freedom."""
+    position, _, covariance = _arrays(state)
+    variance_T4 = covariance[:, :, 0] + _measurement_variance(position)
+    innovation_TD4 = centre_form(boxes_D4)[None] - position[:, None]
+    innovation_TD4 *= innovation_TD4
+    squared_TD: Array = np.matmul(innovation_TD4, (1.0 / variance_T4)[:, :, None])[:, :, 0]
+    return squared_TD
 
 
 def moved_boxes(boxes_N4: Array, affine_23: Array) -> Array:
-    """Boxes whose centres are taken along by an affine map, and whose sides by its scale."""
-    centred = _centred(boxes_N4)
+    """Return the boxes moved by an affine map: centres by the map, sides by its scale."""
+    centred = centre_form(boxes_N4)
     centred[:, :2] = centred[:, :2] @ affine_23[:, :2].T + affine_23[:, 2]
     centred[:, 2:] *= _scale(affine_23)
     return _corners(centred)
 
 
+def centre_form(boxes_N4: Array) -> Array:
+    """Return boxes x1 y1 x2 y2 as centre x, centre y, width, height."""
+    return np.concatenate(((boxes_N4[:, :2] + boxes_N4[:, 2:]) / 2, boxes_N4[:, 2:] - boxes_N4[:, :2]), axis=1)
+
+
+def _arrays(state: TrackState) -> tuple[Array, Array, Array]:
+    if state.position is None or state.velocity is None or state.covariance is None:
+        state.position, state.velocity, state.covariance = np.empty((0, 4)), np.empty((0, 4)), np.empty((0, 4, 3))
+    return state.position, state.velocity, state.covariance
+
+
+def _move(position: Array, velocity: Array, covariance: Array, affine_23: Array) -> None:
+    scale = _scale(affine_23)
+    position[:, :2] = position[:, :2] @ affine_23[:, :2].T + affine_23[:, 2]
+    velocity[:, :2] = velocity[:, :2] @ affine_23[:, :2].T
+    position[:, 2:] *= scale
+    velocity[:, 2:] *= scale
+    covariance *= scale**2
+
+
+def _measurement_variance(centred_N4: Array) -> Array:
+    variance: Array = (_POSITION_SHARE * np.maximum(centred_N4[:, 3:], _MIN_SIDE)) ** 2
+    return variance
+
+
 def _scale(affine_23: Array) -> float:
     return float(np.sqrt(abs(np.linalg.det(affine_23[:, :2]))))
-
-
-def _centred(boxes_N4: Array) -> Array:
-    return np.concatenate(((boxes_N4[:, :2] + boxes_N4[:, 2:]) / 2, boxes_N4[:, 2:] - boxes_N4[:, :2]), axis=1)
 
 
 def _corners(centred_N4: Array) -> Array:

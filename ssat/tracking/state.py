@@ -1,72 +1,108 @@
-"""The state of a tracker between two frames: saved, restored, carried to another process."""
+"""The two sides of an association: the tracks that are alive, and the detections of one frame."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 import numpy as np
-import safetensors
 from numpy.typing import NDArray
-from pydantic import ValidationError
-from safetensors.numpy import save_file
-
-from ssat.errors import InputError
-from ssat.tracking.config import TrackerConfig
-from ssat.tracking.tracker import Tracker
-from ssat.workspace import committed
-
-FORMAT = "ssat-tracker-1"
 
 
-def save_tracker(tracker: Tracker, path: Path) -> Path:
-    """Writes configuration, frame rate and all tracks to one safetensors file, whole or not at all."""
-    arrays: dict[str, NDArray[np.generic]] = {
-        "ids": tracker._ids,
-        "boxes": tracker._boxes,
-        "missed": tracker._missed,
-    }
-    if tracker._features is not None:
-        arrays["features"] = tracker._features
-    if tracker._motion is not None:
-        arrays |= {name: getattr(tracker._motion, name) for name in ("place", "speed", "covariance")}
-    facts = {
-        "format": FORMAT,
-        "config": tracker.config.model_dump_json(),
-        "frame_rate": json.dumps(tracker.frame_rate),
-        "next_id": str(tracker._next_id),
-        "faceless": json.dumps(tracker._faceless),
-    }
-    with committed(path) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, facts)
-    return path
+@dataclass(slots=True)
+class TrackState:
+    """The tracks that are alive, one row per track in the order of their ids.
 
+    Optional arrays are None where no part of the tracker keeps them.
 
-def load_tracker(path: Path) -> Tracker:
-    """The tracker that `save_tracker` wrote; it goes on as if it had never stopped.
-
-    Raises:
-        InputError: no such file, or not a tracker's state.
+    Attributes:
+        ids: (T,) identities.
+        boxes: (T, 4) x1 y1 x2 y2 in pixels: the last box, or the predicted one with a motion model.
+        time_since_update: (T,) frames since the last match; 0: tracked, more: lost.
+        features: (T, F) L2-normalised appearance; a zero row is a missing appearance.
+        position, velocity: (T, 4) centre x, centre y, width, height and their change per frame.
+        covariance: (T, 4, 3) variance of position, covariance, variance of velocity, of each coordinate.
+        hits: (T,) frames in which the track was matched, its first one included.
+        gallery: (T, K, F) past features, L2-normalised.
+        missing_appearance: some row of `features` may be zero.
     """
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            facts = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error}); expected a tracker's state") from error
-    if facts.get("format") != FORMAT:
-        raise InputError(f"{path}: format {facts.get('format')!r}, expected {FORMAT!r}: not a tracker's state")
-    try:
-        tracker = Tracker(TrackerConfig.model_validate_json(facts["config"]), float(json.loads(facts["frame_rate"])))
-        tracker._next_id, tracker._faceless = int(facts["next_id"]), bool(json.loads(facts["faceless"]))
-        tracker._ids, tracker._boxes, tracker._missed = arrays["ids"], arrays["boxes"], arrays["missed"]
-        tracker._features = arrays.get("features")
-        if tracker._motion is not None:
-            for name in ("place", "speed", "covariance"):
-                setattr(tracker._motion, name, arrays[name])
-    except (KeyError, ValueError, TypeError, ValidationError) as error:
-        raise InputError(f"{path}: damaged state of a tracker ({error})") from error
-    n = len(tracker._ids)
-    if any(len(array) != n for array in arrays.values()) or tracker._boxes.shape != (n, 4):
-        raise InputError(f"{path}: damaged state of a tracker: arrays of different lengths")
-    return tracker
+
+    ids: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    boxes: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4)))
+    time_since_update: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    features: NDArray[np.float32] | None = None
+    position: NDArray[np.float64] | None = None
+    velocity: NDArray[np.float64] | None = None
+    covariance: NDArray[np.float64] | None = None
+    hits: NDArray[np.int64] | None = None
+    gallery: NDArray[np.float32] | None = None
+    missing_appearance: bool = False
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """Return the names of all arrays."""
+        return _FIELDS
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays that are present, by name."""
+        named = ((name, getattr(self, name)) for name in _FIELDS)
+        return {name: array for name, array in named if array is not None}
+
+    def set(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Set arrays by name."""
+        for name, array in arrays.items():
+            setattr(self, name, array)
+
+    def keep(self, kept_T: NDArray[np.bool_]) -> None:
+        """Forget the other tracks."""
+        for name, array in self.arrays().items():
+            setattr(self, name, array[kept_T])
+
+    def append(self, new: TrackState) -> None:
+        """Add tracks. An array that only one side has is zero on the other."""
+        n_old, n_new = len(self), len(new)
+        one_sided = (self.features is None and n_old > 0) != (new.features is None and n_new > 0)
+        self.missing_appearance |= new.missing_appearance or one_sided
+        for name in _FIELDS:
+            old_array, new_array = getattr(self, name), getattr(new, name)
+            if old_array is None and new_array is None:
+                continue
+            if old_array is None:
+                old_array = np.zeros((n_old, *new_array.shape[1:]), new_array.dtype)
+            elif new_array is None:
+                new_array = np.zeros((n_new, *old_array.shape[1:]), old_array.dtype)
+            setattr(self, name, np.concatenate((old_array, new_array)))
+
+    def copy(self) -> Self:
+        """Return a state that does not change with this one."""
+        copied: dict[str, Any] = {name: array.copy() for name, array in self.arrays().items()}
+        return replace(self, **copied)
+
+
+_FIELDS = tuple(one.name for one in fields(TrackState) if one.name != "missing_appearance")
+
+
+@dataclass(slots=True)
+class FrameDetections:
+    """The detections of one frame as the tracker sees them.
+
+    Attributes:
+        boxes: (D, 4) x1 y1 x2 y2 in pixels.
+        features: (D, F) L2-normalised; a zero row is a missing appearance; None: no features in this frame.
+        missing_appearance: some row of `features` is zero.
+        scores: (D,) or None.
+        weak: (D,) scores below `config.low_score`; None: all detections are equal.
+    """
+
+    boxes: NDArray[np.float64]
+    features: NDArray[np.float32] | None = None
+    missing_appearance: bool = False
+    scores: NDArray[np.float64] | None = None
+    weak: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.boxes)

@@ -1,85 +1,106 @@
-"""The online tracker: two rounds of association, then births."""
+"""The online tracker: costs, passes of association, new tracks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ssat.errors import InputError
-from ssat.tracking.assignment import greedy, hungarian
-from ssat.tracking.checks import checked_boxes, checked_scores, normalised_features
+from ssat.tracking.checks import as_array, checked_boxes, checked_camera, checked_scores, normalised_features
 from ssat.tracking.config import TrackerConfig
-from ssat.tracking.distances import accumulated, box_distance, cosine_distance
-from ssat.tracking.motion import Motion, moved_boxes
+from ssat.tracking.costs import Costs
+from ssat.tracking.method import Method, method_of
+from ssat.tracking.passes import Matches, Pass
+from ssat.tracking.state import FrameDetections, TrackState
 
 _FIRST_ID = 1
+_NO_IDS = np.empty(0, np.int64)
 
-# Which of the detections that no track took may begin one: their rows → a share of them, True where it may.
-Births = Callable[[NDArray[np.intp]], NDArray[np.bool_]]
+# Which of the unmatched detections may start a track: their rows → an equally long mask, True where it may.
+InitRule = Callable[[NDArray[np.intp]], NDArray[np.bool_]]
+Births = InitRule  # the former name
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """What the tracker says about one frame, a row per tracked detection, in the order of the detections.
+    """The tracks of one frame, a row per tracked detection, in the order of the detections.
 
     Attributes:
         ids: identities (n,), counted from 1, never used again.
         boxes: (n, 4) x1 y1 x2 y2 in pixels.
-        detection_index: (n,) which of the frame's detections each row is.
+        detection_index: (n,) row of each in the frame's detections.
         scores: (n,) scores of those detections, or None where none were given.
+        unconfirmed: new tracks that are not shown yet (`config.confirm_hits`); None where all are shown at once.
     """
 
     ids: NDArray[np.int64]
     boxes: NDArray[np.float64]
     detection_index: NDArray[np.intp]
     scores: NDArray[np.float64] | None = None
+    unconfirmed: Tracks | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 @dataclass(frozen=True)
-class Association:
-    """All that one frame was decided by; for whoever watches the tracker (`Tracker.observer`).
+class PassRecord:
+    """One pass of one frame.
 
     Attributes:
-        ids, boxes, missed: (T,) (T, 4) (T,) the tracks as they stood before the frame; missed 0 is tracked.
-        by_look, by_box: (T, D) the two distances; None where that one was not used.
-        distance: (T, D) what was compared with the thresholds.
-        detections, scores: (D, 4) (D,) what was given.
-        detection_ids: (D,) the identity that each got; 0: none.
-        born, dropped: identities that began and ended with this frame.
+        definition: the pass itself.
+        tracks, detections: rows of the unmatched tracks and detections that took part.
+        cost: (T, D) what was compared with the threshold, of all tracks and detections.
+        matched: rows of the tracks and of the detections that matched.
     """
 
-    ids: NDArray[np.int64]
-    boxes: NDArray[np.float64]
-    missed: NDArray[np.int64]
-    by_look: NDArray[np.float64] | None
-    by_box: NDArray[np.float64] | None
-    distance: NDArray[np.float64]
-    detections: NDArray[np.float64]
-    scores: NDArray[np.float64] | None
+    definition: Pass
+    tracks: NDArray[np.intp]
+    detections: NDArray[np.intp]
+    cost: NDArray[np.float64]
+    matched: tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+@dataclass(frozen=True)
+class Association:
+    """Everything that decided one frame, for `Tracker.observer`.
+
+    Attributes:
+        before: the tracks before the association, moved to where they were expected.
+        detections: the detections of the frame.
+        terms: name of the cost term → (T, D), or None where it could not be computed.
+        passes: in their order.
+        detection_ids: (D,) the identity of each detection; 0: none.
+        new, ended: identities that started and ended with this frame.
+    """
+
+    before: TrackState
+    detections: FrameDetections
+    terms: Mapping[str, NDArray[np.float64] | None]
+    passes: tuple[PassRecord, ...]
     detection_ids: NDArray[np.int64]
-    born: NDArray[np.int64]
-    dropped: NDArray[np.int64]
+    new: NDArray[np.int64]
+    ended: NDArray[np.int64]
 
 
 class Tracker:
-    """Gives the detections of one frame after the other identities, by appearance and by place, without look-ahead.
+    """Gives the detections of each frame identities, by appearance and position, without look-ahead.
 
-    State is held in arrays, a row per track that is alive, in the order of their births; it grows with the number of
-    tracks alive at a time, not with the number of frames. `ssat.tracking.state` saves and restores it.
+    The state is a set of arrays with a row per track that is alive. It grows with the number of tracks alive at a time,
+    not with the number of frames. `ssat.tracking.saving` saves and restores it.
 
     Args:
         config: constants and switches; the paper's by default.
         frame_rate: frames per second; a track is lost for at most `config.lost_seconds` of them.
 
     Attributes:
-        observer: called with the `Association` of every frame; None: nobody watches.
+        method: cost terms, passes, motion and appearance memory, as `config` says. More terms and passes may be added.
+        state: the tracks that are alive.
+        observer: called with the `Association` of every frame; None: no observer.
     """
 
     def __init__(self, config: TrackerConfig | None = None, frame_rate: float = 30.0) -> None:
@@ -87,34 +108,29 @@ class Tracker:
             raise InputError(f"frame rate {frame_rate}: expected a positive number of frames per second")
         self.config = config or TrackerConfig()
         self.frame_rate = frame_rate
+        self.method: Method = method_of(self.config)
+        self.state = TrackState()
+        self.next_id = _FIRST_ID
         self.observer: Callable[[Association], None] | None = None
-        # A hair of tolerance: 0.29 s at 100 fps are 29 frames, though the product is 28.999999999999996.
+        # Tolerance for floating-point error: 0.29 s at 100 fps are 29 frames, though the product is 28.999999999999996.
         self._life = math.floor(self.config.lost_seconds * frame_rate + 1e-6)
-        self._assign = greedy if self.config.assignment == "greedy" else hungarian
-        self._next_id = _FIRST_ID
-        self._ids = np.empty(0, np.int64)
-        self._boxes = np.empty((0, 4), np.float64)
-        self._missed = np.empty(0, np.int64)  # frames since the last match: 0 is tracked, more is lost
-        self._features: NDArray[np.float32] | None = None  # zero rows: tracks whose appearance is not known
-        self._faceless = False  # some row of _features may be zero
-        self._motion = Motion() if self.config.motion == "kalman" else None
 
     @property
     def n_alive(self) -> int:
-        """Tracks that are tracked or can still be found again."""
-        return len(self._ids)
+        """Number of tracks that are tracked or lost."""
+        return len(self.state)
 
     @property
     def lost(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Identities (L,) and last boxes (L, 4) of the tracks that the frame before did not show."""
-        lost = self._missed > 0
-        return self._ids[lost], self._boxes[lost]
+        """Identities (L,) and boxes (L, 4) of the tracks that the last frame did not show."""
+        lost_T = self.state.time_since_update > 0
+        return self.state.ids[lost_T], self.state.boxes[lost_T]
 
     def skip(self, frames: int) -> None:
-        """Frames went by that nobody saw (a stream that dropped, say): all tracks are lost for as long."""
+        """Count frames that were never read (a dropped stream, for example): all tracks are lost for as long."""
         if frames > 0:
-            self._missed += frames
-            self._keep(self._missed <= self._life)
+            self.state.time_since_update += frames
+            self._end_tracks()
 
     def update(
         self,
@@ -122,192 +138,151 @@ class Tracker:
         features: ArrayLike | None,
         scores: ArrayLike | None = None,
         *,
-        births: Births | None = None,
+        init_rule: InitRule | None = None,
         camera: ArrayLike | None = None,
+        births: InitRule | None = None,
     ) -> Tracks:
-        """Associates the detections of the next frame.
+        """Associate the detections of the next frame with the tracks.
+
+        Arrays, lists and torch tensors are accepted.
 
         Args:
             boxes: (D, 4) x1 y1 x2 y2 in source pixels.
-            features: (D, F) appearance, of any length (they are L2-normalised here); a zero row means that the
-                patch was empty and that the box distance alone decides; None means so for every detection, which
-                makes this the box tracker.
+            features: (D, F) appearance, of any length (they are L2-normalised here). A zero row is a missing appearance
+                (an empty patch): the box cost alone decides. None means that for every detection: the box tracker.
             scores: (D,) detector scores; handed through, and used only where `config.low_score` is set.
-            births: says which of the detections that no track took may begin one, given their rows; the others are
-                left out of the answer. By default each of them begins one.
-            camera: (2, 3) where points of the frame before are in this one; looked at where `config.camera_motion`.
+            init_rule: says which unmatched detections may start a track, given their rows; the others are left out of
+                the answer. By default each of them starts one.
+            camera: (2, 3) affine map from points of the frame before to points of this one; used only where
+                `config.camera_motion` is set.
+            births: the former name of `init_rule`.
 
         Raises:
             InputError: values that are not finite, boxes of negative size, shapes that do not fit, features of
-                another width than before, or neither features nor box term to go by.
+                another width than before, or neither features nor box term.
         """
-        boxes_D4 = checked_boxes(boxes)
-        n_detections = len(boxes_D4)
-        features_DF, faceless = self._checked_features(features, n_detections)
-        scores_D = None if scores is None else checked_scores(scores, n_detections)
-        if self._motion is not None or (camera is not None and self.config.camera_motion):
-            self._move(camera)
+        detections = self._checked(boxes, features, scores)
+        self.method.motion.predict(self.state, self._checked_camera(camera))
+        if self.method.calibration is not None:
+            self.method.calibration.add(detections)
+        costs = Costs(self.method.terms, self.state, detections)
+        before, terms = (self.state, {}) if self.observer is None else (self.state.copy(), costs.by_term)
+        records: list[PassRecord] = []
 
-        by_box = box_distance(self._boxes, boxes_D4, self.config.alpha) if self.config.box_term else None
-        by_look, distance_TD = self._distances(by_box, features_DF, faceless, n_detections)
-        before = self._ids, self._boxes, self._missed
+        matches = Matches(len(self.state), len(detections))
+        for one in self.method.passes:
+            candidates = matches.candidates(one, self.state, detections)
+            pairs = one.match(costs, *candidates)
+            matches.add(one, *pairs)
+            if self.observer is not None:
+                records.append(PassRecord(one, *candidates, costs.total(one.terms), pairs))
+
+        detection_ids = self._update_tracks(matches, detections)
+        ended = self._end_tracks()
+        new = self._start_tracks(matches, detections, init_rule or births, detection_ids)
         if self.observer is not None:
-            before = self._ids.copy(), self._boxes.copy(), self._missed.copy()
+            self.observer(Association(before, detections, terms, tuple(records), detection_ids, new, ended))
+        return self._shown(detections, detection_ids)
+
+    def _update_tracks(self, matches: Matches, detections: FrameDetections) -> NDArray[np.int64]:
+        """Give the matched tracks their detections. Returns (D,) the identities so far; 0: none."""
+        state = self.state
+        state.time_since_update += 1
+        detection_ids = np.zeros(len(detections), np.int64)
+        tracks, matched = matches.pairs
+        if len(tracks):
+            boxes = detections.boxes.take(matched, axis=0)
+            state.boxes[tracks] = boxes
+            state.time_since_update[tracks] = 0
+            if state.hits is not None:
+                state.hits[tracks] += 1
+            self.method.motion.update(state, tracks, boxes)
+            detection_ids[matched] = state.ids.take(tracks)
+        tracks, matched = matches.confident_pairs
+        if detections.features is not None and len(tracks):
+            self.method.appearance.update(state, tracks, detections.features.take(matched, axis=0))
+        return detection_ids
+
+    def _end_tracks(self) -> NDArray[np.int64]:
+        """Forget the tracks that were lost for too long, or before they were confirmed. Returns their identities."""
+        alive_T = self.state.time_since_update <= self._life
+        if self.state.hits is not None:
+            alive_T &= (self.state.hits >= self.config.confirm_hits) | (self.state.time_since_update == 0)
+        if np.logical_and.reduce(alive_T):
+            return _NO_IDS
+        ended = self.state.ids[~alive_T]
+        self.state.keep(alive_T)
+        return ended
+
+    def _start_tracks(
+        self,
+        matches: Matches,
+        detections: FrameDetections,
+        init_rule: InitRule | None,
+        detection_ids: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Start tracks from unmatched detections and enter them in `detection_ids`. Returns their identities."""
+        may_start_D = self.method.may_start(detections)
+        unmatched_D = matches.unmatched_detections
+        rows = (unmatched_D if may_start_D is None else unmatched_D & may_start_D).nonzero()[0]
+        if init_rule is not None and len(rows):
+            rows = rows[init_rule(rows)]
+        if not len(rows):
+            return _NO_IDS
+        ids = np.arange(self.next_id, self.next_id + len(rows))
+        self.next_id += len(rows)
+        detection_ids[rows] = ids
+        boxes = detections.boxes[rows]
+        new = TrackState(ids, boxes, np.zeros(len(rows), np.int64))
+        if self.method.counts_hits:
+            new.hits = np.ones(len(rows), np.int64)
+        new.set(self.method.motion.start(boxes))
+        if detections.features is not None:
+            new.set(self.method.appearance.start(detections.features[rows]))
+            new.missing_appearance = detections.missing_appearance
+        self.state.append(new)
+        return ids
+
+    def _checked(self, boxes: ArrayLike, features: ArrayLike | None, scores: ArrayLike | None) -> FrameDetections:
+        boxes_D4 = checked_boxes(boxes)
+        n = len(boxes_D4)
+        scores_D = None if scores is None else checked_scores(scores, n)
         weak_D = None
         if self.config.low_score is not None and scores_D is not None:
             weak_D = scores_D < self.config.low_score
-        tracks, taken, certain = self._rounds(distance_TD, weak_D)
-        self._missed += 1
-        ids_D = np.zeros(n_detections, np.int64)
-        if len(tracks):
-            self._match(tracks, taken, boxes_D4, None if features_DF is None else features_DF, certain)
-            ids_D[taken] = self._ids[tracks]
-
-        alive = self._missed <= self._life
-        dropped = self._ids[:0]
-        if not alive.all():
-            dropped = self._ids[~alive]
-            self._keep(alive)
-        born = (ids_D == 0 if weak_D is None else (ids_D == 0) & ~weak_D).nonzero()[0]
-        if births is not None and len(born):
-            born = born[births(born)]
-        if len(born):
-            self._add(born, boxes_D4, features_DF, ids_D)
-        if faceless:
-            self._faceless = True
-        if self.observer is not None:
-            self.observer(
-                Association(*before, by_look, by_box, distance_TD, boxes_D4, scores_D, ids_D, ids_D[born], dropped)
-            )
-        if births is None and weak_D is None:
-            return Tracks(ids_D, boxes_D4, np.arange(n_detections), scores_D)
-        kept = ids_D.nonzero()[0]
-        return Tracks(ids_D[kept], boxes_D4[kept], kept, None if scores_D is None else scores_D[kept])
-
-    def _rounds(
-        self, distance_TD: NDArray[np.float64], weak_D: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
-        """Rows of the tracks and of the detections that match, and how many of them are not of the last, weak round."""
-        was_lost_T = self._missed > 0
-        lost = was_lost_T.nonzero()[0]
-        # Round 2 sees only tracks that were lost before this frame: otherwise tau1 would mean nothing.
-        if weak_D is None and not len(lost):
-            tracks, taken = self._assign(distance_TD, self.config.tau1)
-            return tracks, taken, len(tracks)
-        tracked = (~was_lost_T).nonzero()[0]
-        free_D = np.ones(distance_TD.shape[1], bool) if weak_D is None else ~weak_D
-        if weak_D is None:
-            rows, taken = self._assign(distance_TD.take(tracked, axis=0), self.config.tau1)
-        else:
-            strong = free_D.nonzero()[0]
-            rows, columns = self._assign(distance_TD[tracked[:, None], strong], self.config.tau1)
-            taken = strong[columns]
-        tracks = tracked[rows]
-        if len(lost):
-            free_D[taken] = False
-            free = free_D.nonzero()[0]
-            rows, columns = self._assign(distance_TD.take(lost, axis=0).take(free, axis=1), self.config.tau2)
-            tracks, taken = np.concatenate((tracks, lost[rows])), np.concatenate((taken, free[columns]))
-        certain = len(tracks)
-        if weak_D is not None and weak_D.any():
-            left, weak = np.setdiff1d(tracked, tracks), weak_D.nonzero()[0]
-            rows, columns = self._assign(distance_TD[left[:, None], weak], self.config.tau1)
-            tracks, taken = np.concatenate((tracks, left[rows])), np.concatenate((taken, weak[columns]))
-        return tracks, taken, certain
-
-    def _distances(
-        self,
-        by_box: NDArray[np.float64] | None,
-        features_DF: NDArray[np.float32] | None,
-        faceless: bool,
-        n_detections: int,
-    ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
-        """Equation 2: appearance and box distance, 1:1; the box distance alone where an appearance is missing."""
-        if features_DF is None or self._features is None:
-            return None, np.full((len(self._ids), n_detections), np.inf) if by_box is None else by_box
-        distance_TD = cosine_distance(self._features, features_DF)
-        if faceless or self._faceless:
-            known_T, known_D = (self._features != 0).any(axis=1), (features_DF != 0).any(axis=1)
-            unknown = ~(known_T[:, None] & known_D)
-            # Without a box term there is nothing left to go by, and no pair may match.
-            distance_TD[unknown] = np.inf if by_box is None else 0.0
-        by_look = None if self.observer is None else distance_TD.copy()
-        if by_box is not None:
-            distance_TD += by_box
-        return by_look, distance_TD
-
-    def _move(self, camera: ArrayLike | None) -> None:
-        affine = None
-        if camera is not None and self.config.camera_motion:
-            affine = np.asarray(camera, np.float64)
-            if affine.shape != (2, 3) or not np.isfinite(affine).all():
-                raise InputError(f"camera motion has shape {affine.shape}; expected a finite (2, 3) affine map")
-        if self._motion is None:
-            if affine is not None:
-                self._boxes = moved_boxes(self._boxes, affine)
-            return
-        if affine is not None:
-            self._motion.move(affine)
-        self._boxes = self._motion.predict()
-
-    def _match(
-        self,
-        tracks: NDArray[np.intp],
-        detections: NDArray[np.intp],
-        boxes_D4: NDArray[np.float64],
-        features_DF: NDArray[np.float32] | None,
-        certain: int,
-    ) -> None:
-        self._boxes[tracks] = boxes_D4[detections]
-        self._missed[tracks] = 0
-        if self._motion is not None:
-            self._motion.correct(tracks, boxes_D4[detections])
-        # A weak detection is often half hidden: it tells where somebody is, not what they look like.
-        tracks, detections = tracks[:certain], detections[:certain]
-        if features_DF is not None and self._features is not None:
-            self._features[tracks] = accumulated(
-                self._features.take(tracks, axis=0),
-                features_DF.take(detections, axis=0),
-                self.config.beta if self.config.accumulate else 1.0,
-            )
-
-    def _keep(self, alive: NDArray[np.bool_]) -> None:
-        self._ids, self._boxes, self._missed = self._ids[alive], self._boxes[alive], self._missed[alive]
-        if self._motion is not None:
-            self._motion.keep(alive)
-        if self._features is not None:
-            self._features = self._features[alive]
-
-    def _add(
-        self,
-        born: NDArray[np.intp],
-        boxes_D4: NDArray[np.float64],
-        features_DF: NDArray[np.float32] | None,
-        ids_D: NDArray[np.int64],
-    ) -> None:
-        ids = np.arange(self._next_id, self._next_id + len(born))
-        self._next_id += len(born)
-        ids_D[born] = ids
-        self._ids = np.concatenate((self._ids, ids))
-        self._boxes = np.concatenate((self._boxes, boxes_D4[born]))
-        self._missed = np.concatenate((self._missed, np.zeros(len(born), np.int64)))
-        if self._motion is not None:
-            self._motion.add(boxes_D4[born])
-        if self._features is not None:
-            if features_DF is None:
-                features_DF = np.zeros((len(ids_D), self._features.shape[1]), np.float32)
-            self._features = np.concatenate((self._features, features_DF[born]))
-
-    def _checked_features(self, features: ArrayLike | None, n: int) -> tuple[NDArray[np.float32] | None, bool]:
-        """L2-normalised features and whether some are zero."""
         if features is None:
             if n and not self.config.box_term:
                 raise InputError("no features and no box term: nothing to associate by; give features or set box_term")
-            return None, self._features is not None
-        width = None if self._features is None else self._features.shape[1]
-        features_DF, faceless = normalised_features(features, n, width)
-        if self._features is None:
-            # Tracks that were born without features have zero rows until a detection brings some.
-            self._features = np.zeros((len(self._ids), features_DF.shape[1]), np.float32)
-            self._faceless = len(self._ids) > 0
-        return features_DF, faceless
+            return FrameDetections(boxes_D4, None, False, scores_D, weak_D)
+        if not n and not as_array(features, "features").size:
+            return FrameDetections(boxes_D4, None, False, scores_D, weak_D)
+        width = None if self.state.features is None else self.state.features.shape[1]
+        features_DF, missing_appearance = normalised_features(features, n, width)
+        return FrameDetections(boxes_D4, features_DF, missing_appearance, scores_D, weak_D)
+
+    def _checked_camera(self, camera: ArrayLike | None) -> NDArray[np.float64] | None:
+        return None if camera is None or not self.config.camera_motion else checked_camera(camera)
+
+    def _shown(self, detections: FrameDetections, detection_ids: NDArray[np.int64]) -> Tracks:
+        hits_T = self.state.hits
+        if self.config.confirm_hits == 1 or hits_T is None or not len(hits_T):
+            return _tracks_of(detections, detection_ids)
+        # The ids of the state ascend, and those of the detections are among them; 0 is none.
+        hits_D = hits_T.take(self.state.ids.searchsorted(detection_ids))
+        hidden_D = hits_D < self.config.confirm_hits
+        if not np.logical_or.reduce(hidden_D):
+            return _tracks_of(
+                detections, detection_ids, unconfirmed=_tracks_of(detections, np.zeros_like(detection_ids))
+            )
+        hidden = _tracks_of(detections, np.where(hidden_D, detection_ids, 0))
+        return _tracks_of(detections, np.where(hidden_D, 0, detection_ids), unconfirmed=hidden)
+
+
+def _tracks_of(
+    detections: FrameDetections, detection_ids: NDArray[np.int64], unconfirmed: Tracks | None = None
+) -> Tracks:
+    if np.logical_and.reduce(detection_ids):
+        return Tracks(detection_ids, detections.boxes, np.arange(len(detections)), detections.scores, unconfirmed)
+    rows = detection_ids.nonzero()[0]
+    scores = None if detections.scores is None else detections.scores[rows]
+    return Tracks(detection_ids[rows], detections.boxes[rows], rows, scores, unconfirmed)

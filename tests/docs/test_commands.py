@@ -43,7 +43,7 @@ _NOT_HERE = {
     "kubectl apply --filename claim.yaml": "tests/infra/test_manifests.py::",
     "kubectl apply --filename infra/kuberay/decode.yaml": "tests/infra/test_manifests.py::",
     "aws s3 sync workspace/clips s3://bucket/experiment/clips": "tests/ssat/frames/test_remote.py::",
-    "ssat track 0 --detector fcos --live": "tests/ssat/tracking/test_streams.py::",
+    "ssat track 0 --detector fcos --live": "tests/ssat/video/test_streams.py::",
 }
 
 # Command → what is typed in its place. {address}: a web server on loopback; {first}, {second}: MLflow runs of two
@@ -78,6 +78,10 @@ _INSTEAD = {
     "ssat promote 3f9a1c0d --dry-run": "ssat promote {second} --dry-run",
     "ssat scale --source kinetics-600_test.csv --mot MOT17/train --hours 8 --gib 200": (
         "ssat scale --source videos/ --mot MOT17/train --hours 8 --gib 200"
+    ),
+    # The few people of this sequence do not tell how alike different people look.
+    "ssat link workspace/tracks/street.txt street.mp4": (
+        "ssat link MOT17/train/MOT17-09-FRCNN/gt/gt.txt MOT17/train/MOT17-09-FRCNN --output linked --max-distance 0.1"
     ),
     "ssat deploy --workspace /data/ssat --config ssat.toml": "ssat deploy --workspace workspace --config ssat.toml",
     "ssat track rtsp://camera/stream --detector fcos --live": "ssat track {address}/street.mp4 --detector fcos --live",

@@ -9,7 +9,7 @@ import pytest
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
 from ssat.mot.rows import read_results
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.services import services
 

@@ -12,7 +12,7 @@ from ssat.detection.network import CenterNetwork
 from ssat.embedding.embedder import Embedder
 from ssat.mot.rows import read_results
 from ssat.mot.sequence import MotSequence
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace, sha256_of
 from tasks.services import services
 

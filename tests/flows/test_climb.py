@@ -6,7 +6,7 @@ from flows import scale as scaling
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.ladder import Ladder
 from ssat.scale.settings import ScaleSettings
 from tasks.halt import halted, halting
@@ -29,15 +29,15 @@ class Stages:
         return {"failed": self.undecodable, "frames_per_second": 100.0}
 
     def train(self, workspace, settings):
-        self.asked.append(("train", settings.clips, settings.warm_start))
-        folder = self.workspace.training / str(settings.clips)
+        self.asked.append(("train", settings.data.clips, settings.warm_start))
+        folder = self.workspace.training / str(settings.data.clips)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "embedder.safetensors").touch()
         return {
-            "embedder": f"training/{settings.clips}/embedder.safetensors",
+            "embedder": f"training/{settings.data.clips}/embedder.safetensors",
             "mlflow_run_id": "0" * 32,
-            "model_version": str(settings.clips),
-            "classes": settings.clips,
+            "model_version": str(settings.data.clips),
+            "classes": settings.data.clips,
         }
 
     def benchmark(self, workspace, settings):
@@ -59,7 +59,7 @@ def stages(workspace, monkeypatch) -> Stages:
         scaling, "promote", lambda *args, **kwargs: {"promoted": not stages.worse, "reason": "a reason"}
     )
     monkeypatch.setattr(scaling, "missing_held_out", stages.missing)
-    monkeypatch.setattr(scaling, "images_of", lambda workspace, train: 100 * train.clips)
+    monkeypatch.setattr(scaling, "images_of", lambda workspace, train: 100 * train.data.clips)
     monkeypatch.setattr(scaling, "stored_bytes", lambda workspace: 10**6)
     monkeypatch.setattr(scaling, "notify", lambda event, text, **facts: stages.told.append(event))
     return stages

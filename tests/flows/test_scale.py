@@ -11,7 +11,7 @@ from ssat.demo.world import write_clips, write_sequences
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.settings import DecodeSettings
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.ladder import Ladder
 from ssat.scale.settings import ScaleSettings
 from ssat.workspace import Workspace

@@ -12,7 +12,7 @@ def test_every_field_says_what_it_means_and_stands_on_the_page():
     page = settings_page()
     for model in STAGES:
         assert f"## [{model.section}]" in page
-        for name, field in model.model_fields.items():
+        for name, field in model.fields().items():
             nested = hasattr(field.annotation, "model_fields")
             assert nested or field.description, f"{model.section}.{name} has no description"
             assert f"| `{name}" in page

@@ -19,7 +19,7 @@ from ssat.redaction import printable, redacted, secrets_of, without_credentials
         ("u:s3cret@host:6379", "host:6379"),
         ("host:6379", "host:6379"),
         ("/data/a@b?c.tar", "/data/a@b?c.tar"),
-        ("sqlite:////tmp/a.db", "sqlite:////tmp/a.db"),
+        ("sqlite:////tmp/a@b#c?d.db", "sqlite:////tmp/a@b#c?d.db"),
     ],
 )
 def test_addresses_lose_user_password_and_query(address: str, shown: str) -> None:

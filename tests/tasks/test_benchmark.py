@@ -5,8 +5,8 @@ import pytest
 
 from ssat.errors import InputError
 from ssat.mot.rows import write_results
-from ssat.mot.settings import BenchmarkSettings
 from ssat.mot.submission import check_submission
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.benchmark import benchmark_folder, pack_submission, prepare
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from fractions import Fraction
@@ -159,3 +162,52 @@ def test_a_disk_that_is_full_when_the_store_is_committed_says_so(workspace: Work
         assert decode_flow(str(workspace.root), SETTINGS)["clips"] == 1
     finally:
         subprocess.run(["umount", "-l", str(workspace.frames)], check=True)
+
+
+# As root a folder without the right to write is written all the same, unless this capability is given up.
+_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
+
+
+def _obey_permissions() -> None:
+    if os.geteuid() == 0:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_store_without_the_right_to_write_is_verified(workspace: Workspace, broken: bool) -> None:
+    collect(workspace, 2)
+    decode_flow(str(workspace.root), SETTINGS)
+    if broken:
+        shard = next(workspace.frames.glob("shard-*.parquet"))
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        shard.write_bytes(content)
+    folders = [workspace.root, *(path for path in workspace.root.rglob("*") if path.is_dir())]
+    before = sorted(str(path) for path in workspace.root.rglob("*"))
+    for folder in folders:
+        folder.chmod(0o555)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "RAY_"))}
+
+    def ssat(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).with_name("ssat"), *arguments, "--workspace", workspace.root],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            preexec_fn=_obey_permissions,
+        )
+
+    try:
+        checked = ssat("verify", "--json")
+        assert checked.returncode == (1 if broken else 0), checked.stderr
+        result = json.loads(checked.stdout.splitlines()[-1])
+        assert (result["shards"], len(result["broken"])) == (1, int(broken))
+        refused = ssat("verify", "--repair")
+        assert refused.returncode == 2
+        assert "not writable" in refused.stderr
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert sorted(str(path) for path in workspace.root.rglob("*")) == before

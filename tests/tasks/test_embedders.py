@@ -10,7 +10,14 @@ from ssat.embedding import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.workspace import Workspace
-from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder, resolve_embedder
+from tasks.embedders import (
+    EMBEDDER_FILE,
+    RESULT_FILE,
+    embedder_files,
+    register_embedder,
+    resolve_embedder,
+    track_default,
+)
 from tasks.mlflow_run import mlflow_run
 
 
@@ -34,7 +41,7 @@ def test_none_is_the_latest_finished_training(workspace: Workspace) -> None:
 
 
 def test_untrained_is_the_network_that_was_trained_before_training(workspace: Workspace) -> None:
-    assert resolve_embedder("untrained", workspace, input_size=64).input_size == 64
+    assert resolve_embedder("untrained", workspace).input_size == 112
     finished_training(workspace, "a", seed=5, age_s=0)
     assert resolve_embedder("untrained", workspace).digest == Embedder.untrained("resnet18", 32).digest
 
@@ -45,6 +52,22 @@ def test_a_file_is_loaded(workspace: Workspace, tmp_path: Path) -> None:
     assert found.digest == Embedder.untrained("resnet18", 32, 3).digest
     (tmp_path / "mine.safetensors").rename(tmp_path / EMBEDDER_FILE)
     assert resolve_embedder(str(tmp_path), workspace).digest == found.digest
+
+
+def test_a_training_and_the_histogram_with_weights(workspace: Workspace, tmp_path: Path) -> None:
+    embedder = finished_training(workspace, "a", seed=1, age_s=0)
+    folder = workspace.training / "a"
+    both = resolve_embedder(f"0.25*colour+0.75*{folder}", workspace)
+    patches = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    assert both(patches).shape == (3, 1024)
+    assert both.digest not in (embedder.digest, resolve_embedder("colour", workspace).digest)
+    assert embedder_files(f"0.25*colour+0.75*{folder}", workspace) == [folder / EMBEDDER_FILE]
+
+
+def test_track_uses_the_histogram_until_something_is_trained(workspace: Workspace) -> None:
+    assert track_default(workspace) == "colour"
+    finished_training(workspace, "a", seed=1, age_s=0)
+    assert track_default(workspace) is None
 
 
 @pytest.mark.parametrize(

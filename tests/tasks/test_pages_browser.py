@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssat.report.sheets import write_png
+from ssat.video.pictures import write_png
 from ssat.workspace import Workspace
 from tasks.compare import compare_runs
 from tasks.embedders import MODEL_NAME

@@ -4,11 +4,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
 
+from flows.cli import run
 from ssat.errors import InputError, ServiceError
 from tasks.failures import unwrap
 from tasks.services import check_named_services, mlflow_session, prefect_session, ray_session, services
@@ -75,6 +77,75 @@ def test_a_server_of_another_kind_is_not_taken_for_prefect_or_mlflow(monkeypatch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{wrong_server}")
     with pytest.raises(ServiceError, match="HTTP 404"):
         check_named_services()
+
+
+@contextmanager
+def answering(bodies: dict[str, tuple[int, bytes]], other: tuple[int, bytes]) -> Iterator[str]:
+    """A web server with these answers by path; yields its address."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body = bodies.get(self.path, other)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("body", [b"<html>a page for every path</html>", b"", b'{"status": "ok"}', b"OK", b"\xff\xfe"])
+def test_a_server_that_answers_200_to_everything_is_not_prefect(monkeypatch, capfd, tmp_path, body):
+    with answering({}, (200, body)) as address:
+        monkeypatch.setenv("PREFECT_API_URL", f"{address}/api")
+        assert run(["decode", "--workspace", str(tmp_path / "w")]) == 2
+    first = capfd.readouterr().err.splitlines()[0]
+    assert first.startswith(f"ssat: error: Prefect: no usable answer from PREFECT_API_URL={address}/api (its /health")
+
+
+@pytest.mark.parametrize(
+    ("version", "cause"),
+    [
+        ((200, b"true"), "PREFECT_API_URL"),
+        ((200, b"<html>"), "PREFECT_API_URL"),
+        ((200, b'"2.20.4"'), "incompatible"),
+        ((401, b""), "HTTP 401; set PREFECT_API_KEY or PREFECT_API_AUTH_STRING"),
+    ],
+)
+def test_a_server_that_looks_like_prefect_at_first_is_asked_for_its_version(monkeypatch, workspace, version, cause):
+    health = {"/api/health": (200, b"true"), "/api/hello": (200, b'"hi"'), "/api/admin/version": version}
+    with answering(health, (200, b"true")) as address:
+        monkeypatch.setenv("PREFECT_API_URL", f"{address}/api")
+        with pytest.raises(ServiceError, match=cause), prefect_session(workspace):
+            pytest.fail("entered without Prefect")
+
+
+@pytest.mark.parametrize("body", [b"<html>a page for every path</html>", b"", b"true"])
+def test_a_server_that_answers_200_to_everything_is_not_mlflow(monkeypatch, body):
+    with answering({}, (200, body)) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with pytest.raises(ServiceError, match=r"MLFLOW_TRACKING_URI.*/health"):
+            check_named_services()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:9", "ftp://proxy"])
+def test_a_proxy_that_prefect_cannot_use_is_the_users_error(monkeypatch, workspace, prefect_server, proxy):
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ServiceError, match=r"ALL_PROXY.*Correct or unset"), prefect_session(workspace):
+        pytest.fail("entered")
 
 
 def test_an_mlflow_store_of_a_kind_that_is_not_supported(monkeypatch):

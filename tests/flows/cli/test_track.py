@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.track import command
+from ssat.embedding.colour import ColourEmbedder
 from ssat.errors import InputError, WorkspaceError
 from ssat.mot.rows import read_results
 
@@ -82,11 +83,21 @@ def test_without_detections_it_says_how_to_get_some(tmp_path: Path) -> None:
 
 def test_an_embedder_that_is_not_there(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
     folder, place = make_sequence(tmp_path), ("--workspace", tmp_path / "ws")
-    for named, message in (((), "no finished training"), (("--embedder", "0" * 32), "not to be had")):
-        outcome = _run(folder, *place, *named)
+    for named, message in (("missing.safetensors", "neither a file"), ("0" * 32, "not to be had")):
+        outcome = _run(folder, *place, "--embedder", named)
         assert isinstance(outcome.exception, InputError), outcome.exception
         assert message in str(outcome.exception)
     assert not (tmp_path / "ws" / "tracks").exists()
+
+
+def test_without_a_training_it_tracks_by_colour_and_says_so(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    folder, place = make_sequence(tmp_path), ("--workspace", tmp_path / "ws", "--no-video", "--json")
+    answer = _answer(_run(folder, *place))
+    assert answer["embedder"] == "colour"
+    assert any(note.startswith("appearance by colour, a histogram") for note in answer["notes"])
+    named = _answer(_run(folder, *place, "--embedder", "colour", "--overwrite"))
+    assert not any("histogram" in note for note in named["notes"])
+    assert named["embedder_digest"] == answer["embedder_digest"] == ColourEmbedder().digest
 
 
 def test_an_output_that_cannot_be_made(make_sequence: Callable[..., Path], tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ import torch
 from click.testing import CliRunner, Result
 
 from flows.cli.track import command
+from ssat import track_video
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
 from ssat.mot.rows import read_results
-from ssat.tracking import track_video
 from tests.docs.pages import python_blocks
 
-_BOX = ("--tracker", "box")
+_BOX = ("--preset", "quick", "--tracker", "box")
 
 
 def _run(*arguments: object) -> Result:
@@ -80,6 +80,24 @@ def test_live_prints_every_frame_in_order_and_writes_the_files_too(video: tuple[
     assert len(lines[3]["tracks"]) == 2
     rows = read_results(tmp_path / "ws" / "tracks" / "walk.txt")
     assert len(rows) == sum(len(line["tracks"]) for line in lines)
+
+
+def test_files_wait_for_the_confirmation_that_live_tracks_wait_for_in_public(
+    video: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The preset `strong` shows a track from its third hit on; files have it from its first."""
+    options = ("--detections", video[1], "--no-video")
+    live = _run(video[0], *options, "--live", "--workspace", tmp_path / "live")
+    assert live.exit_code == 0, (live.output, live.exception)
+    lines = [json.loads(line)["tracks"] for line in live.stdout.splitlines()]
+    assert [len(tracks) for tracks in lines[:3]] == [0, 0, 3]
+    outcome = _run(video[0], *options, "--workspace", tmp_path / "ws", "--json")
+    rows = read_results(tmp_path / "ws" / "tracks" / "walk.txt")
+    assert [rows.ids[rows.at(frame)].tolist() for frame in (1, 2, 3)] == [[1, 2, 3]] * 3
+    assert set(rows.ids.tolist()) == {1, 2, 3}, "the false alarm of frame 5 was never confirmed"
+    answer = json.loads(outcome.stdout.splitlines()[-1])
+    assert "confirm hits 3" in answer["beyond_the_paper"]
+    assert answer["identities"] == 3
 
 
 def test_explain_tells_why_the_false_alarm_began_and_ended(video: tuple[Path, Path], tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.store import FrameStore
-from ssat.mot.settings import BenchmarkSettings
+from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
+from ssat.tracking.config import TrackerConfig
 from ssat.workspace import Workspace
 from tasks.services import mlflow_tracking_uri, services
 from tests.ssat.frames.conftest import small_clips, small_store
@@ -62,6 +63,22 @@ def _children(workspace: Workspace, parent: str) -> dict[str, Any]:
     runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert client.get_run(parent).info.status == "FINISHED"
     return {run.info.run_name: run for run in runs}
+
+
+def test_the_preset_strong_without_each_ingredient(place: Workspace, benchmark: BenchmarkSettings) -> None:
+    from flows.studies.strong import FURTHER, INGREDIENTS, strong_study
+
+    strong = benchmark.model_copy(update={"association": TrackerConfig.strong(), "embedder": "colour"})
+    result = strong_study(str(place.root), strong)
+    names = ["paper", "quick", "strong", *(f"strong without {name}" for name in INGREDIENTS)]
+    names += [f"strong with {name}" for name in FURTHER]
+    assert [row["name"] for row in result["rows"]] == names
+    assert {row["gt_dets"] for row in result["rows"]} == {36}
+    given = {name: run.data.params for name, run in _children(place, result["mlflow_run_id"]).items()}
+    assert given["strong"]["association.confirm_hits"] == "3"
+    assert "association.confirm_hits" not in given["strong without confirmation"]
+    assert given["strong without motion"]["association.motion"] == "none"
+    assert given["quick"]["association.alpha"] == "1.0"
 
 
 def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings) -> None:

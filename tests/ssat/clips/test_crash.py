@@ -215,7 +215,10 @@ def test_while_one_collects_a_second_is_refused_and_the_status_is_right(
         assert 3 <= rows < 8
         assert status["by_class"] == {"ok": rows}
         assert status["remaining_s"] > 0
-        assert status["collected_per_hour"] == pytest.approx(3600 * (8 - rows) / status["remaining_s"], rel=0.1)
+        # Seconds are shown to a tenth, and on a fast machine few of them are left.
+        shown = status["remaining_s"]
+        slowest, fastest = (3600 * (8 - rows) / seconds for seconds in (shown + 0.051, max(shown - 0.051, 1e-3)))
+        assert slowest <= status["collected_per_hour"] <= fastest
         with pytest.raises(WorkspaceError, match=f"another collector \\(process {child.pid}\\)"):
             collect(workspace, folder)
         # Looking all the time, no moment shows fewer clips than an earlier one.

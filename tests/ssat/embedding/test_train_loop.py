@@ -19,6 +19,9 @@ from torch import multiprocessing
 from ssat.embedding.checkpoint import latest_checkpoint
 from ssat.embedding.cosface import initial_rows
 from ssat.embedding.embedder import Embedder
+from ssat.embedding.held_out import HeldOutScores
+from ssat.embedding.meter import Meter
+from ssat.embedding.retrieval import RetrievalScores
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_loop import TrainingDivergedError, train_loop
 from ssat.errors import InputError
@@ -85,13 +88,13 @@ def test_it_learns_and_says_so(small_store: FrameStore, tmp_path: Path) -> None:
     assert result.classes == 8
     assert result.steps == 8 * 4
     first, last = result.history[0], result.history[-1]
-    assert last["loss"] < first["loss"] / 2
-    assert last["accuracy"] > 0.75 > first["accuracy"]  # chance is 1/8
-    assert last["target_cosine"] > first["target_cosine"]
+    assert last.loss < first.loss / 2
+    assert last.accuracy > 0.75 > first.accuracy  # chance is 1/8
+    assert last.target_cosine > first.target_cosine
     names = ("recall_at_1", "mean_average_precision", "verification_auc")
     assert set(result.held_out) == {f"{name}{gap}" for name in names for gap in ("", "_gap_0.1s", "_gap_5s")}
-    assert "held_out_recall_at_1" in result.history[1]
-    assert "held_out_recall_at_1" not in result.history[0]
+    assert "held_out_recall_at_1" in result.history[1].scores
+    assert not result.history[0].scores
     assert [step for step, row in recorder.rows if "accuracy" in row] == list(range(1, 9))
     embedder = Embedder.load(result.embedder)
     assert embedder.input_size == 32
@@ -131,7 +134,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert len(result.history) == 4
     assert result.best == whole_result.best
-    assert [row["loss"] for row in result.history] == [row["loss"] for row in whole_result.history]
+    assert [row.loss for row in result.history] == [row.loss for row in whole_result.history]
     # The curves of the resumed run are whole too: epochs done before are reported again.
     assert [step for step, row in recorder.rows if "accuracy" in row] == [1, 2, 3, 4]
 
@@ -154,11 +157,38 @@ def test_early_epochs_use_the_smaller_crop(
     assert sizes == [32] * 4 + [48] * 4
 
 
-def test_a_loss_that_is_not_finite_stops_and_says_what_to_do(small_store: FrameStore, tmp_path: Path) -> None:
-    with pytest.raises(TrainingDivergedError, match=r"loss (nan|inf).*on clips clip.*train\.learning_rate") as caught:
-        train_loop(settings(learning_rate=1e30), small_store, tmp_path)
-    assert Path(re.search(r"; (\S+) is kept", str(caught.value))[1]).is_dir()
+@pytest.mark.parametrize("checkpoint_every", [1, 500])
+def test_a_loss_that_is_not_finite_stops_and_says_what_to_do(
+    small_store: FrameStore, tmp_path: Path, checkpoint_every: int
+) -> None:
+    values = {"learning_rate": 1e30, "warmup": 0.0, "checkpoint_every": checkpoint_every}
+    expected = r"loss (nan|inf) at step (\d+), on clips clip.*train\.learning_rate"
+    with pytest.raises(TrainingDivergedError, match=expected) as caught:
+        train_loop(settings(**values), small_store, tmp_path)
+    kept = Path(re.search(r"; (\S+) is kept", str(caught.value))[1])
+    assert kept.is_dir()
     assert not (tmp_path / "embedder.safetensors").exists()
+    # No checkpoint of spoilt weights, however often they are written: each is from before the step of the message.
+    failed = int(re.search(r"at step (\d+)", str(caught.value))[1])
+    assert int(kept.name.removeprefix("step-")) < failed
+    for checkpoint in (tmp_path / "checkpoints").iterdir():
+        assert int(checkpoint.name.removeprefix("step-")) < failed
+
+
+def test_a_step_reads_nothing_from_the_device(small_store: FrameStore, tmp_path: Path) -> None:
+    """Numbers of the steps are read by `Meter.check` alone: every ten steps, before a checkpoint, at an epoch's end."""
+    read: list[int] = []
+    check = Meter.check
+
+    def counted(meter: Meter) -> float:
+        read.append(len(meter._pending))
+        return check(meter)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Meter, "check", counted)
+        train_loop(settings(epochs=2, frames_per_clip=None, batch_size=8), small_store, tmp_path)
+    assert sum(read) == 2 * 31  # 255 frames of 8 clips, in steps of 8
+    assert read == [10, 10, 10, 1, 9, 10, 10, 2]
 
 
 def test_more_images_than_an_epoch_has_is_refused(small_store: FrameStore, tmp_path: Path) -> None:
@@ -202,14 +232,22 @@ def test_the_embedder_is_the_one_with_the_best_held_out_score(
     small_store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.2, 0.7, 0.4])
-    monkeypatch.setattr("ssat.embedding.train_loop.held_out_scores", lambda *_: {"held_out_recall_at_1": next(scores)})
+    monkeypatch.setattr(
+        "ssat.embedding.evaluation.held_out_scores",
+        lambda *_: HeldOutScores(RetrievalScores(next(scores), 0.5, 0.5), {}),
+    )
     result = train_loop(settings(epochs=3, evaluate_every=1, keep_checkpoints=1), small_store, tmp_path)
     kept = [int(path.name.removeprefix("step-")) for path in sorted((tmp_path / "checkpoints").iterdir())]
     assert kept == [8, 12]  # of the best evaluation, after the second epoch of 4 steps, and the last
-    assert result.best == {"held_out_recall_at_1": 0.7, "epoch": 2.0}
+    assert result.best == {
+        "held_out_recall_at_1": 0.7,
+        "held_out_mean_average_precision": 0.5,
+        "held_out_verification_auc": 0.5,
+        "epoch": 2.0,
+    }
     embedder = Embedder.load(result.embedder)
     assert embedder.facts["epoch"] == 2.0
-    assert embedder.facts["held_out"] == {"recall_at_1": 0.7}
+    assert embedder.facts["held_out"]["recall_at_1"] == 0.7
     last = load_file(latest_checkpoint(tmp_path / "checkpoints") / "network.safetensors")
     assert not torch.equal(last["network.backbone.conv1.weight"], weights(tmp_path)["backbone.conv1.weight"])
 
@@ -220,7 +258,7 @@ def test_further_scores_are_asked_for_and_reported(small_store: FrameStore, tmp_
         return {"mot_idf1": 0.5}
 
     result = train_loop(settings(), small_store, tmp_path, evaluate=evaluate)
-    assert [row.get("mot_idf1") for row in result.history] == [None, 0.5, None, 0.5]
+    assert [row.scores.get("mot_idf1") for row in result.history] == [None, 0.5, None, 0.5]
 
 
 def run_rank(rank: int, rendezvous: str, store_folder: str, folder: str, values: dict[str, Any]) -> None:
@@ -246,7 +284,7 @@ def test_two_ranks_train_one_model(small_store: FrameStore, tmp_path: Path) -> N
     # The embedder that rank 0 wrote gives the score that both ranks computed.
     result = train_loop(settings(**values), small_store, tmp_path / "out")
     assert result.held_out == ranks[0]["held_out"]
-    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert result.history[-1].loss < result.history[0].loss
 
 
 def test_sharded_training_goes_on_with_another_number_of_ranks(small_store: FrameStore, tmp_path: Path) -> None:
@@ -266,7 +304,7 @@ def test_sharded_training_goes_on_with_another_number_of_ranks(small_store: Fram
     (tmp_path / "embedder.safetensors").unlink()
     recorder = Recorder()
     result = train_loop(settings(**values), small_store, tmp_path, recorder)
-    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
-    assert result.history[: len(before["history"])] == before["history"]
-    assert result.history[-1]["loss"] < before["history"][0]["loss"]
+    assert [row.epoch for row in result.history] == [1, 2, 3, 4]
+    assert [row.row() for row in result.history][: len(before["history"])] == before["history"]
+    assert result.history[-1].loss < before["history"][0]["loss"]
     assert min(step for step, row in recorder.rows if "step_loss" in row) > before["step"]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ssat.errors import InputError
-from ssat.frames import sampler as sampler_module
 from ssat.frames.augment import Augment
 from ssat.frames.sampler import FrameSampler
 from ssat.frames.store import FrameStore
@@ -28,10 +27,12 @@ def digests(sampler: FrameSampler, epoch: int = 0, start: int = 0) -> list[str]:
 
 
 def drawn(sampler: FrameSampler, epoch: int) -> list[tuple[int, int]]:
-    """(rank, frame) of all picks of an epoch, in order."""
-    batches = islice(sampler._picks(epoch), sampler.steps_per_epoch)
+    """(class id, frame) of all samples of an epoch, in order."""
     return [
-        (int(group.facts.class_id[row]), int(group.facts.frame_index[row])) for batch in batches for group, row in batch
+        (int(group.facts.class_id[row]), int(group.facts.frame_index[row]))
+        for _, batch in sampler._batches(epoch, 0)
+        for group, sample in batch
+        for row in [group.samples.row[sample]]
     ]
 
 
@@ -90,29 +91,60 @@ def test_an_epoch_goes_on_where_it_stopped(small_store: FrameStore, workers: int
     assert digests(make(small_store, workers=workers), epoch=3, start=7) == whole[7:]
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_ranks_share_a_small_store_evenly(small_store: FrameStore, world: int) -> None:
-    ranks = [make(small_store, process_rank=rank, world_size=world, batch_size=5) for rank in range(world)]
-    assert len({sampler.steps_per_epoch for sampler in ranks}) == 1
-    parts = [drawn(sampler, 0) for sampler in ranks]
-    assert all(len(part) == ranks[0].steps_per_epoch * 5 for part in parts)
-    together = [pick for part in parts for pick in part]
-    assert len(together) == len(set(together))
-    assert len(together) > 315 - 5 * world
+AUGMENT = Augment(flip=True, scale=(0.3, 1.0), aspect=(0.5, 2.0), brightness=0.2, contrast=0.2)
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_ranks_of_a_large_store_take_whole_row_groups(
-    small_store: FrameStore, world: int, monkeypatch: pytest.MonkeyPatch
+def together(parts: list[list[tuple[np.ndarray, np.ndarray]]]) -> list[str]:
+    """Digests of the global steps that the batches of several processes make."""
+    assert len({len(part) for part in parts}) == 1
+    return [
+        hashlib.sha256(
+            np.concatenate([images for images, _ in step]).tobytes()
+            + np.concatenate([labels for _, labels in step]).tobytes()
+        ).hexdigest()
+        for step in zip(*parts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("world", [1, 2, 3, 4, 8])
+def test_any_number_of_processes_sees_the_same_crops_in_the_same_steps(
+    small_store: FrameStore, world: int, lanes: int
 ) -> None:
-    # With an interleave of 1, three shards of one row group each are a large store.
-    monkeypatch.setattr(sampler_module, "INTERLEAVE", 1)
-    ranks = [make(small_store, process_rank=rank, world_size=world, batch_size=5) for rank in range(world)]
-    parts = [drawn(sampler, 0) for sampler in ranks]
-    assert all(len(part) == ranks[0].steps_per_epoch * 5 for part in parts)
-    if world == 3:
-        shards = [{rank // 4 for rank, _ in part} for part in parts]
-        assert sorted(shards, key=min) == [{0}, {1}, {2}]
+    options = {"frames_per_clip": 20, "augment": AUGMENT, "lanes": lanes, "order_batch": 24}
+    alone = digests(make(small_store, batch_size=24, **options), epoch=2)
+    assert len(alone) == 200 // 24
+    samplers = [
+        make(small_store, batch_size=24 // world, process_rank=rank, world_size=world, **options)
+        for rank in range(world)
+    ]
+    assert together([list(sampler.epoch(2)) for sampler in samplers]) == alone
+
+
+def test_an_epoch_goes_on_with_other_numbers_of_processes(small_store: FrameStore) -> None:
+    """3 steps of 24 on two processes, 3 of 20 on five (which do not divide 24), the rest on three."""
+    options = {"augment": AUGMENT, "order_batch": 24}
+    expected = list(make(small_store, batch_size=1, **options).epoch(1))
+    position = 0
+    for world, steps in ((2, 3), (5, 3), (3, 5)):
+        batch = 24 // world
+        samplers = [
+            make(small_store, batch_size=batch, process_rank=rank, world_size=world, **options) for rank in range(world)
+        ]
+        parts = [list(islice(sampler.epoch(1, start_sample=position), steps)) for sampler in samplers]
+        for step in zip(*parts, strict=True):
+            images = np.concatenate([images for images, _ in step])
+            wanted = expected[position : position + batch * world]
+            assert np.array_equal(images, np.concatenate([images for images, _ in wanted]))
+            position += batch * world
+    assert position == 72 + 60 + 120
+
+
+def test_processes_share_an_epoch_without_repetition(small_store: FrameStore) -> None:
+    samplers = [make(small_store, process_rank=rank, world_size=3, batch_size=5) for rank in range(3)]
+    assert {sampler.steps_per_epoch for sampler in samplers} == {21}
+    samples = [sample for sampler in samplers for sample in drawn(sampler, 0)]
+    assert len(samples) == len(set(samples)) == 315
 
 
 def test_a_subset_of_clips_has_its_own_labels(small_store: FrameStore) -> None:
@@ -173,6 +205,18 @@ def test_a_corrupt_row_is_skipped_counted_and_reported(
     assert "frame 2) is skipped" in caplog.text
 
 
+def test_what_stands_in_for_a_corrupt_row_is_the_same_for_any_number_of_processes(
+    small_store: FrameStore, tmp_path: Path
+) -> None:
+    broken = damaged(small_store, tmp_path / "frames", 3)
+    alone = make(broken, batch_size=15, augment=AUGMENT)
+    expected = digests(alone)
+    assert expected != digests(make(small_store, batch_size=15, augment=AUGMENT))
+    samplers = [make(broken, batch_size=5, process_rank=rank, world_size=3, augment=AUGMENT) for rank in range(3)]
+    assert together([list(sampler.epoch(0)) for sampler in samplers]) == expected
+    assert sum(sampler.skipped for sampler in samplers) == alone.skipped == 3
+
+
 def test_a_store_with_many_corrupt_rows_is_refused(small_store: FrameStore, tmp_path: Path) -> None:
     sampler = make(damaged(small_store, tmp_path / "frames", 40))
     with pytest.raises(InputError, match=r"rows cannot be decoded.*ssat verify --repair"):
@@ -196,6 +240,8 @@ def test_stopping_half_way_stops_the_workers(small_store: FrameStore) -> None:
         {"world_size": 0},
         {"workers": -1},
         {"class_ids": [99]},
+        {"lanes": 3},
+        {"lanes": 0},
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(small_store: FrameStore, options: dict[str, Any]) -> None:

@@ -37,9 +37,9 @@ def test_every_clip_gives_exactly_as_many_frames_as_asked(
 ) -> None:
     selection = Selection(Counts(counts, stride), range(len(counts)), k, seed)  # type: ignore[arg-type]
     facts = rows_of(counts, stride)
-    taken = facts.class_id[selection.rows_of(facts, epoch)]
+    taken = facts.class_id[selection.of_group(facts, epoch).row]
     assert np.bincount(taken, minlength=len(counts)).tolist() == [min(count, k) for count in counts]
-    assert selection.rows == len(taken)
+    assert selection.size == len(taken)
 
 
 @given(count=st.integers(2, 320), k=st.integers(1, 40), seed=st.integers(0, 9))
@@ -47,7 +47,7 @@ def test_every_clip_gives_exactly_as_many_frames_as_asked(
 def test_epochs_go_through_all_frames_before_they_repeat(count: int, k: int, seed: int) -> None:
     selection = Selection(Counts([count]), [0], k, seed)  # type: ignore[arg-type]
     facts = rows_of([count])
-    epochs = [set(selection.rows_of(facts, epoch).tolist()) for epoch in range(-(-count // min(k, count)))]
+    epochs = [set(selection.of_group(facts, epoch).row.tolist()) for epoch in range(-(-count // min(k, count)))]
     assert set.union(*epochs) == set(range(count))
     if count >= 2 * k:
         # Where k does not divide the frames, one of the sets takes up some of another.
@@ -56,7 +56,7 @@ def test_epochs_go_through_all_frames_before_they_repeat(count: int, k: int, see
 
 def test_frames_of_an_epoch_are_spread_over_the_clip() -> None:
     selection = Selection(Counts([300]), [0], 24, 3)  # type: ignore[arg-type]
-    gaps = np.diff(selection.rows_of(rows_of([300]), 5))
+    gaps = np.diff(selection.of_group(rows_of([300]), 5).row)
     assert gaps.min() >= 12
     assert gaps.max() <= 13
 
@@ -64,14 +64,14 @@ def test_frames_of_an_epoch_are_spread_over_the_clip() -> None:
 def test_clips_start_at_different_frames() -> None:
     selection = Selection(Counts([300] * 20), range(20), 24, 3)  # type: ignore[arg-type]
     facts = rows_of([300] * 20)
-    first = [facts.frame_index[selection.rows_of(facts, 0)][i * 24] for i in range(20)]
+    first = [facts.frame_index[selection.of_group(facts, 0).row][i * 24] for i in range(20)]
     assert len(set(first)) > 5
 
 
 def test_labels_follow_the_order_that_was_asked_for(small_store: FrameStore) -> None:
     selection = Selection(small_store, [7, 2], None, 0)
     assert selection.label_of[[7, 2, 0]].tolist() == [0, 1, -1]
-    assert selection.rows == 75
+    assert selection.size == 75
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_labels_follow_the_order_that_was_asked_for(small_store: FrameStore) -> 
     [
         ([], None, "empty"),
         ([1, 1], None, "twice"),
-        ([0, 10], None, "rank 10 was asked for"),
-        ([-1], None, "rank -1 was asked for"),
+        ([0, 10], None, "no clip of class id 10"),
+        ([-1], None, "no clip of class id -1"),
         ([0], 0, "at least 1"),
     ],
 )

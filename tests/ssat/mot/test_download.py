@@ -15,7 +15,7 @@ import pytest
 
 from ssat.errors import InputError
 from ssat.mot.download import download_sequences
-from ssat.mot.sequence import find_sequences
+from ssat.mot.find import find_sequences
 from ssat.workspace import sha256_of
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ssat.errors import InputError
+from ssat.mot.find import find_sequences
 from ssat.mot.kitti import is_kitti, read_kitti_results
 from ssat.mot.protocols import IGNORE_REGION
 from ssat.mot.rows import MotRows
 from ssat.mot.scores import ToScore, score
-from ssat.mot.sequence import find_sequences
 
 _END = "-1 -1 -1 -1 -1 -1 -1"
 _LABELS = f"""0 -1 DontCare -1 -1 -10 500.0 100.0 600.0 200.0 {_END}

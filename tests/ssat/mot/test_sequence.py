@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from ssat.errors import InputError
-from ssat.mot.sequence import MotSequence, find_sequences
+from ssat.mot.find import find_sequences
+from ssat.mot.sequence import MotSequence
 
 
 def test_a_folder_is_one_sequence_or_holds_many(make_sequence: Callable[..., Path], tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_report
-from ssat.report.sheets import write_png
-from ssat.report.video import AnnotatedVideo
 from ssat.tracking import Tracker
+from ssat.video.annotated import AnnotatedVideo
+from ssat.video.pictures import write_png
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from ssat.errors import InputError
 from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_report
-from ssat.report.sheets import write_png
+from ssat.video.pictures import write_png
 
 
 class _Tags(HTMLParser):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ssat.tracking.camera_motion import CameraMotion
-from ssat.tracking.sources import read_image
+from ssat.video.sources import read_image
 
 
 @pytest.mark.real_data

@@ -1,7 +1,3 @@
-from collections.abc import Callable
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 
@@ -41,9 +37,12 @@ def test_a_life_is_told_with_the_distances_and_thresholds_of_its_frames() -> Non
     )
     text = explainer.text()
     assert "frame 2: began: no free track was near enough" in text
-    assert "track 1 (tracked): D 1.450 = D_cos 1.000 + D_bbox 0.450, threshold 0.56: too far" in text
+    assert (
+        "track 1 (tracked), pass tracked tracks: cost 1.450 = appearance 1.000 + box 0.450, threshold 0.56: too far"
+        in text
+    )
     assert "frame 4: lost: no free detection was near enough" in text
-    assert "D 0.650 = D_cos 0.200 + D_bbox 0.450, threshold 0.56: too far" in text
+    assert "pass tracked tracks: cost 0.650 = appearance 0.200 + box 0.450, threshold 0.56: too far" in text
     assert "frame 5: found again after 1 frames" in text
     assert "frame 8: ended: lost since frame 6, longer than 1 s" in text
     assert "the nearest detection came in frame 7" in text
@@ -64,15 +63,18 @@ def test_a_detection_that_went_to_another_is_named() -> None:
     near = [[10.0, 10, 40, 90], [14.0, 10, 44, 90]]
     text = _watched(2, [(near, [A, A]), (near[:1], [A])]).text()
     assert "frame 2: lost" in text
-    assert "detection of identity 1: D 0.013" in text
+    assert "detection of identity 1, pass tracked tracks: cost 0.013" in text
     assert "identity 1 was nearer" in text
 
 
-def test_text_and_picture_are_written(tmp_path: Path, make_sequence: Callable[..., Path]) -> None:
-    explainer = _watched(2, [([LEFT], [A]), ([LEFT, RIGHT], [A, B]), ([LEFT], [A]), ([LEFT], [C])])
-    text, picture = explainer.write(tmp_path, "walk")
-    assert text.read_text() == explainer.text()
-    drawn = cv2.imread(str(picture))
-    # Two decisive frames, one below the other, 422 pixels each.
-    assert drawn.shape == (844, 640, 3)
-    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 20
+def test_every_pass_and_term_is_named() -> None:
+    tracker = Tracker(TrackerConfig(low_score=0.5), frame_rate=2)
+    explainer = Explainer(1, tracker.config)
+    tracker.observer = explainer
+    far = [290.0, 10.0, 320.0, 90.0]
+    for number, (box, score) in enumerate([(LEFT, 0.9), (far, 0.2), (LEFT, 0.9)], start=1):
+        explainer.seen(number, None)
+        tracker.update([box], None, [score])
+    text = explainer.text()
+    assert "detection without identity, pass weak detections: cost 0.900 = box alone, threshold 0.56: too far" in text
+    assert "the detection, pass lost tracks: cost 0.000 = box alone, threshold 0.64: matched" in text

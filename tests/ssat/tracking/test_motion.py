@@ -2,48 +2,60 @@ import numpy as np
 import pytest
 
 from ssat.tracking import Tracker, TrackerConfig
-from ssat.tracking.motion import Motion, moved_boxes
+from ssat.tracking.motion import ConstantVelocity, moved_boxes
+from ssat.tracking.state import TrackState
 
 
 def _walk(frame: int, speed: float = 6.0) -> list[float]:
     return [10 + speed * frame, 20.0, 50 + speed * frame, 120.0]
 
 
+def _started(boxes: list[list[float]]) -> tuple[ConstantVelocity, TrackState]:
+    motion, array = ConstantVelocity(), np.array(boxes)
+    state = TrackState(np.arange(len(array)), array, np.zeros(len(array), np.int64))
+    state.set(motion.start(array))
+    return motion, state
+
+
 def test_a_steady_walk_is_predicted_and_a_new_track_stands_still() -> None:
-    motion = Motion()
-    motion.add(np.array([_walk(0)]))
-    np.testing.assert_allclose(motion.predict(), [_walk(0)])
-    motion.correct(np.array([0]), np.array([_walk(1)]))
+    motion, state = _started([_walk(0)])
+    motion.predict(state, None)
+    np.testing.assert_allclose(state.boxes, [_walk(0)])
+    motion.update(state, np.array([0]), np.array([_walk(1)]))
     for frame in range(2, 40):
-        predicted = motion.predict()
-        motion.correct(np.array([0]), np.array([_walk(frame)]))
-    np.testing.assert_allclose(predicted, [_walk(39)], atol=0.05)
+        motion.predict(state, None)
+        if frame == 39:
+            np.testing.assert_allclose(state.boxes, [_walk(39)], atol=0.05)
+        motion.update(state, np.array([0]), np.array([_walk(frame)]))
     for _ in range(10):
-        predicted = motion.predict()
-    np.testing.assert_allclose(predicted, [_walk(49)], atol=1.0)
+        motion.predict(state, None)
+    np.testing.assert_allclose(state.boxes, [_walk(49)], atol=1.0)
 
 
-def test_what_is_seen_counts_less_the_surer_the_filter_is() -> None:
-    motion = Motion()
-    motion.add(np.array([_walk(0, 0), _walk(0, 0)]))
+def test_the_more_certain_the_filter_the_less_a_new_box_counts() -> None:
+    motion, state = _started([_walk(0, 0), _walk(0, 0)])
     for _ in range(30):
-        motion.predict()
-        motion.correct(np.array([0]), np.array([_walk(0, 0)]))
-    motion.predict()
-    before = motion.place.copy()
-    motion.correct(np.array([0, 1]), np.array([[20.0, 20, 60, 120], [20.0, 20, 60, 120]]))
-    moved = (motion.place - before)[:, 0]
-    # Nobody has seen the second for 31 frames: it follows almost all the way.
+        motion.predict(state, None)
+        motion.update(state, np.array([0]), np.array([_walk(0, 0)]))
+    motion.predict(state, None)
+    assert state.position is not None
+    assert state.covariance is not None
+    before = state.position.copy()
+    motion.update(state, np.array([0, 1]), np.array([[20.0, 20, 60, 120], [20.0, 20, 60, 120]]))
+    moved = (state.position - before)[:, 0]
+    # The second track was not matched for 31 frames: it follows almost all the way.
     assert 0 < moved[0] < moved[1] <= 10
-    assert (motion.covariance[:, :, 0] > 0).all()
-    assert (motion.covariance[:, :, 2] > 0).all()
+    assert (state.covariance[:, :, 0] > 0).all()
+    assert (state.covariance[:, :, 2] > 0).all()
 
 
-def test_tracks_leave_with_their_rows() -> None:
-    motion = Motion()
-    motion.add(np.array([_walk(0), _walk(5), _walk(9)]))
-    motion.keep(np.array([True, False, True]))
-    np.testing.assert_allclose(motion.predict(), [_walk(0), _walk(9)])
+def test_filters_are_kept_and_appended_with_their_tracks() -> None:
+    motion, state = _started([_walk(0), _walk(5), _walk(9)])
+    state.keep(np.array([True, False, True]))
+    _, new = _started([_walk(20)])
+    state.append(new)
+    motion.predict(state, None)
+    np.testing.assert_allclose(state.boxes, [_walk(0), _walk(9), _walk(20)])
 
 
 def test_with_motion_the_box_tracker_follows_through_a_gap_in_which_it_would_lose() -> None:
@@ -60,10 +72,9 @@ def test_with_motion_the_box_tracker_follows_through_a_gap_in_which_it_would_los
 def test_a_moving_camera_takes_the_tracks_along() -> None:
     turned = np.array([[2.0, 0.0, 5.0], [0.0, 2.0, -7.0]])
     np.testing.assert_allclose(moved_boxes(np.array([[10.0, 20, 30, 60]]), turned), [[25, 33, 65, 113]])
-    motion = Motion()
-    motion.add(np.array([[10.0, 20, 30, 60]]))
-    motion.move(turned)
-    np.testing.assert_allclose(motion.predict(), [[25, 33, 65, 113]])
+    motion, state = _started([[10.0, 20, 30, 60]])
+    motion.predict(state, turned)
+    np.testing.assert_allclose(state.boxes, [[25, 33, 65, 113]])
     pan = np.array([[1.0, 0.0, 300.0], [0.0, 1.0, 0.0]])
     config = TrackerConfig(tau1=0.05, tau2=0.05)
     for motion_model in ("none", "kalman"):

@@ -78,8 +78,8 @@ def test_memory_follows_the_tracks_alive_not_the_frames() -> None:
     for frame in range(200):
         tracker.update([[1000.0 * frame, 0, 1000 * frame + 10, 10]], [np.eye(200)[frame]])
     assert tracker.n_alive <= 6
-    assert tracker._features is not None
-    assert len(tracker._features) == len(tracker._boxes) == tracker.n_alive
+    assert tracker.state.features is not None
+    assert len(tracker.state.features) == len(tracker.state.boxes) == tracker.n_alive
 
 
 def test_a_zero_feature_goes_by_the_box_alone_and_keeps_the_known_appearance() -> None:
@@ -199,7 +199,7 @@ def test_the_order_of_detections_does_not_matter(world: tuple[int, int, str]) ->
     config = TrackerConfig(assignment=world[2])
     straight, shuffled = Tracker(config), Tracker(config)
     rng = np.random.default_rng(world[0])
-    same: dict[int, int] = {}  # births are numbered in the order of detections: identities agree up to their names
+    same: dict[int, int] = {}  # new tracks are numbered in the order of detections: identities agree up to their names
     for boxes, features in _world(*world[:2]):
         order = rng.permutation(len(boxes))
         ids = straight.update(boxes, features).ids[order]

@@ -1,6 +1,7 @@
 """What a caller may ask of the tracker beyond the paper's two rounds."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssat.errors import InputError
-from ssat.mot.settings import BenchmarkSettings, TrackSettings
+from ssat.pipeline.settings import BenchmarkSettings, TrackSettings
 from ssat.tracking import Tracker, TrackerConfig
+from ssat.tracking.assignment import greedy
+from ssat.tracking.passes import Pass, not_weak, tracked
+from ssat.tracking.state import FrameDetections, TrackState
 from ssat.tracking.tracker import Association
 
 A, B, C = np.eye(3, 8, dtype=np.float32)
@@ -31,7 +35,7 @@ def test_the_defaults_are_the_papers_and_every_departure_is_named() -> None:
     assert beyond.extensions == ("motion kalman", "camera motion", "low score 0.1")
 
 
-def test_births_by_rule_leave_the_rest_out_of_the_answer() -> None:
+def test_an_init_rule_leaves_other_detections_out_of_the_answer() -> None:
     tracker = Tracker()
     asked: list[list[int]] = []
 
@@ -39,12 +43,12 @@ def test_births_by_rule_leave_the_rest_out_of_the_answer() -> None:
         asked.append(rows.tolist())
         return rows == 1
 
-    first = tracker.update([LEFT, RIGHT], [A, B], [0.9, 0.8], births=only_the_second)
+    first = tracker.update([LEFT, RIGHT], [A, B], [0.9, 0.8], init_rule=only_the_second)
     assert (first.ids.tolist(), first.detection_index.tolist()) == ([1], [1])
     assert first.boxes.tolist() == [RIGHT]
     assert first.scores is not None
     assert first.scores.tolist() == [0.8]
-    second = tracker.update([LEFT, RIGHT], [A, B], [0.9, 0.8], births=lambda rows: np.zeros(len(rows), bool))
+    second = tracker.update([LEFT, RIGHT], [A, B], [0.9, 0.8], init_rule=lambda rows: np.zeros(len(rows), bool))
     assert second.ids.tolist() == [1]
     assert asked == [[0, 1]], "who is matched needs no support"
     assert tracker.n_alive == 1
@@ -70,8 +74,8 @@ def test_a_weak_detection_leaves_the_known_appearance_alone() -> None:
     tracker.update([LEFT], [A], [0.9])
     turned = np.array([0.7, math.sqrt(1 - 0.49), 0, 0, 0, 0, 0, 0], np.float32)
     tracker.update([LEFT], [turned], [0.2])
-    assert tracker._features is not None
-    np.testing.assert_allclose(tracker._features, [A])
+    assert tracker.state.features is not None
+    np.testing.assert_allclose(tracker.state.features, [A])
 
 
 def test_without_scores_or_without_the_setting_all_are_alike() -> None:
@@ -106,13 +110,58 @@ def test_an_observer_sees_what_the_frame_was_decided_by_and_changes_nothing() ->
     for boxes, features in frames:
         np.testing.assert_array_equal(watched.update(boxes, features).ids, alone.update(boxes, features).ids)
     second = seen[1]
-    assert (second.ids.tolist(), second.missed.tolist()) == ([1, 2], [0, 0])
-    assert second.by_look is not None
-    assert second.by_box is not None
-    np.testing.assert_allclose(second.by_look, [[1.0], [0.0]], atol=1e-6)
-    np.testing.assert_allclose(second.by_look + second.by_box, second.distance)
-    assert [one.born.tolist() for one in seen] == [[1, 2], [3], [], [4], []]
-    assert [one.dropped.tolist() for one in seen] == [[], [], [], [2], [3]]
+    assert (second.before.ids.tolist(), second.before.time_since_update.tolist()) == ([1, 2], [0, 0])
+    appearance, box = second.terms["appearance"], second.terms["box"]
+    assert appearance is not None
+    assert box is not None
+    np.testing.assert_allclose(appearance, [[1.0], [0.0]], atol=1e-6)
+    assert [one.definition.name for one in second.passes] == ["tracked tracks", "lost tracks"]
+    np.testing.assert_array_equal(appearance + box, second.passes[0].cost)
+    assert [one.new.tolist() for one in seen] == [[1, 2], [3], [], [4], []]
+    assert [one.ended.tolist() for one in seen] == [[], [], [], [2], [3]]
+
+
+def test_empty_lists_in_empty_frames_change_nothing() -> None:
+    tracker, other = Tracker(), Tracker()
+    for one in (tracker, other):
+        one.update([LEFT, RIGHT], [A, B])
+    for boxes, features, scores in (([], [], []), (np.empty((0, 4)), np.empty((0, 0)), None), ([], np.empty(0), [])):
+        assert len(tracker.update(boxes, features, scores)) == 0
+        other.update([], None)
+    np.testing.assert_array_equal(tracker.update([RIGHT], [B]).ids, other.update([RIGHT], [B]).ids)
+
+
+@pytest.mark.parametrize("kind", ["gradients", "bfloat16", "list of tensors"])
+def test_torch_tensors_are_accepted(kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    boxes, features = torch.tensor([LEFT, RIGHT]), torch.tensor(np.stack([A, B]))
+    scores = torch.tensor([0.9, 0.8])
+    if kind == "gradients":
+        boxes, features, scores = (one.requires_grad_() for one in (boxes, features, scores))
+    elif kind == "bfloat16":
+        features, scores = features.bfloat16(), scores.bfloat16()
+    else:
+        boxes, features = list(boxes), list(features)
+    tracks = Tracker().update(boxes, features, scores)
+    assert tracks.ids.tolist() == [1, 2]
+    assert tracks.boxes.tolist() == [LEFT, RIGHT]
+    assert tracks.scores is not None
+    assert tracks.scores.tolist() == pytest.approx([0.9, 0.8], abs=4e-3)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "features", "message"),
+    [
+        ([["a", "b", "c", "d"]], None, r"boxes have dtype <U1 and shape \(1, 4\)"),
+        ([LEFT, [1.0]], None, "boxes cannot be converted"),
+        ([LEFT], [[A]], r"features have shape \(1, 1, 8\) and dtype float32"),
+        ([LEFT], [[1j, 2j]], "features have dtype complex128"),
+        ([[LEFT]], None, r"boxes have shape \(1, 1, 4\) and dtype float64"),
+    ],
+)
+def test_wrong_types_and_shapes_are_named(boxes: object, features: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Tracker().update(boxes, features)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("scores", [[math.nan], [math.inf], [0.5, 0.5], 0.5])
@@ -178,3 +227,24 @@ def test_with_every_extension_identities_stay_unique_and_order_does_not_matter(
         assert len(one) == len(other)
         for index, identity in zip(other.detection_index.tolist(), other.ids.tolist(), strict=True):
             assert same.setdefault(by_detection[int(order[index])], identity) == identity
+
+
+def test_a_cost_term_and_a_pass_are_added_from_outside() -> None:
+    class Forbidden:
+        name = "forbidden"
+
+        def __call__(self, state: TrackState, detections: FrameDetections) -> np.ndarray:
+            left_TD = np.outer(state.boxes[:, 0] < 100, detections.boxes[:, 0] < 100)
+            return np.where(left_TD, np.inf, 0.0)
+
+    tracker = Tracker()
+    tracker.method.terms.append(Forbidden())
+    tracker.method.passes[:2] = [
+        replace(one, terms=(*one.terms, "forbidden"), threshold=0.1) for one in tracker.method.passes
+    ]
+    tracker.method.passes.append(Pass("far", tracked, not_weak, ("box",), 5.0, greedy))
+    assert tracker.update([LEFT], [A]).ids.tolist() == [1]
+    assert tracker.update([RIGHT], [B]).ids.tolist() == [1], "only the added pass lets this pair match"
+    tracker.method.passes.pop()
+    assert tracker.update([LEFT], [A]).ids.tolist() == [2]
+    assert tracker.update([LEFT], [A]).ids.tolist() == [3], "the added term forbids the pair"

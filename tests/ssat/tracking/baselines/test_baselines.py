@@ -11,10 +11,10 @@ import pytest
 from ssat.detection.detections import Detections
 from ssat.errors import InputError
 from ssat.mot.rows import MotRows
+from ssat.pipeline.pipeline import track_frames
 from ssat.tracking.baselines import make_tracker
 from ssat.tracking.baselines.centertrack import CenterTrackAssociation
 from ssat.tracking.config import TrackerConfig, TrackerName
-from ssat.tracking.pipeline import track_frames
 
 OTHERS = [name for name in get_args(TrackerName) if name not in ("ssat", "box")]
 

@@ -1,0 +1,57 @@
+"""What each ingredient of the preset `strong` is worth: the preset without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from flows.studies.benchmarked import association_study
+from ssat.pipeline.settings import BenchmarkSettings
+from ssat.tracking.config import QUICK_ALPHA, TrackerConfig
+
+# Ingredient → the settings that switch it off.
+INGREDIENTS: dict[str, dict[str, Any]] = {
+    "motion": {"motion": "none", "motion_gate": False},
+    "motion gate": {"motion_gate": False},
+    "camera motion": {"camera_motion": False},
+    "calibration": {"calibrate": False},
+    "overlap pass": {"overlap_pass": None},
+    "confirmation": {"confirm_hits": 1},
+    "longer life of lost tracks": {"lost_seconds": 1.0},
+}
+# Not in the preset: what did not help on the sequences that its settings were chosen on.
+FURTHER: dict[str, dict[str, Any]] = {
+    "a gallery of 10": {"gallery": 10},
+    "mutual best": {"assignment": "mutual"},
+    "the smallest sum": {"assignment": "hungarian"},
+}
+
+
+@flow(name="study strong", persist_result=False)
+def strong_study(workspace: str, benchmark: BenchmarkSettings) -> dict[str, Any]:
+    """Tracks with the preset, without each of its ingredients, with further ones, and as `paper` and `quick` do.
+
+    Gives what `association_study` does.
+    """
+    strong = benchmark.association
+    return association_study(
+        workspace,
+        "strong",
+        benchmark,
+        {
+            "paper": TrackerConfig(),
+            "quick": TrackerConfig(alpha=QUICK_ALPHA),
+            "strong": strong,
+            **{
+                f"strong without {name}": TrackerConfig.model_validate(strong.model_dump() | off)
+                for name, off in INGREDIENTS.items()
+            },
+            **{
+                f"strong with {name}": TrackerConfig.model_validate(strong.model_dump() | on)
+                for name, on in FURTHER.items()
+            },
+        },
+        title="Study: the preset strong (beyond the paper)",
+        shown="strong",
+    )

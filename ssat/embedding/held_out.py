@@ -1,0 +1,69 @@
+"""The held-out measure: does a frame of a clip that was never trained on find its own clip?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssat.embedding.retrieval import RetrievalScores, retrieval_scores
+from ssat.embedding.settings import DataSettings
+from ssat.frames.crops import read_crops
+from ssat.frames.store import FrameStore
+
+# Enough for stable scores, few enough to embed in seconds: 16 clips of 16 frames are 256 queries.
+_FRAMES = 16
+# The headline score asks for a frame at least a second away; the others say how fast it falls with time.
+_HEADLINE_GAP_S = 1.0
+_OTHER_GAPS_S = (0.1, 5.0)
+
+
+@dataclass(frozen=True)
+class HeldOutFrames:
+    """Centre crops of evenly spaced frames, ordered by clip and time."""
+
+    crops: NDArray[np.uint8]
+    """(n, S, S, 3) RGB."""
+    clips: NDArray[np.int64]
+    """(n,) class id of each frame's clip."""
+    times_us: NDArray[np.int64]
+    """(n,) time in the clip, microseconds."""
+
+
+@dataclass(frozen=True)
+class HeldOutScores:
+    """Retrieval among held-out frames, for several least distances in time between a query and its match."""
+
+    headline: RetrievalScores
+    """At a distance of one second."""
+    by_gap: Mapping[float, RetrievalScores]
+    """Further distances in seconds → scores."""
+
+    def named(self) -> dict[str, float]:
+        """Return `recall_at_1`, … and per further distance `recall_at_1_gap_0.1s`, …"""
+        scores: dict[str, float] = asdict(self.headline)
+        for gap, others in self.by_gap.items():
+            scores |= {f"{name}_gap_{gap:g}s": value for name, value in asdict(others).items()}
+        return scores
+
+
+def held_out_frames(store: FrameStore, class_ids: Sequence[int], data: DataSettings) -> HeldOutFrames:
+    """Return the frames of the clips `class_ids` that the measure looks at.
+
+    Raises:
+        InputError: a class id that the store does not know, or a frame that cannot be read.
+    """
+    crops, labels, times = read_crops(store, class_ids, _FRAMES, data.crop, data.short_side)
+    return HeldOutFrames(crops, np.asarray(class_ids, np.int64)[labels], times)
+
+
+def held_out_scores(frames: HeldOutFrames, features_BD: NDArray[np.float32]) -> HeldOutScores:
+    """Return the scores of the frames' features (n, 512); they need no unit length."""
+    features_BD = features_BD / np.maximum(np.linalg.norm(features_BD, axis=1, keepdims=True), 1e-12)
+
+    def at(gap: float) -> RetrievalScores:
+        return retrieval_scores(features_BD, frames.clips, frames.times_us, gap_us=round(1e6 * gap))
+
+    return HeldOutScores(at(_HEADLINE_GAP_S), {gap: at(gap) for gap in _OTHER_GAPS_S})

@@ -1,0 +1,51 @@
+"""The ceiling of association: what a tracker would score if it gave every detection the right identity."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssat.mot.protocols import IOU_THRESHOLD, box_iou
+from ssat.mot.rows import PEDESTRIAN, MotRows
+
+
+def true_identities(detections: MotRows, truth: MotRows) -> NDArray[np.int64]:
+    """Return the labelled identity (n,) of every detection; 0 where no label matches.
+
+    In each frame labels of pedestrians and detections are matched one to one, by the largest sum of IoU over pairs with
+    an IoU of 0.5 or more.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    identities = np.zeros(len(detections), np.int64)
+    people = truth.select((truth.classes == PEDESTRIAN) & (np.trunc(truth.scores) != 0))
+    for frame in np.unique(detections.frames).tolist():
+        at, labelled = detections.at(frame), people.at(frame)
+        iou_GD = box_iou(people.boxes[labelled], detections.boxes[at])
+        iou_GD[iou_GD < IOU_THRESHOLD - np.finfo(np.float64).eps] = 0
+        rows, columns = linear_sum_assignment(-iou_GD)
+        matched = iou_GD[rows, columns] > 0
+        identities[at.start + columns[matched]] = people.ids[labelled][rows[matched]]
+    return identities
+
+
+def oracle_results(detections: MotRows, truth: MotRows) -> MotRows:
+    """Return the detections as a perfect association would show them.
+
+    Those that match a label have its identity, each of the others one of its own: the tracker is judged, not the
+    detector, so that false detections stay.
+    """
+    identities = true_identities(detections, truth)
+    unknown = identities == 0
+    first = int(max(truth.ids.max(initial=0), 0)) + 1
+    identities[unknown] = np.arange(first, first + int(unknown.sum()))
+    return MotRows(detections.frames, identities, detections.boxes, detections.scores, np.ones_like(identities))
+
+
+def closed_share(idf1: float, box_alone: float, ceiling: float) -> float:
+    """Return the share of the gap between the box term alone and the ceiling that an IDF1 closes; NaN without a gap.
+
+    1 is the ceiling, 0 is what the box term reaches alone, and a tracker below that has a negative share.
+    """
+    gap = ceiling - box_alone
+    return (idf1 - box_alone) / gap if gap > 1e-9 else float("nan")

@@ -1,0 +1,1 @@
+"""From frames to tracks: detect, embed, associate, write."""

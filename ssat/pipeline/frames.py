@@ -1,0 +1,89 @@
+"""Frames on their way to the tracker: what is known of each, what is expected of them, what they cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssat.detection.detections import Detections
+from ssat.errors import InputError
+from ssat.video.sources import Image
+
+
+@dataclass
+class StageSeconds:
+    """Where the time went: seconds of wall clock per stage. `read` is waiting for a frame, not decoding it."""
+
+    read: float = 0.0
+    detect: float = 0.0
+    patches: float = 0.0
+    embed: float = 0.0
+    associate: float = 0.0
+    draw: float = 0.0
+
+    @property
+    def tracking(self) -> float:
+        """All but detecting and drawing: what the tracker costs."""
+        return self.read + self.patches + self.embed + self.associate
+
+
+@dataclass(frozen=True)
+class DetectedFrame:
+    """A frame, what was detected in it, and what is known of the appearance.
+
+    Attributes:
+        image: (H, W, 3) RGB; None where nothing needs it.
+        rows: where its detections stand among those of the whole sequence, where they come from a file.
+        public: (P, 4) boxes near which a track may begin; None: anywhere.
+        features: (D, F), zero rows where a patch was empty; None: not known.
+    """
+
+    number: int
+    image: Image | None
+    detections: Detections
+    rows: slice | None = None
+    public: NDArray[np.float64] | None = None
+    features: NDArray[np.float32] | None = None
+
+
+class FrameCheck:
+    """Frame numbers must rise and frames keep their size: a tracker's boxes are in pixels of one picture."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._size: tuple[int, int] | None = None
+
+    def __call__(self, number: int, image: Image | None) -> int:
+        """How many frames were left out before this one. Raises InputError."""
+        skipped = 0
+        if self._number is not None:
+            skipped = number - self._number - 1
+            if skipped < 0:
+                raise InputError(f"frame {number} comes after frame {self._number}: expected rising frame numbers")
+        self._number = number
+        if image is not None:
+            size = (image.shape[1], image.shape[0])
+            if self._size is not None and size != self._size:
+                raise InputError(
+                    f"frame {number} has {size[0]}x{size[1]} pixels, those before it {self._size[0]}x{self._size[1]}: "
+                    "a track's box has no meaning in another size; cut the video there and track the parts"
+                )
+            self._size = size
+        return skipped
+
+
+def timed(frames: Iterable[tuple[int, Image | None]], seconds: StageSeconds) -> Iterator[tuple[int, Image | None]]:
+    """The same frames; the time spent waiting for them is noted."""
+    iterator = iter(frames)
+    while True:
+        started = time.perf_counter()
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        seconds.read += time.perf_counter() - started
+        yield item

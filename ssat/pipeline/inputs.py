@@ -1,0 +1,135 @@
+"""What can be tracked outside a benchmark: a video, a folder of images, a MOTChallenge sequence, a stream, a camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ssat.errors import InputError
+from ssat.mot.detection_files import read_any_detections
+from ssat.mot.rows import MotRows
+from ssat.mot.sequence import MotSequence
+from ssat.video.sources import FrameSource, ImageSource, VideoSource
+from ssat.video.streams import CameraSource, StreamSource, is_stream
+
+_IMAGE_FRAME_RATE = 30.0
+
+
+@dataclass(frozen=True)
+class TrackInput:
+    """Frames and detections.
+
+    Attributes:
+        source: the frames; None where a sequence has labels only.
+        numbers: the frames' numbers, where they are known beforehand.
+        detections: those that were given; None: a detector finds them.
+        clocked: frames come at their own pace, and wait for nobody.
+    """
+
+    name: str
+    frame_rate: float
+    source: FrameSource | None
+    numbers: range | None
+    detections: MotRows | None
+    clocked: bool = False
+
+
+def open_input(
+    given: Path | str,
+    detections: str | None,
+    frame_rate: float | None = None,
+    min_score: float | None = None,
+    *,
+    detecting: bool = False,
+) -> TrackInput:
+    """Opens a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
+    (rtsp, http) or the index of a camera.
+
+    Args:
+        given: the input.
+        detections: a file as `read_any_detections` takes it; for a sequence also the name of a file in its det folder,
+            or None for its public detections.
+        frame_rate: instead of the input's own; images without seqinfo.ini have 30.
+        min_score: leave out detections that score less.
+        detecting: a detector looks at the frames; detections are not required then.
+
+    Raises:
+        InputError: no such input, no detections, or files that do not fit.
+    """
+    if is_stream(str(given)):
+        return _open_stream(str(given), detections, frame_rate, detecting)
+    path = Path(given).expanduser()
+    if not path.exists():
+        raise InputError(
+            f"{path}: no such file or folder; expected a video, a folder of images, a sequence, an address "
+            "(rtsp, http) or the number of a camera"
+        )
+    if (path / "seqinfo.ini").is_file():
+        opened = _open_sequence(MotSequence.open(path), detections, frame_rate)
+    else:
+        opened = _open_video(path, detections, frame_rate, detecting)
+    if detecting and opened.source is None:
+        raise InputError(f"{path}: labels only, no frames (img1): there is nothing to detect in")
+    if opened.detections is None:
+        return opened
+    if not len(opened.detections) and not detecting:
+        raise InputError(f"{path}: no detections at all: the file of detections holds none")
+    if min_score is None:
+        return opened
+    kept = opened.detections.select(opened.detections.scores >= min_score)
+    if not len(kept):
+        best = float(np.max(opened.detections.scores))
+        raise InputError(f"{path}: no detection scores {min_score:g} or more; the best scores {best:g}")
+    return replace(opened, detections=kept)
+
+
+def _open_video(path: Path, detections: str | None, frame_rate: float | None, detecting: bool) -> TrackInput:
+    source: FrameSource
+    if path.is_dir():
+        source = ImageSource.of_folder(path, frame_rate or _IMAGE_FRAME_RATE)
+    else:
+        source = VideoSource.open(path, frame_rate)
+    # The header of a video need not tell the truth about its length: only images are counted for certain.
+    n_frames = source.n_frames if path.is_dir() else None
+    numbers = range(1, n_frames + 1) if n_frames else None
+    if detections is None:
+        if not detecting:
+            raise InputError(
+                f"{path}: no detections. Let --detector fasterrcnn, retinanet or fcos find people, or give a file with "
+                "--detections: MOTChallenge text (frame, -1, left, top, width, height, score), COCO JSON or Parquet"
+            )
+        return TrackInput(source.name, source.frame_rate, source, numbers, None)
+    rows = read_any_detections(Path(detections).expanduser(), n_frames)
+    return TrackInput(source.name, source.frame_rate, source, numbers, rows)
+
+
+def _open_stream(address: str, detections: str | None, frame_rate: float | None, detecting: bool) -> TrackInput:
+    if detections is not None:
+        raise InputError("--detections belongs to a file: a stream's frames have no numbers beforehand; use --detector")
+    if not detecting:
+        raise InputError("a stream or camera needs --detector fasterrcnn, retinanet or fcos, or --refine")
+    if address.isdecimal():
+        camera = CameraSource.open(int(address), frame_rate)
+        return TrackInput(camera.name, camera.frame_rate, camera, None, None, clocked=True)
+    stream = StreamSource.open(address, frame_rate)
+    return TrackInput(stream.name, stream.frame_rate, stream, None, None, clocked=stream.n_frames is None)
+
+
+def _open_sequence(sequence: MotSequence, detections: str | None, frame_rate: float | None) -> TrackInput:
+    numbers = range(1, sequence.n_frames + 1)
+    if detections is None:
+        rows = sequence.detections()
+    elif Path(detections).expanduser().is_file():
+        rows = read_any_detections(Path(detections).expanduser(), sequence.n_frames)
+    else:
+        rows = sequence.detections(detections)
+    rate = frame_rate or sequence.frame_rate
+    source = None
+    if sequence.image_folder is not None:
+        sequence.check_images(numbers)
+        paths: Iterable[Path] = (sequence.image_path(number) for number in numbers)
+        source = ImageSource(sequence.name, rate, list(paths), numbers, (sequence.width, sequence.height))
+    return TrackInput(sequence.name, rate, source, numbers, rows)

@@ -1,0 +1,242 @@
+"""Settings of the benchmark stage and of tracking a video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ssat.detection.settings import DetectorName, Refine, RefinementSettings
+from ssat.embedding.reid_input import ReidInput
+from ssat.embedding.settings import Precision
+from ssat.mot.protocols import Protocol
+from ssat.mot.splits import Split
+from ssat.settings import StageSettings
+from ssat.tracking.config import QUICK_ALPHA, STRONG, TrackerConfig, TrackerName
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"association": {"alpha": QUICK_ALPHA}},
+    "paper": {},
+    "strong": {"association": STRONG},
+}
+
+
+class BenchmarkSettings(StageSettings):
+    """Which sequences are tracked, by what, and how the result is scored."""
+
+    section = "benchmark"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
+
+    mot: str = Field(
+        description="MOTChallenge sequence, a folder of them (SEQ/seqinfo.ini, det/, gt/, img1/), or KITTI tracking"
+    )
+    sequences: tuple[str, ...] = Field(
+        default=(), description="Only these sequences, or patterns such as `*-FRCNN`; by default all of the folder"
+    )
+    split: Split = Field(
+        default="val-half",
+        description="train: whole sequences; val-half: the later half of each; train-half: the half before; test: "
+        "without labels, for the server",
+    )
+    detections: str = Field(
+        default="public", description="public: det/det.txt; else a file's name in each sequence's det folder"
+    )
+    detector: DetectorName | None = Field(
+        default=None, description="Detect people with torchvision's network of that name, trained on COCO"
+    )
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    refine: Refine = Field(
+        default="none",
+        description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
+    )
+    refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
+    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
+    tracker: TrackerName = Field(
+        default="ssat",
+        description="ssat: appearance and box; box: the box term alone, no network; the others for comparison",
+    )
+    embedder: str | None = Field(
+        default=None,
+        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
+        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
+    )
+    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    protocol: Protocol = Field(
+        default="centertrack-half",
+        description="centertrack-half: every labelled box counts; motchallenge: pedestrians, distractors removed",
+    )
+    video: bool = Field(default=True, description="Write an annotated mp4 of every sequence that has frames")
+    side_by_side: Literal["auto", "always", "never"] = Field(
+        default="auto", description="Sequences side by side on Ray: auto, where a Ray is named or it saves time"
+    )
+    association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
+    interpolate_seconds: float = Field(
+        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+    )
+
+    @model_validator(mode="after")
+    def _one_detector(self) -> Self:
+        if self.detector is not None and self.refine != "none":
+            raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
+        if self.min_score is not None and (self.detector is not None or self.refine != "none"):
+            raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+        own = self.tracker in ("ssat", "box", "centertrack")
+        if not own and self.refine != "none" and (self.refine != "frozen" or self.refinement.births == "public"):
+            raise ValueError(
+                f"--tracker {self.tracker} cannot hold births back to public detections, nor lead the refinement: use "
+                "--refine frozen --refinement-births free"
+            )
+        return self
+
+    @property
+    def needs_appearance(self) -> bool:
+        """Whether the tracker looks at features."""
+        return self.tracker in ("ssat", "deepsort")
+
+
+class TrackSettings(StageSettings):
+    """How one video, image folder or sequence is tracked."""
+
+    section = "track"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
+
+    detections: str | None = Field(
+        default=None,
+        description="File of detections: MOTChallenge text, COCO JSON or Parquet; a MOTChallenge sequence has its own "
+        "public ones",
+    )
+    detector: DetectorName | None = Field(
+        default=None, description="Detect people with torchvision's network of that name, trained on COCO"
+    )
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    refine: Refine = Field(
+        default="none",
+        description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
+    )
+    refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
+    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
+    tracker: Literal["ssat", "box"] = Field(
+        default="ssat", description="ssat: appearance and box; box: the box term alone, no network"
+    )
+    embedder: str | None = Field(
+        default=None,
+        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
+        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
+        "`colour`",
+    )
+    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    precision: Precision = Field(
+        default="float32",
+        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
+    )
+    frame_rate: float | None = Field(
+        default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
+    )
+    video: bool = Field(default=True, description="Write an annotated mp4")
+    show_lost: bool = Field(default=False, description="Draw lost tracks too, where they were last seen")
+    association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
+    interpolate_seconds: float = Field(
+        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+    )
+
+    @model_validator(mode="after")
+    def _one_detector(self) -> Self:
+        if self.detector is not None and self.refine != "none":
+            raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
+        if self.min_score is not None and (self.detector is not None or self.refine != "none"):
+            raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+        return self
+
+
+class ProbeSettings(StageSettings):
+    """How footage is probed: which detections, which embedders, which pairs."""
+
+    section = "probe"
+
+    embedder: tuple[str, ...] = Field(
+        default=(),
+        description="What is probed, named as for `ssat track`; by default the latest training, where there is one, "
+        "and `colour`",
+    )
+    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    precision: Precision = Field(
+        default="float32",
+        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
+    )
+    detections: str | None = Field(
+        default=None,
+        description="File of detections: MOTChallenge text, COCO JSON or Parquet; a MOTChallenge sequence has its own "
+        "public ones",
+    )
+    detector: DetectorName | None = Field(
+        default=None, description="Detect people with torchvision's network of that name, trained on COCO"
+    )
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
+    frame_rate: float | None = Field(
+        default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
+    )
+    split: Literal["train", "train-half", "val-half"] = Field(
+        default="train", description="train: all frames; val-half: the later half; train-half: the half before"
+    )
+    gaps_seconds: tuple[float, ...] = Field(
+        default=(0.1, 1.0, 3.0), min_length=1, description="Times between the two boxes of a pair"
+    )
+    rejoin_seconds: float = Field(
+        default=0.5, ge=0, le=5, description="Tracklets go on over gaps up to this long where motion predicts it"
+    )
+    seed: int = Field(default=0, description="Of the resampling that gives the intervals")
+    tau1: float = Field(default=0.56, gt=0, description="Threshold of round 1 that is translated into a raw distance")
+    tau2: float = Field(default=0.64, gt=0, description="The same of round 2")
+
+    @field_validator("gaps_seconds")
+    @classmethod
+    def _positive(cls, gaps: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < gap <= 60 for gap in gaps):
+            raise ValueError("expected times above 0 and up to 60 seconds")
+        return gaps
+
+
+class LinkSettings(StageSettings):
+    """Beyond the paper: which tracks of a finished result are joined over absences."""
+
+    section = "link"
+
+    embedder: str | None = Field(
+        default=None,
+        description="What says how alike two tracks are, named as for `ssat track`; by default the workspace's latest "
+        "training, else `colour`",
+    )
+    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    precision: Precision = Field(
+        default="float32",
+        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
+    )
+    frame_rate: float | None = Field(
+        default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
+    )
+    max_gap_seconds: float = Field(default=300.0, gt=0, description="Longest absence over which tracks are joined")
+    false_join_rate: float = Field(
+        default=0.01,
+        gt=0,
+        le=0.5,
+        description="Share of tracks that may be joined to somebody else's, by how alike people of one frame look",
+    )
+    rival_ratio: float = Field(
+        default=1.5,
+        ge=1,
+        description="Two tracks are left apart where one is as much like a third person's, up to so many times the "
+        "distance; 1: the nearest are joined whatever else is near",
+    )
+    max_distance: float | None = Field(
+        default=None,
+        gt=0,
+        le=2,
+        description="Join tracks at this distance (1 - cosine) or less; by default it follows from the false-join rate",
+    )
+    max_speed: float = Field(default=5.0, gt=0, description="Heights per second that a person may move while not seen")
+    min_boxes: int = Field(default=5, ge=1, description="Tracks of fewer boxes are left as they are")
+    boxes_per_track: int = Field(
+        default=32, ge=1, description="Boxes of a track that are looked at, spread over its length"
+    )

@@ -1,0 +1,1 @@
+"""Video in and out: untrusted files, image folders, streams and cameras; annotated mp4."""
