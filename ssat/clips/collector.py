@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -266,6 +266,8 @@ class Collector:
 
     def result(self) -> dict[str, Any]:
         """What this run did and what the workspace holds now; can be written as JSON."""
+        skipped = [(self.list.source, group) for group in self.list.skipped]
+        skipped += [(mirror.folder, group) for mirror in self.chain.folders for group in mirror.skipped]
         return {
             "source": str(self.settings.source),
             "ranks": self.roster.num_rows,
@@ -277,6 +279,8 @@ class Collector:
             "by_class": self._history.counts(candidate.clip_id for candidate in self.candidates),
             "rejected": len(self.list.rejected),
             "rejected_rows": [vars(row) for row in self.list.rejected[:20]],
+            "skipped": sum(group.files for _, group in skipped),
+            "skipped_files": [{"folder": str(folder), **asdict(group)} for folder, group in skipped],
             "archives": [
                 {"archive": without_credentials(archive), "problem": problem}
                 for mirror in self.chain.archives

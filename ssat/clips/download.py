@@ -155,11 +155,18 @@ def _is_file(downloader: Any, url: str) -> bool:
     Raises:
         ClipFailure: there is no content, or a page that claims to be a video.
     """
-    with _response(downloader, url) as response:
-        head = b""
-        while len(head) < _HEAD_BYTES and (chunk := response.read(_HEAD_BYTES - len(head))):
-            head += chunk
-        stated = str(response.headers.get("Content-Type", "")).split(";")[0].strip().lower()
+    from yt_dlp.networking.exceptions import HTTPError
+
+    try:
+        with _response(downloader, url) as response:
+            head = b""
+            while len(head) < _HEAD_BYTES and (chunk := response.read(_HEAD_BYTES - len(head))):
+                head += chunk
+            stated = str(response.headers.get("Content-Type", "")).split(";")[0].strip().lower()
+    except HTTPError:
+        if _has_extractor(url):
+            return False  # its extractor may know another way than the page
+        raise
     if not head:
         raise ClipFailure(FailureClass.MEDIA, "the server sent an empty file (0 bytes)")
     if not is_markup(head):
@@ -167,6 +174,12 @@ def _is_file(downloader: Any, url: str) -> bool:
     if stated.startswith("video/") and not head.lstrip().startswith(b"#"):
         raise ClipFailure(FailureClass.MEDIA, f"the server sent a page of text as {stated}")
     return False
+
+
+def _has_extractor(url: str) -> bool:
+    from yt_dlp.extractor import gen_extractor_classes
+
+    return any(extractor.suitable(url) for extractor in gen_extractor_classes() if extractor.ie_key() != "Generic")
 
 
 def _file_at(url: str) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
                 self.send_header("Content-Type", "video/mp4")
                 self.send_header("Content-Length", "100000")
                 self.end_headers()
-                self.wfile.write(b"\0" * 1000)  # and hang up: a short read
+                self.wfile.write(b"\0" * 2000)  # and hang up: a short read
                 self.close_connection = True
             else:
                 super().do_GET()
