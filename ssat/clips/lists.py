@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from ssat.clips.folders import FolderListing, Skipped, list_videos
 from ssat.clips.settings import YOUTUBE_WATCH_URL
 from ssat.errors import InputError
-from ssat.redaction import printable, without_credentials
+from ssat.redaction import printable, redacted, without_credentials
 
 # A clip id becomes a file name: no separator, no leading dot, nothing a shell or a URL would read as syntax.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
@@ -174,13 +174,11 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def undecodable(where: str, text: str) -> str:
-    """Describe the first byte of a field that is not UTF-8; empty where all are."""
+    """Describe the first byte of a field that is not UTF-8; empty where all are. Addresses lose their secrets."""
     byte = _undecodable(text)
-    return (
-        f"{where} {printable(text)[:64]!r} has a byte that is not UTF-8 ({byte}); save the list as UTF-8"
-        if byte
-        else ""
-    )
+    # As repr, with each such byte as \xNN.
+    shown = repr(redacted(text)[:64]).replace("\\\\x", "\\x")
+    return f"{where} {shown} has a byte that is not UTF-8 ({byte}); save the list as UTF-8" if byte else ""
 
 
 def _undecodable(text: str) -> str:
@@ -225,8 +223,8 @@ def _fields(line: str) -> list[str] | None:
 
 
 def _span_checked(line: int, clip_id: str, start: str, end: str, url_template: str, min_seconds: float) -> Row:
-    texts = () if f"{clip_id}{start}{end}".isascii() else (clip_id, start, end)
-    for name, text in zip(_REQUIRED, texts, strict=False):
+    fields = (clip_id, start, end)
+    for name, text in zip(_REQUIRED, fields, strict=True) if not "".join(fields).isascii() else ():
         if reason := undecodable(name, text):
             return RejectedRow(line, printable(clip_id)[:128], reason)
     if not _SAFE_ID.fullmatch(clip_id):
@@ -266,9 +264,7 @@ def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:
         fields = text.split()
         if not fields or fields[0].startswith("#"):
             continue
-        if not text.isascii() and (
-            reason := undecodable("the line", " ".join([without_credentials(fields[0]), *fields[1:]]))
-        ):
+        if not text.isascii() and (reason := undecodable("the line", text)):
             yield RejectedRow(line, "", reason)
             continue
         url = fields[0]

@@ -207,11 +207,23 @@ def failure_reasons(status: pa.Table) -> list[FailureReason]:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for clip_id, state, error_class, message in zip(*columns, strict=True):
         if state != OK:
-            shown = str(message or "").replace(clip_id, "…") or "no message was recorded"
+            shown = _without_id(str(message or ""), clip_id) or "no message was recorded"
             key = (outcome_name(state, error_class), str(error_class or ""), shown)
             groups.setdefault(key, []).append(clip_id)
     reasons = [FailureReason(*key, len(clips), tuple(clips[:_MAX_EXAMPLES])) for key, clips in groups.items()]
     return sorted(reasons, key=lambda reason: (-reason.clips, reason.outcome, reason.message))
+
+
+def _without_id(message: str, clip_id: str) -> str:
+    """`message` with "…" for the clip id, where it stands alone. Without a pattern: there may be very many ids."""
+    at = message.find(clip_id) if clip_id else -1
+    while at >= 0:
+        end = at + len(clip_id)
+        around = message[max(0, at - 1) : at] + message[end : end + 1]
+        if not any(sign.isalnum() or sign in "_-" for sign in around):
+            message, end = f"{message[:at]}…{message[end:]}", at + 1
+        at = message.find(clip_id, end)
+    return message
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:

@@ -17,7 +17,6 @@ from ssat.clips.sources.folder import FolderMirror, ListedFiles
 from ssat.clips.sources.tar import TarMirror, is_tar, is_url
 from ssat.clips.sources.web import WebSource
 from ssat.errors import InputError
-from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 
 _EXPECTED = "expected a tar archive, a text file that names tar archives, a folder, or an address with {clip_id} in it"
@@ -119,7 +118,7 @@ def _archives_named_in(path: Path) -> list[str]:
     for number, line in numbered_lines(path):
         text = line.strip()
         if text and not text.startswith("#"):
-            if reason := undecodable("the line", without_credentials(text)):
+            if reason := undecodable("the line", text):
                 raise InputError(f"mirror {path}: line {number}: {reason}; {_EXPECTED}")
             named.append(_archive(text, path.parent, f"{path}: line {number}"))
     if not named:

@@ -190,8 +190,8 @@ def test_bytes_that_are_not_utf_8_cost_nothing_where_they_are_not_read(tmp_path:
     clips = read_list(path)
     assert [candidate.clip_id for candidate in clips.candidates] == ["first", "second", "fifth"]
     assert [(row.line, row.clip_id, row.reason) for row in clips.rejected] == [
-        (4, "thi\\xe9rd", r"youtube_id 'thi\\xe9rd' has a byte that is not UTF-8 (0xE9); save the list as UTF-8"),
-        (5, "fourth", r"time_start '0\\xa0' has a byte that is not UTF-8 (0xA0); save the list as UTF-8"),
+        (4, "thi\\xe9rd", r"youtube_id 'thi\xe9rd' has a byte that is not UTF-8 (0xE9); save the list as UTF-8"),
+        (5, "fourth", r"time_start '0\xa0' has a byte that is not UTF-8 (0xA0); save the list as UTF-8"),
     ]
     "\n".join(describe_rejected(clips)).encode()
 
@@ -202,7 +202,7 @@ def test_bytes_that_are_not_utf_8_in_a_list_of_urls(tmp_path: Path) -> None:
     clips = read_list(path)
     assert [candidate.locator for candidate in clips.candidates] == ["http://127.0.0.1:9/caf%C3%A9.mp4"]
     assert [row.line for row in clips.rejected] == [2]
-    assert "caf\\xe9.mp4?…' has a byte that is not UTF-8 (0xE9)" in clips.rejected[0].reason.replace("\\\\", "\\")
+    assert "127.0.0.1:9/caf\\xe9.mp4?…' has a byte that is not UTF-8" in clips.rejected[0].reason
 
 
 @pytest.mark.parametrize(
