@@ -47,6 +47,7 @@ def association_study(
     title: str,
     shown: str,
     published: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    interpolate_seconds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Track the same detections and features with several associations.
 
@@ -55,6 +56,7 @@ def association_study(
         variants: name → association.
         shown: the variant whose worst moments are pictured.
         published: title of a table → the paper's rows.
+        interpolate_seconds: variant → up to how long its gaps are filled; the others as `base` says.
 
     Returns:
         What the study's flow gives: "rows", "sequences", "published", "folder", "report", "figures", "runs" (MLflow run
@@ -70,6 +72,8 @@ def association_study(
         dataset = Dataset("mot", digests["data"], str(Path(base.mot).expanduser().resolve()))
         with study.recorded(dataset) as reporter:
             settings = {name: base.model_copy(update={"association": config}) for name, config in variants.items()}
+            for name, seconds in (interpolate_seconds or {}).items():
+                settings[name] = settings[name].model_copy(update={"interpolate_seconds": seconds})
             result = finish_comparison(
                 study,
                 reporter,

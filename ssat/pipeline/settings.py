@@ -18,7 +18,7 @@ from ssat.tracking.config import QUICK_ALPHA, STRONG, TrackerConfig, TrackerName
 _PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"association": {"alpha": QUICK_ALPHA}},
     "paper": {},
-    "strong": {"association": STRONG},
+    "strong": {"association": STRONG, "interpolate_seconds": 1.0},
 }
 
 

@@ -22,6 +22,7 @@ _LATER = (
     "calibrate",
     "stored_median",
     "motion_gate",
+    "hold_size",
     "weak_penalty",
     "overlap_pass",
     "confirm_hits",
@@ -32,14 +33,15 @@ QUICK_ALPHA = 1.0
 # The preset `strong`: for good tracks of any feature, not for reproduction.
 STRONG: dict[str, Any] = {
     "tau2": 0.8,
-    "alpha": 0.5,
+    "alpha": 0.4,
     "beta": 0.1,
     "lost_seconds": 3.0,
     "motion": "kalman",
     "motion_gate": True,
+    "hold_size": True,
     "camera_motion": True,
     "calibrate": True,
-    "overlap_pass": 0.3,
+    "overlap_pass": 0.4,
     "confirm_hits": 3,
 }
 
@@ -95,6 +97,9 @@ class TrackerConfig(BaseModel):
     motion_gate: bool = Field(
         default=False, description="Beyond the paper: forbid pairs that are improbable under the Kalman filter"
     )
+    hold_size: bool = Field(
+        default=False, description="Beyond the paper: lost tracks keep their size under the Kalman filter"
+    )
     weak_penalty: float | None = Field(
         default=None,
         ge=0,
@@ -104,8 +109,9 @@ class TrackerConfig(BaseModel):
     overlap_pass: float | None = Field(
         default=None,
         gt=0,
-        lt=1,
-        description="Beyond the paper: a last round by box alone for tracks just seen, from this overlap (IoU) on",
+        le=1,
+        description="Beyond the paper: a last round by box alone for tracks just seen, from this overlap (IoU) on; "
+        "1: no such round",
     )
     confirm_hits: int = Field(
         default=1,
@@ -124,6 +130,8 @@ class TrackerConfig(BaseModel):
     def _consistent(self) -> Self:
         if self.motion_gate and self.motion == "none":
             raise ValueError("motion_gate needs motion kalman")
+        if self.hold_size and self.motion == "none":
+            raise ValueError("hold_size needs motion kalman")
         if self.weak_penalty is not None and self.low_score is None:
             raise ValueError("weak_penalty needs low_score, which says what is weak")
         return self

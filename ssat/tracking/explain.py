@@ -86,6 +86,7 @@ class Explainer:
         self.moments: list[Moment] = []
         self._config = config
         self._frame = 0
+        self._scale = 1.0
         self._image: NDArray[np.uint8] | None = None
         self._lost_since: int | None = None
         self._nearest: tuple[int, Comparison] | None = None
@@ -97,6 +98,7 @@ class Explainer:
 
     def __call__(self, given: Association) -> None:
         """Take what decided the frame."""
+        self._scale = given.appearance_scale
         mine = (given.before.ids == self.identity).nonzero()[0]
         if self.identity in given.new:
             self._started(given)
@@ -177,10 +179,16 @@ class Explainer:
         if self._nearest is not None:
             frame, one = self._nearest
             near = f"the nearest detection came in frame {frame}, {one}"
-        text = f"ended: lost since frame {self._lost_since}, longer than {self._config.lost_seconds:g} s; {near}"
+        hits, needed = None if given.before.hits is None else int(given.before.hits[row]), self._config.confirm_hits
+        if hits is not None and hits < needed:
+            text = f"ended: missed before it was confirmed, after {hits} of {needed} frames; it is not in the result"
+        else:
+            text = f"ended: lost since frame {self._lost_since}, longer than {self._config.lost_seconds:g} s; {near}"
         self._remember(text, given.before.boxes[row], [])
 
     def _remember(self, text: str, box: NDArray[np.float64], candidates: list[Candidate]) -> None:
+        if self._scale != 1.0 and any("appearance" in one.terms for each in candidates for one in each.comparisons):
+            text += f" (appearance calibrated: 1 - cosine times {self._scale:.2f})"
         compared = sorted((one for one in candidates if one.comparisons), key=lambda one: one.cost)
         image = None if self._image is None else self._image.copy()
         self.moments.append(Moment(self._frame, text, box.copy(), compared[:_MAX_CANDIDATES], image))
@@ -196,7 +204,8 @@ def _compared(given: Association, row: int, column: int, elsewhere: str) -> tupl
         cost = float(record.cost[row, column])
         values = {name: given.terms[name] for name in record.definition.terms}
         terms = {name: float(value[row, column]) for name, value in values.items() if value is not None}
-        verdict = _verdict(record, row, column, cost, elsewhere)
+        forbidding = [name for name, value in terms.items() if value == np.inf]
+        verdict = f"forbidden by {forbidding[0]}" if forbidding else _verdict(record, row, column, cost, elsewhere)
         answer.append(Comparison(record.definition.name, cost, terms, record.definition.threshold, verdict))
     return tuple(answer)
 

@@ -72,7 +72,7 @@ def method_of(config: TrackerConfig) -> Method:
     if config.low_score is not None and not joined:
         # A weak detection is often partly occluded: it shows where a person is, not what they look like.
         passes.append(Pass("weak detections", tracked, weak, names, config.tau1, assign, updates_appearance=False))
-    if config.overlap_pass is not None:
+    if config.overlap_pass is not None and config.overlap_pass < 1:
         terms += [OverlapCost(), AppearanceGate(appearance, _OTHER_PERSON)]
         passes.append(
             Pass(
@@ -85,7 +85,7 @@ def method_of(config: TrackerConfig) -> Method:
                 updates_appearance=False,
             )
         )
-    motion = ConstantVelocity() if config.motion == "kalman" else LastBox()
+    motion = ConstantVelocity(config.hold_size) if config.motion == "kalman" else LastBox()
     beta = config.beta if config.accumulate else 1.0
     memory = Gallery(beta, config.gallery) if config.gallery else Accumulated(beta)
     counts_hits = config.confirm_hits > 1 or config.gallery > 0

@@ -51,13 +51,22 @@ class ConstantVelocity:
 
     The four coordinates are independent, so each has a 2x2 covariance of position and velocity, stored as three
     numbers.
+
+    Args:
+        hold_size: lost tracks keep the size of their box, as in ByteTrack. The box of a person who is being covered
+            shrinks, the person does not.
     """
+
+    def __init__(self, hold_size: bool = False) -> None:
+        self.hold_size = hold_size
 
     def predict(self, state: TrackState, camera_23: Array | None) -> None:
         """Move every track on by one frame, after moving it with the camera."""
         position, velocity, covariance = _arrays(state)
         if camera_23 is not None:
             _move(position, velocity, covariance, camera_23)
+        if self.hold_size:
+            velocity[state.time_since_update > 0, 2:] = 0.0
         position += velocity
         # Width and height are never predicted below one pixel.
         np.maximum(position[:, 2:], _MIN_SIDE, out=position[:, 2:])

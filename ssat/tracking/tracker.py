@@ -76,6 +76,7 @@ class Association:
         passes: in their order.
         detection_ids: (D,) the identity of each detection; 0: none.
         new, ended: identities that started and ended with this frame.
+        appearance_scale: factor of the appearance cost, by the calibration.
     """
 
     before: TrackState
@@ -85,6 +86,7 @@ class Association:
     detection_ids: NDArray[np.int64]
     new: NDArray[np.int64]
     ended: NDArray[np.int64]
+    appearance_scale: float = 1.0
 
 
 class Tracker:
@@ -181,7 +183,8 @@ class Tracker:
         ended = self._end_tracks()
         new = self._start_tracks(matches, detections, init_rule or births, detection_ids)
         if self.observer is not None:
-            self.observer(Association(before, detections, terms, tuple(records), detection_ids, new, ended))
+            scale = 1.0 if self.method.calibration is None else self.method.calibration.scale
+            self.observer(Association(before, detections, terms, tuple(records), detection_ids, new, ended, scale))
         return self._shown(detections, detection_ids)
 
     def _update_tracks(self, matches: Matches, detections: FrameDetections) -> NDArray[np.int64]:

@@ -90,7 +90,7 @@ def test_track_writes_beside_a_video_that_it_does_not_replace(street: Path, monk
     assert run(["track", "street.mp4", *common, "--no-video"]) == 0
     after = _contents(street)
     assert {name: after[name] for name in before} == before
-    assert sorted(set(after) - set(before)) == ["street.parquet", "street.txt"]
+    assert sorted(set(after) - set(before)) == ["street.interpolated.txt", "street.parquet", "street.txt"]
 
 
 def test_a_sequence_keeps_its_files(

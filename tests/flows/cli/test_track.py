@@ -53,7 +53,11 @@ def test_a_video_file_with_detections_beside_it(make_sequence: Callable[..., Pat
     answer = _answer(_run(made["video"], *options, "--no-video", "--json"))
     assert answer["frames"] == 12
     assert answer["notes"] == ["1 detections stand beyond the last frame (12) and were not used"]
-    assert sorted(path.name for path in output.iterdir()) == ["WALK-01.parquet", "WALK-01.txt"]
+    assert sorted(path.name for path in output.iterdir()) == [
+        "WALK-01.interpolated.txt",
+        "WALK-01.parquet",
+        "WALK-01.txt",
+    ]
     assert read_results(output / "WALK-01.txt").ids.tolist() == read_results(Path(str(made["results"]))).ids.tolist()
 
 

@@ -66,12 +66,13 @@ def _children(workspace: Workspace, parent: str) -> dict[str, Any]:
 
 
 def test_the_preset_strong_without_each_ingredient(place: Workspace, benchmark: BenchmarkSettings) -> None:
-    from flows.studies.strong import FURTHER, INGREDIENTS, strong_study
+    from flows.studies.strong import FILLED, FURTHER, INGREDIENTS, strong_study
 
-    strong = benchmark.model_copy(update={"association": TrackerConfig.strong(), "embedder": "colour"})
+    changes = {"association": TrackerConfig.strong(), "embedder": "colour", "interpolate_seconds": 1.0}
+    strong = benchmark.model_copy(update=changes)
     result = strong_study(str(place.root), strong)
     names = ["paper", "quick", "strong", *(f"strong without {name}" for name in INGREDIENTS)]
-    names += [f"strong with {name}" for name in FURTHER]
+    names += [*(f"strong with {name}" for name in FURTHER), FILLED]
     assert [row["name"] for row in result["rows"]] == names
     assert {row["gt_dets"] for row in result["rows"]} == {36}
     given = {name: run.data.params for name, run in _children(place, result["mlflow_run_id"]).items()}
@@ -79,6 +80,8 @@ def test_the_preset_strong_without_each_ingredient(place: Workspace, benchmark: 
     assert "association.confirm_hits" not in given["strong without confirmation"]
     assert given["strong without motion"]["association.motion"] == "none"
     assert given["quick"]["association.alpha"] == "1.0"
+    filled = {name for name, params in given.items() if params["interpolate_seconds"] != "0.0"}
+    assert filled == {FILLED}
 
 
 def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings) -> None:

@@ -78,3 +78,32 @@ def test_every_pass_and_term_is_named() -> None:
     text = explainer.text()
     assert "detection without identity, pass weak detections: cost 0.900 = box alone, threshold 0.56: too far" in text
     assert "the detection, pass lost tracks: cost 0.000 = box alone, threshold 0.64: matched" in text
+
+
+def _told(identity: int, config: TrackerConfig, frames: list[tuple[list[list[float]], list[np.ndarray]]]) -> str:
+    tracker = Tracker(config, frame_rate=10)
+    explainer = Explainer(identity, config)
+    tracker.observer = explainer
+    for number, (boxes, features) in enumerate(frames, start=1):
+        explainer.seen(number, None)
+        tracker.update(boxes, np.array(features).reshape(len(boxes), 8))
+    return explainer.text()
+
+
+def test_the_ingredients_of_strong_are_named_where_they_decide() -> None:
+    config = TrackerConfig.strong(stored_median=0.5, camera_motion=False)
+    seen = [([LEFT, RIGHT], [A, B])] * 4
+    jumped = [LEFT[0] + 90, LEFT[1], LEFT[2] + 90, LEFT[3]]
+    text = _told(1, config, [*seen, ([jumped, RIGHT], [A, B]), ([LEFT, RIGHT], [A, B])])
+    assert "pass tracked tracks: cost inf = appearance 0.000 + box" in text
+    assert "motion gate inf, threshold 0.56: forbidden by motion gate" in text
+    assert "pass overlap: cost 1.000 = overlap 1.000 + appearance gate 0.000, threshold 0.6: too far" in text
+    assert "(appearance calibrated: 1 - cosine times " in text
+    other = _told(1, config, [*seen, ([LEFT, RIGHT], [C, B])])
+    assert "appearance gate inf, threshold 0.6: forbidden by appearance gate" in other
+
+
+def test_a_track_that_was_never_confirmed_says_so() -> None:
+    text = _told(2, TrackerConfig(confirm_hits=3), [([LEFT, RIGHT], [A, B])] * 2 + [([LEFT], [A])])
+    assert "frame 3: ended: missed before it was confirmed, after 2 of 3 frames; it is not in the result" in text
+    assert "lost since" not in text

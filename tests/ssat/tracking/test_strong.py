@@ -29,6 +29,7 @@ def _moved(box: list[float], x: float) -> list[float]:
 def test_the_preset_names_everything_that_is_beyond_the_paper() -> None:
     for stage in (BenchmarkSettings.build("strong", {"mot": "m"}), TrackSettings.build("strong")):
         assert stage.association == TrackerConfig.strong()
+        assert stage.interpolate_seconds == 1.0
     strong = TrackerConfig.strong(low_score=0.3, weak_penalty=0.1, stored_median=0.4, gallery=10)
     assert strong.extensions == (
         "motion kalman",
@@ -37,8 +38,9 @@ def test_the_preset_names_everything_that_is_beyond_the_paper() -> None:
         "calibrate",
         "stored median 0.4",
         "motion gate",
+        "hold size",
         "weak penalty 0.1",
-        "overlap pass 0.3",
+        "overlap pass 0.4",
         "confirm hits 3",
         "gallery 10",
     )
@@ -57,6 +59,7 @@ def test_records_from_before_an_extension_existed_stay_the_same() -> None:
     ("given", "message"),
     [
         ({"motion_gate": True}, "motion_gate needs motion kalman"),
+        ({"hold_size": True}, "hold_size needs motion kalman"),
         ({"weak_penalty": 0.1}, "weak_penalty needs low_score"),
     ],
 )
@@ -145,12 +148,32 @@ def test_the_gate_forbids_a_jump_that_the_motion_makes_improbable() -> None:
         assert tracker.update([_moved(LEFT, 120)], [A]).ids.tolist() == expected
 
 
+def test_a_lost_track_keeps_its_size_and_moves_on() -> None:
+    """A box that shrinks while somebody is covered shrinks to nothing where the filter extrapolates it."""
+    boxes = {}
+    for hold in (True, False):
+        tracker = Tracker(TrackerConfig(motion="kalman", hold_size=hold))
+        for step in range(10):
+            tracker.update([[4.0 * step, 0.0, 4.0 * step + 50, 100.0 - 4 * step]], [A])
+        last = tracker.state.boxes[0].copy()
+        for _ in range(10):
+            tracker.update([], None)
+        boxes[hold] = tracker.state.boxes[0]
+        assert boxes[hold][0] - last[0] == pytest.approx(40, abs=6), "the centre goes on"
+    assert boxes[True][3] - boxes[True][1] == pytest.approx(64, abs=6)
+    assert boxes[False][3] - boxes[False][1] < 35
+
+
 def test_the_last_round_goes_by_overlap_unless_it_shows_somebody_else() -> None:
     """D_cos 0.7 is above the thresholds; 1.0 and more is another person, however well the box fits."""
     for cosine, expected in ((0.3, [1]), (-0.2, [2])):
         tracker = Tracker(TrackerConfig(overlap_pass=0.3))
         tracker.update([LEFT], [A])
         assert tracker.update([_moved(LEFT, 5)], [_at(cosine)]).ids.tolist() == expected
+    assert [one.name for one in Tracker(TrackerConfig(overlap_pass=1)).method.passes] == [
+        "tracked tracks",
+        "lost tracks",
+    ]
     tracker = Tracker(TrackerConfig(overlap_pass=0.3))
     tracker.update([LEFT], [A])
     assert tracker.update([_moved(LEFT, 30)], [_at(0.3)]).ids.tolist() == [2], "IoU 0.25"
