@@ -37,7 +37,8 @@ def collect_flow(workspace: str, settings: CollectSettings) -> dict[str, Any]:
         WorkspaceError: the workspace cannot be written.
     """
     place = Workspace.open(workspace)
-    refuse_source_in(place.clips, Path(settings.source).expanduser())
+    if settings.source is not None:
+        refuse_source_in(place.clips, Path(settings.source).expanduser())
     result = collect_clips(place, settings)
     if not result["ranks"]:
         counts = ", ".join(f"{count} {name}" for name, count in result["by_class"].items()) or "none attempted"

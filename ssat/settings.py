@@ -32,7 +32,7 @@ class StageSettings(BaseModel):
     """Base of every stage's settings.
 
     A subclass names its TOML section in `section` and may give `presets`: a name → the values that differ from the
-    defaults. The same model is a flow's parameter, a section of the configuration file and what MLflow records.
+    defaults. The same model is a flow's parameter, a section of the configuration file and what is recorded of a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

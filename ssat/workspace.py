@@ -121,7 +121,7 @@ class Workspace:
 
     @property
     def mlflow(self) -> Path:
-        """The SQLite database and artifacts of the embedded MLflow."""
+        """The database and artifacts of the embedded tracking server."""
         return self.services / "mlflow"
 
     def relative(self, path: Path) -> str:

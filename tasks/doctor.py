@@ -7,7 +7,8 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -275,7 +276,7 @@ def started_services(workspace: Workspace) -> Iterator[Check]:
     """Starts, or connects to, each service once and asks it for something."""
     import time
 
-    sessions = {
+    sessions: dict[str, Callable[[Workspace], AbstractContextManager[object]]] = {
         "prefect": services.prefect_session,
         "ray": services.ray_session,
         "mlflow": services.mlflow_session,

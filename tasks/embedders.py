@@ -142,7 +142,7 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
 
     Frames of the workspace's clips where it has a frame store, else figures of the demo's world.
     """
-    if (workspace.frames / "manifest.json").exists():
+    if (workspace.frames / "manifest.json").is_file():
         from ssat.frames.crops import read_crops
         from ssat.frames.store import FrameStore
 

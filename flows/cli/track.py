@@ -59,7 +59,7 @@ def command(
     opened = open_all(inputs, settings)
     check_outputs(opened, inputs, settings, place, output=folder, explain=explain, config=config)
     spec = settings.embedder or track_default(place)
-    embedder = _resolve(spec, settings, place) if settings.tracker == "ssat" else None
+    embedder = _resolve(spec, settings, place) if settings.needs_appearance else None
     settings = with_stored_calibration(settings, embedder, place)
     detectors = resolve_detector(settings, place)
     wishes = TrackWishes(folder, overwrite, _print_line if live else None, explain)
@@ -94,7 +94,7 @@ def _show(result: dict[str, Any], *, to_stderr: bool) -> None:
         console.print(f"beyond the paper: {', '.join(result['beyond_the_paper'])}", markup=False, soft_wrap=True)
     for note in result["notes"]:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    for kind in ("results", "table", "video", "interpolated"):
+    for kind in ("results", "table", "video"):
         if kind in result:
             console.print(f"{kind}: {result[kind]}", markup=False, soft_wrap=True)
     if "explanation" in result:

@@ -72,7 +72,7 @@ class Embedder:
         """An embedder from a safetensors file that `save` wrote, the folder of a training that holds one, an ONNX file
         that `ssat export` wrote, or a run.
 
-        A run is an MLflow run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
+        A run is a run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
         server: whoever does registers a function from run to file as an entry point in the group `ssat.embedders`.
         `device` and `precision` are those of the class; an ONNX file has its own precision and takes the devices that
         onnxruntime has.

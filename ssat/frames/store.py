@@ -137,7 +137,7 @@ class FrameStore:
 
     @property
     def digest(self) -> str:
-        """The manifest's digest: names this data set in MLflow."""
+        """The manifest's digest: names this data set where a training is recorded."""
         return self.manifest.digest
 
     @property

@@ -22,6 +22,23 @@ _PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+WITH_APPEARANCE = ("ssat", "deepsort")
+
+
+def _check_refined(tracker: TrackerName, refine: Refine, refinement: RefinementSettings) -> None:
+    own = tracker in ("ssat", "box", "centertrack")
+    if not own and refine != "none" and (refine != "frozen" or refinement.births == "public"):
+        raise ValueError(
+            f"--tracker {tracker} cannot hold births back to public detections, nor lead the refinement: use "
+            "--refine frozen --refinement-births free"
+        )
+
+
+def _beyond_the_paper(association: TrackerConfig, interpolate_seconds: float) -> list[str]:
+    gaps = [f"gaps filled up to {interpolate_seconds:g} s"] if interpolate_seconds > 0 else []
+    return [*association.extensions, *gaps]
+
+
 class BenchmarkSettings(StageSettings):
     """Which sequences are tracked, by what, and how the result is scored."""
 
@@ -58,8 +75,8 @@ class BenchmarkSettings(StageSettings):
     )
     embedder: str | None = Field(
         default=None,
-        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
-        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
+        description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
+        "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
     )
     reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
     protocol: Protocol = Field(
@@ -68,11 +85,13 @@ class BenchmarkSettings(StageSettings):
     )
     video: bool = Field(default=True, description="Write an annotated mp4 of every sequence that has frames")
     side_by_side: Literal["auto", "always", "never"] = Field(
-        default="auto", description="Sequences side by side on Ray: auto, where a Ray is named or it saves time"
+        default="auto", description="Sequences in parallel on a cluster: auto, where one is named or it saves time"
     )
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
-        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+        default=0.0,
+        ge=0,
+        description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
     )
 
     @model_validator(mode="after")
@@ -81,18 +100,18 @@ class BenchmarkSettings(StageSettings):
             raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
         if self.min_score is not None and (self.detector is not None or self.refine != "none"):
             raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
-        own = self.tracker in ("ssat", "box", "centertrack")
-        if not own and self.refine != "none" and (self.refine != "frozen" or self.refinement.births == "public"):
-            raise ValueError(
-                f"--tracker {self.tracker} cannot hold births back to public detections, nor lead the refinement: use "
-                "--refine frozen --refinement-births free"
-            )
+        _check_refined(self.tracker, self.refine, self.refinement)
         return self
 
     @property
     def needs_appearance(self) -> bool:
         """Whether the tracker looks at features."""
-        return self.tracker in ("ssat", "deepsort")
+        return self.tracker in WITH_APPEARANCE
+
+    @property
+    def extensions(self) -> list[str]:
+        """What of the result is beyond the paper."""
+        return _beyond_the_paper(self.association, self.interpolate_seconds)
 
 
 class TrackSettings(StageSettings):
@@ -116,13 +135,14 @@ class TrackSettings(StageSettings):
     )
     refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
-    tracker: Literal["ssat", "box"] = Field(
-        default="ssat", description="ssat: appearance and box; box: the box term alone, no network"
+    tracker: TrackerName = Field(
+        default="ssat",
+        description="ssat: appearance and box; box: the box term alone, no network; the others for comparison",
     )
     embedder: str | None = Field(
         default=None,
-        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
-        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
+        description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
+        "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
         "`colour`",
     )
     reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
@@ -137,7 +157,9 @@ class TrackSettings(StageSettings):
     show_lost: bool = Field(default=False, description="Draw lost tracks too, where they were last seen")
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
-        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+        default=0.0,
+        ge=0,
+        description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
     )
 
     @model_validator(mode="after")
@@ -146,7 +168,22 @@ class TrackSettings(StageSettings):
             raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
         if self.min_score is not None and (self.detector is not None or self.refine != "none"):
             raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+        _check_refined(self.tracker, self.refine, self.refinement)
+        if self.show_lost and self.tracker not in ("ssat", "box"):
+            raise ValueError(
+                f"--show-lost: --tracker {self.tracker} does not say which tracks are lost; use ssat or box"
+            )
         return self
+
+    @property
+    def needs_appearance(self) -> bool:
+        """Whether the tracker looks at features."""
+        return self.tracker in WITH_APPEARANCE
+
+    @property
+    def extensions(self) -> list[str]:
+        """What of the result is beyond the paper."""
+        return _beyond_the_paper(self.association, self.interpolate_seconds)
 
 
 class ProbeSettings(StageSettings):

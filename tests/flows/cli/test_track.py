@@ -33,7 +33,7 @@ def test_a_sequence_by_appearance(make_sequence: Callable[..., Path], tmp_path: 
     assert (answer["frames"], answer["identities"], answer["notes"]) == (12, 3, [])
     assert set(answer["fps_by_stage"]) == {"read", "patches", "embed", "associate", "draw"}
     rows = read_results(tmp_path / "ws" / "tracks" / "WALK-01.txt", n_frames=12)
-    assert len(rows) == 35
+    assert len(rows) == 36, "35 detections and a filled gap"
     half = tmp_path / "half"
     options = ("--embedder", embedder, "--min-score", 0.5, "--precision", "bfloat16", "--output", half, "--no-video")
     _answer(_run(folder, "--workspace", tmp_path / "ws", *options, "--json"))
@@ -54,7 +54,6 @@ def test_a_video_file_with_detections_beside_it(make_sequence: Callable[..., Pat
     assert answer["frames"] == 12
     assert answer["notes"] == ["1 detections stand beyond the last frame (12) and were not used"]
     assert sorted(path.name for path in output.iterdir()) == [
-        "WALK-01.interpolated.txt",
         "WALK-01.parquet",
         "WALK-01.txt",
     ]

@@ -76,3 +76,19 @@ def test_many_rows_and_none(tmp_path: Path) -> None:
         pass
     assert pq.read_table(files.table).num_rows == 0
     assert len(read_results(files.results)) == 0
+
+
+def test_filled_gaps_stand_in_text_and_table_also_where_it_was_cut_short(tmp_path: Path) -> None:
+    def cut_short() -> None:
+        with TrackFiles(tmp_path, "walk", video=None, fill_gaps=2) as files:
+            for number, ids in ((1, (1, 2)), (2, (2,)), (3, (2,)), (4, (1, 2)), (9, (1, 2))):
+                files.write(number, None, _tracks(*ids))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_short()
+    rows = read_results(tmp_path / "walk.txt")
+    assert list(zip(rows.frames.tolist(), rows.ids.tolist(), strict=True)) == [
+        (1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (4, 2), (9, 1), (9, 2),
+    ]  # fmt: skip
+    assert pq.read_table(tmp_path / "walk.parquet")["id"].to_pylist() == rows.ids.tolist()
