@@ -203,7 +203,10 @@ def _learn_recorded(
             data_digest=digest,
             unreadable=len(unreadable),
             held_out=found,
-            **counts,
+            clips=n_train,
+            patches=train.n_patches,
+            moving=moving,
+            without_patches=without,
         )
         with committed(folder / RESULT_FILE) as temporary:
             content = {name: value for name, value in result.as_json().items() if name != "reused"}
