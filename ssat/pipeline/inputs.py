@@ -100,8 +100,8 @@ def _open_video(path: Path, detections: str | None, frame_rate: float | None, de
         if not detecting:
             raise InputError(
                 f"{path}: no detections. Let fasterrcnn, retinanet or fcos find people (setting `detector`), or give "
-                "a file with setting `detections`: MOTChallenge text (frame, -1, left, top, width, height, score), COCO "
-                "JSON or Parquet"
+                "a file with setting `detections`: MOTChallenge text (frame, -1, left, top, width, height, score), "
+                "COCO JSON or Parquet"
             )
         return TrackInput(source.name, source.frame_rate, source, numbers, None)
     rows = read_any_detections(Path(detections).expanduser(), n_frames)
