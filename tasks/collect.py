@@ -15,11 +15,11 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
-from ssat.clips.archives import without_secrets
 from ssat.clips.collector import Collector, Shard
 from ssat.clips.lists import describe_rejected
 from ssat.clips.settings import CollectSettings
 from ssat.clips.status import OK
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 from tasks.egress import PrefectEgress
 from tasks.halt import halted, note_outcomes
@@ -47,7 +47,7 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, 
         while not (reason := halted()) and (shard := collector.next_shard()):
             name = f"clips {shard.positions[0]}-{shard.positions[-1]}"
             if shard.archive:
-                name = f"clips of {without_secrets(shard.archive).rpartition('/')[2]}"
+                name = f"clips of {without_credentials(shard.archive).rpartition('/')[2]}"
             # Quoted: Prefect would look through the collector for futures.
             outcome = collect_shard.with_options(task_run_name=name)(cast(Collector, quote(collector)), shard)
             note_outcomes(outcome["by_class"])

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from ssat.errors import SsatError
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 from tasks import services
-from tasks.addresses import without_credentials
 from tasks.databases import check_database, mlflow_schema, prefect_schema
 from tasks.environment import cpu_name, gpu_names
 

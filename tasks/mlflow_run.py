@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from ssat.errors import ServiceError
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
-from tasks.addresses import exempt_loopback, without_credentials
+from tasks.addresses import exempt_loopback
 from tasks.databases import is_sqlite
 from tasks.environment import environment_facts, git_commit
 from tasks.mlflow_reporter import MlflowReporter, send_kept

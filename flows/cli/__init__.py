@@ -14,6 +14,7 @@ VERBS = {
     "collect": "Download and trim clips from a list, a folder or URLs.",
     "decode": "Decode collected clips into the Parquet frame store.",
     "train": "Train the embedder on the frame store (CosFace over clips).",
+    "colours": "Learn in a minute, from followed patches of the clips, which colours tell things apart.",
     "benchmark": "Track MOTChallenge sequences and score the result.",
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
