@@ -7,8 +7,8 @@ import ssat
 
 _FOLDER = Path(ssat.__file__).parent
 _WORDS = re.compile(r"\b(prefect|ray|mlflow)\b|--[a-z]", re.IGNORECASE)
-# A folder of the workspace, and an option of yt-dlp in its own message.
-_ALLOWED = {("workspace.py", "mlflow"), ("clips/failures.py", "--c")}
+# A folder of the workspace.
+_ALLOWED = {("workspace.py", "mlflow")}
 
 
 def test_the_library_names_nothing_above_it() -> None:
