@@ -44,7 +44,7 @@ class FolderLock:
             file = (self._folder / self._name).open("a+")
         except OSError as error:
             raise WorkspaceError(
-                f"{self._folder}: not writable ({error.strerror}); give another folder with --workspace"
+                f"{self._folder}: not writable ({error.strerror}); give another folder with setting `workspace`"
             ) from error
         try:
             _hold(file)

@@ -26,6 +26,7 @@ CONFIG_SECTIONS = {
     "collect",
     "decode",
     "train",
+    "colours",
     "benchmark",
     "track",
     "probe",

@@ -63,7 +63,8 @@ class Collector:
         """
         if not settings.source:
             raise InputError(
-                "collect: no source given; name a Kinetics CSV, a text file of URLs or a folder of videos with --source"
+                "collect: no source given; name a Kinetics CSV, a text file of URLs or a folder of videos with "
+                "setting `source`"
             )
         self.workspace = workspace
         self.settings = settings

@@ -65,12 +65,14 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WorkspaceError(f"{folder}: cannot be made ({error.strerror}); name another with --output") from error
+            raise WorkspaceError(
+                f"{folder}: cannot be made ({error.strerror}); name another with setting `output`"
+            ) from error
         there = [name for name in names if (folder / name).exists()]
         if there and not overwrite:
             raise InputError(
-                f"{folder}: holds {', '.join(there)} already; name another folder with --output, or replace them with "
-                "--overwrite"
+                f"{folder}: holds {', '.join(there)} already; name another folder with setting `output`, or "
+                "replace them with setting `overwrite`"
             )
 
     def __enter__(self) -> TrackFiles:

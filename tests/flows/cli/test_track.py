@@ -81,7 +81,7 @@ def test_without_detections_it_says_how_to_get_some(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     outcome = _run(video, "--tracker", "box", "--workspace", tmp_path / "ws")
     assert isinstance(outcome.exception, InputError)
-    assert "Let --detector fasterrcnn, retinanet or fcos find people" in str(outcome.exception)
+    assert "Let fasterrcnn, retinanet or fcos find people (setting `detector`)" in str(outcome.exception)
 
 
 def test_an_embedder_that_is_not_there(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_an_output_that_cannot_be_made(make_sequence: Callable[..., Path], tmp_p
     folder = make_sequence(tmp_path)
     outcome = _run(folder, "--tracker", "box", "--output", tmp_path / "file" / "x", "--workspace", tmp_path / "ws")
     assert isinstance(outcome.exception, WorkspaceError)
-    assert "name another with --output" in str(outcome.exception)
+    assert "name another with setting `output`" in str(outcome.exception)
 
 
 @pytest.mark.real_data

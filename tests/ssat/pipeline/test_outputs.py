@@ -57,7 +57,7 @@ def test_what_ends_it_leaves_whole_files_up_to_there(error: BaseException, tmp_p
 
 def test_files_of_an_earlier_run_stay_unless_told_otherwise(tmp_path: Path) -> None:
     (tmp_path / "walk.parquet").write_text("mine")
-    with pytest.raises(InputError, match=r"holds walk.parquet already.*--overwrite"):
+    with pytest.raises(InputError, match=r"holds walk.parquet already.*setting `overwrite`"):
         TrackFiles(tmp_path, "walk", video=None)
     with TrackFiles(tmp_path, "walk", video=None, overwrite=True) as files:
         assert (tmp_path / "walk.parquet").read_text() == "mine"
