@@ -63,7 +63,14 @@ def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> list[TrackInpu
 
     detecting = settings.detector is not None or settings.refine != "none"
     opened = [
-        open_input(given, settings.detections, settings.frame_rate, settings.min_score, detecting=detecting)
+        open_input(
+            given,
+            settings.detections,
+            settings.frame_rate,
+            settings.min_score,
+            detecting=detecting,
+            classes=settings.classes,
+        )
         for given in inputs
     ]
     for index, one in enumerate(opened):
@@ -200,7 +207,7 @@ def _result(
 ) -> dict[str, Any]:
     from ssat.pipeline.detecting import GivenDetections
 
-    notes = list(getattr(opened.source, "notes", []))
+    notes = [*opened.notes, *getattr(opened.source, "notes", [])]
     if opened.source is None:
         notes.append("labels only, no frames: no video is written")
     if opened.detections is not None and isinstance(pipeline.detector, GivenDetections):

@@ -59,7 +59,7 @@ class MotSequence:
         section = parser["Sequence"]
         image_dir = section.get("imDir", "").strip().removeprefix("./").rstrip("/\\") or "img1"
         image_folder = (folder / plain_name(path, "imDir", image_dir)).absolute()
-        suffix = section.get("imExt", "").strip() or ".jpg"
+        suffix = plain_name(path, "imExt", section.get("imExt", "").strip() or ".jpg")
         name = section.get("name", "").strip() or folder.resolve().name
         return cls(
             # The name becomes the name of result files.
@@ -70,7 +70,7 @@ class MotSequence:
             width=int(_number(path, section, "imWidth", 1, _MOST_PIXELS, whole=True)),
             height=int(_number(path, section, "imHeight", 1, _MOST_PIXELS, whole=True)),
             image_folder=image_folder if image_folder.is_dir() else None,
-            image_suffix=plain_name(path, "imExt", suffix if suffix.startswith(".") else f".{suffix}"),
+            image_suffix=suffix if suffix.startswith(".") else f".{suffix}",
         )
 
     @property

@@ -125,6 +125,10 @@ class TrackSettings(StageSettings):
         description="File of detections: MOTChallenge text, COCO JSON or Parquet; a MOTChallenge sequence has its own "
         "public ones",
     )
+    classes: tuple[str, ...] = Field(
+        default=(),
+        description="Categories of a COCO file of detections that are tracked, by name or number; by default people",
+    )
     detector: DetectorName | None = Field(
         default=None, description="Detect people with torchvision's network of that name, trained on COCO"
     )

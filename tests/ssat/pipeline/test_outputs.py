@@ -32,7 +32,7 @@ def test_text_table_and_video_say_the_same(tmp_path: Path) -> None:
     assert table.column_names == ["frame", "id", "x1", "y1", "x2", "y2", "score"]
     assert table["frame"].to_pylist() == [1, 1, 4]
     assert table["score"].to_pylist() == [0.75, 0.75, 1.0]
-    again = read_any_detections(files.table)
+    again = read_any_detections(files.table).rows
     np.testing.assert_allclose(again.boxes, rows.boxes)
     with av.open(str(files.video)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 3
