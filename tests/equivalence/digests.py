@@ -54,15 +54,17 @@ class _Digests:
 
     def track(self) -> dict[str, Any]:
         """Result files and tables of `ssat track`."""
-        plain: tuple[object, ...] = ("--tracker", "box")
-        features: tuple[object, ...] = ("--embedder", "untrained")
+        # Named, because the default of `ssat track` may change.
+        quick = ("--preset", "quick")
+        plain: tuple[object, ...] = (*quick, "--tracker", "box")
+        features: tuple[object, ...] = (*quick, "--embedder", "untrained")
         variants: dict[str, tuple[object, ...]] = {
             "box": plain,
             "box kalman": (*plain, "--association-motion", "kalman"),
             "box low score": (*plain, "--association-low-score", "20"),
             "box interpolated": (*plain, "--interpolate-seconds", "0.5"),
             "features": features,
-            "features paper": (*features, "--preset", "paper", "--association-assignment", "hungarian"),
+            "features paper": ("--embedder", "untrained", "--preset", "paper", "--association-assignment", "hungarian"),
             "features camera": (*features, "--association-camera-motion", "--explain", "2"),
         }
         found: dict[str, Any] = {}
