@@ -93,6 +93,7 @@ def track_input(
     from ssat.pipeline.run import TrackRun
     from ssat.tracking import Tracker
     from ssat.tracking.explain import Explainer
+    from ssat.tracking.long_memory import MIN_DIFFERENT
 
     tracker = Tracker(settings.association, opened.frame_rate)
     detector, refiner = detectors
@@ -131,6 +132,13 @@ def track_input(
     run.seconds.draw = writer.seconds
     elapsed = time.perf_counter() - began
     result = _result(opened, files, run, seen, elapsed, video)
+    if (memory := tracker.method.long_memory) is not None:
+        result["regained"] = memory.regained
+        if memory.limit is None:
+            result["notes"].append(
+                f"nobody could be recognised after an absence: {memory.sums[0]:.0f} pairs of people in one frame, at "
+                f"least {MIN_DIFFERENT} tell how alike different people look"
+            )
     if (calibration := tracker.method.calibration) is not None and calibration.fallback is not None:
         result["notes"].append(calibration.fallback)
     if settings.interpolate_seconds > 0:
@@ -154,6 +162,7 @@ def _count(seen: _Seen, frame: DetectedFrame, tracks: Tracks) -> None:
     seen.frames += 1
     seen.rows += len(frame.detections)
     seen.identities.update(tracks.ids.tolist())
+    seen.identities.difference_update(so_far for so_far, _ in tracks.regained)
 
 
 def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks, seen: _Seen) -> None:
@@ -164,7 +173,8 @@ def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks, seen: _
         {"id": identity, "box": box, "score": score}
         for identity, box, score in zip(tracks.ids.tolist(), tracks.boxes.round(2).tolist(), scores, strict=True)
     ]
-    wishes.live({"frame": frame.number, "tracks": rows})
+    regained = [{"id": former, "so_far": so_far} for so_far, former in tracks.regained]
+    wishes.live({"frame": frame.number, "tracks": rows, **({"regained": regained} if regained else {})})
 
 
 def _rates(name: str, frames: int, seconds: StageSeconds) -> str:

@@ -61,10 +61,14 @@ class Collected:
         self.tracks.append(tracks)
 
     def table(self, features: NDArray[np.float32] | None, seconds: StageSeconds) -> TrackedFrames:
-        """All of them."""
+        """All of them; who was recognised some time after their return has the former identity from there on."""
+        ids = np.concatenate([np.empty(0, np.int64), *(tracks.ids for tracks in self.tracks)])
+        former = dict(pair for tracks in self.tracks for pair in tracks.regained)
+        if former:
+            ids = np.array([former.get(identity, identity) for identity in ids.tolist()], np.int64)
         return TrackedFrames(
             frames=np.concatenate([np.empty(0, np.int64), *self.frames]),
-            ids=np.concatenate([np.empty(0, np.int64), *(tracks.ids for tracks in self.tracks)]),
+            ids=ids,
             boxes=np.concatenate([np.empty((0, 4)), *(tracks.boxes for tracks in self.tracks)]),
             scores=np.concatenate([np.empty(0), *(t.scores for t in self.tracks if t.scores is not None)]),
             features=features,

@@ -138,8 +138,8 @@ class TrackerConfig(BaseModel):
         default=0.01,
         gt=0,
         le=0.5,
-        description="Share of new tracks that may get another person's identity by remember_seconds, by how alike people "
-        "of one frame look",
+        description="With remember_seconds: share of new tracks that may get another person's identity, by how alike "
+        "people of one frame look",
     )
 
     @model_validator(mode="after")

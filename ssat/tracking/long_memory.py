@@ -1,8 +1,8 @@
 """Long memory: people who return after their track ended get their identity back (beyond the paper).
 
-A track that ends leaves its mean appearance. A new track is compared with these twice, when it was seen often enough to
-have a mean of its own. How near it must be follows from the footage: tracks that share a frame are different people, and
-the log-normal tail of their distances says how often different people are as near as that.
+A track that ends leaves its mean appearance. A new track is compared with these a few times, once it was seen often
+enough to have a mean of its own. How near it must be follows from the footage: tracks that share a frame are different
+people, and the log-normal tail of their distances says how often different people are as near as that.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scipy.stats import norm
 from ssat.tracking.state import TrackState
 
 MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer say too little about how alike different people look
-ATTEMPTS = (24, 48)  # matched frames of a track when it is compared
+ATTEMPTS = (24, 48, 72)  # matched frames of a track when it is compared
 _MIN_HITS = 5  # shorter tracks are not remembered
-_RIVAL_RATIO = 2.0  # nothing is given back where somebody else is as near, up to so many times the distance
+_RIVAL_RATIO = 2.5  # nothing is given back where somebody else is as near, up to so many times the distance
 _SMALLEST = 1e-6  # of a distance, for its logarithm
 
 
@@ -112,7 +112,9 @@ class LongMemory:
             return 0
         distances = 1.0 - (self.means @ mean_F).astype(np.float64)
         best = int(distances.argmin())
-        rivals = np.concatenate((np.delete(distances, best), different))
+        # Two remembered tracks that are near each other may be one person, and then are no rivals.
+        others = distances[1.0 - self.means @ self.means[best] > limit]
+        rivals = np.concatenate((others, different))
         if distances[best] > limit or (rivals <= _RIVAL_RATIO * distances[best]).any():
             return 0
         former = int(self.ids[best])
