@@ -24,24 +24,23 @@ from support.report import Claim, report
 from ssat.embedding.embedder import Embedder
 from ssat.mot.sequence import MotSequence
 from ssat.pipeline.background import Background
-from ssat.pipeline.inputs import TrackInput
+from ssat.pipeline.inputs import TrackInput, sequence_source
 from ssat.pipeline.outputs import TrackFiles
 from ssat.pipeline.pipeline import track_frames
-from ssat.pipeline.run import TrackRun
+from ssat.pipeline.run import input_pipeline
 from ssat.tracking import Tracker
-from ssat.video.sources import ImageSource
 
 _STAGES = ("read", "detect", "patches", "embed", "associate", "draw")
 
 
 def opened(one: MotSequence, frames: range) -> TrackInput:
-    source = ImageSource(one.name, one.frame_rate, [one.image_path(n) for n in frames], frames)
-    return TrackInput(one.name, one.frame_rate, source, frames, one.detections().within(frames))
+    return TrackInput(one.name, one.frame_rate, sequence_source(one, frames), frames, one.detections().within(frames))
 
 
 def end_to_end(given: TrackInput, embedder: Embedder, detector: Any = None) -> tuple[dict[str, Any], np.ndarray]:
     """One pass; the row of the table, and the features."""
-    run = TrackRun(given, Tracker(frame_rate=given.frame_rate), embedder, detector, public=detector is not None)
+    tracker = Tracker(frame_rate=given.frame_rate)
+    run = input_pipeline(given, tracker, embedder, detector=detector, public=detector is not None)
     n_frames = n_patches = 0
     features = []
     began, cpu = time.perf_counter(), time.process_time()
@@ -56,12 +55,11 @@ def end_to_end(given: TrackInput, embedder: Embedder, detector: Any = None) -> t
                     features.append(frame.features)
         run.seconds.draw = writer.seconds
     elapsed, used = time.perf_counter() - began, time.process_time() - cpu
-    spent = {stage: getattr(run.seconds, stage) for stage in _STAGES}
-    working = sum(spent[stage] for stage in ("detect", "patches", "embed", "associate"))
+    rates = run.seconds.rates(n_frames)
     row = {"pass": "everything computed", "fps": f"{n_frames / elapsed:.1f}"}
-    row |= {stage: f"{n_frames / value:.0f}" if value else "–" for stage, value in spent.items()}
-    row["patches/s"] = f"{n_patches / spent['embed']:.0f}" if spent["embed"] else "–"
-    row["waiting"] = f"{100 * (1 - working / elapsed):.0f} %"
+    row |= {stage: f"{rates[stage]:.0f}" if stage in rates else "–" for stage in _STAGES}
+    row["patches/s"] = f"{n_patches / run.seconds.embed:.0f}" if run.seconds.embed else "–"
+    row["waiting"] = f"{100 * (1 - run.seconds.working / elapsed):.0f} %"
     row["CPU-s a frame"] = f"{used / n_frames:.3f}"
     return row, np.concatenate(features)
 

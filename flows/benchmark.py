@@ -72,7 +72,7 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
                 "detector_sha256": None if used is None else used.digest,
                 "refine": settings.refine,
                 "departures": list(settings.association.departures),
-                "extensions": _extensions(settings),
+                "extensions": settings.extensions,
                 "embedder": settings.embedder,
                 "embedder_digest": digest,
                 "data_digest": dataset.digest,
@@ -113,11 +113,6 @@ def headline(result: dict[str, Any]) -> str:
     scored = f"protocol {result['protocol']}" if result["split"] != "test" else "which the server scores"
     how = f"{result['tracker']} on {source}{appearance}{changed}{beyond}"
     return f"{how}, split {result['split']}, {scored}"
-
-
-def _extensions(settings: BenchmarkSettings) -> list[str]:
-    gaps = [f"gaps filled up to {settings.interpolate_seconds:g} s"] if settings.interpolate_seconds > 0 else []
-    return [*settings.association.extensions, *gaps]
 
 
 def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> PatchEmbedder | None:

@@ -27,8 +27,9 @@ def collect_flow(workspace: str, settings: CollectSettings) -> dict[str, Any]:
     """Collects into the workspace what it does not have yet.
 
     Gives "ranks" (in the roster now), "wanted", "attempted", "collected", "candidates", "left" (not settled yet),
-    "by_class" (clips of the list by outcome), "rejected" and "rejected_rows" (of the list), "stopped" (why the run
-    ended early, empty when it did not), "seconds", "run_id" and "roster".
+    "by_class" (clips of the list by outcome), "rejected" and "rejected_rows" (of the list), "skipped" and
+    "skipped_files" (of folders: their number, and reasons with remedies), "stopped" (why the run ended early, empty
+    when it did not), "seconds", "run_id" and "roster".
 
     Raises:
         InputError: the list cannot be used.
@@ -36,7 +37,8 @@ def collect_flow(workspace: str, settings: CollectSettings) -> dict[str, Any]:
         WorkspaceError: the workspace cannot be written.
     """
     place = Workspace.open(workspace)
-    refuse_source_in(place.clips, Path(settings.source).expanduser())
+    if settings.source is not None:
+        refuse_source_in(place.clips, Path(settings.source).expanduser())
     result = collect_clips(place, settings)
     if not result["ranks"]:
         counts = ", ".join(f"{count} {name}" for name, count in result["by_class"].items()) or "none attempted"

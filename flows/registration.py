@@ -127,12 +127,13 @@ def build_deployments(
     Raises:
         InputError: names file, deployment and setting that does not fit, or that a scheduled deployment lacks.
     """
-    made = []
+    made: list[RunnerDeployment] = []
     for entry in entries:
         flow = _flow(path, entry)
         parameters = _parameters(path, entry, flow, workspace, preset, sections)
         made.append(
-            flow.to_deployment(
+            # Called outside a running event loop, it gives the deployment itself.
+            flow.to_deployment(  # type: ignore[arg-type]
                 entry.name,
                 description=entry.description,
                 tags=entry.tags,
@@ -285,5 +286,5 @@ def save_webhook() -> bool:
     from prefect.blocks.webhook import Webhook
 
     url = webhook_url()
-    Webhook(method="POST", url=SecretStr(str(url))).save(BLOCK, overwrite=True, _sync=True)
+    Webhook(method="POST", url=SecretStr(str(url))).save(BLOCK, overwrite=True, _sync=True)  # type: ignore[call-arg]
     return True

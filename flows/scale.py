@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ class _Climb:
         root = str(self.workspace.root)
         while True:
             wanted = clips + held_out + spare
-            collected = self._timed("collect", lambda wanted=wanted: self._collect(wanted))
+            collected = self._timed("collect", partial(self._collect, wanted))
             if collected["ranks"] < wanted:
                 clips = self._all_there_is(clips, collected)
             roster = collected["ranks"]

@@ -12,6 +12,7 @@ from ssat.clips.settings import CollectSettings
 from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
+from ssat.patches.settings import ColoursSettings
 from ssat.pipeline.settings import BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.scale.settings import ScaleSettings
@@ -22,6 +23,7 @@ STAGES: tuple[type[StageSettings], ...] = (
     CollectSettings,
     DecodeSettings,
     TrainSettings,
+    ColoursSettings,
     BenchmarkSettings,
     TrackSettings,
     ProbeSettings,

@@ -17,4 +17,4 @@ class WorkspaceError(SsatError):
 
 
 class ServiceError(SsatError):
-    """A Prefect, Ray or MLflow server that was named does not answer."""
+    """A server that was named does not answer."""

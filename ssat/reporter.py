@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Reporter(Protocol):
-    """Receives what a stage reports. `tasks` plugs MLflow and the terminal in; a researcher may plug in anything."""
+    """Receives what a stage reports: the layers above plug in a tracking server and the terminal."""
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Named numbers at a training step or epoch."""

@@ -32,7 +32,7 @@ class StageSettings(BaseModel):
     """Base of every stage's settings.
 
     A subclass names its TOML section in `section` and may give `presets`: a name → the values that differ from the
-    defaults. The same model is a flow's parameter, a section of the configuration file and what MLflow records.
+    defaults. The same model is a flow's parameter, a section of the configuration file and what is recorded of a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -241,8 +241,11 @@ def _explain(model: type[StageSettings], section: str, error: ValidationError) -
             advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             lines.append(f"setting {field}: there is no such setting; {advice}")
         elif problem["type"] == "missing":
-            option = "-".join(path).replace("_", "-")
-            lines.append(f"setting {field}: missing; give --{option}, or {path[-1]} below [{section}] in --config FILE")
+            option = ".".join(path)
+            lines.append(
+                f"setting {field}: missing; give setting `{option}`, or {path[-1]} below [{section}] in the file of "
+                "setting `config`"
+            )
         else:
             message = problem["msg"].removeprefix("Value error, ")
             # A problem of the settings together (a validator over several fields) has no single value to show.

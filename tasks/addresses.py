@@ -1,4 +1,4 @@
-"""Whether a named server answers, and how its address is shown to a person."""
+"""Whether a named server answers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from ssat.errors import ServiceError
+from ssat.redaction import redacted, secrets_of, without_credentials
 
 # Ports of addresses that leave theirs out.
 _DEFAULT_PORTS = {
@@ -28,33 +29,21 @@ _DEFAULT_PORTS = {
 ANSWER_WITHIN_S = 8.0
 
 
-def without_credentials(address: str) -> str:
-    """The address as it may be printed and logged: user, password, query and fragment removed."""
-    parts = urlsplit(address)
-    if parts.scheme.split("+")[0] in ("sqlite", "file") and not parts.netloc:
-        return address  # a path, in which @ and # are ordinary characters
-    if not parts.netloc:
-        return address.split("?")[0].split("@")[-1]
-    return urlunsplit((parts.scheme, parts.netloc.rsplit("@", 1)[-1], parts.path, "", ""))
-
-
 def no_answer(service: str, variable: str, address: str, reason: str, embedded: str) -> ServiceError:
     """The error for a server that was named by an environment variable and cannot be used."""
     return ServiceError(
-        f"{service}: no usable answer from {variable}={without_credentials(address)} ({_without(reason, address)}). "
+        f"{service}: no usable answer from {variable}={without_credentials(address)} ({_shortened(reason, address)}). "
         f"Start that server or correct the address; unset {variable} to use {embedded}"
     )
 
 
-def _without(reason: str, address: str) -> str:
-    """`reason` with the address and its credentials taken out: some clients repeat both in their messages."""
+def _shortened(reason: str, address: str) -> str:
+    """`reason` without the address and its credentials: some clients repeat both in their messages."""
     parts = urlsplit(address)
     if parts.scheme.split("+")[0] == "sqlite":
-        return " ".join(reason.split())[:300]
-    for secret in (address, parts.netloc, parts.password, parts.query):
-        if secret and secret != parts.hostname:
-            reason = reason.replace(secret, "…")
-    return " ".join(reason.split())[:300]
+        return redacted(reason)[:300]  # a path is no secret, and names the file at fault
+    named = (name for name in (address, parts.netloc) if name != parts.hostname)
+    return redacted(reason, *named, *secrets_of(address))[:300]
 
 
 def assert_port_open(

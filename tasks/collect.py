@@ -7,18 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from prefect import task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
-from ssat.clips.archives import without_secrets
 from ssat.clips.collector import Collector, Shard
 from ssat.clips.lists import describe_rejected
 from ssat.clips.settings import CollectSettings
 from ssat.clips.status import OK
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 from tasks.egress import PrefectEgress
 from tasks.halt import halted, note_outcomes
@@ -46,9 +47,9 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, 
         while not (reason := halted()) and (shard := collector.next_shard()):
             name = f"clips {shard.positions[0]}-{shard.positions[-1]}"
             if shard.archive:
-                name = f"clips of {without_secrets(shard.archive).rpartition('/')[2]}"
+                name = f"clips of {without_credentials(shard.archive).rpartition('/')[2]}"
             # Quoted: Prefect would look through the collector for futures.
-            outcome = collect_shard.with_options(task_run_name=name)(quote(collector), shard)
+            outcome = collect_shard.with_options(task_run_name=name)(cast(Collector, quote(collector)), shard)
             note_outcomes(outcome["by_class"])
         result = collector.result()
         result["stopped"] = reason or result["stopped"]
@@ -94,7 +95,10 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
         return 100 * min(1.0, clips / wanted)
 
     before = collector.roster.num_rows
-    artifact = create_progress_artifact(percent(before), key="clips-ranks", description=f"of {wanted} ranks")
+    # Called outside a running event loop, it gives the id itself.
+    artifact = cast(
+        UUID, create_progress_artifact(percent(before), key="clips-ranks", description=f"of {wanted} ranks")
+    )
     lock = threading.Lock()
     done, told_at = 0, time.monotonic()
 

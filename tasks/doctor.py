@@ -7,15 +7,16 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ssat.errors import SsatError
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 from tasks import services
-from tasks.addresses import without_credentials
 from tasks.databases import check_database, mlflow_schema, prefect_schema
 from tasks.environment import cpu_name, gpu_names
 
@@ -275,7 +276,7 @@ def started_services(workspace: Workspace) -> Iterator[Check]:
     """Starts, or connects to, each service once and asks it for something."""
     import time
 
-    sessions = {
+    sessions: dict[str, Callable[[Workspace], AbstractContextManager[object]]] = {
         "prefect": services.prefect_session,
         "ray": services.ray_session,
         "mlflow": services.mlflow_session,

@@ -4,9 +4,12 @@
 L2-normalised features (B, 512).
 """
 
+from typing import Any
+
 import mlflow
 import numpy as np
 from mlflow.pyfunc import PythonModel, PythonModelContext
+from numpy.typing import NDArray
 
 from ssat.embedding.embedder import Embedder
 
@@ -17,7 +20,9 @@ class EmbedderModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         self.embedder = Embedder.load(context.artifacts["embedder"])
 
-    def predict(self, context, model_input: np.ndarray, params=None):
+    def predict(
+        self, context: PythonModelContext, model_input: NDArray[np.uint8], params: dict[str, Any] | None = None
+    ) -> NDArray[np.float32]:
         return self.embedder(np.asarray(model_input, dtype=np.uint8))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssat.embedding.histogram import HISTOGRAM
 from ssat.embedding.named import BASELINES, COLOUR, assembled, embedder_parts, load_part
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.embedding.reid_input import ReidInput
@@ -115,11 +116,11 @@ def _untrained(workspace: Workspace, device: Device, precision: Precision) -> Em
     from ssat.embedding.embedder import Embedder
 
     architecture, input_size = "resnet18", 112
-    trained = _finished_trainings(workspace)
-    if trained:
-        # The fair floor: the network that was trained, before training.
-        settings = json.loads((trained[-1] / RESULT_FILE).read_text())["settings"]
-        architecture, input_size = settings["architecture"], settings["crop"]
+    for folder in _finished_trainings(workspace):
+        # The fair floor: the network that was trained last, before training.
+        settings = json.loads((folder / RESULT_FILE).read_text())["settings"]
+        if settings["architecture"] != HISTOGRAM:  # which has no weights to draw
+            architecture, input_size = settings["architecture"], settings["crop"]
     return Embedder.untrained(architecture, input_size, device=device, precision=precision)  # type: ignore[arg-type]
 
 
@@ -142,7 +143,7 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
 
     Frames of the workspace's clips where it has a frame store, else figures of the demo's world.
     """
-    if (workspace.frames / "manifest.json").exists():
+    if (workspace.frames / "manifest.json").is_file():
         from ssat.frames.crops import read_crops
         from ssat.frames.store import FrameStore
 

@@ -14,8 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ssat.redaction import without_credentials
 from ssat.workspace import committed
-from tasks.addresses import exempt_loopback, without_credentials
+from tasks.addresses import exempt_loopback
 from tasks.progress import show_progress
 
 _LOG = logging.getLogger(__name__)

@@ -56,8 +56,9 @@ def timeline(prepared: Sequence[Prepared], protocol: Protocol, folder: Path) -> 
 
 def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path, into: Path) -> list[ReportFigure]:
     """A picture per sequence that has frames and lost an identity."""
+    from ssat.pipeline.inputs import sequence_source
     from ssat.report.moments import moments_picture, worst_switches
-    from ssat.video.sources import ImageSource, read_ahead
+    from ssat.video.sources import read_ahead
 
     figures = []
     for name, (one, results, found) in found_identities(prepared, protocol, folder).items():
@@ -65,9 +66,7 @@ def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path
         if not chosen or one.sequence.image_folder is None:
             continue
         numbers = sorted({frame for event in chosen for frame in (event.seen, event.frame)})
-        paths = [one.sequence.image_path(frame) for frame in numbers]
-        size = (one.sequence.width, one.sequence.height)
-        images = dict(read_ahead(ImageSource(name, one.sequence.frame_rate, paths, numbers, size)))
+        images = dict(read_ahead(sequence_source(one.sequence, numbers)))
         path = moments_picture(chosen, one.truth, results, images.__getitem__, into / f"moments-{name}.png")
         figures.append(ReportFigure(f"{name}: where identities were lost", path, _MOMENTS_NOTE))
     return figures

@@ -41,7 +41,8 @@ def new_board() -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
+    board: Any = ray.remote(num_cpus=0, scheduling_strategy=here)  # type: ignore[call-overload]
+    return board(ProgressBoard).remote()
 
 
 @contextmanager

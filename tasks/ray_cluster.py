@@ -195,7 +195,7 @@ def _ray_authentication() -> dict[str, str]:
     its mode when it is imported: where a caller did that before, a token would only lock this process out.
     """
     if "ray" in sys.modules:
-        from ray._raylet import AuthenticationMode, get_authentication_mode
+        from ray._raylet import AuthenticationMode, get_authentication_mode  # type: ignore[attr-defined]
 
         if get_authentication_mode() == AuthenticationMode.DISABLED:
             return {"RAY_AUTH_MODE": "disabled"}

@@ -98,7 +98,7 @@ class Recorded:
         return found[0]
 
     def _place(self) -> str:
-        from tasks.addresses import without_credentials
+        from ssat.redaction import without_credentials
 
         return without_credentials(str(self.client.tracking_uri))
 

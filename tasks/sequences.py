@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import asdict, replace
-from functools import partial
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ssat.mot.rows import MotRows, write_results
-from ssat.pipeline.feature_cache import feature_key, load_features, store_features
+from ssat.mot.rows import write_results
+from ssat.pipeline.feature_cache import CachedFeatures, feature_key, load_features, store_features
+from ssat.pipeline.frames import StageSeconds
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import committed
 from tasks.benchmark import STAGES, Prepared
@@ -27,11 +26,11 @@ if TYPE_CHECKING:
     from ssat.detection.detector import Detector
     from ssat.detection.refiner import Refiner
     from ssat.embedding.protocol import PatchEmbedder
-    from ssat.pipeline.frames import StageSeconds
-    from ssat.pipeline.pipeline import TrackedFrames
+    from ssat.pipeline.frames import DetectedFrame
+    from ssat.pipeline.pipeline import Pipeline
+    from ssat.pipeline.sinks import Sink
     from ssat.tracking.baselines import Baseline
-    from ssat.tracking.tracker import Tracker
-    from ssat.video.sources import ImageSource
+    from ssat.tracking.tracker import Tracker, Tracks
 
 
 @task(name="detect in sequence", task_run_name="detect in {name}", persist_result=False, cache_policy=NO_CACHE)
@@ -45,32 +44,19 @@ def detect_in_sequence(
     Raises:
         InputError: a frame that cannot be decoded.
     """
-    from ssat.detection.detector import detected
-    from ssat.video.sources import read_ahead
+    from ssat.pipeline.detecting import detect_all
+    from ssat.pipeline.inputs import sequence_source
 
-    source = _source(prepared)
     counted = _Counted(detector)
-    numbers, found = [], []
-    with progress_bar(f"detect in {name}", len(prepared.frames)) as advance, closing(read_ahead(source)) as frames:  # type: ignore[type-var]
-        for number, _, one in detected(frames, counted, cache=cache, content=source.content):
-            numbers.append(number)
-            found.append(one)
-            advance()
-    lengths = [len(one) for one in found]
-    rows = MotRows(
-        np.repeat(np.array(numbers, np.int64), lengths),
-        np.full(sum(lengths), -1, np.int64),
-        np.concatenate([one.boxes for one in found]),
-        np.concatenate([one.scores for one in found]),
-        np.ones(sum(lengths), np.int64),
-    )
+    with progress_bar(f"detect in {name}", len(prepared.frames)) as advance:
+        found = detect_all(sequence_source(prepared.sequence, prepared.frames), counted, cache, advance)
     public = settings.refine != "none" and settings.refinement.births == "public"
     refined = replace(
         prepared,
-        detections=rows,
+        detections=found.rows,
         public=prepared.detections if public else None,
-        centres=np.concatenate([one.centres for one in found]),
-        offsets=np.concatenate([one.offsets for one in found]),
+        centres=found.centres,
+        offsets=found.offsets,
     )
     return refined, counted.frames / counted.seconds if counted.seconds else 0.0
 
@@ -89,15 +75,6 @@ class _Counted:
         self.seconds += time.perf_counter() - began
         self.frames += len(images)
         return answer
-
-
-def _source(prepared: Prepared) -> ImageSource:
-    from ssat.video.sources import ImageSource
-
-    sequence = prepared.sequence
-    paths = [sequence.image_path(frame) for frame in prepared.frames]
-    size = (sequence.width, sequence.height)
-    return ImageSource(sequence.name, sequence.frame_rate, paths, prepared.frames, size)
 
 
 @task(name="track sequence", task_run_name="track {name}", persist_result=False, cache_policy=NO_CACHE)
@@ -119,6 +96,7 @@ def track_sequence(
     Raises:
         InputError: a frame that cannot be decoded.
     """
+    from ssat.pipeline.sinks import FeatureTable, ResultTable
     from ssat.tracking.baselines import make_tracker
     from ssat.tracking.tracker import Tracker
 
@@ -126,16 +104,29 @@ def track_sequence(
     if done.is_file():
         answer: dict[str, Any] = json.loads(done.read_text())
         return answer
-    with progress_bar(f"track {name}", len(prepared.frames)) as advance:
-        track = _track if refiner is None else partial(_track_in_the_loop, refiner)
-        tracker = make_tracker(settings.tracker, settings.association, prepared.sequence.frame_rate)
-        tracked, seconds, files = track(name, prepared, settings, tracker, folder, features_folder, embedder, advance)
-    table = (tracked.frames, tracked.ids, tracked.boxes, tracked.scores)
-    if settings.interpolate_seconds > 0:
-        from ssat.tracking.interpolate import interpolated
-
-        table = interpolated(*table, round(settings.interpolate_seconds * prepared.sequence.frame_rate))
-    write_results(folder / f"{name}.txt", *table)
+    frame_rate = prepared.sequence.frame_rate
+    tracker = make_tracker(settings.tracker, settings.association, frame_rate)
+    # Where the tracks lead the detections, neither these nor their features can be kept.
+    key = None
+    if embedder is not None and refiner is None:
+        key = feature_key(embedder.digest, embedder.input_size, prepared.images, prepared.detections)
+    cached = None if key is None else load_features(features_folder, key, len(prepared.detections))
+    table = ResultTable(round(settings.interpolate_seconds * frame_rate))
+    features = FeatureTable(len(prepared.detections))
+    with progress_bar(f"track {name}", len(prepared.frames)) as advance, ExitStack() as stack:
+        draw, files = _drawing(stack, name, prepared, settings, folder)
+        sinks: list[Sink] = [table, features, *draw, lambda frame, tracks: advance()]
+        pipeline = _pipeline(prepared, settings, tracker, embedder, cached, refiner, sinks, images=bool(files))
+        seconds = pipeline.run()
+    tracked = table.tracked(features.features, seconds)
+    if cached is not None:
+        # What the features cost when they were computed: otherwise a second run would look faster than it is.
+        seconds = replace(cached.seconds, associate=seconds.associate)
+    elif key is not None and tracked.features is not None:
+        store_features(features_folder, key, tracked.features, seconds)
+    elif embedder is None and refiner is None:
+        seconds = StageSeconds(associate=seconds.associate)
+    write_results(folder / f"{name}.txt", tracked.frames, tracked.ids, tracked.boxes, tracked.scores)
     answer = {
         "results": f"{name}.txt",
         **files,
@@ -154,102 +145,50 @@ def track_sequence(
     return answer
 
 
-def _track(
-    name: str,
+def _pipeline(
     prepared: Prepared,
     settings: BenchmarkSettings,
     tracker: Tracker | Baseline,
-    folder: Path,
-    features_folder: Path,
     embedder: PatchEmbedder | None,
-    advance: Any,
-) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
-    from ssat.pipeline.frames import StageSeconds
-    from ssat.pipeline.pipeline import track_frames
-    from ssat.video.sources import read_ahead
+    cached: CachedFeatures | None,
+    refiner: Refiner | None,
+    sinks: Sequence[Sink],
+    *,
+    images: bool,
+) -> Pipeline:
+    from ssat.pipeline.appearance import KnownFeatures
+    from ssat.pipeline.detecting import ClosedLoop, FrameDetector, GivenDetections
+    from ssat.pipeline.inputs import read_frames, sequence_source
+    from ssat.pipeline.pipeline import Pipeline, moves_with_camera
 
-    frames, detections = prepared.frames, prepared.detections
-    key, cached = "", None
-    if embedder is not None:
-        key = feature_key(embedder.digest, embedder.input_size, prepared.images, detections)
-        cached = load_features(features_folder, key, len(detections))
-    with ExitStack() as stack:
-        sink, files = _sink(stack, name, prepared, settings, folder, advance)
-        pictured = bool(files) or settings.association.camera_motion
-        if not pictured and (embedder is None or cached is not None):
-            numbered: Iterable[Any] = ((frame, None) for frame in frames)
-        else:
-            numbered = stack.enter_context(closing(read_ahead(_source(prepared))))
-        tracked = track_frames(
-            numbered,
-            detections,
-            tracker,
-            embedder=embedder,
-            features=None if cached is None else cached.features,
-            sink=sink,
-            public=prepared.public,
-            centres=prepared.centres,
-            offsets=prepared.offsets,
-        )
-    if cached is not None:
-        # What the features cost when they were computed: otherwise a second run would look faster than it is.
-        seconds = StageSeconds(**{**asdict(cached.seconds), "associate": tracked.seconds.associate})
-    elif embedder is not None:
-        seconds = tracked.seconds
-        if tracked.features is not None:
-            store_features(features_folder, key, tracked.features, seconds)
+    detector: FrameDetector
+    if refiner is not None:
+        detector = ClosedLoop(refiner, prepared.detections if settings.refinement.births == "public" else None)
     else:
-        seconds = StageSeconds(associate=tracked.seconds.associate)
-    return tracked, seconds, files
+        detector = GivenDetections(prepared.detections, prepared.public, prepared.centres, prepared.offsets)
+    known = embedder if cached is None else KnownFeatures(cached.features)
+    images = images or moves_with_camera(tracker) or refiner is not None or (embedder is not None and cached is None)
+    source = sequence_source(prepared.sequence, prepared.frames) if images else None
+    return Pipeline(read_frames(source, prepared.frames), detector, tracker, known, sinks)
 
 
-def _track_in_the_loop(
-    refiner: Refiner,
-    name: str,
-    prepared: Prepared,
-    settings: BenchmarkSettings,
-    tracker: Tracker | Baseline,
-    folder: Path,
-    features_folder: Path,
-    embedder: PatchEmbedder | None,
-    advance: Any,
-) -> tuple[TrackedFrames, StageSeconds, dict[str, str]]:
-    """Detections follow from the tracks, so neither they nor their features can be kept."""
-    from ssat.pipeline.frames import StageSeconds, timed
-    from ssat.pipeline.pipeline import Collected, in_the_loop
-    from ssat.video.sources import read_ahead
-
-    seconds, collected = StageSeconds(), Collected()
-    public = prepared.detections if settings.refinement.births == "public" else None
-    with ExitStack() as stack:
-        sink, files = _sink(stack, name, prepared, settings, folder, advance)
-        frames = stack.enter_context(closing(read_ahead(_source(prepared))))  # type: ignore[type-var]
-        looped = in_the_loop(timed(frames, seconds), refiner, tracker, seconds, embedder=embedder, public=public)
-        for frame, tracks in looped:
-            collected.add(frame.number, tracks)
-            sink(frame.number, frame.image, tracks)
-    return collected.table(None, seconds), seconds, files
-
-
-def _sink(
-    stack: ExitStack, name: str, prepared: Prepared, settings: BenchmarkSettings, folder: Path, advance: Any
-) -> tuple[Any, dict[str, str]]:
-    """What takes each frame's tracks, and the files that it writes."""
+def _drawing(
+    stack: ExitStack, name: str, prepared: Prepared, settings: BenchmarkSettings, folder: Path
+) -> tuple[list[Sink], dict[str, str]]:
+    """The sink that writes the video and a picture of its middle, where they are asked for, and the names of both."""
+    if not settings.video or prepared.sequence.image_folder is None:
+        return [], {}
     from ssat.video.annotated import AnnotatedVideo
     from ssat.video.pictures import write_png
 
-    files: dict[str, str] = {}
-    video = None
-    if settings.video and prepared.sequence.image_folder is not None:
-        files = {"video": f"{name}.mp4", "picture": f"{name}.png"}
-        video = stack.enter_context(AnnotatedVideo(folder / files["video"], prepared.sequence.frame_rate))
+    files = {"video": f"{name}.mp4", "picture": f"{name}.png"}
+    video = stack.enter_context(AnnotatedVideo(folder / files["video"], prepared.sequence.frame_rate))
     middle = prepared.frames[len(prepared.frames) // 2]
 
-    def sink(number: int, image: Any, tracks: Any) -> None:
-        if video is not None:
-            video.write(number, image, tracks)
-            if number == middle and video.picture is not None:
-                write_png(video.picture, folder / files["picture"])
-        advance()
+    def draw(frame: DetectedFrame, tracks: Tracks) -> None:
+        assert frame.image is not None  # noqa: S101 - the pipeline reads them; for the type checker
+        video.write(frame.number, frame.image, tracks)
+        if frame.number == middle and video.picture is not None:
+            write_png(video.picture, folder / files["picture"])
 
-    return sink, files
+    return [draw], files

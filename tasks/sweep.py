@@ -23,7 +23,7 @@ _CHUNK = 8  # points of one piece of work: long enough to be worth a message
 
 
 def sweep_sequences(
-    prepared: Sequence[Prepared], digest: str, input_size: int, features_folder: Path
+    prepared: Sequence[Prepared], digest: str, input_size: int | tuple[int, int], features_folder: Path
 ) -> list[SweepSequence]:
     """The sequences with their features from the cache, where a benchmark of the same embedder has left them.
 

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from ssat.embedding.protocol import PatchEmbedder
     from ssat.pipeline.frames import DetectedFrame, StageSeconds
     from ssat.pipeline.inputs import TrackInput
-    from ssat.pipeline.run import TrackRun
+    from ssat.pipeline.pipeline import Pipeline
     from ssat.tracking.tracker import Tracks
-
-_STAGES = ("read", "detect", "patches", "embed", "associate", "draw")
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,83 @@ class TrackWishes:
     explain: int | None = None
 
 
+@dataclass(frozen=True)
+class TrackedInput:
+    """What tracking one input gave.
+
+    Attributes:
+        notes: what was odd about the input or its tracking, for people.
+        results, table, video: the files; None: not written.
+        fps, fps_by_stage: frames per second.
+        waiting_share: share of the time in which the main thread waited for frames or for the writer.
+        filled: the files hold filled gaps.
+        detector: name and SHA-256 of the network that detected; None: detections were given.
+        beyond_the_paper: the extensions that were used.
+        explanation, explained: why the identity began and ended, and the files that say so; None: not asked for.
+        embedder: how it was named, and its digest; None: the tracker saw boxes alone.
+        regained: how many identities were given back to people who returned; None: nobody is remembered.
+    """
+
+    name: str
+    notes: tuple[str, ...]
+    results: Path
+    table: Path
+    video: Path | None
+    frames: int
+    identities: int
+    fps: float
+    fps_by_stage: dict[str, float]
+    waiting_share: float
+    filled: bool = False
+    detector: tuple[str, str] | None = None
+    beyond_the_paper: tuple[str, ...] = ()
+    explanation: str | None = None
+    explained: tuple[Path, ...] = ()
+    embedder: tuple[str | None, str] | None = None
+    regained: int | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The keys of `ssat track --json`; those without a value are left out."""
+        optional: dict[str, object] = {
+            "video": None if self.video is None else str(self.video),
+            "interpolated": str(self.results) if self.filled else None,
+            "beyond_the_paper": list(self.beyond_the_paper) or None,
+            "explanation": self.explanation,
+            "regained": self.regained,
+            "explained": [str(path) for path in self.explained] or None,
+        }
+        if self.detector is not None:
+            optional["detector"], optional["detector_sha256"] = self.detector
+        found = {
+            "name": self.name,
+            "notes": list(self.notes),
+            "results": str(self.results),
+            "table": str(self.table),
+            "frames": self.frames,
+            "identities": self.identities,
+            "fps": self.fps,
+            "fps_by_stage": self.fps_by_stage,
+            "waiting_share": self.waiting_share,
+            **{key: value for key, value in optional.items() if value is not None},
+        }
+        if self.embedder is not None:
+            found["embedder"], found["embedder_digest"] = self.embedder
+        return found
+
+
 @dataclass
 class _Seen:
+    """A sink that counts."""
+
     frames: int = 0
     identities: set[int] = field(default_factory=set)
     rows: int = 0
-    slowest: float = 0.0
+
+    def __call__(self, frame: DetectedFrame, tracks: Tracks) -> None:
+        self.frames += 1
+        self.rows += len(frame.detections)
+        self.identities.update(tracks.ids.tolist())
+        self.identities.difference_update(so_far for so_far, _ in tracks.regained)
 
 
 def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> list[TrackInput]:
@@ -64,7 +133,7 @@ def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> list[TrackInpu
     for index, one in enumerate(opened):
         if one.name in [other.name for other in opened[:index]]:
             raise InputError(f"two inputs are called {one.name}: their files would be the same; track them separately")
-        if one.source is None and settings.tracker == "ssat":
+        if one.source is None and settings.needs_appearance:
             raise InputError(
                 f"{one.name}: labels only, no frames (img1): appearance needs frames, --tracker box does not"
             )
@@ -79,8 +148,8 @@ def track_input(
     *,
     embedder: PatchEmbedder | None,
     detectors: tuple[Any, Any] = (None, None),
-) -> dict[str, Any]:
-    """Tracks one input and writes its files; gives their paths, counts, frames per second and notes.
+) -> TrackedInput:
+    """Track one input and write its files.
 
     What ends it early (an interruption, a broken video) is raised again when the files are complete up to there.
 
@@ -89,83 +158,106 @@ def track_input(
         WorkspaceError: the output cannot be written.
     """
     from ssat.pipeline.background import Background
+    from ssat.pipeline.feature_cache import FeatureCache
     from ssat.pipeline.outputs import TrackFiles
-    from ssat.pipeline.run import TrackRun
-    from ssat.tracking import Tracker
+    from ssat.pipeline.run import input_pipeline
+    from ssat.pipeline.sinks import FeatureTable
+    from ssat.tracking.baselines import make_tracker
     from ssat.tracking.explain import Explainer
     from ssat.tracking.long_memory import MIN_DIFFERENT
+    from ssat.tracking.tracker import Tracker
 
-    tracker = Tracker(settings.association, opened.frame_rate)
+    tracker = make_tracker(settings.tracker, settings.association, opened.frame_rate)
     detector, refiner = detectors
     video = settings.video and opened.source is not None
-    run = TrackRun(
-        opened,
-        tracker,
-        embedder,
-        detector,
-        refiner,
-        public=(settings.refine != "none" and settings.refinement.births == "public"),
-        cache=workspace.cache / "detections",
-        live=wishes.live is not None,
-        images=video or wishes.explain is not None,
-    )
     explainer = None
     if wishes.explain is not None:
+        if not isinstance(tracker, Tracker):
+            raise InputError(f"explain: tracker {settings.tracker} does not say why; expected tracker ssat or box")
         explainer = Explainer(wishes.explain, settings.association)
-        tracker.observer, run.before = explainer, explainer.seen
+        tracker.observer = explainer
+    cache = None if detectors != (None, None) else FeatureCache.of(opened, embedder, workspace.cache / "features")
+    features = FeatureTable(0 if opened.detections is None else len(opened.detections))
+    fill_gaps = round(settings.interpolate_seconds * opened.frame_rate)
     rate = opened.frame_rate if video else None
-    files = TrackFiles(wishes.output, opened.name, video=rate, overwrite=wishes.overwrite)
+    files = TrackFiles(wishes.output, opened.name, video=rate, fill_gaps=fill_gaps, overwrite=wishes.overwrite)
     seen, stopped = _Seen(), None
     total = len(opened.numbers) if opened.numbers else getattr(opened.source, "n_frames", None)
     began = time.perf_counter()
     with progress_bar(f"track {opened.name}", total) as advance, files, Background(files.write) as writer:
+        pipeline = input_pipeline(
+            opened,
+            tracker,
+            embedder if cache is None or cache.known is None else cache.known,
+            detector=detector,
+            refiner=refiner,
+            public=(settings.refine != "none" and settings.refinement.births == "public"),
+            cache=workspace.cache / "detections",
+            live=wishes.live is not None,
+            images=video or wishes.explain is not None,
+            sinks=(
+                lambda frame, tracks: writer.submit(frame.number, frame.image, tracks, frame.lost),
+                features,
+                seen,
+                lambda frame, tracks: _say_live(wishes, frame, tracks),
+            ),
+            before=None if explainer is None else explainer.seen,
+            with_lost=settings.show_lost,
+        )
         try:
-            for frame, tracks in run:
-                lost = tracker.lost if settings.show_lost else None
-                writer.submit(frame.number, frame.image, tracks, lost)
-                _count(seen, frame, tracks)
-                _say_live(wishes, frame, tracks, seen)
-                run.seconds.draw = writer.seconds
-                advance(1, _rates(opened.name, seen.frames, run.seconds))
+            for _ in pipeline:
+                pipeline.seconds.draw = writer.seconds
+                advance(1, _rates(opened.name, seen.frames, pipeline.seconds))
         except (KeyboardInterrupt, SystemExit, SsatError) as error:
             stopped = error
-    run.seconds.draw = writer.seconds
+    pipeline.seconds.draw = writer.seconds
     elapsed = time.perf_counter() - began
-    result = _result(opened, files, run, seen, elapsed, video)
-    if (memory := tracker.method.long_memory) is not None:
-        result["regained"] = memory.regained
-        if memory.limit is None:
-            result["notes"].append(
-                f"nobody could be recognised after an absence: {memory.sums[0]:.0f} pairs of people in one frame, at "
-                f"least {MIN_DIFFERENT} tell how alike different people look"
-            )
-    if (calibration := tracker.method.calibration) is not None and calibration.fallback is not None:
-        result["notes"].append(calibration.fallback)
-    if settings.interpolate_seconds > 0:
-        result["interpolated"] = str(_interpolate(files.results, settings.interpolate_seconds, opened.frame_rate))
-    if detector is not None or refiner is not None:
-        used = detector or refiner
-        result["detector"], result["detector_sha256"] = used.name, used.digest
+    notes = _notes(opened, pipeline, seen)
+    if cache is not None and cache.known is not None:
+        notes.append("the features of the detections were computed before, and taken from the cache")
+    elif cache is not None and stopped is None and features.features is not None:
+        cache.store(features.features, pipeline.seconds)
+    calibration = tracker.method.calibration if isinstance(tracker, Tracker) else None
+    if calibration is not None and calibration.fallback is not None:
+        notes.append(calibration.fallback)
+    memory = tracker.method.long_memory if isinstance(tracker, Tracker) else None
+    if memory is not None and memory.limit is None:
+        notes.append(
+            f"nobody could be recognised after an absence: {memory.sums[0]:.0f} pairs of people in one frame, at least "
+            f"{MIN_DIFFERENT} tell how alike different people look"
+        )
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped
-    if settings.association.extensions:
-        result["beyond_the_paper"] = list(settings.association.extensions)
+    explanation: str | None = None
+    explained: tuple[Path, ...] = ()
     if explainer is not None:
         from ssat.report.explained import write_explanation
 
-        result["explanation"] = explainer.text()
-        result["explained"] = [str(path) for path in write_explanation(explainer, wishes.output, opened.name)]
-    return result
+        explanation = explainer.text()
+        explained = tuple(write_explanation(explainer, wishes.output, opened.name))
+    used = detector or refiner
+    seconds = pipeline.seconds
+    return TrackedInput(
+        name=opened.name,
+        notes=tuple(notes),
+        results=files.results,
+        table=files.table,
+        video=files.video if video else None,
+        frames=seen.frames,
+        identities=len(seen.identities),
+        fps=round(seen.frames / elapsed, 2) if elapsed else 0.0,
+        fps_by_stage={stage: round(rate, 1) for stage, rate in seconds.rates(seen.frames).items()},
+        waiting_share=round(max(0.0, 1 - seconds.working / elapsed), 3) if elapsed else 0.0,
+        filled=fill_gaps > 0,
+        detector=None if used is None else (used.name, used.digest),
+        beyond_the_paper=tuple(settings.extensions),
+        explanation=explanation,
+        explained=explained,
+        regained=None if memory is None else memory.regained,
+    )
 
 
-def _count(seen: _Seen, frame: DetectedFrame, tracks: Tracks) -> None:
-    seen.frames += 1
-    seen.rows += len(frame.detections)
-    seen.identities.update(tracks.ids.tolist())
-    seen.identities.difference_update(so_far for so_far, _ in tracks.regained)
-
-
-def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks, seen: _Seen) -> None:
+def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks) -> None:
     if wishes.live is None:
         return
     scores = [None] * len(tracks) if tracks.scores is None else tracks.scores.round(4).tolist()
@@ -178,9 +270,7 @@ def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks, seen: _
 
 
 def _rates(name: str, frames: int, seconds: StageSeconds) -> str:
-    rates = [
-        f"{stage} {frames / spent:.0f}" for stage in _STAGES if (spent := getattr(seconds, stage)) > 0 and frames > 4
-    ]
+    rates = [f"{stage} {rate:.0f}" for stage, rate in seconds.rates(frames).items() if frames > 4]
     return f"track {name}" + (f" (fps: {', '.join(rates)})" if rates else "")
 
 
@@ -191,37 +281,16 @@ def _told(stopped: BaseException, frames: int, results: Path) -> BaseException:
     return stopped
 
 
-def _result(opened: TrackInput, files: Any, run: TrackRun, seen: _Seen, elapsed: float, video: bool) -> dict[str, Any]:
+def _notes(opened: TrackInput, pipeline: Pipeline, seen: _Seen) -> list[str]:
+    from ssat.pipeline.detecting import GivenDetections
+
     notes = list(getattr(opened.source, "notes", []))
     if opened.source is None:
         notes.append("labels only, no frames: no video is written")
-    if opened.detections is not None and run.detector is None and run.refiner is None:
+    if opened.detections is not None and isinstance(pipeline.detector, GivenDetections):
         unused = len(opened.detections) - seen.rows
         if unused:
             notes.append(f"{unused} detections stand beyond the last frame ({seen.frames}) and were not used")
     elif not seen.rows:
         notes.append("the detector found nobody: the files are valid and empty")
-    seconds = run.seconds
-    spent = {stage: getattr(seconds, stage) for stage in _STAGES}
-    working = sum(spent[stage] for stage in ("detect", "patches", "embed", "associate"))
-    return {
-        "name": opened.name,
-        "notes": notes,
-        "results": str(files.results),
-        "table": str(files.table),
-        **({"video": str(files.video)} if video else {}),
-        "frames": seen.frames,
-        "identities": len(seen.identities),
-        "fps": round(seen.frames / elapsed, 2) if elapsed else 0.0,
-        "fps_by_stage": {stage: round(seen.frames / value, 1) for stage, value in spent.items() if value},
-        "waiting_share": round(max(0.0, 1 - working / elapsed), 3) if elapsed else 0.0,
-    }
-
-
-def _interpolate(results: Path, seconds: float, frame_rate: float) -> Path:
-    from ssat.mot.rows import read_results, write_results
-    from ssat.tracking.interpolate import interpolated
-
-    rows = read_results(results)
-    table = interpolated(rows.frames, rows.ids, rows.boxes, rows.scores, round(seconds * frame_rate))
-    return write_results(results.with_name(f"{results.stem}.interpolated.txt"), *table)
+    return notes

@@ -58,8 +58,6 @@ def _files(folder: Path, opened: TrackInput, settings: TrackSettings, explain: i
     endings = [".txt", ".parquet"]
     if settings.video and opened.source is not None:
         endings.append(".mp4")
-    if settings.interpolate_seconds > 0:
-        endings.append(".interpolated.txt")
     if explain is not None:
         endings += [f".explain-{explain}.txt", f".explain-{explain}.png"]
     return (folder / f"{opened.name}{ending}" for ending in endings)

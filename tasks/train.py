@@ -247,10 +247,10 @@ def _train_on_ray(settings: TrainSettings, workspace: Workspace, folder: Path, r
     # Ray replaces lost workers where it can, and with a range goes on with those it has.
     execution = settings.execution
     elastic = execution.min_workers not in (None, execution.workers)
-    workers = (execution.min_workers, execution.workers) if elastic else execution.workers
+    workers: Any = (execution.min_workers, execution.workers) if elastic else execution.workers
     board = new_board()
     trainer = TorchTrainer(
-        train_worker,
+        train_worker,  # type: ignore[arg-type]  # Ray hands on what it returns
         train_loop_config={
             "settings": _for_workers(settings).model_dump(mode="json"),
             "frames": str(workspace.frames),
@@ -272,7 +272,7 @@ def _train_on_ray(settings: TrainSettings, workspace: Workspace, folder: Path, r
     if failure is not None:
         raise failure
     send_kept(reporter.tracking_uri, workspace.mlflow)
-    trained: TrainResult = outcome.return_value
+    trained: TrainResult = outcome.return_value  # type: ignore[attr-defined]  # there since Ray 2.50, not in its stubs
     return trained
 
 

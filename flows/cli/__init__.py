@@ -14,6 +14,7 @@ VERBS = {
     "collect": "Download and trim clips from a list, a folder or URLs.",
     "decode": "Decode collected clips into the Parquet frame store.",
     "train": "Train the embedder on the frame store (CosFace over clips).",
+    "colours": "Learn in a minute, from followed patches of the clips, which colours tell things apart.",
     "benchmark": "Track MOTChallenge sequences and score the result.",
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
@@ -118,6 +119,7 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
 
 
 def _explain(error: Exception, debug: bool) -> int:
+    from flows.cli.messages import with_options
     from tasks.failures import unwrap
 
     cause = unwrap(error)
@@ -126,7 +128,7 @@ def _explain(error: Exception, debug: bool) -> int:
 
         traceback.print_exception(error)
     if cause is not None:
-        click.echo(f"ssat: error: {cause}", err=True)
+        click.echo(f"ssat: error: {with_options(str(cause))}", err=True)
         return 2
     summary = " ".join(f"{type(error).__name__}: {error}".split())
     if len(summary) > 300:

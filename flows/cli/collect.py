@@ -23,7 +23,12 @@ Examples:
 @common_options
 @preset_option
 @settings_options(CollectSettings)
-@click.option("--status", "status_only", is_flag=True, help="Collect nothing; count the clips by what became of them.")
+@click.option(
+    "--status",
+    "status_only",
+    is_flag=True,
+    help="Collect nothing; count the clips by outcome and list why clips failed.",
+)
 def command(
     workspace: str,
     config: Path | None,
@@ -71,6 +76,8 @@ def show_collected(result: dict[str, Any], as_json: bool = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ssat.clips.folders import Skipped
+
     meanings = {
         "ok": "collected",
         "waiting": "will be tried again by the next run",
@@ -90,20 +97,48 @@ def show_collected(result: dict[str, Any], as_json: bool = False) -> None:
     for name, count in result["by_class"].items():
         table.add_row(name, str(count), meanings.get(name, ""))
     Console(stderr=as_json).print(table)
+    if result.get("reasons"):
+        Console(stderr=as_json).print(_reasons_table(result))
     if "at_work" in result:
         click.echo(_pace(result), err=as_json)
+    elif any(name not in ("ok", "waiting") for name in result["by_class"]):
+        click.echo("why clips failed: ssat collect --status lists the reasons", err=True)
     source = result.get("source", "")
     for row in result.get("archives", []):
         click.echo(f"archive: {row['archive']}: {row['problem']}", err=True)
     for row in result.get("rejected_rows", []):
-        where = f"line {row['line']}" if row["line"] else row["clip_id"]
-        click.echo(f"rejected: {source}: {where}: {row['reason']}", err=True)
+        click.echo(f"rejected: {source}: line {row['line']}: {row['reason']}", err=True)
     if (more := result.get("rejected", 0) - len(result.get("rejected_rows", []))) > 0:
         click.echo(f"rejected: {source}: {more} more rows", err=True)
+    for group in result.get("skipped_files", []):
+        skipped = Skipped(group["reason"], group["remedy"], group["files"], tuple(group["examples"]))
+        click.echo(f"skipped: {group['folder']}: {skipped.describe()}", err=True)
     if result.get("stopped"):
         click.echo(result["stopped"], err=True)
     elif "at_work" not in result and "wanted" in result and result["ranks"] < result["wanted"]:
         click.echo(f"{source}: {result['ranks']} of {result['wanted']} clips; it has no more to try", err=True)
+
+
+def _reasons_table(status: dict[str, Any]) -> Any:
+    """Why clips failed, most frequent first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="reasons of clips that failed")
+    table.add_column("outcome")
+    table.add_column("clips", justify="right")
+    table.add_column("reason", overflow="fold", ratio=3)
+    table.add_column("such as", overflow="fold", ratio=1)
+    for reason in status["reasons"]:
+        kind = reason["outcome"]
+        if reason["error_class"] not in ("", kind):
+            kind += f" ({reason['error_class']})"
+        # Text: square brackets in messages are not markup.
+        examples = ", ".join(reason["examples"]) + (", …" if reason["clips"] > len(reason["examples"]) else "")
+        table.add_row(kind, str(reason["clips"]), Text(reason["message"]), Text(examples))
+    if status["reasons_left_out"]:
+        table.caption = f"{status['reasons_left_out']} more reasons; clips/status/ in the workspace holds every attempt"
+    return table
 
 
 def _pace(status: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ CONFIG_SECTIONS = {
     "collect",
     "decode",
     "train",
+    "colours",
     "benchmark",
     "track",
     "probe",
@@ -107,7 +108,7 @@ def settings_options(
 
         for path, field in reversed(fields):
             flag_path = (model.section, *path) if path[0] in prefixed else path
-            wrapper = _option(model, path, flag_path, field)(wrapper)  # type: ignore[assignment]
+            wrapper = _option(model, path, flag_path, field)(wrapper)
         return wrapper
 
     return decorate
@@ -149,7 +150,7 @@ def pipeline_options(
             sections = ", ".join(model.section for model in owners)
             help_text = f"The {name.replace('_', ' ')} of {sections}"
             flag = f"--{name.replace('_', '-')}"
-            wrapper = click.option(flag, f"shared_{name}", type=scalar, default=None, help=help_text)(wrapper)  # type: ignore[assignment]
+            wrapper = click.option(flag, f"shared_{name}", type=scalar, default=None, help=help_text)(wrapper)
         return wrapper
 
     return decorate
@@ -225,7 +226,7 @@ def _option(
     return click.option(flag, name, type=_scalar_type(annotation), default=None, help=help_text)
 
 
-class NumberList(click.ParamType):
+class NumberList(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
     """Numbers separated by commas, as a tuple."""
 
     def __init__(self, element: type) -> None:

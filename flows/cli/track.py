@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
 from ssat.pipeline.settings import TrackSettings
+
+if TYPE_CHECKING:
+    from tasks.track import TrackedInput
 
 
 @click.command(
@@ -69,7 +73,7 @@ def command(
     opened = open_all(inputs, settings)
     check_outputs(opened, inputs, settings, place, output=folder, explain=explain, config=config)
     spec = settings.embedder or track_default(place)
-    embedder = _resolve(spec, settings, place) if settings.tracker == "ssat" else None
+    embedder = _resolve(spec, settings, place) if settings.needs_appearance else None
     settings = with_stored_calibration(settings, embedder, place)
     detectors = resolve_detector(settings, place)
     wishes = TrackWishes(folder, overwrite, _print_line if live else None, explain)
@@ -77,39 +81,40 @@ def command(
     for one in opened:
         result = track_input(one, settings, place, wishes, embedder=embedder, detectors=detectors)
         if embedder is not None:
-            result |= {"embedder": spec, "embedder_digest": embedder.digest}
+            notes = result.notes
             if spec != settings.embedder:
-                result["notes"].append(
-                    f"appearance by {spec}, a histogram: {place.root} holds no training; name another with --embedder"
+                notes += (
+                    f"appearance by {spec}, a histogram: {place.root} holds no training; name another with --embedder",
                 )
+            result = replace(result, embedder=(spec, embedder.digest), notes=notes)
         _show(result, to_stderr=as_json or live)
         results.append(result)
     if as_json:
-        print_json(results[0] if len(results) == 1 else {"inputs": results})
+        answers = [result.to_json() for result in results]
+        print_json(answers[0] if len(answers) == 1 else {"inputs": answers})
 
 
-def _show(result: dict[str, Any], *, to_stderr: bool) -> None:
+def _show(result: TrackedInput, *, to_stderr: bool) -> None:
     from rich.console import Console
 
     console = Console(stderr=to_stderr)
-    stages = ", ".join(f"{stage} {rate:.0f}" for stage, rate in result["fps_by_stage"].items())
+    stages = ", ".join(f"{stage} {rate:.0f}" for stage, rate in result.fps_by_stage.items())
     console.print(
-        f"{result['name']}: {result['frames']} frames, {result['identities']} identities, {result['fps']:.1f} fps "
-        f"({stages})",
+        f"{result.name}: {result.frames} frames, {result.identities} identities, {result.fps:.1f} fps ({stages})",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
-    if "beyond_the_paper" in result:
-        console.print(f"beyond the paper: {', '.join(result['beyond_the_paper'])}", markup=False, soft_wrap=True)
-    for note in result["notes"]:
+    if result.beyond_the_paper:
+        console.print(f"beyond the paper: {', '.join(result.beyond_the_paper)}", markup=False, soft_wrap=True)
+    for note in result.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    for kind in ("results", "table", "video", "interpolated"):
-        if kind in result:
-            console.print(f"{kind}: {result[kind]}", markup=False, soft_wrap=True)
-    if "explanation" in result:
-        console.print(result["explanation"], markup=False, highlight=False, soft_wrap=True, end="")
-        for path in result["explained"]:
+    for kind, path in (("results", result.results), ("table", result.table), ("video", result.video)):
+        if path is not None:
+            console.print(f"{kind}: {path}", markup=False, soft_wrap=True)
+    if result.explanation is not None:
+        console.print(result.explanation, markup=False, highlight=False, soft_wrap=True, end="")
+        for path in result.explained:
             console.print(f"explained: {path}", markup=False, soft_wrap=True)
 
 

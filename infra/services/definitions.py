@@ -8,14 +8,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import psutil
 
 from infra.services import postgres
-
-if TYPE_CHECKING:
-    from infra.services.stack import Stack
 
 POOL = "ssat"
 RAY_NODES = ("ray-head", "ray-worker-1", "ray-worker-2")
@@ -34,6 +31,40 @@ _PORTS = (*_USUAL_PORTS, *(f"{kind}-{name}" for name in RAY_NODES for kind in _A
 _OBJECT_STORE_BYTES = 200_000_000
 
 
+class Addresses(Protocol):
+    """The folders, ports, addresses and secrets of a stack, which its services are started with."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds the state of all services."""
+        ...
+
+    @property
+    def ray_folder(self) -> str:
+        """Where Ray keeps its sockets and logs."""
+        ...
+
+    def port(self, name: str) -> int:
+        """The port of a service, "dashboard" or "metrics-NODE"."""
+        ...
+
+    def page(self, which: str) -> str:
+        """The address of a page: prefect, mlflow or ray."""
+        ...
+
+    def database(self, driver: str, database: str) -> str:
+        """The address of a database, with its password; `driver` is SQLAlchemy's."""
+        ...
+
+    def secret(self, name: str) -> str:
+        """A secret of the stack."""
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """What names the services to others, and holds the secrets."""
+        ...
+
+
 @dataclass(frozen=True)
 class Service:
     """What one service is started with."""
@@ -43,7 +74,7 @@ class Service:
     user: str | None = None
 
 
-def definition(stack: Stack, name: str) -> Service:
+def definition(stack: Addresses, name: str) -> Service:
     """How the service `name` of `stack` is started."""
     if name == "postgres":
         folder = stack.root / "postgres"
@@ -94,7 +125,7 @@ def choose_ports(usual: bool) -> dict[str, int]:
     return ports
 
 
-def _mlflow_environment(stack: Stack) -> Mapping[str, str]:
+def _mlflow_environment(stack: Addresses) -> Mapping[str, str]:
     # By environment: arguments can be read by every user of the machine.
     return {
         "MLFLOW_HOST": "127.0.0.1",
@@ -110,7 +141,7 @@ def _mlflow_environment(stack: Stack) -> Mapping[str, str]:
     }
 
 
-def _ray_command(stack: Stack, name: str) -> list[str]:
+def _ray_command(stack: Addresses, name: str) -> list[str]:
     command = [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--node-ip-address={NODE_ADDRESS}"]
     command += [f"--object-store-memory={_OBJECT_STORE_BYTES}"]
     command += [f"{option}={stack.port(f'{kind}-{name}')}" for kind, option in _AGENT_PORTS.items()]

@@ -28,9 +28,14 @@ class Stack:
     """The services whose state lies in `root`. What was started is written down there before anything else is done."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+        self._root = root.resolve()
         self._file = self.root / "state.json"
         self._state: dict[str, Any] = json.loads(self._file.read_text()) if self._file.is_file() else {}
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds the state of all services."""
+        return self._root
 
     @property
     def exists(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ssat.redaction import without_credentials
 from ssat.workspace import committed
 
 
@@ -53,7 +53,7 @@ class ArchiveIndex:
 
     def mark_read(self, archive: str, clip_ids: Collection[str], refused: Refused) -> None:
         """Note that `archive` was read to its end and holds these clips."""
-        facts = {"archive": without_secrets(archive), "state": _state(archive), "refused": refused.words()}
+        facts = {"archive": without_credentials(archive), "state": _state(archive), "refused": refused.words()}
         table = pa.table({"clip_id": pa.array(sorted(clip_ids), pa.string())}).replace_schema_metadata(facts)
         with committed(self._path(archive)) as temporary:
             pq.write_table(table, temporary, compression="zstd")
@@ -75,14 +75,6 @@ class ArchiveIndex:
 
     def _path(self, archive: str) -> Path:
         return self._folder / f"{hashlib.sha256(archive.encode()).hexdigest()[:20]}.parquet"
-
-
-def without_secrets(address: str) -> str:
-    """An address as it may be shown: no user, no password, no query but YouTube's, which names the video."""
-    if "://" not in address:
-        return address
-    plain = re.sub(r"//[^/@\s]*@", "//***@", address)
-    return plain if "youtube.com/watch?v=" in plain else re.sub(r"\?.*", "?…", plain)
 
 
 def _state(archive: str) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from ssat.clips import status as st
-from ssat.clips.archives import without_secrets
 from ssat.clips.egress import Egress
 from ssat.clips.failures import ClipFailure, FailureClass
 from ssat.clips.lists import Candidate, candidate_key
@@ -23,6 +22,7 @@ from ssat.clips.sources import Source, Stopped
 from ssat.clips.status import StatusLog
 from ssat.clips.trim import TrimmedClip, TrimSettings
 from ssat.clips.trimmers import Trimmers
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 
 
@@ -172,7 +172,7 @@ class Attempts:
     def _row(self, candidate: Candidate, attempt: int, address: str, tool: str) -> dict[str, Any]:
         return {
             "clip_id": candidate.clip_id,
-            "source": without_secrets(address),
+            "source": without_credentials(address),
             "start_s": candidate.start_s,
             "end_s": candidate.end_s,
             "attempt": attempt,

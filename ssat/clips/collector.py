@@ -7,12 +7,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ssat.clips import status as st
-from ssat.clips.archives import without_secrets
 from ssat.clips.attempts import Attempts
 from ssat.clips.disk import DiskBudget
 from ssat.clips.download import tool_version
@@ -30,6 +29,7 @@ from ssat.clips.sources.chain import sources_of
 from ssat.clips.sources.tar import TarMirror
 from ssat.clips.status import StatusLog
 from ssat.errors import InputError, WorkspaceError
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 
 __all__ = ["Collector", "Shard", "ShardOutcome"]
@@ -63,7 +63,8 @@ class Collector:
         """
         if not settings.source:
             raise InputError(
-                "collect: no source given; name a Kinetics CSV, a text file of URLs or a folder of videos with --source"
+                "collect: no source given; name a Kinetics CSV, a text file of URLs or a folder of videos with "
+                "setting `source`"
             )
         self.workspace = workspace
         self.settings = settings
@@ -226,8 +227,8 @@ class Collector:
             mirror.problems[archive] = failure.message
         elif kind is not FailureClass.NET or mirror.failed(archive) >= self.settings.net_attempts:
             self.stopped = (
-                f"stopped: {without_secrets(archive)} cannot be read ({kind}: {failure.message}); look at the network "
-                "and the mirror, then run again: archives that were read are not read again"
+                f"stopped: {without_credentials(archive)} cannot be read ({kind}: {failure.message}); look at the "
+                "network and the mirror, then run again: archives that were read are not read again"
             )
 
     @contextmanager
@@ -266,6 +267,8 @@ class Collector:
 
     def result(self) -> dict[str, Any]:
         """What this run did and what the workspace holds now; can be written as JSON."""
+        skipped = [(self.list.source, group) for group in self.list.skipped]
+        skipped += [(mirror.folder, group) for mirror in self.chain.folders for group in mirror.skipped]
         return {
             "source": str(self.settings.source),
             "ranks": self.roster.num_rows,
@@ -277,8 +280,10 @@ class Collector:
             "by_class": self._history.counts(candidate.clip_id for candidate in self.candidates),
             "rejected": len(self.list.rejected),
             "rejected_rows": [vars(row) for row in self.list.rejected[:20]],
+            "skipped": sum(group.files for _, group in skipped),
+            "skipped_files": [{"folder": str(folder), **asdict(group)} for folder, group in skipped],
             "archives": [
-                {"archive": without_secrets(archive), "problem": problem}
+                {"archive": without_credentials(archive), "problem": problem}
                 for mirror in self.chain.archives
                 for archive, problem in [*mirror.problems.items(), *mirror.index.refused.items()]
             ],

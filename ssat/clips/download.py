@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import shutil
@@ -16,10 +17,15 @@ from ssat.clips.failures import ClipFailure, FailureClass, classify
 from ssat.clips.settings import CollectSettings
 from ssat.clips.sources import Stopped
 from ssat.errors import InputError
+from ssat.redaction import redacted, secrets_of
 
 # The smallest video-only stream of at least the wanted size; where sizes are not told (a plain file) what there is.
 _FORMAT = "wv[height>={side}][width>={side}]/w[height>={side}][width>={side}]/bv/b/bv*"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+# As much of a file as tells a video from a page or a playlist.
+_HEAD_BYTES = 1024
+# One name for all: what a file is, its content says. yt-dlp refuses names that come from addresses, such as video.php.
+_FILE_NAME = "video.unknown_video"
 
 
 @dataclass(frozen=True)
@@ -56,12 +62,11 @@ class DownloadSettings:
     def __repr__(self) -> str:
         return f"DownloadSettings(min_side={self.min_side}, max_bytes={self.max_bytes})"
 
-    def redacted(self, text: str) -> str:
-        """`text` without the secrets."""
-        for value in (self.proxy, self.cookies, self.user_agent):
-            if value:
-                text = text.replace(value, "***")
-        return text
+    def redacted(self, failure: ClipFailure) -> ClipFailure:
+        """Return the failure without secrets in its message."""
+        secrets = (self.proxy, self.cookies, self.user_agent, *secrets_of(self.proxy))
+        message = redacted(failure.message, *secrets)
+        return ClipFailure(failure.failure_class, message, failure.http_status, failure.retry_after_s)
 
 
 def tool_version() -> str:
@@ -80,16 +85,15 @@ def is_youtube(url: str) -> bool:
 def download(url: str, folder: Path, settings: DownloadSettings, stopped: Callable[[], bool] = lambda: False) -> Path:
     """Download the video behind `url` into the empty `folder` and return its file.
 
-    A file that an earlier attempt left half in `folder` is continued.
+    The first bytes of the content decide, not the name or the stated type: a page or a playlist goes to yt-dlp's
+    extractors, anything else is downloaded as a file. A partial file of an earlier attempt is continued.
 
     Raises:
-        ClipFailure: with its class; the message names no secret.
+        ClipFailure: with its class; the message holds no secret.
         Stopped: `stopped` became true.
         OSError: a fault of this machine, such as a full disk.
     """
     import yt_dlp
-    from yt_dlp.networking.exceptions import network_exceptions
-    from yt_dlp.utils import YoutubeDLError
 
     def watch(progress: dict[str, Any]) -> None:
         if stopped():
@@ -103,12 +107,14 @@ def download(url: str, folder: Path, settings: DownloadSettings, stopped: Callab
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with yt_dlp.YoutubeDL(_options(url, folder, settings) | {"progress_hooks": [watch]}) as downloader:
-            downloader.extract_info(url, download=True)
-    except (YoutubeDLError, ClipFailure, OSError, *network_exceptions) as error:
-        failure = classify(error)
-        raise ClipFailure(
-            failure.failure_class, settings.redacted(failure.message), failure.http_status, failure.retry_after_s
-        ) from None  # the original carries request headers
+            if not is_youtube(url) and _is_file(downloader, url):
+                downloader.process_ie_result(_file_at(url))
+            else:
+                downloader.extract_info(url, download=True)
+    except Stopped:
+        raise
+    except Exception as error:  # noqa: BLE001 - a fault in one of 1,800 extractors costs its clip, not the others
+        raise settings.redacted(classify(error)) from None  # the original carries request headers
     files = [path for path in folder.iterdir() if path.suffix not in (".part", ".ytdl")]
     if not files:
         raise ClipFailure(FailureClass.MEDIA, "nothing was downloaded")
@@ -123,29 +129,84 @@ def opened_url(url: str, settings: DownloadSettings) -> Iterator[IO[bytes]]:
         ClipFailure: it cannot be had, also while the block reads it; the message names no secret.
     """
     import yt_dlp
-    from yt_dlp.networking import Request
     from yt_dlp.networking.exceptions import network_exceptions
     from yt_dlp.utils import YoutubeDLError
 
     try:
         with (
             yt_dlp.YoutubeDL(_options(url, Path(), settings)) as downloader,
-            # Identity: an archive that is compressed arrives as it is, and its length can be checked.
-            downloader.urlopen(Request(url, headers={"Accept-Encoding": "identity"})) as response,
+            _response(downloader, url) as response,
         ):
             yield response
     except (YoutubeDLError, *network_exceptions) as error:
-        failure = classify(error)
-        raise ClipFailure(
-            failure.failure_class, settings.redacted(failure.message), failure.http_status, failure.retry_after_s
-        ) from None  # the original carries request headers
+        raise settings.redacted(classify(error)) from None  # the original carries request headers
+
+
+def _response(downloader: Any, url: str) -> Any:
+    from yt_dlp.networking import Request
+
+    # Identity: a file that is compressed arrives as it is, and its length can be checked.
+    return downloader.urlopen(Request(url, headers={"Accept-Encoding": "identity"}))
+
+
+def _is_file(downloader: Any, url: str) -> bool:
+    """Whether the content behind `url` is a file, by its first bytes, rather than a page or playlist that names some.
+
+    Raises:
+        ClipFailure: there is no content, or a page that claims to be a video.
+    """
+    from yt_dlp.networking.exceptions import HTTPError
+
+    try:
+        with _response(downloader, url) as response:
+            head = b""
+            while len(head) < _HEAD_BYTES and (chunk := response.read(_HEAD_BYTES - len(head))):
+                head += chunk
+            stated = str(response.headers.get("Content-Type", "")).split(";")[0].strip().lower()
+    except HTTPError:
+        if _has_extractor(url):
+            return False  # its extractor may know another way than the page
+        raise
+    if not head:
+        raise ClipFailure(FailureClass.MEDIA, "the server sent an empty file (0 bytes)")
+    if not is_markup(head):
+        return True
+    if stated.startswith("video/") and not head.lstrip().startswith(b"#"):
+        raise ClipFailure(FailureClass.MEDIA, f"the server sent a page of text as {stated}")
+    return False
+
+
+def _has_extractor(url: str) -> bool:
+    from yt_dlp.extractor import gen_extractor_classes
+
+    return any(extractor.suitable(url) for extractor in gen_extractor_classes() if extractor.ie_key() != "Generic")
+
+
+def _file_at(url: str) -> dict[str, Any]:
+    """What an extractor of yt-dlp says of a file."""
+    facts = {
+        "id": "video",
+        "title": "video",
+        "ext": "unknown_video",
+        "extractor": "generic",
+        "extractor_key": "Generic",
+    }
+    return facts | {"url": url, "protocol": urlsplit(url).scheme}
+
+
+def is_markup(head: bytes) -> bool:
+    """Whether a file that begins with `head` is a page (HTML, XML), JSON or a playlist (M3U), in which links stand."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        head = head.decode("utf-16", "replace").encode()
+    head = head.removeprefix(codecs.BOM_UTF8)
+    return head.lstrip().startswith((b"<", b"#EXTM3U", b"{", b"["))
 
 
 def _options(url: str, folder: Path, settings: DownloadSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "format": _FORMAT.format(side=settings.min_side),
         "paths": {"home": str(folder)},
-        "outtmpl": {"default": "video.%(ext)s"},
+        "outtmpl": {"default": _FILE_NAME},
         "noplaylist": True,
         "playlist_items": "1",
         "quiet": True,

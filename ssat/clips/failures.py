@@ -8,6 +8,8 @@ import socket
 from collections.abc import Iterator
 from enum import StrEnum
 
+from ssat.redaction import redacted
+
 
 class FailureClass(StrEnum):
     """The error classes of the status table."""
@@ -98,6 +100,7 @@ def classify(error: BaseException) -> ClipFailure:
         GeoRestrictedError,
         RegexNotFoundError,
         UnsupportedError,
+        YoutubeDLError,
     )
 
     chain = list(_chain(error))
@@ -106,7 +109,7 @@ def classify(error: BaseException) -> ClipFailure:
             return link
         if isinstance(link, OSError) and link.errno in _OUT_OF_ROOM and not isinstance(link, ConnectionError):
             raise link
-    text = _one_line(str(error))
+    text = one_line(error)
     for link in chain:
         if isinstance(link, GeoRestrictedError):
             return ClipFailure(FailureClass.GEO, text)
@@ -119,11 +122,14 @@ def classify(error: BaseException) -> ClipFailure:
             return ClipFailure(FailureClass.NET, text)
     for link in chain:
         if isinstance(link, UnsupportedError):
-            return ClipFailure(FailureClass.MEDIA, f"no video found there: {text}")
+            return ClipFailure(FailureClass.MEDIA, "no video: the page at this address shows none")
         if isinstance(link, RegexNotFoundError):
             return ClipFailure(FailureClass.TOOL, text)
         if isinstance(link, ExtractorError):
             return ClipFailure(_of_words(link.orig_msg, link.expected), text)
+    if not isinstance(error, YoutubeDLError):
+        # A fault in the downloader's own code: this clip fails, the others go on.
+        return ClipFailure(FailureClass.TOOL, f"the downloader broke off: {type(error).__name__}: {text}")
     # Errors during the transfer come as words only.
     status = re.search(r"HTTP Error (\d{3})\b", text)
     return ClipFailure(_of_words(text, expected=True), text, int(status[1]) if status else None)
@@ -175,10 +181,24 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         ]
 
 
-def _one_line(text: str) -> str:
-    """The tool's message without colours, bug-report advice and what may be secret in URLs: user, password, query."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", text).removeprefix("ERROR: ")
-    text = re.split(r"; please report this issue on|\. Use --cookies|\(caused by ", text)[0]
-    text = re.sub(r"//[^/@\s]*@", "//***@", text)
-    text = re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]*", r"\1?…", text)
-    return " ".join(text.split())[:500]
+# The downloader speaks to people who use its own command line, and sends them to its own project.
+_ADVICE = re.compile(
+    r"report this|issue template|github\.com/yt-dlp|yt-dlp -|you are on the latest version|(^|[\s(`'\"])--[a-z]"
+    r"|believe this is an error",
+    re.IGNORECASE,
+)
+
+
+def one_line(error: BaseException) -> str:
+    """Return yt-dlp's message on one line, without colours, secrets and advice on how to use or report yt-dlp.
+
+    A message that is nothing but advice is replaced by the name of the exception.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ").strip()
+    text = re.split(r"\(caused by ", text)[0]
+    message = ""
+    # Sentences and clauses; in addresses and names no space follows a full stop.
+    for part in re.split(r"\s*\n\s*|(?<=[.!?])\s+|\s*;\s+|,\s+(?=please report)", text):
+        if part and not _ADVICE.search(part):
+            message += ("" if not message else " " if message[-1] in ".!?:" else "; ") + part
+    return redacted(message or type(error).__name__)[:500]

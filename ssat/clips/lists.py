@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from ssat.clips.folders import FolderListing, Skipped, list_videos
 from ssat.clips.settings import YOUTUBE_WATCH_URL
 from ssat.errors import InputError
+from ssat.redaction import printable, redacted, without_credentials
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
-)
 # A clip id becomes a file name: no separator, no leading dot, nothing a shell or a URL would read as syntax.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 _REQUIRED = ("youtube_id", "time_start", "time_end")
@@ -43,7 +42,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A row of the list that cannot be used. `line` counts from 1; 0 for a file of a folder."""
+    """A row of the list that cannot be used. `line` counts from 1."""
 
     line: int
     clip_id: str
@@ -56,12 +55,21 @@ Row = tuple[int, Candidate] | RejectedRow
 
 @dataclass
 class ClipList:
-    """A list as read: usable candidates in list order, and the rows that were left out with the reason."""
+    """A list as read: usable candidates in list order, and what was left out of it with the reason.
+
+    Attributes:
+        source: the list or folder, as an absolute path.
+        kind: what it is.
+        candidates: usable clips, in list order.
+        rejected: rows that cannot be used.
+        skipped: files of a folder that are not used, counted by reason.
+    """
 
     source: Path
     kind: Kind
     candidates: list[Candidate] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
     def ordered(self, seed: int) -> list[Candidate]:
         """Candidates by sha256(seed | clip id): the order in which clips get their ranks."""
@@ -83,13 +91,16 @@ def read_list(source: str | Path, *, url_template: str = YOUTUBE_WATCH_URL, min_
 
     Raises:
         InputError: no such file, no list, a missing column, or no usable row left. A broken row among good ones is
-            put into `rejected` instead, so that one row never costs the rest.
+            put into `rejected` instead, so that one row never costs the rest. So is a row with a byte that is not
+            UTF-8 in a column that is read; in the other columns such bytes do not matter.
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        result = ClipList(path.resolve(), "folder")
-        rows: Iterable[Row] = _folder_rows(result.source)
-        empty = f"{path}: no video in this folder; expected files such as {', '.join(sorted(VIDEO_SUFFIXES)[:4])} …"
+        listing = list_videos(path.resolve())
+        result = ClipList(listing.folder, "folder", skipped=listing.skipped())
+        rows: Iterable[Row] = _folder_rows(listing)
+        empty = f"{path}: no video in this folder; expected files such as clip.mp4 or clip.mkv"
+        empty += "".join(f"; {group.describe()}" for group in result.skipped)
     elif path.is_file():
         kind = _kind_of(path)
         result = ClipList(path.resolve(), kind)
@@ -121,42 +132,67 @@ def read_list(source: str | Path, *, url_template: str = YOUTUBE_WATCH_URL, min_
 
 
 def describe_rejected(clips: ClipList, at_most: int = 10) -> list[str]:
-    """One line of text for each of the first rejected rows, and one that counts the others."""
+    """One line of text for each of the first rejected rows, one that counts the others, one for each kind of file."""
+    skipped = [f"{clips.source}: {group.describe()}" for group in clips.skipped]
     lines = [f"{clips.source}: {_describe(row)}" for row in clips.rejected[:at_most]]
     more = len(clips.rejected) - at_most
-    return [*lines, f"{clips.source}: {more} more rows rejected"] if more > 0 else lines
+    return [*lines, *([f"{clips.source}: {more} more rows rejected"] if more > 0 else []), *skipped]
 
 
 def _describe(row: RejectedRow) -> str:
-    return f"line {row.line}: {row.reason}" if row.line else f"{row.clip_id}: {row.reason}"
+    return f"line {row.line}: {row.reason}"
 
 
 def _kind_of(path: Path) -> Kind:
     """By content, not by suffix: a list of URLs has one in its first line that says anything."""
-    for _, line in _lines(path):
+    for number, line in numbered_lines(path):
         text = line.strip()
-        if text and not text.startswith("#"):
-            return "urls" if re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE) else "csv"
+        if not text or text.startswith("#"):
+            continue
+        if re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE):
+            return "urls"
+        if "\0" in text or (_undecodable(text) and not all(name in text for name in _REQUIRED)):
+            raise InputError(
+                f"{path}: line {number}: not a text file in UTF-8; expected a CSV or a text file of URLs. Save a list "
+                "of another encoding, such as UTF-16, as UTF-8"
+            )
+        return "csv"
     raise InputError(f"{path}: the list is empty; expected a header youtube_id,time_start,time_end,split or URLs")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a text file with their numbers, from 1; bytes that are not UTF-8 become lone surrogates.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             yield from enumerate(file, start=1)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def undecodable(where: str, text: str) -> str:
+    """Describe the first byte of a field that is not UTF-8; empty where all are. Addresses lose their secrets."""
+    byte = _undecodable(text)
+    # As repr, with each such byte as \xNN.
+    shown = repr(redacted(text)[:64]).replace("\\\\x", "\\x")
+    return f"{where} {shown} has a byte that is not UTF-8 ({byte}); save the list as UTF-8" if byte else ""
+
+
+def _undecodable(text: str) -> str:
+    match = re.search("[\udc80-\udcff]", text)
+    return f"0x{ord(match[0]) - 0xDC00:02X}" if match else ""
+
+
 def _csv_rows(path: Path, url_template: str, min_seconds: float) -> Iterator[Row]:
-    lines = _lines(path)
+    lines = numbered_lines(path)
     header = [name.strip() for name in next((_fields(line) for _, line in lines if line.strip()), None) or []]
     missing = [name for name in _REQUIRED if name not in header]
     if missing:
         raise InputError(
-            f"{path}: line 1: missing column {', '.join(missing)}; found: {', '.join(header)[:200]}; "
+            f"{path}: line 1: missing column {', '.join(missing)}; found: {printable(', '.join(header))[:200]}; "
             f"expected the columns of the Kinetics lists: [label,]youtube_id,time_start,time_end,split"
         )
     id_at, start_at, end_at = (header.index(name) for name in _REQUIRED)
@@ -187,6 +223,10 @@ def _fields(line: str) -> list[str] | None:
 
 
 def _span_checked(line: int, clip_id: str, start: str, end: str, url_template: str, min_seconds: float) -> Row:
+    fields = (clip_id, start, end)
+    for name, text in zip(_REQUIRED, fields, strict=True) if not "".join(fields).isascii() else ():
+        if reason := undecodable(name, text):
+            return RejectedRow(line, printable(clip_id)[:128], reason)
     if not _SAFE_ID.fullmatch(clip_id):
         return RejectedRow(
             line, clip_id[:128], f"youtube_id {clip_id[:64]!r}: only letters, digits, '_', '-' and '.' make an id"
@@ -220,9 +260,12 @@ def _seconds(text: str) -> float | None:
 
 
 def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:
-    for line, text in _lines(path):
+    for line, text in numbered_lines(path):
         fields = text.split()
         if not fields or fields[0].startswith("#"):
+            continue
+        if not text.isascii() and (reason := undecodable("the line", text)):
+            yield RejectedRow(line, "", reason)
             continue
         url = fields[0]
         try:
@@ -231,7 +274,7 @@ def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:
         except ValueError:
             host = None
         if not host or parts.scheme.lower() not in ("http", "https"):
-            yield RejectedRow(line, "", f"{_without_password(url)[:120]!r} is not an http or https URL")
+            yield RejectedRow(line, "", f"{without_credentials(url)[:120]!r} is not an http or https URL")
         elif len(fields) > 3:
             yield RejectedRow(line, "", f"{len(fields)} fields; expected: URL [start_s [end_s]]")
         elif len(fields) == 1:
@@ -247,29 +290,15 @@ def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:
                 yield line, Candidate(_id_of_url(url, " ".join(fields[1:])), url, span[0], end_s)
 
 
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//***@", url)
-
-
 def _id_of_url(url: str, span: str) -> str:
     """Readable part of the URL's path, and a digest that tells URLs and spans apart."""
     name = _safe(Path(unquote(urlsplit(url).path)).stem)[:40].strip("._") or "clip"
     return f"{name}-{_short_digest(f'{url} {span}'.strip())}"
 
 
-def _folder_rows(folder: Path) -> Iterator[Row]:
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in VIDEO_SUFFIXES or any(
-            part.startswith(".") for part in path.relative_to(folder).parts
-        ):
-            continue
-        clip_id = _id_of_file(path.relative_to(folder))
-        if not path.is_file():
-            yield RejectedRow(0, clip_id, "not a file")
-        elif not path.resolve().is_relative_to(folder):
-            yield RejectedRow(0, clip_id, "a link that leaves the folder")
-        else:
-            yield 0, Candidate(clip_id, str(path))
+def _folder_rows(listing: FolderListing) -> Iterator[Row]:
+    for path in listing.videos:
+        yield 0, Candidate(_id_of_file(path.relative_to(listing.folder)), str(path))
 
 
 def _id_of_file(relative: Path) -> str:

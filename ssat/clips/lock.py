@@ -24,7 +24,7 @@ def locked(folder: Path) -> IO[str]:
         file = (folder / ".collector.lock").open("a+")
     except OSError as error:
         raise WorkspaceError(
-            f"{folder}: not writable ({error.strerror}); give another folder with --workspace"
+            f"{folder}: not writable ({error.strerror}); give another folder with setting `workspace`"
         ) from error
     try:
         _hold(file)

@@ -17,6 +17,7 @@ from ssat.workspace import Workspace, committed
 
 # The rate is that of the last hour: what a source allows changes.
 _WINDOW = timedelta(hours=1)
+_MAX_REASONS = 50
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,15 @@ def describe_status(workspace: Workspace, now: datetime | None = None) -> dict[s
     Gives "ranks" (in the roster), "by_class" (clips by outcome), "wanted" and "candidates" (of the last run, None where
     none is known), "per_hour" (clips settled an hour, over the last hour of that run), "collected_per_hour",
     "remaining_s" (until the ranks that are wanted are there or the list is through, at that rate; None where it cannot
-    be told) and "at_work" (process id of the collector that is at work, or None).
+    be told), "at_work" (process id of the collector that is at work, or None), "reasons" (why clips failed, most
+    frequent first: "outcome", "error_class", "message", "clips" and "examples", ids of clips) and "reasons_left_out"
+    (how many reasons stand beyond the first 50).
     """
     table = st.load_status(workspace)
     facts = RunFacts.load(workspace)
     ranks = load_roster(workspace).num_rows if roster_path(workspace).is_file() else 0
     by_class = st.counts_by_class(table)
+    reasons = st.failure_reasons(table)
     result: dict[str, Any] = {
         "ranks": ranks,
         "by_class": by_class,
@@ -66,6 +70,8 @@ def describe_status(workspace: Workspace, now: datetime | None = None) -> dict[s
         "collected_per_hour": None,
         "remaining_s": None,
         "at_work": holder(workspace.clips),
+        "reasons": [asdict(reason) for reason in reasons[:_MAX_REASONS]],
+        "reasons_left_out": max(0, len(reasons) - _MAX_REASONS),
     }
     if facts is None:
         return result

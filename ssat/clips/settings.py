@@ -43,7 +43,7 @@ class CollectSettings(StageSettings):
         "veryfast", description="x264 preset"
     )
 
-    shard_size: int = Field(200, ge=1, description="Candidates handled by one Prefect task run")
+    shard_size: int = Field(200, ge=1, description="Candidates handled by one piece of work")
     downloads: int = Field(4, ge=1, le=64, description="Downloads at the same time")
     workers: int = Field(0, ge=0, description="Processes that trim; 0: one for each core")
 
@@ -61,7 +61,7 @@ class CollectSettings(StageSettings):
     egress: str = Field(
         "default",
         pattern=r"^[a-z0-9-]{1,40}$",
-        description="Name of this machine's way out to the network: collectors with the same one and the same Prefect "
+        description="Name of this machine's way out to the network: collectors with the same one and the same "
         "server share per_hour and the pauses",
     )
     stop_after: int = Field(

@@ -8,6 +8,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -55,6 +56,7 @@ GONE = "gone"  # the video does not exist any more; never tried again (tombstone
 # More parts than this are merged into one.
 _MAX_PARTS = 32
 _READS = 20
+_MAX_EXAMPLES = 3
 
 
 def _folder(workspace: Workspace) -> Path:
@@ -177,6 +179,51 @@ def counted(outcomes: Iterable[tuple[str, str | None]]) -> dict[str, int]:
     """How often each outcome occurs among (status, error class), `ok` first."""
     counts = Counter(outcome_name(state, error_class) for state, error_class in outcomes)
     return dict(sorted(counts.items(), key=lambda item: (item[0] != OK, item[0])))
+
+
+@dataclass(frozen=True)
+class FailureReason:
+    """Clips that failed alike.
+
+    Attributes:
+        outcome: as they are counted: the error class, or "waiting" where they will be tried again.
+        error_class: class of the last attempt.
+        message: message of the last attempt; "…" stands for the clip id.
+        clips: how many.
+        examples: ids of the first of them.
+    """
+
+    outcome: str
+    error_class: str
+    message: str
+    clips: int
+    examples: tuple[str, ...]
+
+
+def failure_reasons(status: pa.Table) -> list[FailureReason]:
+    """Return why clips failed, most frequent first. `status` as `load_status` gives it."""
+    current = latest(status)
+    columns = (current[name].to_pylist() for name in ("clip_id", "status", "error_class", "error_message"))
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for clip_id, state, error_class, message in zip(*columns, strict=True):
+        if state != OK:
+            shown = _without_id(str(message or ""), clip_id) or "no message was recorded"
+            key = (outcome_name(state, error_class), str(error_class or ""), shown)
+            groups.setdefault(key, []).append(clip_id)
+    reasons = [FailureReason(*key, len(clips), tuple(clips[:_MAX_EXAMPLES])) for key, clips in groups.items()]
+    return sorted(reasons, key=lambda reason: (-reason.clips, reason.outcome, reason.message))
+
+
+def _without_id(message: str, clip_id: str) -> str:
+    """`message` with "…" for the clip id, where it stands alone. Without a pattern: there may be very many ids."""
+    at = message.find(clip_id) if clip_id else -1
+    while at >= 0:
+        end = at + len(clip_id)
+        around = message[max(0, at - 1) : at] + message[end : end + 1]
+        if not any(sign.isalnum() or sign in "_-" for sign in around):
+            message, end = f"{message[:at]}…{message[end:]}", at + 1
+        at = message.find(clip_id, end)
+    return message
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:

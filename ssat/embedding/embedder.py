@@ -19,12 +19,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssat.embedding.device import dtype_of, usable_device
+from ssat.embedding.histogram import HISTOGRAM, HistogramNetwork
 from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
 from ssat.embedding.settings import Architecture, Device, Precision
 from ssat.errors import InputError, WorkspaceError
 from ssat.workspace import committed
 
 FORMAT = "ssat-embedder-1"
+ARCHITECTURES = (*get_args(Architecture), HISTOGRAM)
 _RUN = re.compile(r"[0-9a-f]{32}|models:/.+")
 
 
@@ -45,7 +47,7 @@ class Embedder:
 
     def __init__(
         self,
-        network: EmbeddingNetwork,
+        network: EmbeddingNetwork | HistogramNetwork,
         input_size: int,
         facts: Mapping[str, Any] | None = None,
         *,
@@ -72,7 +74,7 @@ class Embedder:
         """An embedder from a safetensors file that `save` wrote, the folder of a training that holds one, an ONNX file
         that `ssat export` wrote, or a run.
 
-        A run is an MLflow run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
+        A run is a run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
         server: whoever does registers a function from run to file as an entry point in the group `ssat.embedders`.
         `device` and `precision` are those of the class; an ONNX file has its own precision and takes the devices that
         onnxruntime has.
@@ -102,17 +104,15 @@ class Embedder:
                 f"{path}: format {metadata.get('format')!r}, expected {FORMAT!r}: not an embedder of this program"
             )
         architecture = metadata.get("architecture", "")
-        if architecture not in get_args(Architecture):
-            raise InputError(
-                f"{path}: unknown architecture {architecture!r}; known: {', '.join(get_args(Architecture))}"
-            )
+        if architecture not in ARCHITECTURES:
+            raise InputError(f"{path}: unknown architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}")
         try:
             input_size, facts = int(metadata["input_size"]), json.loads(metadata.get("facts", "{}"))
         except (KeyError, ValueError) as error:
             raise InputError(f"{path}: damaged metadata ({error})") from error
         if not 32 <= input_size <= 1024:
             raise InputError(f"{path}: input_size {input_size} is outside 32 … 1024 pixels")
-        network = EmbeddingNetwork(architecture)
+        network = HistogramNetwork() if architecture == HISTOGRAM else EmbeddingNetwork(architecture)
         _check_tensors(path, network.state_dict(), tensors)
         network.load_state_dict(tensors)
         return cls(network, input_size, facts, device=device, precision=precision)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssat.embedding.embedder import Embedder
-from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
+from ssat.embedding.histogram import HISTOGRAM
+from ssat.embedding.network import FEATURE_DIM
 from ssat.embedding.onnx_embedder import FACTS_KEY, OnnxEmbedder
 from ssat.errors import InputError
 from ssat.workspace import committed
@@ -58,7 +59,7 @@ def export_embedder(embedder: Embedder, format_: Format, folder: Path, patches: 
 class _UnitFeatures(nn.Module):
     """The network with the normalisation that `Embedder` does outside it."""
 
-    def __init__(self, network: EmbeddingNetwork) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -92,7 +93,7 @@ def _write_graph(embedder: Embedder, target: Path, patches: NDArray[np.uint8]) -
             verbose=False,
         )
     if program is None:
-        raise InputError(f"{target}: torch gave no ONNX program; use --format safetensors")
+        raise InputError(f"{target}: torch gave no ONNX program; use setting `format` safetensors")
     program.save(str(target), external_data=False)
 
 
@@ -178,7 +179,19 @@ def model_card(embedder: Embedder, file_name: str, agreement: str = "") -> str:
     if agreement:
         lines.append(f"- {agreement}")
     lines += ["", "## Training", ""]
-    if settings:
+    if embedder.network.architecture == HISTOGRAM and settings:
+        lines += [
+            "Beyond the paper, without labels: a soft colour histogram whose cells, mean and whitening were learned "
+            "from patches that optical flow followed through clips.",
+            "",
+            f"- {facts.get('patches', '?')} patches of {facts.get('clips', '?')} clips, data "
+            f"`{facts.get('data_digest', '?')}`",
+            "",
+            "| setting | value |",
+            "|---|---|",
+            *(f"| {name} | {value} |" for name, value in shown.items()),
+        ]
+    elif settings:
         lines += [
             "Self-supervised: every clip is a class, its frames are the samples (CosFace). No identity was labelled.",
             "",

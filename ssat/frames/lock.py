@@ -23,7 +23,7 @@ def writing(folder: Path, what: str = "frame store") -> Iterator[None]:
         file = (folder / ".lock").open("a+")
     except OSError as error:
         raise WorkspaceError(
-            f"{folder}: not writable ({error.strerror}); give another folder with --workspace"
+            f"{folder}: not writable ({error.strerror}); give another folder with setting `workspace`"
         ) from error
     with file:
         try:

@@ -82,7 +82,7 @@ class Manifest(_Record):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON: names the data set, in MLflow and in checkpoints."""
+        """SHA-256 of the canonical JSON: names the data set, in records and in checkpoints."""
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
 
     def save(self, folder: AnyPath) -> None:

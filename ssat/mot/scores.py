@@ -167,7 +167,7 @@ def _mapped(
     processes = min(processes, len(sequences), int(sum(costs.values()) / _WORTH_MS))
     if processes < 2:
         return [work(one) for one in sequences.values()]
-    # Spawned, not forked: the caller may run threads (Prefect, Ray). The longest first, so that none is waited for.
+    # Spawned, not forked: the caller may run threads. The longest first, so that none is waited for.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         waiting = {
             name: pool.submit(work, sequences[name]) for name in sorted(costs, key=costs.__getitem__, reverse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,24 @@ from ssat.pipeline.frames import DetectedFrame, StageSeconds
 from ssat.video.sources import Image
 
 BATCH = 32  # patches that are embedded at once
-_MOST_WAITING = 16  # frames held back to fill a batch
+_MAX_WAITING = 16  # frames held back to fill a batch
+
+
+@dataclass(frozen=True)
+class KnownFeatures:
+    """Features that were computed before, in the place of an embedder; for detections of a file.
+
+    Attributes:
+        features: (n, F), a row per detection of the file.
+    """
+
+    features: NDArray[np.float32]
+
+    def of(self, frame: DetectedFrame) -> NDArray[np.float32]:
+        """Return the features of the detections of a frame."""
+        if frame.rows is None:
+            raise ValueError("known features belong to detections of a file")
+        return self.features[frame.rows]
 
 
 def features_of(
@@ -29,7 +46,10 @@ def features_of(
 
 
 def with_features(
-    frames: Iterable[DetectedFrame], embedder: PatchEmbedder | None, seconds: StageSeconds, batch: int = BATCH
+    frames: Iterable[DetectedFrame],
+    embedder: PatchEmbedder | KnownFeatures | None,
+    seconds: StageSeconds,
+    batch: int = BATCH,
 ) -> Iterator[DetectedFrame]:
     """The frames with the features of their detections, about `batch` patches embedded at a time.
 
@@ -37,6 +57,9 @@ def with_features(
     """
     if embedder is None:
         yield from frames
+        return
+    if isinstance(embedder, KnownFeatures):
+        yield from (replace(frame, features=embedder.of(frame)) for frame in frames)
         return
     waiting: list[tuple[DetectedFrame, NDArray[np.uint8], NDArray[np.bool_]]] = []
     n_patches = 0
@@ -48,7 +71,7 @@ def with_features(
         seconds.patches += time.perf_counter() - started
         waiting.append((frame, patches, filled))
         n_patches += len(patches)
-        if n_patches >= batch or len(waiting) >= (_MOST_WAITING if batch > 1 else 1):
+        if n_patches >= batch or len(waiting) >= (_MAX_WAITING if batch > 1 else 1):
             yield from _embedded(waiting, embedder, seconds)
             waiting, n_patches = [], 0
     yield from _embedded(waiting, embedder, seconds)

@@ -12,8 +12,12 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from ssat.embedding.protocol import PatchEmbedder
 from ssat.mot.rows import MotRows
+from ssat.pipeline.appearance import KnownFeatures
 from ssat.pipeline.frames import StageSeconds
+from ssat.pipeline.inputs import TrackInput
+from ssat.video.sources import FrameSource, ImageSource, VideoSource
 from ssat.workspace import committed, sha256_of
 
 # Part of the key: raise it when patches are cut or stored in another way.
@@ -34,6 +38,15 @@ def images_digest(paths: list[Path]) -> str:
     for path in paths:
         digest.update(bytes.fromhex(sha256_of(path)))
     return digest.hexdigest()
+
+
+def source_digest(source: FrameSource | None) -> str | None:
+    """Return a digest of the content of images or of a video file; None of a stream, which has none beforehand."""
+    if isinstance(source, ImageSource):
+        return images_digest(list(source.paths))
+    if isinstance(source, VideoSource):
+        return hashlib.sha256(f"video {sha256_of(source.path)}".encode()).hexdigest()
+    return None
 
 
 def rows_digest(rows: MotRows) -> str:
@@ -71,6 +84,35 @@ def store_features(folder: Path, key: str, features: NDArray[np.float32], second
     with committed(path) as temporary:
         save_file({"features": np.ascontiguousarray(features)}, temporary, {"seconds": json.dumps(asdict(seconds))})
     return path
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """The features of one input and one embedder.
+
+    Attributes:
+        known: what was kept before; None: nothing.
+    """
+
+    folder: Path
+    key: str
+    known: KnownFeatures | None
+
+    @classmethod
+    def of(cls, opened: TrackInput, embedder: PatchEmbedder | None, folder: Path) -> FeatureCache | None:
+        """Look up the features of `opened`; None without an embedder or detections of a file, and of a stream."""
+        if embedder is None or opened.detections is None:
+            return None
+        content = source_digest(opened.source)
+        if content is None:
+            return None
+        key = feature_key(embedder.digest, embedder.input_size, content, opened.detections)
+        cached = load_features(folder, key, len(opened.detections))
+        return cls(folder, key, None if cached is None else KnownFeatures(cached.features))
+
+    def store(self, features: NDArray[np.float32], seconds: StageSeconds) -> None:
+        """Keep features (n, F) that were computed now, a row per detection."""
+        store_features(self.folder, self.key, features, seconds)
 
 
 def _path(folder: Path, key: str) -> Path:

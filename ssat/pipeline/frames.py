@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,15 @@ class StageSeconds:
         """All but detecting and drawing: what the tracker costs."""
         return self.read + self.patches + self.embed + self.associate
 
+    @property
+    def working(self) -> float:
+        """Seconds in which the main thread computed, waiting for frames and drawing left out."""
+        return self.detect + self.patches + self.embed + self.associate
+
+    def rates(self, frames: int) -> dict[str, float]:
+        """Frames per second of every stage that took any time, in the order of the stages."""
+        return {stage: frames / spent for stage, spent in asdict(self).items() if spent}
+
 
 @dataclass(frozen=True)
 class DetectedFrame:
@@ -40,6 +49,8 @@ class DetectedFrame:
         rows: where its detections stand among those of the whole sequence, where they come from a file.
         public: (P, 4) boxes near which a track may begin; None: anywhere.
         features: (D, F), zero rows where a patch was empty; None: not known.
+        starts_only: its detections start tracks; the frame itself follows and is the one that is shown.
+        lost: identities (L,) and last boxes (L, 4) of the tracks that are lost after this frame, where asked for.
     """
 
     number: int
@@ -48,6 +59,8 @@ class DetectedFrame:
     rows: slice | None = None
     public: NDArray[np.float64] | None = None
     features: NDArray[np.float32] | None = None
+    starts_only: bool = False
+    lost: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
 
 
 class FrameCheck:
@@ -76,14 +89,20 @@ class FrameCheck:
         return skipped
 
 
-def timed(frames: Iterable[tuple[int, Image | None]], seconds: StageSeconds) -> Iterator[tuple[int, Image | None]]:
-    """The same frames; the time spent waiting for them is noted."""
+def timed(
+    frames: Iterable[tuple[int, Image | None]], seconds: StageSeconds
+) -> Generator[tuple[int, Image | None], None, None]:
+    """The same frames; the time spent waiting for them is noted. Closed, it closes `frames`, where a thread reads."""
     iterator = iter(frames)
-    while True:
-        started = time.perf_counter()
-        try:
-            item = next(iterator)
-        except StopIteration:
-            return
-        seconds.read += time.perf_counter() - started
-        yield item
+    try:
+        while True:
+            started = time.perf_counter()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            seconds.read += time.perf_counter() - started
+            yield item
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from ssat.errors import InputError
 from ssat.mot.detection_files import read_any_detections
 from ssat.mot.rows import MotRows
 from ssat.mot.sequence import MotSequence
-from ssat.video.sources import FrameSource, ImageSource, VideoSource
-from ssat.video.streams import CameraSource, StreamSource, is_stream
+from ssat.video.sources import FrameSource, Image, ImageSource, VideoSource, read_ahead
+from ssat.video.streams import CameraSource, StreamSource, is_stream, read_latest
 
 _IMAGE_FRAME_RATE = 30.0
 
@@ -98,8 +99,9 @@ def _open_video(path: Path, detections: str | None, frame_rate: float | None, de
     if detections is None:
         if not detecting:
             raise InputError(
-                f"{path}: no detections. Let --detector fasterrcnn, retinanet or fcos find people, or give a file with "
-                "--detections: MOTChallenge text (frame, -1, left, top, width, height, score), COCO JSON or Parquet"
+                f"{path}: no detections. Let fasterrcnn, retinanet or fcos find people (setting `detector`), or give "
+                "a file with setting `detections`: MOTChallenge text (frame, -1, left, top, width, height, score), "
+                "COCO JSON or Parquet"
             )
         return TrackInput(source.name, source.frame_rate, source, numbers, None)
     rows = read_any_detections(Path(detections).expanduser(), n_frames)
@@ -108,9 +110,15 @@ def _open_video(path: Path, detections: str | None, frame_rate: float | None, de
 
 def _open_stream(address: str, detections: str | None, frame_rate: float | None, detecting: bool) -> TrackInput:
     if detections is not None:
-        raise InputError("--detections belongs to a file: a stream's frames have no numbers beforehand; use --detector")
+        raise InputError(
+            "setting `detections` belongs to a file: a stream's frames have no numbers beforehand; use "
+            "setting `detector`"
+        )
     if not detecting:
-        raise InputError("a stream or camera needs --detector fasterrcnn, retinanet or fcos, or --refine")
+        raise InputError(
+            "a stream or camera needs a detector: setting `detector` (fasterrcnn, retinanet or fcos), or "
+            "setting `refine`"
+        )
     if address.isdecimal():
         camera = CameraSource.open(int(address), frame_rate)
         return TrackInput(camera.name, camera.frame_rate, camera, None, None, clocked=True)
@@ -130,6 +138,33 @@ def _open_sequence(sequence: MotSequence, detections: str | None, frame_rate: fl
     source = None
     if sequence.image_folder is not None:
         sequence.check_images(numbers)
-        paths: Iterable[Path] = (sequence.image_path(number) for number in numbers)
-        source = ImageSource(sequence.name, rate, list(paths), numbers, (sequence.width, sequence.height))
+        source = sequence_source(sequence, numbers, rate)
     return TrackInput(sequence.name, rate, source, numbers, rows)
+
+
+def sequence_source(sequence: MotSequence, numbers: Sequence[int], frame_rate: float | None = None) -> ImageSource:
+    """Return the frames of those numbers of a sequence.
+
+    Args:
+        frame_rate: instead of the sequence's own.
+    """
+    paths = [sequence.image_path(number) for number in numbers]
+    size = (sequence.width, sequence.height)
+    return ImageSource(sequence.name, frame_rate or sequence.frame_rate, paths, numbers, size)
+
+
+def read_frames(
+    source: FrameSource | None, numbers: Sequence[int] | None = None, *, images: bool = True, newest: bool = False
+) -> Iterator[tuple[int, Image | None]]:
+    """Yield number and image of every frame, read by a thread of its own.
+
+    Args:
+        numbers: of the frames, where they are known beforehand: enough where no image is needed.
+        images: the images are needed; without a source there are none.
+        newest: of a source with a clock, skip the frames that came while the last one was used.
+    """
+    if source is None or (not images and numbers is not None):
+        yield from ((number, None) for number in numbers or ())
+        return
+    with closing(read_latest(source) if newest else read_ahead(source)) as frames:  # type: ignore[type-var]
+        yield from frames

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
 from ssat.mot.find import find_sequences
-from ssat.mot.rows import PEDESTRIAN, MotRows
+from ssat.mot.rows import MotRows
 from ssat.mot.scores import ToScore, score
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
+from ssat.pipeline.inputs import read_frames, sequence_source
 from ssat.pipeline.pipeline import track_frames
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.tracking import Tracker
-from ssat.video.sources import ImageSource, read_ahead
 
 
 class MotEvaluation:
@@ -45,14 +43,10 @@ class MotEvaluation:
         """`mot_idf1`, `mot_mota` (fractions) and `mot_idsw` over all sequences."""
         to_score = {}
         for sequence, frames, detections, truth in self._sequences:
-            paths = [sequence.image_path(frame) for frame in frames]
-            size = (sequence.width, sequence.height)
-            source = ImageSource(sequence.name, sequence.frame_rate, paths, frames, size)
+            images = read_frames(sequence_source(sequence, frames))
             tracker = Tracker(self._settings.association, sequence.frame_rate)
-            tracked = track_frames(read_ahead(source), detections, tracker, embedder=embedder)
-            classes = np.full(len(tracked.ids), PEDESTRIAN)
-            results = MotRows(tracked.frames, tracked.ids, tracked.boxes, tracked.scores, classes)
-            to_score[sequence.name] = ToScore(truth, results, frames, sequence.rules)
+            tracked = track_frames(images, detections, tracker, embedder=embedder)
+            to_score[sequence.name] = ToScore(truth, tracked.rows(), frames, sequence.rules)
         _, overall = score(to_score, self._settings.protocol)
         return {
             "mot_idf1": float(overall.idf1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ssat.errors import InputError, WorkspaceError
 from ssat.mot.rows import result_lines
+from ssat.tracking.interpolate import GapFiller, Row
 from ssat.tracking.tracker import Tracks
 from ssat.video.annotated import AnnotatedVideo
 from ssat.video.sources import Image
@@ -30,6 +32,8 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
     Args:
         folder: made if it is missing.
         video: frames per second of the video; None: no video.
+        fill_gaps: gaps of a track of up to so many frames are filled in text and table, which lag behind by as many;
+            the video shows the tracks as they were followed.
         overwrite: replace files of an earlier run.
 
     Raises:
@@ -37,17 +41,20 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         WorkspaceError: the folder or a file cannot be written.
     """
 
-    def __init__(self, folder: Path, name: str, *, video: float | None, overwrite: bool = False) -> None:
+    def __init__(
+        self, folder: Path, name: str, *, video: float | None, fill_gaps: int = 0, overwrite: bool = False
+    ) -> None:
         self.results = folder / f"{name}.txt"
         self.table = folder / f"{name}.parquet"
         self.video = folder / f"{name}.mp4"
         self.n_frames = 0
         self._rate = video
+        self._filler = GapFiller(fill_gaps) if fill_gaps else None
         self._stack = ExitStack()
         self._text: IO[str] | None = None
         self._writer: Any = None
         self._annotated: AnnotatedVideo | None = None
-        self._waiting: list[tuple[int, Tracks]] = []
+        self._waiting: list[tuple[int, Row]] = []
         self._n_waiting = 0
         self._former: dict[int, int] = {}
         # A video beside the results that is not going to be written may be the input itself.
@@ -59,12 +66,14 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WorkspaceError(f"{folder}: cannot be made ({error.strerror}); name another with --output") from error
+            raise WorkspaceError(
+                f"{folder}: cannot be made ({error.strerror}); name another with setting `output`"
+            ) from error
         there = [name for name in names if (folder / name).exists()]
         if there and not overwrite:
             raise InputError(
-                f"{folder}: holds {', '.join(there)} already; name another folder with --output, or replace them with "
-                "--overwrite"
+                f"{folder}: holds {', '.join(there)} already; name another folder with setting `output`, or "
+                "replace them with setting `overwrite`"
             )
 
     def __enter__(self) -> TrackFiles:
@@ -87,17 +96,11 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         self, number: int, image: Image | None, tracks: Tracks, lost: tuple[NDArray[Any], NDArray[Any]] | None = None
     ) -> None:
         """The next frame: its tracks, and the identities and last boxes of lost ones where they are to be drawn."""
-        assert self._text is not None  # noqa: S101 - entered; for the type checker
         scores = np.ones(len(tracks)) if tracks.scores is None else tracks.scores
         self._former |= dict(tracks.regained)
+        rows = (tracks.ids, tracks.boxes, scores)
         try:
-            self._text.writelines(result_lines([number] * len(tracks), tracks.ids, tracks.boxes, scores))
-            # Whoever reads along sees whole frames.
-            self._text.flush()
-            self._waiting.append((number, tracks))
-            self._n_waiting += len(tracks)
-            if self._n_waiting >= _ROWS_AT_A_TIME:
-                self._write_table()
+            self._write_rows([(number, rows)] if self._filler is None else self._filler.add(number, *rows))
         except OSError as error:
             raise WorkspaceError(f"{self.results}: cannot be written ({error.strerror}); free space") from error
         self.n_frames += 1
@@ -116,6 +119,8 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         # Closed as after success, whatever ended the tracking: the frames up to here are whole.
         try:
             try:
+                if self._filler is not None:
+                    self._write_rows(self._filler.finish())
                 self._write_table()
             except OSError as late:
                 self._stack.__exit__(type(late), late, late.__traceback__)
@@ -152,15 +157,26 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         except OSError as error:
             raise WorkspaceError(f"{self.results}: cannot be written ({error.strerror}); free space") from error
 
+    def _write_rows(self, frames: Iterable[tuple[int, Row]]) -> None:
+        assert self._text is not None  # noqa: S101 - entered; for the type checker
+        for number, (ids, boxes, scores) in frames:
+            self._text.writelines(result_lines([number] * len(ids), ids, boxes, scores))
+            self._waiting.append((number, (ids, boxes, scores)))
+            self._n_waiting += len(ids)
+            if self._n_waiting >= _ROWS_AT_A_TIME:
+                self._write_table()
+        # Whoever reads along sees whole frames.
+        self._text.flush()
+
     def _write_table(self) -> None:
         import pyarrow as pa
 
         if not self._waiting:
             return
-        frames = np.repeat([number for number, _ in self._waiting], [len(tracks) for _, tracks in self._waiting])
-        ids = np.concatenate([tracks.ids for _, tracks in self._waiting])
-        boxes = np.concatenate([tracks.boxes for _, tracks in self._waiting])
-        scores = np.concatenate([np.ones(len(t)) if t.scores is None else t.scores for _, t in self._waiting])
+        frames = np.repeat([number for number, _ in self._waiting], [len(rows[0]) for _, rows in self._waiting])
+        ids, boxes, scores = (
+            np.concatenate(column) for column in zip(*(rows for _, rows in self._waiting), strict=True)
+        )
         arrays = [pa.array(column) for column in (frames.astype(np.int64), ids, *boxes.T.copy(), scores)]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=_schema()))
         self._waiting, self._n_waiting = [], 0

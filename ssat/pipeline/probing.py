@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +16,13 @@ from ssat.mot.ceiling import true_identities
 from ssat.mot.rows import MotRows
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
+from ssat.pipeline.detecting import detect_all
 from ssat.pipeline.inputs import TrackInput
 from ssat.pipeline.row_features import features_of_rows
 from ssat.pipeline.settings import ProbeSettings
 from ssat.tracking.probe import MIN_PAIRS, GapScore, ProbeFootage, ProbeScore, purity
 from ssat.tracking.tracklets import LinkRule
-from ssat.video.sources import FrameSource, read_ahead
+from ssat.video.sources import FrameSource
 
 if TYPE_CHECKING:
     from ssat.detection.detector import Detector
@@ -107,7 +107,7 @@ def load_footage(
     if rows is None:
         if detector is None:
             raise ValueError("neither detections nor a detector")
-        rows = _detect(opened.source, detector, cache, advance)
+        rows = detect_all(opened.source, detector, cache, advance).rows
     if opened.numbers is not None:
         rows = rows.within(split_frames(opened.numbers.stop - 1, settings.split))
     elif settings.split != "train":
@@ -181,21 +181,3 @@ def _labels(given: Path | str, rows: MotRows) -> NDArray[np.int64] | None:
     if not (folder / "seqinfo.ini").is_file() or not (folder / "gt" / "gt.txt").is_file():
         return None
     return true_identities(rows, MotSequence.open(folder).ground_truth())
-
-
-def _detect(source: FrameSource, detector: Detector, cache: Path | None, advance: Callable[[], None]) -> MotRows:
-    from ssat.detection.detector import detected
-
-    content = getattr(source, "content", None)
-    frames, boxes, scores = [], [], []
-    with closing(read_ahead(source)) as pictures:  # type: ignore[type-var]
-        for number, _, found in detected(pictures, detector, cache=cache, content=content):
-            frames.append(np.full(len(found), number, np.int64))
-            boxes.append(found.boxes)
-            scores.append(found.scores)
-            advance()
-    if not frames:
-        raise InputError(f"{source.name}: no frame")
-    numbers = np.concatenate(frames)
-    ones = np.ones(len(numbers), np.int64)
-    return MotRows(numbers, -ones, np.concatenate(boxes).reshape(-1, 4), np.concatenate(scores), ones)

@@ -22,6 +22,23 @@ _PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+WITH_APPEARANCE = ("ssat", "deepsort")
+
+
+def _check_refined(tracker: TrackerName, refine: Refine, refinement: RefinementSettings) -> None:
+    own = tracker in ("ssat", "box", "centertrack")
+    if not own and refine != "none" and (refine != "frozen" or refinement.births == "public"):
+        raise ValueError(
+            f"tracker {tracker} cannot hold births back to public detections, nor lead the refinement: use "
+            "setting `refine` frozen and setting `refinement.births` free"
+        )
+
+
+def _beyond_the_paper(association: TrackerConfig, interpolate_seconds: float) -> list[str]:
+    gaps = [f"gaps filled up to {interpolate_seconds:g} s"] if interpolate_seconds > 0 else []
+    return [*association.extensions, *gaps]
+
+
 class BenchmarkSettings(StageSettings):
     """Which sequences are tracked, by what, and how the result is scored."""
 
@@ -45,7 +62,7 @@ class BenchmarkSettings(StageSettings):
     detector: DetectorName | None = Field(
         default=None, description="Detect people with torchvision's network of that name, trained on COCO"
     )
-    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of that network must score this")
     refine: Refine = Field(
         default="none",
         description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
@@ -58,8 +75,8 @@ class BenchmarkSettings(StageSettings):
     )
     embedder: str | None = Field(
         default=None,
-        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
-        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
+        description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
+        "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
     )
     reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
     protocol: Protocol = Field(
@@ -68,31 +85,47 @@ class BenchmarkSettings(StageSettings):
     )
     video: bool = Field(default=True, description="Write an annotated mp4 of every sequence that has frames")
     side_by_side: Literal["auto", "always", "never"] = Field(
-        default="auto", description="Sequences side by side on Ray: auto, where a Ray is named or it saves time"
+        default="auto", description="Sequences in parallel on a cluster: auto, where one is named or it saves time"
     )
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
-        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+        default=0.0,
+        ge=0,
+        description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
     )
+
+    @model_validator(mode="after")
+    def _absences_are_not_filled(self) -> Self:
+        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
+            raise ValueError(
+                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
+                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_detector(self) -> Self:
         if self.detector is not None and self.refine != "none":
-            raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
-        if self.min_score is not None and (self.detector is not None or self.refine != "none"):
-            raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
-        own = self.tracker in ("ssat", "box", "centertrack")
-        if not own and self.refine != "none" and (self.refine != "frozen" or self.refinement.births == "public"):
             raise ValueError(
-                f"--tracker {self.tracker} cannot hold births back to public detections, nor lead the refinement: use "
-                "--refine frozen --refinement-births free"
+                f"setting `detector` {self.detector} and setting `refine` {self.refine} both detect: choose one"
             )
+        if self.min_score is not None and (self.detector is not None or self.refine != "none"):
+            raise ValueError(
+                "setting `min_score` is for given detections; use setting `detector_score` or "
+                "setting `refinement.threshold`"
+            )
+        _check_refined(self.tracker, self.refine, self.refinement)
         return self
 
     @property
     def needs_appearance(self) -> bool:
         """Whether the tracker looks at features."""
-        return self.tracker in ("ssat", "deepsort")
+        return self.tracker in WITH_APPEARANCE
+
+    @property
+    def extensions(self) -> list[str]:
+        """What of the result is beyond the paper."""
+        return _beyond_the_paper(self.association, self.interpolate_seconds)
 
 
 class TrackSettings(StageSettings):
@@ -109,20 +142,21 @@ class TrackSettings(StageSettings):
     detector: DetectorName | None = Field(
         default=None, description="Detect people with torchvision's network of that name, trained on COCO"
     )
-    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of that network must score this")
     refine: Refine = Field(
         default="none",
         description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
     )
     refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
-    tracker: Literal["ssat", "box"] = Field(
-        default="ssat", description="ssat: appearance and box; box: the box term alone, no network"
+    tracker: TrackerName = Field(
+        default="ssat",
+        description="ssat: appearance and box; box: the box term alone, no network; the others for comparison",
     )
     embedder: str | None = Field(
         default=None,
-        description="MLflow run, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or several "
-        "with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
+        description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
+        "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
         "`colour`",
     )
     reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
@@ -137,16 +171,47 @@ class TrackSettings(StageSettings):
     show_lost: bool = Field(default=False, description="Draw lost tracks too, where they were last seen")
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
-        default=0.0, ge=0, description="Beyond the paper: fill gaps of a track up to this long afterwards, not online"
+        default=0.0,
+        ge=0,
+        description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
     )
+
+    @model_validator(mode="after")
+    def _absences_are_not_filled(self) -> Self:
+        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
+            raise ValueError(
+                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
+                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_detector(self) -> Self:
         if self.detector is not None and self.refine != "none":
-            raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
+            raise ValueError(
+                f"setting `detector` {self.detector} and setting `refine` {self.refine} both detect: choose one"
+            )
         if self.min_score is not None and (self.detector is not None or self.refine != "none"):
-            raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+            raise ValueError(
+                "setting `min_score` is for given detections; use setting `detector_score` or "
+                "setting `refinement.threshold`"
+            )
+        _check_refined(self.tracker, self.refine, self.refinement)
+        if self.show_lost and self.tracker not in ("ssat", "box"):
+            raise ValueError(
+                f"setting `show_lost`: tracker {self.tracker} does not say which tracks are lost; use ssat or box"
+            )
         return self
+
+    @property
+    def needs_appearance(self) -> bool:
+        """Whether the tracker looks at features."""
+        return self.tracker in WITH_APPEARANCE
+
+    @property
+    def extensions(self) -> list[str]:
+        """What of the result is beyond the paper."""
+        return _beyond_the_paper(self.association, self.interpolate_seconds)
 
 
 class ProbeSettings(StageSettings):
@@ -172,7 +237,7 @@ class ProbeSettings(StageSettings):
     detector: DetectorName | None = Field(
         default=None, description="Detect people with torchvision's network of that name, trained on COCO"
     )
-    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of that network must score this")
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
     frame_rate: float | None = Field(
         default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"

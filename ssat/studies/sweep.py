@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.mot.protocols import Protocol
-from ssat.mot.rows import PEDESTRIAN, MotRows
+from ssat.mot.rows import MotRows
 from ssat.mot.scores import Scores, ToScore, score
 from ssat.pipeline.pipeline import track_frames
 from ssat.studies.settings import ThresholdsStudySettings
@@ -49,9 +49,7 @@ def score_point(
     for one in sequences:
         frames = ((frame, None) for frame in one.to_score.frames)
         tracked = track_frames(frames, one.detections, Tracker(config, one.frame_rate), features=one.features)
-        classes = np.full(len(tracked.ids), PEDESTRIAN)
-        results = MotRows(tracked.frames, tracked.ids, tracked.boxes, tracked.scores, classes)
-        to_score[one.name] = replace(one.to_score, results=results)
+        to_score[one.name] = replace(one.to_score, results=tracked.rows())
     return score(to_score, protocol)[1]
 
 

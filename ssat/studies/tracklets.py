@@ -25,11 +25,12 @@ from ssat.mot.find import find_sequences
 from ssat.mot.rows import MotRows
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
+from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.pipeline import track_frames
 from ssat.studies.settings import TrackletSettings
 from ssat.tracking.baselines import make_tracker
 from ssat.tracking.config import TrackerConfig
-from ssat.video.sources import ImageSource, read_ahead
+from ssat.video.sources import read_ahead
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,7 @@ def collect_tracklets(sequences: Sequence[MotSequence], settings: TrackletSettin
         first = sum(counts.values())
         ids, numbers = np.unique(rows.ids, return_inverse=True)
         counts[sequence.name] = counts.get(sequence.name, 0) + len(ids)
-        paths = [sequence.image_path(frame) for frame in frames]
-        source = ImageSource(sequence.name, sequence.frame_rate, paths, frames, (sequence.width, sequence.height))
-        for frame, image in read_ahead(source):
+        for frame, image in read_ahead(sequence_source(sequence, frames)):
             at = rows.at(frame)
             patches, filled = crop_patches(image, rows.boxes[at], settings.crop)
             parts.append(patches[filled])
@@ -102,7 +101,7 @@ def _followed(sequence: MotSequence, frames: range, settings: TrackletSettings) 
         detections = detections.select(detections.scores >= settings.min_score)
     tracker = make_tracker("sort", TrackerConfig(), sequence.frame_rate)
     tracked = track_frames(((frame, None) for frame in frames), detections, tracker)
-    return MotRows(tracked.frames, tracked.ids, tracked.boxes, tracked.scores, np.ones_like(tracked.ids))
+    return tracked.rows()
 
 
 def _chosen(rows: MotRows, settings: TrackletSettings) -> MotRows:

@@ -53,6 +53,12 @@ epochs = 1
 held_out_clips = 2
 workers = 1
 
+[colours]
+held_out_clips = 2
+
+[colours.follow]
+min_seconds = 0.5
+
 [benchmark]
 split = "train"
 detections = "public"

@@ -54,10 +54,9 @@ class _Digests:
 
     def track(self) -> dict[str, Any]:
         """Result files and tables of `ssat track`."""
-        # Named, because the default of `ssat track` may change.
-        quick = ("--preset", "quick")
-        plain: tuple[object, ...] = (*quick, "--tracker", "box")
-        features: tuple[object, ...] = (*quick, "--embedder", "untrained")
+        # The preset is named, because the default of `ssat track` is free to change.
+        plain: tuple[object, ...] = ("--preset", "quick", "--tracker", "box")
+        features: tuple[object, ...] = ("--preset", "quick", "--embedder", "untrained")
         variants: dict[str, tuple[object, ...]] = {
             "box": plain,
             "box kalman": (*plain, "--association-motion", "kalman"),
@@ -110,6 +109,7 @@ class _Digests:
                 output = self.folder / "refined" / f"{mode}-{births}"
                 answer = _ssat(
                     *("track", sequence, "--no-video", "--output", output, "--workspace", self.workspace),
+                    *("--preset", "quick"),
                     *("--refine", mode, "--refinement-checkpoint", checkpoint, "--refinement-births", births),
                     *("--embedder", "untrained", "--refinement-precision", "float32"),
                 )

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from ssat.errors import ServiceError
-from tasks.addresses import assert_port_open, host_and_port, http_status, no_answer, without_credentials
+from ssat.redaction import without_credentials
+from tasks.addresses import assert_port_open, host_and_port, http_status, no_answer
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def closed_port() -> int:
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("https://me:s3cret@host:4200/api?key=s3cret#x", "https://host:4200/api"),
+        ("https://me:s3cret@host:4200/api?key=s3cret#x", "https://host:4200/api?…"),
         ("postgresql://u:p@db/mlflow", "postgresql://db/mlflow"),
         ("host:6379", "host:6379"),
         ("u:p@host:6379", "host:6379"),

@@ -10,7 +10,7 @@ from typing import Any
 from ssat.clips.archives import ArchiveIndex
 from ssat.clips.download import DownloadSettings
 from ssat.clips.egress import Egress
-from ssat.clips.lists import ClipList
+from ssat.clips.lists import ClipList, numbered_lines, undecodable
 from ssat.clips.settings import CollectSettings
 from ssat.clips.sources import Source
 from ssat.clips.sources.folder import FolderMirror, ListedFiles
@@ -34,6 +34,12 @@ class Chain:
         direct = [source for stage in self.stages if isinstance(stage, list) for source in stage]
         tars = [archive for stage in self.stages if isinstance(stage, TarMirror) for archive in stage.archives]
         return any(source.network for source in direct) or any(is_url(archive) for archive in tars)
+
+    @property
+    def folders(self) -> list[FolderMirror]:
+        """The sources that are folders."""
+        direct = [source for stage in self.stages if isinstance(stage, list) for source in stage]
+        return [source for source in direct if isinstance(source, FolderMirror)]
 
     @property
     def archives(self) -> list[TarMirror]:
@@ -80,7 +86,7 @@ def sources_of(settings: CollectSettings, clips: ClipList, workspace: Workspace,
     if not settings.mirrors_only:
         append(WebSource(download, egress, settings.url_template))
     if not stages:
-        raise InputError("collect: mirrors_only is set and no mirror is given; name one with --mirrors")
+        raise InputError("collect: mirrors_only is set and no mirror is given; name one with setting `mirrors`")
     return Chain(stages)
 
 
@@ -98,7 +104,8 @@ def _local_mirror(path: Path) -> list[str] | Any:
             return tars
         folder = FolderMirror(path)
         if not len(folder):
-            raise InputError(f"mirror {path}: neither tar archives nor videos in this folder")
+            left_out = "".join(f"; {group.describe()}" for group in folder.skipped)
+            raise InputError(f"mirror {path}: neither tar archives nor videos in this folder{left_out}")
         return folder
     if not path.is_file():
         raise InputError(f"mirror {path}: no such file or folder; {_EXPECTED}")
@@ -107,15 +114,13 @@ def _local_mirror(path: Path) -> list[str] | Any:
 
 def _archives_named_in(path: Path) -> list[str]:
     """The archives that a mirror's own list names, one a line: addresses, or paths relative to the list."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"mirror {path}: not a readable text file: {error}; {_EXPECTED}") from error
-    named = [
-        _archive(text, path.parent, f"{path}: line {number}")
-        for number, line in enumerate(lines, start=1)
-        if (text := line.strip()) and not text.startswith("#")
-    ]
+    named = []
+    for number, line in numbered_lines(path):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            if reason := undecodable("the line", text):
+                raise InputError(f"mirror {path}: line {number}: {reason}; {_EXPECTED}")
+            named.append(_archive(text, path.parent, f"{path}: line {number}"))
     if not named:
         raise InputError(f"mirror {path}: names no tar archive; expected one a line")
     return named

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import av
 
-from ssat.clips.lists import VIDEO_SUFFIXES, Candidate
+from ssat.clips.folders import list_videos
+from ssat.clips.lists import Candidate
 from ssat.clips.sources import Video
 
 # The names that the usual downloaders of Kinetics give: ID_000010_000020.mp4 is the clip from 10 s to 20 s, cut out.
@@ -45,10 +46,10 @@ class FolderMirror:
         self.name = folder.name
         self._whole: dict[str, Path] = {}
         self._cut: dict[tuple[str, int, int], Path] = {}
-        root = folder.resolve()
-        for path in sorted(root.rglob("*")):
-            if path.suffix.lower() not in VIDEO_SUFFIXES or not path.resolve().is_relative_to(root):
-                continue
+        listing = list_videos(folder.resolve())
+        self.folder = listing.folder
+        self.skipped = listing.skipped()
+        for path in listing.videos:
             if (cut := cut_name(path.stem)) is not None:
                 self._cut.setdefault(cut, path)
             self._whole.setdefault(path.stem, path)

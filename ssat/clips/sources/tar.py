@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from ssat.clips.archives import ArchiveIndex, Refused
 from ssat.clips.download import DownloadSettings, opened_url
 from ssat.clips.failures import ClipFailure, FailureClass
-from ssat.clips.lists import VIDEO_SUFFIXES, Candidate, candidate_key
+from ssat.clips.folders import VIDEO_SUFFIXES
+from ssat.clips.lists import Candidate, candidate_key
 from ssat.clips.sources import Stopped, Video
 from ssat.clips.sources.folder import cut_name
 

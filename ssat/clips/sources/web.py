@@ -10,6 +10,7 @@ from ssat.clips.download import DownloadSettings, download, is_youtube, tool_ver
 from ssat.clips.egress import Egress
 from ssat.clips.lists import Candidate
 from ssat.clips.sources import Stopped, Video
+from ssat.redaction import without_credentials
 
 
 class WebSource:
@@ -21,7 +22,7 @@ class WebSource:
         self._settings = settings
         self._egress = egress
         self._template = template
-        self.name = "listed addresses" if template is None else urlsplit(template).netloc.rsplit("@", 1)[-1]
+        self.name = "listed addresses" if template is None else urlsplit(without_credentials(template)).netloc
         self.tool = tool_version()
 
     def address(self, candidate: Candidate) -> str | None:

@@ -20,6 +20,7 @@ def test_status_counts_by_class_without_collecting(workspace: Workspace) -> None
         ("d", "gone", "GONE"),
     ):
         row = {"clip_id": clip_id, "attempt": 1, "status": state, "error_class": found, "started_at": datetime.now(UTC)}
+        row["error_message"] = {"GONE": f"[youtube] {clip_id}: Private video", "MEDIA": "no pictures"}.get(str(found))
         log.append(row)
     arguments = ["--workspace", str(workspace.root), "--status", "--json"]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
@@ -27,6 +28,12 @@ def test_status_counts_by_class_without_collecting(workspace: Workspace) -> None
     assert (status["ranks"], status["by_class"]) == (0, {"ok": 1, "GONE": 2, "MEDIA": 1})
     assert (status["at_work"], status["per_hour"], status["remaining_s"]) == (None, None, None)
     assert "private, removed or never there" in result.stderr
+    assert [(reason["clips"], reason["error_class"], reason["message"]) for reason in status["reasons"]] == [
+        (2, "GONE", "[youtube] …: Private video"),
+        (1, "MEDIA", "no pictures"),
+    ]
+    assert (status["reasons"][0]["examples"], status["reasons_left_out"]) == (["c", "d"], 0)
+    assert "[youtube] …: Private video" in result.stderr
 
 
 def test_status_of_a_workspace_that_is_not_there(tmp_path: Path) -> None:
@@ -53,6 +60,17 @@ def test_rejected_rows_are_named_by_file_and_line(capsys: pytest.CaptureFixture[
     assert "rejected: l.csv: 29 more rows" in shown.err
     assert "1 of 2 clips; it has no more to try" in shown.err
     assert "1 ranks of 2 wanted" in shown.out
+    assert "lists the reasons" not in shown.err
+
+
+def test_skipped_files_are_counted_with_a_remedy_and_failures_lead_to_their_reasons(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    group = {"folder": "videos", "reason": "a link to nothing", "remedy": "restore it", "files": 7, "examples": ["a"]}
+    show_collected({"ranks": 1, "by_class": {"ok": 1, "NET": 2}, "skipped": 7, "skipped_files": [group], "stopped": ""})
+    shown = capsys.readouterr().err
+    assert "skipped: videos: 7 left out (a link to nothing): a, …; restore it" in shown
+    assert "ssat collect --status lists the reasons" in shown
 
 
 def test_help_shows_an_example_and_every_setting() -> None:

@@ -44,10 +44,6 @@ def street(make_sequence: Callable[..., Path], tmp_path: Path) -> Path:
         (["street.avi", "other.avi", "--detections", "other.txt", "--output", "."], "other.txt"),
         (["street.avi", "--detections", "det.txt", "--output", "out"], "out/street.mp4"),
         (["street.avi", "--detections", "det.txt", "--output", ".", "--embedder", "street.parquet"], "street.parquet"),
-        (
-            ["street.avi", "--detections", "street.interpolated.txt", "--output", ".", "--interpolate-seconds", "1"],
-            "street.interpolated.txt",
-        ),
         (["frames", "--detections", "det.txt", "--output", "frames"], "frames"),
     ],
 )
@@ -60,7 +56,7 @@ def test_track_refuses(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(street)
-    for copy in ("det.txt", "other.txt", "street.interpolated.txt"):
+    for copy in ("det.txt", "other.txt"):
         Path(copy).write_bytes(Path("street.txt").read_bytes())
     Path("other.avi").write_bytes(Path("street.avi").read_bytes())
     Path("linked").symlink_to(".", target_is_directory=True)
@@ -70,7 +66,7 @@ def test_track_refuses(
     for number in range(1, 13):
         cv2.imwrite(f"frames/{number}.png", np.zeros((200, 320, 3), np.uint8))
     Embedder.untrained("resnet18", 32).save(Path("street.parquet"))
-    if "street.interpolated.txt" not in arguments and "street.parquet" not in arguments:
+    if "street.parquet" not in arguments:
         Path("street.parquet").unlink()
     before = _contents(street)
     tracker = () if "--embedder" in arguments else ("--tracker", "box")
@@ -90,7 +86,7 @@ def test_track_writes_beside_a_video_that_it_does_not_replace(street: Path, monk
     assert run(["track", "street.mp4", *common, "--no-video"]) == 0
     after = _contents(street)
     assert {name: after[name] for name in before} == before
-    assert sorted(set(after) - set(before)) == ["street.interpolated.txt", "street.parquet", "street.txt"]
+    assert sorted(set(after) - set(before)) == ["street.parquet", "street.txt"]
 
 
 def test_a_sequence_keeps_its_files(

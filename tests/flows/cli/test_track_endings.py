@@ -129,13 +129,51 @@ def test_several_inputs_each_have_their_files(
     assert "two inputs are called WALK-02" in str(outcome.exception)
 
 
-def test_gaps_are_filled_into_a_file_of_their_own(video: tuple[Path, Path], tmp_path: Path) -> None:
-    options = (*_BOX, "--detections", video[1], "--workspace", tmp_path / "ws", "--no-video", "--json")
-    answer = json.loads(_run(video[0], *options, "--interpolate-seconds", "0.2").stdout.splitlines()[-1])
-    rows, filled = read_results(Path(answer["results"])), read_results(Path(answer["interpolated"]))
-    assert len(filled) == len(rows) + 1
+def test_gaps_are_filled_in_text_and_table_and_not_in_what_is_said_live(
+    video: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = (*_BOX, "--detections", video[1], "--workspace", tmp_path / "ws", "--no-video", "--overwrite")
+    plain = json.loads(_run(video[0], *options, "--json").stdout.splitlines()[-1])
+    rows = read_results(Path(plain["results"]))
+    assert "interpolated" not in plain
+    answer = json.loads(_run(video[0], *options, "--json", "--interpolate-seconds", "0.2").stdout.splitlines()[-1])
+    assert answer["interpolated"] == answer["results"]
+    filled = read_results(Path(answer["results"]))
+    assert len(filled) == len(rows) + 1 == pq.read_table(answer["table"]).num_rows
     assert 1 in filled.ids[filled.at(4)]
     assert 1 not in rows.ids[rows.at(4)]
+    live = _run(video[0], *options, "--live", "--interpolate-seconds", "0.2")
+    lines = [json.loads(line) for line in live.stdout.splitlines()]
+    assert 1 not in [track["id"] for track in lines[3]["tracks"]]
+    assert len(read_results(Path(answer["results"]))) == len(filled)
+
+
+def test_features_are_computed_once_for_the_same_frames_and_boxes(video: tuple[Path, Path], tmp_path: Path) -> None:
+    Embedder.untrained("resnet18", input_size=32).save(tmp_path / "embedder.safetensors")
+    options = ("--preset", "quick", "--embedder", tmp_path / "embedder.safetensors", "--detections", video[1])
+    options = (*options, "--workspace", tmp_path / "ws", "--no-video", "--overwrite", "--json")
+    first = json.loads(_run(video[0], *options).stdout.splitlines()[-1])
+    text = Path(first["results"]).read_text()
+    again = json.loads(_run(video[0], *options).stdout.splitlines()[-1])
+    assert "embed" in first["fps_by_stage"]
+    assert "embed" not in again["fps_by_stage"]
+    assert any("taken from the cache" in note for note in again["notes"])
+    assert Path(again["results"]).read_text() == text
+    other = tmp_path / "other.txt"
+    other.write_text("".join(video[1].read_text().splitlines(keepends=True)[:-1]))
+    changed = json.loads(_run(video[0], *options, "--detections", other).stdout.splitlines()[-1])
+    assert "embed" in changed["fps_by_stage"]
+
+
+def test_other_trackers_track_a_video_too(video: tuple[Path, Path], tmp_path: Path) -> None:
+    options = ("--preset", "quick", "--detections", video[1], "--workspace", tmp_path / "ws", "--no-video", "--json")
+    answer = json.loads(_run(video[0], *options, "--tracker", "centertrack").stdout.splitlines()[-1])
+    assert answer["identities"] >= 3
+    assert "embedder" not in answer
+    refused = _run(video[0], *options, "--tracker", "centertrack", "--overwrite", "--explain", "1")
+    assert "tracker centertrack does not say why" in str(refused.exception)
+    refused = _run(video[0], *options, "--tracker", "centertrack", "--show-lost")
+    assert "does not say which tracks are lost" in str(refused.exception)
 
 
 def test_an_output_folder_with_earlier_files_is_left_alone(video: tuple[Path, Path], tmp_path: Path) -> None:
@@ -144,7 +182,7 @@ def test_an_output_folder_with_earlier_files_is_left_alone(video: tuple[Path, Pa
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     again = _run(video[0], *options)
     assert isinstance(again.exception, InputError)
-    assert "--overwrite" in str(again.exception)
+    assert "setting `overwrite`" in str(again.exception)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
     assert _run(video[0], *options, "--overwrite").exit_code == 0
 
@@ -217,7 +255,7 @@ def test_networks_that_are_not_there_say_where_they_are_to_be_had(
     outcome = _run(video[0], *options, "--refine", "frozen", "--detector", "fcos")
     assert "both detect: choose one" in str(outcome.exception)
     outcome = _run("7", *options)
-    assert "a stream or camera needs --detector" in str(outcome.exception)
+    assert "a stream or camera needs a detector" in str(outcome.exception)
 
 
 def _long_video(path: Path, n_frames: int) -> None:

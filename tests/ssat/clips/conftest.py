@@ -148,6 +148,7 @@ class Site:
         self.agents: set[str] = set()
         self.cookies: set[str] = set()
         self.fail: dict[str, int] = {}
+        self.types: dict[str, str] = {}  # Content-Type by file name, where it is not that of the suffix
         self.url = ""
 
     def add(self, path: Path, name: str | None = None) -> None:
@@ -179,10 +180,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
                 self.send_header("Content-Type", "video/mp4")
                 self.send_header("Content-Length", "100000")
                 self.end_headers()
-                self.wfile.write(b"\0" * 1000)  # and hang up: a short read
+                self.wfile.write(b"\0" * 2000)  # and hang up: a short read
                 self.close_connection = True
             else:
                 super().do_GET()
+
+        def guess_type(self, path: object) -> str:
+            return served.types.get(Path(str(path)).name) or super().guess_type(path)  # type: ignore[arg-type]
 
         def log_message(self, *args: object) -> None: ...
 

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -251,6 +252,19 @@ def test_the_same_content_under_two_names_is_one_class(folder: Path, workspace: 
     assert len(twins) == 1
     assert "the same content as clip" in twins[0]["error_message"]
     assert {twins[0]["clip_id"]} < {"copy", "03"}
+
+
+def test_a_folder_tells_what_it_left_out_and_takes_names_that_are_not_utf_8(folder: Path, workspace: Workspace) -> None:
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.mp4"))
+    (folder / "03.mp4").rename(odd)
+    (folder / "notes.txt").touch()
+    result = collect(workspace, folder)
+    assert result["by_class"] == {"ok": 12}
+    assert (result["rejected"], result["skipped"]) == (0, 1)
+    assert result["skipped_files"][0]["reason"] == "not a video by the suffix: 1 .txt"
+    assert result["skipped_files"][0]["folder"] == str(folder)
+    json.dumps(result).encode()
+    assert str(folder / "caf\\xe9.mp4") in load_status(workspace)["source"].to_pylist()
 
 
 def test_another_seed_or_cut_is_refused_in_a_used_workspace(folder: Path, workspace: Workspace) -> None:

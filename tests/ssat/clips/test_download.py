@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ssat.clips.download import DownloadSettings, download, is_youtube
+from ssat.clips.download import DownloadSettings, _has_extractor, download, is_youtube
 from ssat.clips.egress import Pacer
 from ssat.clips.failures import ClipFailure
 from ssat.clips.settings import CollectSettings
@@ -19,6 +19,73 @@ def test_a_file_arrives_byte_for_byte(make_video: Callable[..., Path], site: Any
     site.add(video)
     got = download(f"{site.url}/video.mp4", tmp_path / "folder with % sign", SETTINGS)
     assert got.read_bytes() == video.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("address", "stated"),
+    [
+        ("video.php?id=7", "video/mp4"),
+        ("get.aspx?id=7&key=s3cret", "application/octet-stream"),
+        ("watch.html", "text/html; charset=utf-8"),
+        ("song.mp3", "audio/mpeg"),
+        ("list.m3u8", "application/vnd.apple.mpegurl"),
+        ("manifest.mpd", "application/dash+xml"),
+        ("page.exe", "video/mp4"),
+        ("7", "binary/octet-stream"),
+        ("a.tar.gz", "audio/mp4"),
+        (".mp4", "image/png"),
+    ],
+)
+def test_the_content_decides_not_the_name_or_the_stated_type(
+    make_video: Callable[..., Path], site: Any, tmp_path: Path, address: str, stated: str
+) -> None:
+    video = make_video()
+    name = address.split("?")[0]
+    site.add(video, name)
+    site.types[name] = stated
+    assert download(f"{site.url}/{address}", tmp_path / "d", SETTINGS).read_bytes() == video.read_bytes()
+
+
+def test_pages_and_playlists_lead_to_their_video_whatever_they_are_called(
+    make_video: Callable[..., Path], site: Any, tmp_path: Path
+) -> None:
+    video = make_video()
+    site.add(video, "stream.php")
+    site.types |= {"stream.php": "video/mp4", "page.php": "text/html", "play.php": "application/x-mpegurl"}
+    (site.folder / "page.php").write_text(
+        '<!doctype html><html><body><video src="stream.php?id=1" type="video/mp4"></video></body></html>'
+    )
+    assert download(f"{site.url}/page.php?v=1", tmp_path / "page", SETTINGS).read_bytes() == video.read_bytes()
+    segment = make_video("segment.ts")
+    site.add(segment)
+    lines = ("#EXTM3U", "#EXT-X-TARGETDURATION:4", "#EXTINF:4,", "segment.ts", "#EXT-X-ENDLIST", "")
+    (site.folder / "play.php").write_text("\n".join(lines))
+    assert download(f"{site.url}/play.php?id=1", tmp_path / "play", SETTINGS).read_bytes() == segment.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "stated", "words"),
+    [
+        (b"", "video/mp4", "the server sent an empty file"),
+        (b"\xef\xbb\xbf\n <!doctype html><title>log in</title>", "video/mp4", "a page of text as video/mp4"),
+        ("<html>gone</html>".encode("utf-16"), "video/webm", "a page of text as video/webm"),
+        (b"<html><title>no video here</title></html>", "text/html", "the page at this address shows none"),
+    ],
+)
+def test_what_is_no_video_is_said_in_our_own_words(
+    site: Any, tmp_path: Path, content: bytes, stated: str, words: str
+) -> None:
+    (site.folder / "video.php").write_bytes(content)
+    site.types["video.php"] = stated
+    with pytest.raises(ClipFailure, match=words) as caught:
+        download(f"{site.url}/video.php?id=7", tmp_path / "d", SETTINGS)
+    assert caught.value.failure_class == "MEDIA"
+    assert "yt-dlp" not in caught.value.message
+
+
+def test_a_page_that_refuses_is_left_to_the_extractor_of_its_site() -> None:
+    assert _has_extractor("https://vimeo.com/56015672")
+    assert not _has_extractor("http://127.0.0.1:9/video.php?id=1")
 
 
 def test_loopback_is_reached_past_any_proxy(

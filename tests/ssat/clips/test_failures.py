@@ -80,7 +80,40 @@ def test_messages_carry_no_credentials_and_no_advice_to_report_bugs() -> None:
     assert "secret" not in message
     assert "\x1b" not in message
     assert "please report" not in message
-    assert "http://***@example.org/v.mp4?…" in message
+    assert message == "Unable to download http://example.org/v.mp4?…"
+
+
+_REPORT = (
+    "please report this issue on  https://github.com/yt-dlp/yt-dlp/issues?q= , filling out the appropriate issue "
+    "template. Confirm you are on the latest version using  yt-dlp -U"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"[Foo] x: Unable to extract title; {_REPORT}", "[Foo] x: Unable to extract title"),
+        (f"The extension ('php') is unusual. If you believe this is an error, {_REPORT}",
+         "The extension ('php') is unusual."),
+        (_REPORT.capitalize(), "DownloadError"),
+        ("Sign in to confirm you’re not a bot. Use --cookies-from-browser or --cookies for the authentication. See  "
+         "https://github.com/yt-dlp/yt-dlp/wiki/FAQ#x  for how to manually pass cookies.",
+         "Sign in to confirm you’re not a bot."),
+        ("Got HTTP Error 403 caused by a challenge; see  https://github.com/yt-dlp/yt-dlp#impersonation  for how to "
+         "install the required dependency, and try again with  --extractor-args \"generic:impersonate\"",
+         "Got HTTP Error 403 caused by a challenge"),
+        ("Not in your country\nYou might want to use a VPN or a proxy server (with --proxy) to workaround.",
+         "Not in your country"),
+        ("File a.b.mp4 is missing; it was moved", "File a.b.mp4 is missing; it was moved"),
+    ],
+)  # fmt: skip
+def test_messages_carry_no_advice_for_the_users_of_the_downloader(text: str, shown: str) -> None:
+    assert classify(DownloadError(f"ERROR: {text}")).message == shown
+
+
+def test_a_fault_in_an_extractor_costs_its_clip_alone() -> None:
+    failure = classify(KeyError("formats"))
+    assert (failure.failure_class, failure.message) == ("TOOL", "the downloader broke off: KeyError: 'formats'")
 
 
 def test_a_failure_survives_the_way_between_processes() -> None:

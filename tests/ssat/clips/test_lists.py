@@ -1,7 +1,10 @@
+import os
+import re
 from pathlib import Path
 
 import pytest
 
+from ssat.clips.folders import VIDEO_SUFFIXES
 from ssat.clips.lists import Candidate, candidate_key, describe_rejected, read_list
 from ssat.errors import InputError
 
@@ -109,21 +112,115 @@ def test_urls_with_optional_start_and_end(tmp_path: Path) -> None:
 def test_a_folder_of_videos(tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     (folder / "sub").mkdir(parents=True)
-    for name in ("0001.mp4", "0001.avi", "sub/0001.mp4", "mit leer.MP4", ".hidden.mp4", "notes.txt"):
+    (folder / ".cache").mkdir()
+    for name in ("0001.mp4", "0001.avi", "sub/0001.mp4", "mit leer.MP4", ".cache/a.mp4", "._0001.mp4"):
+        (folder / name).touch()
+    for name in ("notes.txt", "a.TXT", "README", ".DS_Store"):
         (folder / name).touch()
     (folder / "out.mp4").symlink_to("/etc/hostname")
+    (folder / "inside.mkv").symlink_to(folder / "0001.avi")
+    (folder / "nothing.mp4").symlink_to(folder / "absent.mp4")
+    (folder / "loop.mp4").symlink_to(folder / "loop.mp4")
+    (folder / "elsewhere").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe.mp4")
     clips = read_list(folder)
     ids = [candidate.clip_id for candidate in clips.candidates]
-    assert ids[:2] == ["0001.avi", "0001"]
-    assert len(ids) == len(set(ids)) == 4
+    assert ids[:3] == ["0001.avi", "0001", "inside.mkv"]
+    assert len(ids) == len(set(ids)) == 5
     assert all("/" not in clip_id and " " not in clip_id for clip_id in ids)
-    assert [(row.clip_id, row.reason) for row in clips.rejected] == [("out", "a link that leaves the folder")]
+    assert clips.rejected == []
+    assert [(group.reason, group.files, group.examples) for group in clips.skipped] == [
+        ("not a video by the suffix: 2 .txt, 1 no suffix", 3, ("README", "a.TXT", "notes.txt")),
+        ("hidden: the name, or that of its folder, begins with a dot", 2, ("._0001.mp4", ".cache")),
+        ("a link that leaves the folder", 1, ("out.mp4",)),
+        ("a link to nothing", 2, ("loop.mp4", "nothing.mp4")),
+        ("not a file", 1, ("pipe.mp4",)),
+        ("a link to a folder", 1, ("elsewhere",)),
+    ]
+    words = describe_rejected(clips)
+    assert (
+        f"{folder}: 1 left out (a link that leaves the folder): out.mp4; replace the link by a copy of its" in words[2]
+    )
 
 
-def test_a_folder_without_videos(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".mts", ".m2ts", ".vob", ".ogv", ".gif", ".M2TS", ".ts", ".3gp", ".mxf"])
+def test_suffixes_of_cameras_discs_and_the_web_are_videos(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"0001{suffix}").touch()
+    assert [candidate.locator for candidate in read_list(tmp_path).candidates] == [str(tmp_path / f"0001{suffix}")]
+
+
+def test_the_docs_list_the_suffixes_of_videos() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "collect.md").read_text(encoding="utf-8")
+    listed = next(line for line in text.splitlines() if line.startswith("`.3g2`"))
+    assert set(re.findall(r"`(\.\w+)`", listed)) == VIDEO_SUFFIXES
+
+
+def test_a_folder_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "0001.mp4").touch()
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0)
+    try:
+        if os.access(locked, os.R_OK):
+            pytest.skip("this user may read every folder")
+        assert [group.reason for group in read_list(tmp_path).skipped] == ["a folder that cannot be read"]
+    finally:
+        locked.chmod(0o700)
+
+
+def test_a_folder_without_videos_says_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match="no video in this folder"):
+    (tmp_path / "a.mp4").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match="no video in this folder") as caught:
         read_list(tmp_path)
+    assert "1 left out (not a video by the suffix: 1 .txt): notes.txt; rename files" in str(caught.value)
+    assert "1 left out (a link that leaves the folder): a.mp4; replace the link" in str(caught.value)
+
+
+def test_bytes_that_are_not_utf_8_cost_nothing_where_they_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(
+        b"label,youtube_id,time_start,time_end,na\xefve\n"
+        b"caf\xe9,first,0,10,test\n"
+        b'"caf\xe9, \xff",second,0,10,\x80\n'
+        b"plain,thi\xe9rd,0,10,test\n"
+        b"plain,fourth,0\xa0,10,test\n"
+        b"plain,fifth,0,10,test\n"
+    )
+    clips = read_list(path)
+    assert [candidate.clip_id for candidate in clips.candidates] == ["first", "second", "fifth"]
+    assert [(row.line, row.clip_id, row.reason) for row in clips.rejected] == [
+        (4, "thi\\xe9rd", r"youtube_id 'thi\xe9rd' has a byte that is not UTF-8 (0xE9); save the list as UTF-8"),
+        (5, "fourth", r"time_start '0\xa0' has a byte that is not UTF-8 (0xA0); save the list as UTF-8"),
+    ]
+    "\n".join(describe_rejected(clips)).encode()
+
+
+def test_bytes_that_are_not_utf_8_in_a_list_of_urls(tmp_path: Path) -> None:
+    path = tmp_path / "urls.txt"
+    path.write_bytes(b"# caf\xe9\nhttp://127.0.0.1:9/caf\xe9.mp4?key=s3cret\nhttp://127.0.0.1:9/caf%C3%A9.mp4\n")
+    clips = read_list(path)
+    assert [candidate.locator for candidate in clips.candidates] == ["http://127.0.0.1:9/caf%C3%A9.mp4"]
+    assert [row.line for row in clips.rejected] == [2]
+    assert "127.0.0.1:9/caf\\xe9.mp4?…' has a byte that is not UTF-8" in clips.rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    "content", ["youtube_id,time_start,time_end\na,0,10\n".encode("utf-16"), b"\x00\x00\x00\x20ftypmp42"]
+)
+def test_a_file_that_is_not_text_is_refused_as_a_whole(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"list\.csv: line 1: not a text file in UTF-8; .*Save a list"):
+        read_list(path)
+
+
+def test_columns_that_are_missing_beside_one_that_cannot_be_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"youtube_id,time_start,time_end_s,caf\xe9\na,0,10,x\n")
+    with pytest.raises(InputError, match=r"missing column time_end; found: .*caf") as caught:
+        read_list(path)
+    str(caught.value).encode()
 
 
 def test_candidates_come_in_the_order_of_their_digest(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""Settings of learning from followed patches."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ssat.settings import StageSettings
+
+
+class FollowSettings(BaseModel):
+    """Which patches of a clip are followed, and for how long."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_clip: int = Field(default=12, ge=1, le=200, description="Patches followed in a clip at most; moving ones first")
+    min_seconds: float = Field(default=1.0, gt=0, description="Patches that are lost earlier are left out")
+    max_seconds: float = Field(default=5.0, gt=0, description="Patches are followed for so long at most")
+    boxes: int = Field(default=12, ge=2, le=100, description="Boxes kept of each patch, spread over its time")
+    seed: int = Field(default=0, ge=0, description="Of the boxes that are tried; each clip has its own sequence")
+
+
+class ColoursSettings(StageSettings):
+    """Beyond the paper: colours that tell things apart, learned in a minute from followed patches of the clips."""
+
+    section: ClassVar[str] = "colours"
+
+    clips: int | None = Field(None, ge=2, description="Clips to learn from: ranks 0 … N-1; by default all but held out")
+    held_out_clips: int = Field(16, ge=0, description="Clips kept out for the score: the ranks after the training ones")
+    follow: FollowSettings = Field(FollowSettings(), description="Which patches are followed")
+    views: int = Field(3, ge=2, description="Views of each patch, far apart in time, that show what may change")
+    shrinkage: float = Field(
+        0.6, gt=0, le=1, description="How far the changes in every direction are taken as equal; 1: as equal altogether"
+    )
+    seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
+    workers: int = Field(default=0, ge=0, description="Clips looked at at the same time; 0: as many as there are CPUs")

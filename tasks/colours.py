@@ -1,0 +1,227 @@
+"""Learn colours from followed patches: patches on Ray, kept clip by clip; the result registered as a training is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prefect import task
+
+from ssat.clips.roster import load_roster
+from ssat.errors import InputError
+from ssat.frames.lock import writing
+from ssat.frames.manifest import canonical_json
+from ssat.patches.clips import VERSION, PatchTable, joined
+from ssat.patches.follow import MOVING
+from ssat.patches.settings import ColoursSettings, FollowSettings
+from ssat.video.untrusted import VideoError
+from ssat.workspace import Workspace, committed
+from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
+from tasks.halt import stop_if_halted
+from tasks.mlflow_run import Dataset, mlflow_run
+from tasks.progress import progress_bar
+from tasks.ray_work import run_bounded, share_cluster
+
+EXPERIMENT = "ssat-train"
+INPUT_SIZE = 128
+_PICTURED = 48
+
+
+@dataclass(frozen=True)
+class ClipPatches:
+    """What one clip is to give.
+
+    Attributes:
+        path: the video file.
+        seed: of the clip: equal for equal content, whatever its rank.
+        target: where its patches are kept.
+    """
+
+    path: Path
+    seed: int
+    settings: FollowSettings
+    target: Path
+
+
+@dataclass(frozen=True)
+class LearnedColours:
+    """A finished learning as its result file records it.
+
+    Attributes:
+        embedder: the file, relative to the workspace.
+        model_version: registered version.
+        clips, patches, moving: learned from; `moving` of the patches move against the background.
+        without_patches: clips that gave none: still, too short, or nothing could be followed.
+        unreadable: clips that are no readable video.
+        held_out: scores on held-out clips, without labels.
+        reused: it was done before.
+    """
+
+    embedder: str
+    mlflow_run_id: str
+    model_version: str | None
+    settings: dict[str, Any]
+    data_digest: str
+    clips: int
+    patches: int
+    moving: int
+    without_patches: int
+    unreadable: int
+    held_out: dict[str, float]
+    reused: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def load(cls, path: Path) -> LearnedColours:
+        """Return the result in a file of a finished learning."""
+        return cls(**{**json.loads(path.read_text()), "reused": True})
+
+
+@task(name="learn colours", persist_result=False)
+def learn_colours_task(workspace: Workspace, settings: ColoursSettings) -> LearnedColours:
+    """Follow patches through the clips, learn from them, record and register; or return what was done before.
+
+    Raises:
+        InputError: no clips, or too few patches that can be followed.
+        WorkspaceError: another process does the same.
+    """
+    roster = load_roster(workspace)
+    n_train, n_held = _split(roster.num_rows, settings)
+    rows = roster.slice(0, n_train + n_held)
+    digest = hashlib.sha256("\n".join([VERSION, *rows["sha256"].to_pylist()]).encode()).hexdigest()
+    learned = settings.model_dump(mode="json", exclude={"workers"})
+    key = hashlib.sha256(canonical_json([VERSION, learned, n_train, digest])).hexdigest()[:16]
+    folder = workspace.training / f"colours-{key}"
+    if (folder / RESULT_FILE).exists():
+        return LearnedColours.load(folder / RESULT_FILE)
+    with writing(folder, "training"):
+        jobs = _jobs(workspace, settings, rows.to_pylist())
+        unreadable = _follow_missing(jobs, settings)
+        return _learn_recorded(workspace, settings, folder, jobs, (n_train, n_held), digest, unreadable)
+
+
+def _split(n_clips: int, settings: ColoursSettings) -> tuple[int, int]:
+    """How many clips to learn from, and how many after them to keep out."""
+    n_train = settings.clips if settings.clips is not None else n_clips - settings.held_out_clips
+    if n_train < 2 or n_train > n_clips:
+        raise InputError(
+            f"setting colours.clips: {n_train} of the {n_clips} collected clips, beside {settings.held_out_clips} held "
+            "out; expected at least 2. Collect more clips, or lower held_out_clips"
+        )
+    return n_train, min(settings.held_out_clips, n_clips - n_train)
+
+
+def _jobs(workspace: Workspace, settings: ColoursSettings, rows: Sequence[dict[str, Any]]) -> list[ClipPatches]:
+    how = hashlib.sha256(canonical_json([VERSION, settings.follow.model_dump(mode="json")])).hexdigest()[:12]
+    kept = workspace.cache / "patches" / how
+    kept.mkdir(parents=True, exist_ok=True)
+    paths = workspace.located([str(row["path"]) for row in rows])
+    return [
+        ClipPatches(Path(str(path)), int(row["sha256"][:8], 16), settings.follow, kept / f"{row['sha256']}.npz")
+        for path, row in zip(paths, rows, strict=True)
+    ]
+
+
+def _follow_missing(jobs: Sequence[ClipPatches], settings: ColoursSettings) -> set[Path]:
+    """Follow patches through the clips that nobody looked at yet; returns the paths that are no readable video."""
+    missing = [job for job in jobs if not job.target.exists()]
+    unreadable: set[Path] = set()
+    if missing:
+        share = share_cluster(len(missing), settings.workers)
+        with progress_bar("follow patches, clips", len(missing)) as advance:
+            for job, readable in run_bounded(_follow_one, missing, share, lambda running: stop_if_halted()):
+                advance()
+                if not readable:
+                    unreadable.add(job.path)
+    return unreadable
+
+
+def _follow_one(job: ClipPatches, threads: int) -> bool:
+    """On a worker: whether the clip could be read. What was found is kept either way but for that."""
+    import cv2
+
+    from ssat.patches.clips import patches_of_clip
+
+    cv2.setNumThreads(threads)
+    try:
+        table = patches_of_clip(job.path, job.settings, job.seed)
+    except VideoError:
+        return False
+    table.save(job.target)
+    return True
+
+
+def _learn_recorded(
+    workspace: Workspace,
+    settings: ColoursSettings,
+    folder: Path,
+    jobs: Sequence[ClipPatches],
+    sizes: tuple[int, int],
+    digest: str,
+    unreadable: set[Path],
+) -> LearnedColours:
+    from ssat.embedding.colour_learning import held_out_score, learn_colours
+    from ssat.embedding.embedder import Embedder
+
+    n_train = sizes[0]
+    tables = {at: PatchTable.load(job.target) for at, job in enumerate(jobs) if job.path not in unreadable}
+    train = joined([table for at, table in tables.items() if at < n_train])
+    held_out = joined([table for at, table in tables.items() if at >= n_train])
+    moving = int((train.motion[np.unique(train.patch, return_index=True)[1]] >= MOVING).sum()) if len(train) else 0
+    without = sum(not len(table) for at, table in tables.items() if at < n_train)
+    dataset = Dataset("clips", digest, str(workspace.roster))
+    with mlflow_run(workspace, EXPERIMENT, folder.name, settings, dataset=dataset) as reporter:
+        with progress_bar("learn colours, views", train.n_patches * settings.views) as advance:
+            network = learn_colours(train, settings, advance)
+        score = held_out_score(network, held_out, settings.seed) if held_out.n_patches > 1 else None
+        found = {} if score is None else {"auc": score.auc, "pairs": float(score.pairs)}
+        # By the names that trainings record: what starts from "the latest training" finds them.
+        shown = {**settings.model_dump(mode="json"), "architecture": "histogram", "crop": INPUT_SIZE}
+        counts = {"clips": n_train, "patches": train.n_patches, "moving": moving, "without_patches": without}
+        facts = {"settings": shown, "held_out": found, "data_digest": digest, **counts}
+        embedder = Embedder(network, INPUT_SIZE, facts)
+        embedder.save(folder / EMBEDDER_FILE)
+        reporter.scalars({f"held_out_{name}": value for name, value in found.items()} | counts, 0)
+        examples = _pictured(reporter, train, settings, folder)
+        reporter.flush()
+        run_id = reporter.run_id
+        tags = {**found, "data_digest": digest, "embedder_digest": embedder.digest}
+        version = register_embedder(run_id, folder / EMBEDDER_FILE, examples, tags)
+        result = LearnedColours(
+            embedder=workspace.relative(folder / EMBEDDER_FILE),
+            mlflow_run_id=run_id,
+            model_version=version,
+            settings=shown,
+            data_digest=digest,
+            unreadable=len(unreadable),
+            held_out=found,
+            clips=n_train,
+            patches=train.n_patches,
+            moving=moving,
+            without_patches=without,
+        )
+        with committed(folder / RESULT_FILE) as temporary:
+            content = {name: value for name, value in result.as_json().items() if name != "reused"}
+            temporary.write_text(json.dumps(content, indent=1))
+    return result
+
+
+def _pictured(reporter: Any, table: PatchTable, settings: ColoursSettings, folder: Path) -> Any:
+    """Log a picture of views as learning sees them; returns four of the size that the embedder takes."""
+    from ssat.patches.views import ViewRule, view
+    from ssat.report.sheets import crop_sheet
+
+    rng = np.random.default_rng([settings.seed, 3])
+    patches = np.linspace(0, table.n_patches - 1, min(_PICTURED // 4, table.n_patches)).astype(int)
+    rows = [row for patch in patches for row in rng.choice(np.flatnonzero(table.patch == patch), 4)]
+    views = np.stack([view(table, int(row), rng, ViewRule()) for row in rows])
+    reporter.file(crop_sheet(views, table.patch[rows].tolist(), folder / "views.png", columns=12), "pictures")
+    return np.stack([view(table, int(row), rng, ViewRule(size=(INPUT_SIZE, INPUT_SIZE))) for row in rows[:4]])
