@@ -18,7 +18,7 @@ def refuse_inputs_as_outputs(outputs: Iterable[Path], inputs: Iterable[Path], re
     Args:
         outputs: files, or folders, that the command is going to write.
         inputs: files and folders that it reads.
-        remedy: the end of the message: what to do, such as "name another folder with --output".
+        remedy: the end of the message: what to do, such as "name another folder with setting `output`".
 
     Raises:
         InputError: names the output and the input.
@@ -45,7 +45,7 @@ def refuse_source_in(folder: Path, source: Path) -> None:
     if source.is_dir() and any(is_same_path(folder, above) for above in (source, *source.resolve().parents)):
         raise InputError(
             f"{source}: lies in {folder}, where this command writes its own files; expected a source elsewhere. Move "
-            "the videos, or name another --workspace"
+            "the videos, or name another folder with setting `workspace`"
         )
 
 

@@ -241,8 +241,11 @@ def _explain(model: type[StageSettings], section: str, error: ValidationError) -
             advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             lines.append(f"setting {field}: there is no such setting; {advice}")
         elif problem["type"] == "missing":
-            option = "-".join(path).replace("_", "-")
-            lines.append(f"setting {field}: missing; give --{option}, or {path[-1]} below [{section}] in --config FILE")
+            option = ".".join(path)
+            lines.append(
+                f"setting {field}: missing; give setting `{option}`, or {path[-1]} below [{section}] in the file of "
+                "setting `config`"
+            )
         else:
             message = problem["msg"].removeprefix("Value error, ")
             # A problem of the settings together (a validator over several fields) has no single value to show.

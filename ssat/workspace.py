@@ -60,7 +60,7 @@ class Workspace:
             if read_only and path.is_dir() and os.access(path, os.R_OK | os.X_OK):
                 return cls(path, scratch_root=_temporary_folder())
             raise WorkspaceError(
-                f"workspace {path}: not writable ({error.strerror}); give another folder with --workspace, "
+                f"workspace {path}: not writable ({error.strerror}); give another folder with setting `workspace`, "
                 "or set SSAT_WORKSPACE"
             ) from error
         return cls(path)

@@ -14,8 +14,8 @@ from prefect import task
 
 from ssat.clips.roster import load_roster
 from ssat.errors import InputError
-from ssat.frames.lock import writing
 from ssat.frames.manifest import canonical_json
+from ssat.locks import writing
 from ssat.patches.clips import VERSION, PatchTable, joined
 from ssat.patches.follow import MOVING
 from ssat.patches.settings import ColoursSettings, FollowSettings

@@ -14,10 +14,10 @@ from ssat.clips.roster import load_roster, roster_digest
 from ssat.errors import InputError
 from ssat.frames.build import commit_store, missing_shards, plan_shards
 from ssat.frames.clip import spooled_frames
-from ssat.frames.lock import writing
 from ssat.frames.manifest import ClipRecord, Manifest, ShardEntry, refuse_newer_store
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import ShardJob, dry_shard, memory_bytes, write_shard
+from ssat.locks import writing
 from ssat.workspace import Workspace
 from tasks.halt import stop_if_halted
 from tasks.metrics import DECODED_FRAMES, FAILURES, count

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ssat.embedding.protocol import PatchEmbedder
     from ssat.pipeline.frames import DetectedFrame, StageSeconds
     from ssat.pipeline.inputs import TrackInput
-    from ssat.pipeline.outputs import TrackFiles
     from ssat.pipeline.pipeline import Pipeline
     from ssat.tracking.tracker import Tracks
 
@@ -39,6 +38,70 @@ class TrackWishes:
     explain: int | None = None
 
 
+@dataclass(frozen=True)
+class TrackedInput:
+    """What tracking one input gave.
+
+    Attributes:
+        notes: what was odd about the input or its tracking, for people.
+        results, table, video: the files; None: not written.
+        fps, fps_by_stage: frames per second.
+        waiting_share: share of the time in which the main thread waited for frames or for the writer.
+        filled: the files hold filled gaps.
+        detector: name and SHA-256 of the network that detected; None: detections were given.
+        beyond_the_paper: the extensions that were used.
+        explanation, explained: why the identity began and ended, and the files that say so; None: not asked for.
+        embedder: how it was named, and its digest; None: the tracker saw boxes alone.
+        regained: how many identities were given back to people who returned; None: nobody is remembered.
+    """
+
+    name: str
+    notes: tuple[str, ...]
+    results: Path
+    table: Path
+    video: Path | None
+    frames: int
+    identities: int
+    fps: float
+    fps_by_stage: dict[str, float]
+    waiting_share: float
+    filled: bool = False
+    detector: tuple[str, str] | None = None
+    beyond_the_paper: tuple[str, ...] = ()
+    explanation: str | None = None
+    explained: tuple[Path, ...] = ()
+    embedder: tuple[str | None, str] | None = None
+    regained: int | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The keys of `ssat track --json`; those without a value are left out."""
+        optional: dict[str, object] = {
+            "video": None if self.video is None else str(self.video),
+            "interpolated": str(self.results) if self.filled else None,
+            "beyond_the_paper": list(self.beyond_the_paper) or None,
+            "explanation": self.explanation,
+            "regained": self.regained,
+            "explained": [str(path) for path in self.explained] or None,
+        }
+        if self.detector is not None:
+            optional["detector"], optional["detector_sha256"] = self.detector
+        found = {
+            "name": self.name,
+            "notes": list(self.notes),
+            "results": str(self.results),
+            "table": str(self.table),
+            "frames": self.frames,
+            "identities": self.identities,
+            "fps": self.fps,
+            "fps_by_stage": self.fps_by_stage,
+            "waiting_share": self.waiting_share,
+            **{key: value for key, value in optional.items() if value is not None},
+        }
+        if self.embedder is not None:
+            found["embedder"], found["embedder_digest"] = self.embedder
+        return found
+
+
 @dataclass
 class _Seen:
     """A sink that counts."""
@@ -51,6 +114,7 @@ class _Seen:
         self.frames += 1
         self.rows += len(frame.detections)
         self.identities.update(tracks.ids.tolist())
+        self.identities.difference_update(so_far for so_far, _ in tracks.regained)
 
 
 def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> list[TrackInput]:
@@ -91,8 +155,8 @@ def track_input(
     *,
     embedder: PatchEmbedder | None,
     detectors: tuple[Any, Any] = (None, None),
-) -> dict[str, Any]:
-    """Tracks one input and writes its files; gives their paths, counts, frames per second and notes.
+) -> TrackedInput:
+    """Track one input and write its files.
 
     What ends it early (an interruption, a broken video) is raised again when the files are complete up to there.
 
@@ -107,6 +171,7 @@ def track_input(
     from ssat.pipeline.sinks import FeatureTable
     from ssat.tracking.baselines import make_tracker
     from ssat.tracking.explain import Explainer
+    from ssat.tracking.long_memory import MIN_DIFFERENT
     from ssat.tracking.tracker import Tracker
 
     tracker = make_tracker(settings.tracker, settings.association, opened.frame_rate)
@@ -154,29 +219,49 @@ def track_input(
             stopped = error
     pipeline.seconds.draw = writer.seconds
     elapsed = time.perf_counter() - began
-    result = _result(opened, files, pipeline, seen, elapsed, video)
+    notes = _notes(opened, pipeline, seen)
     if cache is not None and cache.known is not None:
-        result["notes"].append("the features of the detections were computed before, and taken from the cache")
+        notes.append("the features of the detections were computed before, and taken from the cache")
     elif cache is not None and stopped is None and features.features is not None:
         cache.store(features.features, pipeline.seconds)
     calibration = tracker.method.calibration if isinstance(tracker, Tracker) else None
     if calibration is not None and calibration.fallback is not None:
-        result["notes"].append(calibration.fallback)
-    if fill_gaps:
-        result["interpolated"] = str(files.results)
-    if detector is not None or refiner is not None:
-        used = detector or refiner
-        result["detector"], result["detector_sha256"] = used.name, used.digest
+        notes.append(calibration.fallback)
+    memory = tracker.method.long_memory if isinstance(tracker, Tracker) else None
+    if memory is not None and memory.limit is None:
+        notes.append(
+            f"nobody could be recognised after an absence: {memory.sums[0]:.0f} pairs of people in one frame, at least "
+            f"{MIN_DIFFERENT} tell how alike different people look"
+        )
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped
-    if settings.extensions:
-        result["beyond_the_paper"] = settings.extensions
+    explanation: str | None = None
+    explained: tuple[Path, ...] = ()
     if explainer is not None:
         from ssat.report.explained import write_explanation
 
-        result["explanation"] = explainer.text()
-        result["explained"] = [str(path) for path in write_explanation(explainer, wishes.output, opened.name)]
-    return result
+        explanation = explainer.text()
+        explained = tuple(write_explanation(explainer, wishes.output, opened.name))
+    used = detector or refiner
+    seconds = pipeline.seconds
+    return TrackedInput(
+        name=opened.name,
+        notes=tuple(notes),
+        results=files.results,
+        table=files.table,
+        video=files.video if video else None,
+        frames=seen.frames,
+        identities=len(seen.identities),
+        fps=round(seen.frames / elapsed, 2) if elapsed else 0.0,
+        fps_by_stage={stage: round(rate, 1) for stage, rate in seconds.rates(seen.frames).items()},
+        waiting_share=round(max(0.0, 1 - seconds.working / elapsed), 3) if elapsed else 0.0,
+        filled=fill_gaps > 0,
+        detector=None if used is None else (used.name, used.digest),
+        beyond_the_paper=tuple(settings.extensions),
+        explanation=explanation,
+        explained=explained,
+        regained=None if memory is None else memory.regained,
+    )
 
 
 def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks) -> None:
@@ -187,7 +272,8 @@ def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks) -> None
         {"id": identity, "box": box, "score": score}
         for identity, box, score in zip(tracks.ids.tolist(), tracks.boxes.round(2).tolist(), scores, strict=True)
     ]
-    wishes.live({"frame": frame.number, "tracks": rows})
+    regained = [{"id": former, "so_far": so_far} for so_far, former in tracks.regained]
+    wishes.live({"frame": frame.number, "tracks": rows, **({"regained": regained} if regained else {})})
 
 
 def _rates(name: str, frames: int, seconds: StageSeconds) -> str:
@@ -202,9 +288,7 @@ def _told(stopped: BaseException, frames: int, results: Path) -> BaseException:
     return stopped
 
 
-def _result(
-    opened: TrackInput, files: TrackFiles, pipeline: Pipeline, seen: _Seen, elapsed: float, video: bool
-) -> dict[str, Any]:
+def _notes(opened: TrackInput, pipeline: Pipeline, seen: _Seen) -> list[str]:
     from ssat.pipeline.detecting import GivenDetections
 
     notes = [*opened.notes, *getattr(opened.source, "notes", [])]
@@ -216,16 +300,4 @@ def _result(
             notes.append(f"{unused} detections stand beyond the last frame ({seen.frames}) and were not used")
     elif not seen.rows:
         notes.append("the detector found nobody: the files are valid and empty")
-    seconds = pipeline.seconds
-    return {
-        "name": opened.name,
-        "notes": notes,
-        "results": str(files.results),
-        "table": str(files.table),
-        **({"video": str(files.video)} if video else {}),
-        "frames": seen.frames,
-        "identities": len(seen.identities),
-        "fps": round(seen.frames / elapsed, 2) if elapsed else 0.0,
-        "fps_by_stage": {stage: round(rate, 1) for stage, rate in seconds.rates(seen.frames).items()},
-        "waiting_share": round(max(0.0, 1 - seconds.working / elapsed), 3) if elapsed else 0.0,
-    }
+    return notes

@@ -17,8 +17,8 @@ from prefect import task
 from ssat.embedding.progress import EpochRecord, records
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError, SsatError
-from ssat.frames.lock import writing
 from ssat.frames.store import FrameStore
+from ssat.locks import writing
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
 from tasks.halt import terminable

@@ -11,11 +11,11 @@ from prefect.cache_policies import NO_CACHE
 from ssat.clips.roster import load_roster, roster_digest
 from ssat.errors import InputError
 from ssat.frames.build import commit_store, is_whole, plan_shards
-from ssat.frames.lock import writing
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import ShardJob
 from ssat.frames.store import FrameStore
 from ssat.frames.verify import ShardReport, verify_shard
+from ssat.locks import writing
 from ssat.workspace import Workspace
 from tasks.decode import write_missing
 from tasks.progress import progress_bar

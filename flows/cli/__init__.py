@@ -119,6 +119,7 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
 
 
 def _explain(error: Exception, debug: bool) -> int:
+    from flows.cli.messages import with_options
     from tasks.failures import unwrap
 
     cause = unwrap(error)
@@ -127,7 +128,7 @@ def _explain(error: Exception, debug: bool) -> int:
 
         traceback.print_exception(error)
     if cause is not None:
-        click.echo(f"ssat: error: {cause}", err=True)
+        click.echo(f"ssat: error: {with_options(str(cause))}", err=True)
         return 2
     summary = " ".join(f"{type(error).__name__}: {error}".split())
     if len(summary) > 300:

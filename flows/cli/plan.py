@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.cli.messages import with_options
 from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
 from ssat.plan.settings import PlanSettings
 
@@ -122,7 +123,7 @@ def _show(settings: PlanSettings, plan: Plan, figures: dict[str, Figure], as_jso
         parts = ", ".join(f"{name} {amount:,.2f}" for name, amount in plan.cost.items())
         console.print(f"cost, in the unit of the prices: {parts}", highlight=False)
     for warning in plan.warnings:
-        console.print(f"mind: {warning}", markup=False, highlight=False)
+        console.print(f"mind: {with_options(warning)}", markup=False, highlight=False)
     known = Table(title="what this rests on")
     for name in ("figure", "value", "unit", "known", "from"):
         known.add_column(name, justify="right" if name == "value" else "left", overflow="fold")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
 from ssat.pipeline.settings import TrackSettings
+
+if TYPE_CHECKING:
+    from tasks.track import TrackedInput
 
 
 @click.command(
@@ -25,6 +29,12 @@ from ssat.pipeline.settings import TrackSettings
 @click.option("--overwrite", is_flag=True, help="Replace files that an earlier run left in that folder.")
 @click.option("--live", is_flag=True, help="Print each frame's tracks as a line of JSON as soon as they are known.")
 @click.option("--explain", type=click.IntRange(min=1), help="Tell why this identity began and ended.")
+@click.option(
+    "--remember",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="People who return within this time get their identity back; same as --association-remember-seconds.",
+)
 @settings_options(TrackSettings)
 def command(
     inputs: tuple[str, ...],
@@ -37,6 +47,7 @@ def command(
     overwrite: bool,
     live: bool,
     explain: int | None,
+    remember: float | None,
     track_given: dict[str, Any],
 ) -> None:
     """Track people in videos, image folders, MOTChallenge sequences, a stream (rtsp, http) or a camera (its number).
@@ -45,6 +56,9 @@ def command(
     public ones of a sequence. Writes NAME.txt (frame, id, left, top, width, height, score), NAME.parquet and an
     annotated NAME.mp4. Interrupted, it leaves them complete up to that frame.
     """
+    if remember is not None:
+        association = {"remember_seconds": remember, **track_given.get("association", {})}
+        track_given = {**track_given, "association": association}
     settings = build_settings(TrackSettings, config=config, preset=preset, given=track_given)
 
     from ssat.workspace import Workspace
@@ -67,39 +81,40 @@ def command(
     for one in opened:
         result = track_input(one, settings, place, wishes, embedder=embedder, detectors=detectors)
         if embedder is not None:
-            result |= {"embedder": spec, "embedder_digest": embedder.digest}
+            notes = result.notes
             if spec != settings.embedder:
-                result["notes"].append(
-                    f"appearance by {spec}, a histogram: {place.root} holds no training; name another with --embedder"
+                notes += (
+                    f"appearance by {spec}, a histogram: {place.root} holds no training; name another with --embedder",
                 )
+            result = replace(result, embedder=(spec, embedder.digest), notes=notes)
         _show(result, to_stderr=as_json or live)
         results.append(result)
     if as_json:
-        print_json(results[0] if len(results) == 1 else {"inputs": results})
+        answers = [result.to_json() for result in results]
+        print_json(answers[0] if len(answers) == 1 else {"inputs": answers})
 
 
-def _show(result: dict[str, Any], *, to_stderr: bool) -> None:
+def _show(result: TrackedInput, *, to_stderr: bool) -> None:
     from rich.console import Console
 
     console = Console(stderr=to_stderr)
-    stages = ", ".join(f"{stage} {rate:.0f}" for stage, rate in result["fps_by_stage"].items())
+    stages = ", ".join(f"{stage} {rate:.0f}" for stage, rate in result.fps_by_stage.items())
     console.print(
-        f"{result['name']}: {result['frames']} frames, {result['identities']} identities, {result['fps']:.1f} fps "
-        f"({stages})",
+        f"{result.name}: {result.frames} frames, {result.identities} identities, {result.fps:.1f} fps ({stages})",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
-    if "beyond_the_paper" in result:
-        console.print(f"beyond the paper: {', '.join(result['beyond_the_paper'])}", markup=False, soft_wrap=True)
-    for note in result["notes"]:
+    if result.beyond_the_paper:
+        console.print(f"beyond the paper: {', '.join(result.beyond_the_paper)}", markup=False, soft_wrap=True)
+    for note in result.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    for kind in ("results", "table", "video"):
-        if kind in result:
-            console.print(f"{kind}: {result[kind]}", markup=False, soft_wrap=True)
-    if "explanation" in result:
-        console.print(result["explanation"], markup=False, highlight=False, soft_wrap=True, end="")
-        for path in result["explained"]:
+    for kind, path in (("results", result.results), ("table", result.table), ("video", result.video)):
+        if path is not None:
+            console.print(f"{kind}: {path}", markup=False, soft_wrap=True)
+    if result.explanation is not None:
+        console.print(result.explanation, markup=False, highlight=False, soft_wrap=True, end="")
+        for path in result.explained:
             console.print(f"explained: {path}", markup=False, soft_wrap=True)
 
 

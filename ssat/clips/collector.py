@@ -19,16 +19,16 @@ from ssat.clips.egress import Egress, LocalEgress
 from ssat.clips.failures import ClipFailure, FailureClass
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
-from ssat.clips.lock import locked
 from ssat.clips.plan import Plan, Shard
 from ssat.clips.ranks import Ranks
-from ssat.clips.run_facts import RunFacts
+from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts
 from ssat.clips.settings import CollectSettings
 from ssat.clips.shard_run import ArchiveFailure, Finished, Work, run_archive, run_direct
 from ssat.clips.sources.chain import sources_of
 from ssat.clips.sources.tar import TarMirror
 from ssat.clips.status import StatusLog
 from ssat.errors import InputError, WorkspaceError
+from ssat.locks import FolderLock
 from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 
@@ -63,7 +63,8 @@ class Collector:
         """
         if not settings.source:
             raise InputError(
-                "collect: no source given; name a Kinetics CSV, a text file of URLs or a folder of videos with --source"
+                "collect: no source given; name a Kinetics CSV, a text file of URLs or a folder of videos with "
+                "setting `source`"
             )
         self.workspace = workspace
         self.settings = settings
@@ -76,16 +77,21 @@ class Collector:
             workspace.clips / "breaker.json", settings.per_hour, settings.jitter_seconds
         )
         self.chain = sources_of(settings, self.list, workspace, self.egress)
+        busy = (
+            f"workspace {workspace.clips.parent}: another collector (process {{process}}) is at work in it; wait until "
+            "it has finished, or use another workspace"
+        )
+        self._lock = FolderLock(workspace.clips, busy, COLLECTOR_LOCK)
         self.stopped = ""
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._lock_file = locked(self.workspace.clips)
+        self._lock.acquire()
         try:
             with self._faults_explained():
                 self._open()
         except BaseException:
-            self._lock_file.close()
+            self._lock.release()
             raise
         return self
 
@@ -96,7 +102,7 @@ class Collector:
             with self._faults_explained():
                 self._log.commit()
         finally:
-            self._lock_file.close()
+            self._lock.release()
 
     def _open(self) -> None:
         clips, settings = self.workspace.clips, self.settings

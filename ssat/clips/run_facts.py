@@ -11,13 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ssat.clips import status as st
-from ssat.clips.lock import holder
 from ssat.clips.roster import load_roster, roster_path
+from ssat.locks import holder
 from ssat.workspace import Workspace, committed
 
 # The rate is that of the last hour: what a source allows changes.
 _WINDOW = timedelta(hours=1)
 _MAX_REASONS = 50
+# The file in the folder of clips that a collector at work holds locked.
+COLLECTOR_LOCK = ".collector.lock"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def describe_status(workspace: Workspace, now: datetime | None = None) -> dict[s
         "per_hour": None,
         "collected_per_hour": None,
         "remaining_s": None,
-        "at_work": holder(workspace.clips),
+        "at_work": holder(workspace.clips, COLLECTOR_LOCK),
         "reasons": [asdict(reason) for reason in reasons[:_MAX_REASONS]],
         "reasons_left_out": max(0, len(reasons) - _MAX_REASONS),
     }

@@ -36,7 +36,7 @@ def world_folder(root: Path, settings: DemoSettings) -> Path:
     if others:
         raise InputError(
             f"{root}: holds the demo of another world ({', '.join(others)}: other seed, size or version); "
-            "remove that folder, or give another one with --workspace"
+            "remove that folder, or give another one with setting `workspace`"
         )
     return folder
 

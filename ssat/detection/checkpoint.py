@@ -16,7 +16,7 @@ _VARIABLE = "SSAT_CENTERTRACK"
 WHERE = (
     "CenterTrack's authors publish it: github.com/xingyizhou/CenterTrack, readme/MODEL_ZOO.md, "
     f"mot17_half for the validation half, mot17_fulltrain for the test set; put the file at "
-    f"models/{CHECKPOINT_NAME} in the workspace, or name it with --refinement-checkpoint or {_VARIABLE}"
+    f"models/{CHECKPOINT_NAME} in the workspace, or name it with setting `refinement.checkpoint` or {_VARIABLE}"
 )
 
 

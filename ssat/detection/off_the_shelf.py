@@ -86,7 +86,7 @@ def _state_dict(name: str, weights: Any) -> dict[str, torch.Tensor]:
     except (urllib.error.URLError, http.client.HTTPException, OSError, RuntimeError, EOFError) as error:
         raise InputError(
             f"detector {name}: its weights are not to be had ({error}). With a network torchvision downloads "
-            f"{weights.url}; without one, put that file at {_place(weights)}, or give detections with --detections FILE"
+            f"{weights.url}; without one, put that file at {_place(weights)}, or give a file with setting `detections`"
         ) from error
     except Exception as error:
         raise InputError(f"{_place(weights)}: not a file of weights ({type(error).__name__}); delete it") from error

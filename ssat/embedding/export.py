@@ -93,7 +93,7 @@ def _write_graph(embedder: Embedder, target: Path, patches: NDArray[np.uint8]) -
             verbose=False,
         )
     if program is None:
-        raise InputError(f"{target}: torch gave no ONNX program; use --format safetensors")
+        raise InputError(f"{target}: torch gave no ONNX program; use setting `format` safetensors")
     program.save(str(target), external_data=False)
 
 

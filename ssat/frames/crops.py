@@ -53,7 +53,7 @@ def read_crops(
             except ValueError as error:
                 raise InputError(
                     f"{store.folder}: frame {frame_index} of the clip of rank {rank} is damaged ({error}); run "
-                    "`ssat verify --repair`"
+                    "the stage verify with setting `repair`"
                 ) from error
             crops.append(centre_crop(frame, crop, short_side))
             labels.append(label)

@@ -252,7 +252,7 @@ class FrameSampler:
         if skipped > max(16, _MAX_CORRUPT * self._selection.size):
             raise InputError(
                 f"{self._store.folder}: {skipped} rows cannot be decoded ({group}, row {row}: {problem}); run "
-                "`ssat verify --repair`"
+                "the stage verify with setting `repair`"
             )
 
 
@@ -263,7 +263,7 @@ def _stand_in(group: _OpenGroup, sample: int, decoder: FrameDecoder, short_side:
             return other, decoder.decode(jpeg, short_side)
         except ValueError:
             continue
-    raise InputError(f"{group}: no row can be decoded; run `ssat verify --repair`")
+    raise InputError(f"{group}: no row can be decoded; run the stage verify with setting `repair`")
 
 
 def _check_crop(crop: int, short_side: int) -> None:

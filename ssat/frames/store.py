@@ -42,7 +42,7 @@ class ShardReader:
         self.path = path
         self.entry = entry
         self._facts_file: pq.ParquetFile | None = None
-        advice = "run `ssat verify --repair`"
+        advice = "run the stage verify with setting `repair`"
         try:
             size = path.stat().st_size
         except FileNotFoundError as error:
@@ -94,7 +94,7 @@ class ShardReader:
             return (file or self._file).read_row_group(group, columns=columns, use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise InputError(
-                f"{self.path}: row group {group} cannot be read ({error}); run `ssat verify --repair`"
+                f"{self.path}: row group {group} cannot be read ({error}); run the stage verify with setting `repair`"
             ) from error
 
     def close(self) -> None:

@@ -163,8 +163,7 @@ class MotSequence:
             if (stub := self.folder / "img1").is_file():  # what an archive or a checkout without links leaves
                 raise InputError(f"{stub}: a file, expected the folder of frames; was it a link? Make it one again")
             raise InputError(
-                f"{self.folder}: no folder of frames (img1); appearance needs the frames, "
-                "the box tracker (--tracker box) does not"
+                f"{self.folder}: no folder of frames (img1); appearance needs the frames, the tracker box does not"
             )
         return self.image_folder
 

@@ -105,8 +105,9 @@ def _open_video(
     if detections is None:
         if not detecting:
             raise InputError(
-                f"{path}: no detections. Let --detector fasterrcnn, retinanet or fcos find people, or give a file with "
-                "--detections: MOTChallenge text (frame, -1, left, top, width, height, score), COCO JSON or Parquet"
+                f"{path}: no detections. Let fasterrcnn, retinanet or fcos find people (setting `detector`), or give "
+                "a file with setting `detections`: MOTChallenge text (frame, -1, left, top, width, height, score), "
+                "COCO JSON or Parquet"
             )
         return TrackInput(source.name, source.frame_rate, source, numbers, None)
     found = read_any_detections(Path(detections).expanduser(), n_frames, classes)
@@ -115,9 +116,15 @@ def _open_video(
 
 def _open_stream(address: str, detections: str | None, frame_rate: float | None, detecting: bool) -> TrackInput:
     if detections is not None:
-        raise InputError("--detections belongs to a file: a stream's frames have no numbers beforehand; use --detector")
+        raise InputError(
+            "setting `detections` belongs to a file: a stream's frames have no numbers beforehand; use "
+            "setting `detector`"
+        )
     if not detecting:
-        raise InputError("a stream or camera needs --detector fasterrcnn, retinanet or fcos, or --refine")
+        raise InputError(
+            "a stream or camera needs a detector: setting `detector` (fasterrcnn, retinanet or fcos), or "
+            "setting `refine`"
+        )
     if address.isdecimal():
         camera = CameraSource.open(int(address), frame_rate)
         return TrackInput(camera.name, camera.frame_rate, camera, None, None, clocked=True)

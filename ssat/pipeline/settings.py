@@ -29,8 +29,8 @@ def _check_refined(tracker: TrackerName, refine: Refine, refinement: RefinementS
     own = tracker in ("ssat", "box", "centertrack")
     if not own and refine != "none" and (refine != "frozen" or refinement.births == "public"):
         raise ValueError(
-            f"--tracker {tracker} cannot hold births back to public detections, nor lead the refinement: use "
-            "--refine frozen --refinement-births free"
+            f"tracker {tracker} cannot hold births back to public detections, nor lead the refinement: use "
+            "setting `refine` frozen and setting `refinement.births` free"
         )
 
 
@@ -62,7 +62,7 @@ class BenchmarkSettings(StageSettings):
     detector: DetectorName | None = Field(
         default=None, description="Detect people with torchvision's network of that name, trained on COCO"
     )
-    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of that network must score this")
     refine: Refine = Field(
         default="none",
         description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
@@ -95,11 +95,25 @@ class BenchmarkSettings(StageSettings):
     )
 
     @model_validator(mode="after")
+    def _absences_are_not_filled(self) -> Self:
+        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
+            raise ValueError(
+                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
+                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_detector(self) -> Self:
         if self.detector is not None and self.refine != "none":
-            raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
+            raise ValueError(
+                f"setting `detector` {self.detector} and setting `refine` {self.refine} both detect: choose one"
+            )
         if self.min_score is not None and (self.detector is not None or self.refine != "none"):
-            raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+            raise ValueError(
+                "setting `min_score` is for given detections; use setting `detector_score` or "
+                "setting `refinement.threshold`"
+            )
         _check_refined(self.tracker, self.refine, self.refinement)
         return self
 
@@ -132,7 +146,7 @@ class TrackSettings(StageSettings):
     detector: DetectorName | None = Field(
         default=None, description="Detect people with torchvision's network of that name, trained on COCO"
     )
-    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of that network must score this")
     refine: Refine = Field(
         default="none",
         description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
@@ -167,15 +181,29 @@ class TrackSettings(StageSettings):
     )
 
     @model_validator(mode="after")
+    def _absences_are_not_filled(self) -> Self:
+        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
+            raise ValueError(
+                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
+                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_detector(self) -> Self:
         if self.detector is not None and self.refine != "none":
-            raise ValueError(f"--detector {self.detector} and --refine {self.refine} both detect: choose one")
+            raise ValueError(
+                f"setting `detector` {self.detector} and setting `refine` {self.refine} both detect: choose one"
+            )
         if self.min_score is not None and (self.detector is not None or self.refine != "none"):
-            raise ValueError("--min-score is for given detections; use --detector-score or --refinement-threshold")
+            raise ValueError(
+                "setting `min_score` is for given detections; use setting `detector_score` or "
+                "setting `refinement.threshold`"
+            )
         _check_refined(self.tracker, self.refine, self.refinement)
         if self.show_lost and self.tracker not in ("ssat", "box"):
             raise ValueError(
-                f"--show-lost: --tracker {self.tracker} does not say which tracks are lost; use ssat or box"
+                f"setting `show_lost`: tracker {self.tracker} does not say which tracks are lost; use ssat or box"
             )
         return self
 
@@ -213,7 +241,7 @@ class ProbeSettings(StageSettings):
     detector: DetectorName | None = Field(
         default=None, description="Detect people with torchvision's network of that name, trained on COCO"
     )
-    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of --detector must score this")
+    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of that network must score this")
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
     frame_rate: float | None = Field(
         default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"

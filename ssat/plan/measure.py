@@ -38,7 +38,7 @@ def load_figures(workspace: Workspace) -> dict[str, Figure]:
     except FileNotFoundError:
         return dict(DEFAULTS)
     except (OSError, ValidationError) as error:
-        raise InputError(f"{path}: not a readable measurement; run `ssat plan --measure` again") from error
+        raise InputError(f"{path}: not a readable measurement; measure again with setting `measure`") from error
     return {**DEFAULTS, **{name: figure for name, figure in measured.items() if name in DEFAULTS}}
 
 

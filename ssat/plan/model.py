@@ -220,12 +220,12 @@ def _warnings(settings: PlanSettings, stages: tuple[Stage, ...]) -> list[str]:
         if stage.gpu_gib > settings.gpu_memory_gib:
             found.append(
                 f"{stage.name} needs {stage.gpu_gib:.0f} GiB of a GPU's memory, it has {settings.gpu_memory_gib:g}: "
-                "lower --batch-size or --negative-share, or take more GPUs"
+                "lower setting `batch_size` or setting `negative_share`, or take more GPUs"
             )
     collect = stages[0]
     if collect.bound_by == "the source's rate" and collect.hours > 24 * 7:
         found.append(
             f"at {settings.per_hour} videos an hour collecting takes {collect.hours / 24:.0f} days; a mirror that does "
-            "not count requests (`ssat collect --mirrors`) makes the download rate the limit"
+            "not count requests (setting `mirrors`) makes the download rate the limit"
         )
     return found

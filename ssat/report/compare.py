@@ -136,7 +136,7 @@ def write_comparison(runs: Sequence[ComparedRun], folder: Path, metric: str = "i
             ReportTable("Scores", scores, "Shares in percent."),
             ReportTable("Parameters that differ", parameters),
             ReportTable("Sequences that gained and lost", shown),
-            ReportTable("Runs", [{"run": run.label, "MLflow run": run.run_id} for run in runs]),
+            ReportTable("Runs", [{"run": run.label, "run id": run.run_id} for run in runs]),
         ],
         figures=figures,
         videos=videos,

@@ -43,7 +43,7 @@ class Budget:
         if allowed is not None and self._failures >= allowed:
             return (
                 f"budget: {self._failures} clips failed in this run ({allowed} allowed): look at the network, the disk "
-                "and `ssat collect --status`, then run again"
+                "and the failures of the clips, then run again"
             )
         return ""
 

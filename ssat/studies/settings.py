@@ -84,8 +84,8 @@ class TrackersStudySettings(StageSettings):
             raise ValueError("trackers: name one or more")
         if "tracklets" in self.trackers and not self.unlabelled:
             raise ValueError(
-                "tracker tracklets learns from unlabelled video: name sequences with --unlabelled, or leave it out by "
-                "--trackers"
+                "tracker tracklets learns from unlabelled video: name sequences with setting `unlabelled`, or leave "
+                "it out of setting `trackers`"
             )
         return self
 

@@ -21,7 +21,7 @@ class CostTerm(Protocol):
     """One term of the cost. A pass of the tracker names the terms that it sums.
 
     Attributes:
-        name: unique among the terms of a tracker; `--explain` shows it.
+        name: unique among the terms of a tracker; an explanation shows it.
     """
 
     name: str

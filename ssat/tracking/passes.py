@@ -20,7 +20,7 @@ class Pass:
     """One pass. It sees the tracks and detections that the passes before it left unmatched.
 
     Attributes:
-        name: shown by `--explain`.
+        name: shown by an explanation.
         tracks: which tracks take part: state → (T,) bool.
         detections: which detections take part: detections → (D,) bool; None: all.
         terms: names of the cost terms that are summed.

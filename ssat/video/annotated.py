@@ -165,7 +165,9 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
             raise self._not_written(error) from error
 
     def _not_written(self, error: Exception) -> WorkspaceError:
-        return WorkspaceError(f"{self._path}: the video could not be written ({error}); free space or use --no-video")
+        return WorkspaceError(
+            f"{self._path}: the video could not be written ({error}); free space, or switch setting `video` off"
+        )
 
     def _new_stream(self, container: av.container.OutputContainer, picture: NDArray[np.uint8]) -> av.VideoStream:
         stream = container.add_stream("libx264", rate=self._rate, options={"preset": "veryfast", "crf": "24"})

@@ -54,15 +54,16 @@ class _Digests:
 
     def track(self) -> dict[str, Any]:
         """Result files and tables of `ssat track`."""
-        plain: tuple[object, ...] = ("--tracker", "box")
-        features: tuple[object, ...] = ("--embedder", "untrained")
+        # The preset is named, because the default of `ssat track` is free to change.
+        plain: tuple[object, ...] = ("--preset", "quick", "--tracker", "box")
+        features: tuple[object, ...] = ("--preset", "quick", "--embedder", "untrained")
         variants: dict[str, tuple[object, ...]] = {
             "box": plain,
             "box kalman": (*plain, "--association-motion", "kalman"),
             "box low score": (*plain, "--association-low-score", "20"),
             "box interpolated": (*plain, "--interpolate-seconds", "0.5"),
             "features": features,
-            "features paper": (*features, "--preset", "paper", "--association-assignment", "hungarian"),
+            "features paper": ("--embedder", "untrained", "--preset", "paper", "--association-assignment", "hungarian"),
             "features camera": (*features, "--association-camera-motion", "--explain", "2"),
         }
         found: dict[str, Any] = {}
@@ -108,6 +109,7 @@ class _Digests:
                 output = self.folder / "refined" / f"{mode}-{births}"
                 answer = _ssat(
                     *("track", sequence, "--no-video", "--output", output, "--workspace", self.workspace),
+                    *("--preset", "quick"),
                     *("--refine", mode, "--refinement-checkpoint", checkpoint, "--refinement-births", births),
                     *("--embedder", "untrained", "--refinement-precision", "float32"),
                 )

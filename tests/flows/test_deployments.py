@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from ssat.clips.lock import holder
 from ssat.clips.roster import load_roster
+from ssat.clips.run_facts import COLLECTOR_LOCK
 from ssat.clips.status import load_status
 from ssat.demo.settings import DemoSettings
 from ssat.demo.world import write_clips
+from ssat.locks import holder
 from ssat.workspace import Workspace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -138,7 +139,7 @@ def _collecting(served: SimpleNamespace) -> None:
 
 
 def _consistent(workspace: Workspace) -> None:
-    _until(lambda: holder(workspace.clips) is None, "end of the collector")
+    _until(lambda: holder(workspace.clips, COLLECTOR_LOCK) is None, "end of the collector")
     roster = load_roster(workspace)
     assert all(workspace.absolute(path).stat().st_size > 0 for path in roster["path"].to_pylist())
     assert len(set(roster["clip_id"].to_pylist())) == roster.num_rows

@@ -36,7 +36,7 @@ def test_later_layers_win_and_nested_models_merge():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({}, "setting train.data: missing; give --data, or data below [train] in --config FILE"),
+        ({}, "setting train.data: missing; give setting `data`, or data below [train] in the file of setting `config`"),
         ({"data": "a", "epochs": 0}, "setting train.epochs: Input should be greater than or equal to 1 (given: 0)"),
         ({"data": "a", "epoch": 3}, "setting train.epoch: there is no such setting; did you mean epochs?"),
         ({"data": "a", "zzz": 3}, "setting train.zzz: there is no such setting; known: data, epochs, inner, least"),

@@ -14,7 +14,7 @@ def test_a_workspace_is_made_where_there_is_none(tmp_path):
 
 def test_a_workspace_below_a_file_cannot_be_used(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorkspaceError, match=r"file/w: not writable \(Not a directory\); .*--workspace"):
+    with pytest.raises(WorkspaceError, match=r"file/w: not writable \(Not a directory\); .*setting `workspace`"):
         Workspace.open(tmp_path / "file" / "w")
 
 

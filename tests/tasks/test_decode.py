@@ -23,9 +23,9 @@ from flows.decode import decode_flow
 from flows.verify import verify_flow
 from ssat.clips.roster import ROSTER_SCHEMA, save_roster
 from ssat.errors import InputError, WorkspaceError
-from ssat.frames.lock import writing
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.store import FrameStore
+from ssat.locks import writing
 from ssat.workspace import Workspace, sha256_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server", "ray_cluster")]

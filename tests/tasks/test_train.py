@@ -18,8 +18,8 @@ from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_loop import TrainingDivergedError
 from ssat.errors import InputError, WorkspaceError
-from ssat.frames.lock import writing
 from ssat.frames.store import FrameStore
+from ssat.locks import writing
 from ssat.workspace import Workspace
 from tasks.train import training_folder
 from tests.ssat.frames.conftest import small_clips, small_store

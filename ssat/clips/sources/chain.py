@@ -86,7 +86,7 @@ def sources_of(settings: CollectSettings, clips: ClipList, workspace: Workspace,
     if not settings.mirrors_only:
         append(WebSource(download, egress, settings.url_template))
     if not stages:
-        raise InputError("collect: mirrors_only is set and no mirror is given; name one with --mirrors")
+        raise InputError("collect: mirrors_only is set and no mirror is given; name one with setting `mirrors`")
     return Chain(stages)
 
 

@@ -12,7 +12,7 @@ def test_another_world_in_the_folder_is_refused_before_anything_starts(tmp_path:
     (tmp_path / "demo" / "world" / "0123abcd").mkdir(parents=True)
     result = CliRunner().invoke(command, ["--workspace", str(tmp_path)])
     assert isinstance(result.exception, InputError)
-    assert re.search("another world.*0123abcd.*--workspace", str(result.exception))
+    assert re.search("another world.*0123abcd.*setting `workspace`", str(result.exception))
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["world"]
 
 

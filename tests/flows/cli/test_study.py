@@ -14,7 +14,7 @@ from flows.cli import run
         ),
         (["study", "clips", "--mot", "x", "--clips", "160;800"], "expected integers separated by commas"),
         (["study", "clips", "--mot", "x", "--clips", "160", "--seeds", "-1"], "seeds -1: 0 or more"),
-        (["study", "trackers", "--mot", "x"], "name sequences with --unlabelled, or leave it out by --trackers"),
+        (["study", "trackers", "--mot", "x"], "name sequences with --unlabelled, or leave it out of --trackers"),
         (["study", "trackers", "--mot", "x", "--trackers", "deep"], "Input should be 'ssat', 'centertrack'"),
         (["study", "thresholds", "--mot", "x", "--tau1", "0.3,0.3"], "tau1 0.3, 0.3: each once"),
         (["study", "extensions"], "setting benchmark.mot: missing; give --mot"),

@@ -81,7 +81,7 @@ def test_without_detections_it_says_how_to_get_some(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     outcome = _run(video, "--tracker", "box", "--workspace", tmp_path / "ws")
     assert isinstance(outcome.exception, InputError)
-    assert "Let --detector fasterrcnn, retinanet or fcos find people" in str(outcome.exception)
+    assert "Let fasterrcnn, retinanet or fcos find people (setting `detector`)" in str(outcome.exception)
 
 
 def test_an_embedder_that_is_not_there(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_an_output_that_cannot_be_made(make_sequence: Callable[..., Path], tmp_p
     folder = make_sequence(tmp_path)
     outcome = _run(folder, "--tracker", "box", "--output", tmp_path / "file" / "x", "--workspace", tmp_path / "ws")
     assert isinstance(outcome.exception, WorkspaceError)
-    assert "name another with --output" in str(outcome.exception)
+    assert "name another with setting `output`" in str(outcome.exception)
 
 
 @pytest.mark.real_data
@@ -119,3 +119,15 @@ def test_a_real_sequence(real_data: Path, tmp_path: Path) -> None:
     assert (answer["frames"], answer["identities"]) == (71, 10)
     with av.open(str(answer["video"])) as container:
         assert sum(1 for _ in container.decode(video=0)) == 71
+
+
+def test_remembering_is_an_option_of_its_own(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_sequence(tmp_path)
+    options = ("--embedder", "colour", "--no-video", "--workspace", tmp_path / "ws", "--json", "--remember", "60")
+    answer = _answer(_run(folder, *options))
+    assert "remember seconds 60" in answer["beyond_the_paper"]
+    assert answer["regained"] == 0
+    assert any("nobody could be recognised after an absence" in note for note in answer["notes"])
+    refused = _run(folder, *options, "--interpolate-seconds", "10", "--overwrite")
+    assert isinstance(refused.exception, InputError)
+    assert "expected at most association.lost_seconds, 3" in str(refused.exception)

@@ -182,7 +182,7 @@ def test_an_output_folder_with_earlier_files_is_left_alone(video: tuple[Path, Pa
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     again = _run(video[0], *options)
     assert isinstance(again.exception, InputError)
-    assert "--overwrite" in str(again.exception)
+    assert "setting `overwrite`" in str(again.exception)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
     assert _run(video[0], *options, "--overwrite").exit_code == 0
 
@@ -256,7 +256,7 @@ def test_networks_that_are_not_there_say_where_they_are_to_be_had(
     outcome = _run(video[0], *options, "--refine", "frozen", "--detector", "fcos")
     assert "both detect: choose one" in str(outcome.exception)
     outcome = _run("7", *options)
-    assert "a stream or camera needs --detector" in str(outcome.exception)
+    assert "a stream or camera needs a detector" in str(outcome.exception)
 
 
 def _long_video(path: Path, n_frames: int) -> None:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ssat.clips.lock import locked
-from ssat.clips.run_facts import RunFacts, describe_status
+from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts, describe_status
 from ssat.clips.status import StatusLog
+from ssat.locks import FolderLock
 from ssat.workspace import Workspace
 
 BEGIN = datetime(2026, 1, 2, tzinfo=UTC)
@@ -54,7 +54,7 @@ def test_only_the_last_hour_counts(workspace: Workspace) -> None:
 @pytest.mark.parametrize("now", [BEGIN - timedelta(days=1), BEGIN + timedelta(seconds=30)])
 def test_a_clock_that_is_set_back_makes_no_enormous_rate(workspace: Workspace, now: datetime) -> None:
     collected(workspace, 60, 120, 180, 240, -86_400)
-    with locked(workspace.clips):
+    with FolderLock(workspace.clips, "", COLLECTOR_LOCK):
         status = describe_status(workspace, now)
     assert status["at_work"] is not None
     assert status["per_hour"] == 60.0

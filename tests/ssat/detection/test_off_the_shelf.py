@@ -27,7 +27,7 @@ def test_without_weights_and_network_it_says_where_they_belong(hub: Path) -> Non
     ) as e:
         ShelfDetector("fasterrcnn")
     assert str(hub) in str(e.value)
-    assert "--detections FILE" in str(e.value)
+    assert "setting `detections`" in str(e.value)
 
 
 def test_people_above_the_threshold_come_back_in_pixels_of_the_frame(hub: Path) -> None:

@@ -219,7 +219,7 @@ def test_what_stands_in_for_a_corrupt_row_is_the_same_for_any_number_of_processe
 
 def test_a_store_with_many_corrupt_rows_is_refused(small_store: FrameStore, tmp_path: Path) -> None:
     sampler = make(damaged(small_store, tmp_path / "frames", 40))
-    with pytest.raises(InputError, match=r"rows cannot be decoded.*ssat verify --repair"):
+    with pytest.raises(InputError, match=r"rows cannot be decoded.*verify with setting `repair`"):
         list(sampler.epoch(0))
 
 

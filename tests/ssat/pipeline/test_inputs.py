@@ -22,7 +22,7 @@ def test_a_sequence_brings_its_public_detections(make_sequence: Callable[..., Pa
 
 def test_images_need_detections(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_sequence(tmp_path, n_frames=6)
-    with pytest.raises(InputError, match=r"no detections\. Let --detector .*--detections"):
+    with pytest.raises(InputError, match=r"no detections\. Let .*setting `detector`.*setting `detections`"):
         open_input(folder / "img1", None)
     opened = open_input(folder / "img1", str(folder / "det" / "det.txt"))
     assert (opened.frame_rate, opened.numbers) == (30.0, range(1, 7))

@@ -21,5 +21,5 @@ def test_a_damaged_measurement_is_named(workspace):
     path = measuring.measured_file(workspace)
     path.parent.mkdir()
     path.write_text("{")
-    with pytest.raises(InputError, match="plan --measure"):
+    with pytest.raises(InputError, match="setting `measure`"):
         measuring.load_figures(workspace)

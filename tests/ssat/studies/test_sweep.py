@@ -50,7 +50,7 @@ def test_settings_that_make_no_study_are_refused() -> None:
         (ClipsStudySettings, {"seeds": ()}, "seeds: name one"),
         (ThresholdsStudySettings, {"beta": ()}, "beta: name one"),
         (ThresholdsStudySettings, {"tau1": (0.5, 0.5)}, "each once"),
-        (TrackersStudySettings, {}, "--unlabelled"),
+        (TrackersStudySettings, {}, "setting `unlabelled`"),
     ):
         with pytest.raises(ValueError, match=message):
             model(**values)
