@@ -30,7 +30,7 @@ class Orientation:
 
         Phones and editors write the matrix into the container, encoders into the stream; the decoder hands on both.
         """
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None or matrix.buffer_size < _MATRIX.size:
             return UPRIGHT
         return cls.of_matrix(_MATRIX.unpack_from(memoryview(matrix)))
@@ -59,5 +59,5 @@ UPRIGHT = Orientation()
 
 def upright_rgb(frame: VideoFrame) -> NDArray[np.uint8]:
     """A decoded frame as RGB uint8 (H, W, 3), turned as its file asks for."""
-    image: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    image: NDArray[Any] = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(Orientation.of(frame).apply(image))

@@ -162,7 +162,7 @@ def _write(
                     time_base=_TIME_BASE,
                     options={"crf": str(settings.crf), "preset": settings.preset, "threads": "1"},
                 )
-                kept.tag(encoder)
+                kept.tag(encoder.codec_context)
             elif at <= last:
                 continue  # a frame shown before the one already kept: broken times
             corrupt += frame.is_corrupt
