@@ -33,7 +33,9 @@ class VideoError(ValueError):
 
 
 def open_video(source: Path) -> tuple[InputContainer, VideoStream]:
-    """The file and its first video stream that is no cover picture. The caller closes the file.
+    """The file and its main video stream, chosen as ffmpeg does: the largest that is no cover and no still.
+
+    The caller closes the file.
 
     Raises:
         VideoError: the file is empty, has no pictures, or they are too large.
@@ -52,7 +54,7 @@ def open_video(source: Path) -> tuple[InputContainer, VideoStream]:
         streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
         if not streams:
             raise VideoError("no video stream" + (", only sound" if container.streams.audio else ""))
-        stream = streams[0]
+        stream = max(streams, key=_preference)
         if stream.codec_context is None:
             raise VideoError("no decoder for its video stream")
         if stream.codec_context.width * stream.codec_context.height > _MAX_PIXELS:
@@ -61,6 +63,16 @@ def open_video(source: Path) -> tuple[InputContainer, VideoStream]:
         container.close()
         raise
     return container, stream
+
+
+def _preference(stream: VideoStream) -> tuple[bool, bool, int]:
+    """What ffmpeg prefers: a stream that can be decoded, one that moves, then the number of pixels, where the default
+    stream is worth 5 million more."""
+    still = bool(stream.disposition & stream.disposition.still_image)
+    default = bool(stream.disposition & stream.disposition.default)
+    context = getattr(stream, "codec_context", None)  # None: no decoder
+    pixels = context.width * context.height if context else 0
+    return context is not None, not still, pixels + 5_000_000 * default
 
 
 def frame_rate(stream: VideoStream) -> float:

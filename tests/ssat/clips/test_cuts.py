@@ -107,3 +107,38 @@ def test_a_stream_that_no_decoder_knows_is_no_video(tmp_path: Path) -> None:
     video = _write(tmp_path / "video.mpg", "vp9")
     with pytest.raises(VideoError, match="no decoder for its video stream"):
         open_video(video)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_picture_that_stands_still_lasts_until_the_next(
+    shown_numbers: Callable[[Path], list[int]], tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"still.{suffix}"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=25, width=_SIZE[0], height=_SIZE[1], pix_fmt="yuv420p")
+        for number, at in enumerate([*range(50), 500, 501]):  # it moves for 2 s, stands still for 18 s, and moves
+            frame = av.VideoFrame.from_ndarray(number_picture(number, *_SIZE, 90), format="rgb24")
+            frame.pts, frame.time_base = at, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    clip = trim_clip(path, tmp_path / "clip.mp4", TrimSettings(seconds=10.0))
+    assert (clip.n_frames, clip.duration_s) == (50, 10.0)
+    assert shown_numbers(tmp_path / "clip.mp4") == list(range(50))
+
+
+@pytest.mark.parametrize("sizes", [[(64, 48), (160, 96)], [(160, 96), (64, 48)]])
+def test_the_largest_stream_is_chosen(tmp_path: Path, sizes: list[tuple[int, int]]) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as output:
+        streams = [output.add_stream("mpeg4", rate=25, width=w, height=h, pix_fmt="yuv420p") for w, h in sizes]
+        for stream in streams:
+            stream.disposition = 0
+        for number in range(5):
+            for stream, size in zip(streams, sizes, strict=True):
+                frame = av.VideoFrame.from_ndarray(number_picture(number, *size, 90), format="rgb24")
+                output.mux(stream.encode(frame))
+        for stream in streams:
+            output.mux(stream.encode(None))
+    container, chosen = open_video(path)
+    with container:
+        assert (chosen.codec_context.width, chosen.codec_context.height) == (160, 96)
