@@ -91,7 +91,7 @@ def main() -> None:
     torch.set_num_threads(1)
     network = load_network(read_checkpoint(options.checkpoint)[0]) if options.checkpoint else drawn_network()
     if options.image:
-        from ssat.video.sources import read_image
+        from ssat.video.image_files import read_image
 
         image = read_image(options.image)
     else:

@@ -96,9 +96,9 @@ def _encode(source: Path, target: Path, settings: TrimSettings, start_s: float, 
         if stated is not None and stated - start_s < settings.min_seconds - interval:
             raise _too_short(stated, start_s, settings)
         with committed(target) as temporary:
-            n_frames, span = _write(container, stream, temporary, settings, start_s, seconds)
+            n_frames, span, ended = _write(container, stream, temporary, settings, start_s, seconds)
             end = start_s + span
-            if stated is not None and end < min(start_s + seconds, stated) - max(0.5, 2 * interval):
+            if ended and stated is not None and end < min(start_s + seconds, stated) - max(0.5, 2 * interval):
                 raise ClipFailure(
                     FailureClass.MEDIA, f"cut off: pictures end at {end:.1f} s of the {stated:.1f} s stated"
                 )
@@ -122,13 +122,18 @@ def _write(
     settings: TrimSettings,
     start_s: float,
     seconds: float,
-) -> tuple[int, float]:
-    """Encode the frames of the span. Returns their number and the time that they are shown, in seconds."""
+) -> tuple[int, float, bool]:
+    """Encode the frames of the span.
+
+    Returns their number, the time that they are shown in seconds (the last one until the next one, which may be
+    beyond the span), and whether reading ended before the span did.
+    """
     interval = 1 / frame_rate(stream)
     deadline = time.monotonic() + settings.timeout_s
     reformatter = VideoReformatter()
     tolerance = min(interval / 4, _ROUNDING_S)
-    first = last = 0.0
+    first = last = shown = 0.0  # `shown`: seconds from the first frame to the end of the last
+    ended = True
     n_frames = corrupt = 0
     with av.open(str(target), "w", options={"movflags": "+faststart"}) as output:
         encoder = None
@@ -140,6 +145,7 @@ def _write(
             if at < start_s - tolerance:
                 continue
             if n_frames and at - first >= seconds - tolerance:
+                ended, shown = False, min(at - first, seconds)
                 break
             if encoder is None or upright is None:
                 first, size = at, stored_size(frame, stream, settings.short_side)
@@ -163,12 +169,18 @@ def _write(
             turned.pict_type = 0  # the source's picture types are not ours
             output.mux(encoder.encode(turned))
             last, n_frames = at, n_frames + 1
+            shown = min(at - first + _duration(frame), seconds)
         if encoder is None:
             raise ClipFailure(FailureClass.MEDIA, f"no picture from {start_s:g} s on")
         if corrupt > n_frames // 20:
             raise ClipFailure(FailureClass.MEDIA, f"{corrupt} of {n_frames} frames are damaged")
         output.mux(encoder.encode(None))
-    return n_frames, last - first + interval
+    return n_frames, max(last - first + interval, shown), ended
+
+
+def _duration(frame: VideoFrame) -> float:
+    """Seconds that the file states for the frame; 0 where it does not."""
+    return float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
 
 
 def stored_size(frame: VideoFrame, stream: VideoStream, short_side: int) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from ssat.embedding.patches import crop_patches
 from ssat.embedding.protocol import PatchEmbedder, patch_shape
-from ssat.errors import InputError
+from ssat.video.image_files import read_image
 from ssat.workspace import committed
 
 
@@ -37,14 +36,8 @@ def write_features(target: Path, paths: Sequence[Path], features: NDArray[np.flo
 
 
 def _patch(path: Path, embedder: PatchEmbedder) -> NDArray[np.uint8]:
-    try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected an image of one person") from error
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if len(content) else None
-    if image is None:
-        raise InputError(f"{path}: not an image that can be decoded; expected JPEG, PNG or the like")
+    image = read_image(path)
     height, width = image.shape[:2]
-    patches, _ = crop_patches(np.asarray(image, np.uint8), np.array([[0.0, 0.0, width, height]]), patch_shape(embedder))
+    patches, _ = crop_patches(image, np.array([[0.0, 0.0, width, height]]), patch_shape(embedder))
     patch: NDArray[np.uint8] = patches[0]
     return patch

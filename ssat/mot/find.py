@@ -11,12 +11,13 @@ from typing import Literal
 from ssat.errors import InputError
 from ssat.mot.kitti import KittiSequence, kitti_names
 from ssat.mot.sequence import MotSequence
+from ssat.video.natural_order import natural_key
 
 
 def find_sequences(
     folder: Path, names: Sequence[str] = (), *, part: Literal["train", "test"] = "train"
 ) -> list[MotSequence]:
-    """The sequence in `folder`, or those in the folders in it (or in its folder `part`), sorted by name.
+    """The sequence in `folder`, or those in the folders in it (or in its folder `part`), by the numbers in their names.
 
     MOTChallenge sequences are folders with seqinfo.ini. A folder with image_02 or label_02 is KITTI tracking, whose
     parts are called training and testing.
@@ -58,4 +59,5 @@ def _openers(folder: Path, part: Literal["train", "test"]) -> dict[str, Callable
 
 
 def _folders_with_info(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob("*/seqinfo.ini"))
+    found = [path.parent for path in folder.glob("*/seqinfo.ini") if not path.parent.name.startswith(".")]
+    return sorted(found, key=lambda path: natural_key(path.name))

@@ -17,7 +17,8 @@ from ssat.errors import InputError
 from ssat.mot.protocols import Rules
 from ssat.mot.rows import IGNORE_REGION, MOST_PIXELS, PEDESTRIAN, MotRows, read_detections
 from ssat.mot.sequence import PUBLIC, MotSequence, plain_name
-from ssat.video.sources import read_image
+from ssat.video.image_files import list_images, read_image
+from ssat.video.natural_order import natural_key
 
 FRAME_RATE = 10.0
 _SIZE = (1242, 375)  # most of its sequences; taken where there are no images to ask
@@ -44,7 +45,7 @@ class KittiSequence(MotSequence):
             InputError: neither images, labels nor detections of it; or a file that does not fit.
         """
         images = folder / "image_02" / name
-        numbered = sorted(path for path in images.glob("[0-9]*.*") if path.stem.isdecimal())
+        numbered = [path for path in list_images(images) if path.stem.isdecimal()] if images.is_dir() else []
         size = _SIZE
         if numbered:
             height, width = read_image(numbered[0]).shape[:2]
@@ -72,7 +73,10 @@ class KittiSequence(MotSequence):
 
     def image_path(self, frame: int) -> Path:
         """The file of a frame, counted from 1. Raises InputError where the sequence has labels only."""
-        return super().image_path(frame - 1)
+        return super().image_path(self._image_number(frame))
+
+    def _image_number(self, frame: int) -> int:
+        return frame - 1
 
     def detection_path(self, detections: str = PUBLIC) -> Path:
         """det_02/NAME.txt, or NAME.txt in the folder that `detections` names."""
@@ -113,7 +117,8 @@ def kitti_names(folder: Path) -> list[str]:
     """Names of the sequences in a folder `training` or `testing` of KITTI tracking; none where it is something else."""
     images = {path.name for path in (folder / "image_02").glob("*") if path.is_dir()}
     labels = {path.stem for path in (folder / "label_02").glob("*.txt")}
-    return sorted(images | labels)
+    names = {name for name in images | labels if not name.startswith(".")}
+    return sorted(names, key=natural_key)
 
 
 def is_kitti(path: Path) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ssat.errors import InputError
 from ssat.workspace import committed
 
-_DETECTION_COLUMNS = (7, 10)
+_DETECTION_COLUMNS = (7, 8, 9, 10)
 _TRUTH_COLUMNS = (9, 10)
 _RESULT_COLUMNS = (7, 8, 9, 10)
 PEDESTRIAN = 1
@@ -73,7 +73,7 @@ NO_ROWS = MotRows(
 
 
 def read_detections(path: Path, n_frames: int | None = None) -> MotRows:
-    """Detections: frame, −1, left, top, width, height, score, with or without three more columns (7 or 10).
+    """Detections: frame, −1, left, top, width, height, score, and up to three more columns that are not read.
 
     Frames may come in any order; the separator may be a comma, a semicolon or white space; empty lines are skipped.
 
@@ -84,7 +84,13 @@ def read_detections(path: Path, n_frames: int | None = None) -> MotRows:
     Raises:
         InputError: no such file, or a line that does not fit; names file, line, field and what was expected.
     """
+    if path.is_dir():
+        raise InputError(
+            f"{path}: a folder, expected one file of detections; YOLO label folders (a file per frame, class and "
+            "relative centre) are not read: write a line per box, frame, -1, left, top, width, height, score in pixels"
+        )
     table, lines = _read_table(path, "detection file", _DETECTION_COLUMNS)
+    refuse_relative(path, table[:, 2:6])
     _check_boxes(path, table, lines, n_frames)
     return _sorted_rows(table, classes=None)
 
@@ -149,6 +155,19 @@ def result_lines(
         yield f"{frame},{identity},{x:.3f},{y:.3f},{w:.3f},{h:.3f},{score:.4f},-1,-1,-1\n"
 
 
+def refuse_relative(path: Path, boxes_N4: NDArray[np.float64]) -> None:
+    """Refuse boxes (n, 4) left top width height that are shares of the picture.
+
+    Raises:
+        InputError: no box reaches beyond one pixel.
+    """
+    if len(boxes_N4) and np.abs(boxes_N4).max() <= 1:
+        raise InputError(
+            f"{path}: all coordinates lie within 0 … 1: shares of the picture, expected pixels; multiply left and "
+            "width by the width of the frames, top and height by their height"
+        )
+
+
 def _read_table(path: Path, what: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float64], Sequence[int]]:
     """All numbers of the file (n, columns) and the line number of each row."""
     try:
@@ -195,6 +214,11 @@ def _any_table(path: Path, text: str, allowed: tuple[int, ...]) -> tuple[NDArray
         fields = line.replace(";", ",").split(",") if "," in line or ";" in line else line.split()
         if not line.strip():
             continue
+        if not rows and not any(_is_number(field) for field in fields):
+            raise InputError(
+                f"{path}, line {number}: a header line, expected numbers: {line[:80]!r}; delete it. The columns are "
+                f"{', '.join(_COLUMN_NAMES)}"
+            )
         if len(fields) not in allowed or (columns and len(fields) != columns):
             expected = str(columns) if columns else " or ".join(str(n) for n in allowed)
             raise InputError(f"{path}, line {number}: {len(fields)} columns, expected {expected}: {line[:80]!r}")
@@ -206,6 +230,14 @@ def _any_table(path: Path, text: str, allowed: tuple[int, ...]) -> tuple[NDArray
         lines.append(number)
     table = np.array(rows, np.float64) if rows else np.empty((0, max(allowed)), np.float64)
     return table, lines
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_boxes(path: Path, table: NDArray[np.float64], lines: Sequence[int], n_frames: int | None) -> None:

@@ -6,11 +6,14 @@ import configparser
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ssat.errors import InputError
 from ssat.mot.protocols import Rules
 from ssat.mot.rows import MotRows, read_detections, read_ground_truth
+from ssat.video.image_files import list_images
+from ssat.video.natural_order import numbers_in
 
 PUBLIC = "public"
 PUBLIC_DETECTORS = ("DPM", "FRCNN", "SDP")  # of MOT17
@@ -54,7 +57,9 @@ class MotSequence:
         if "Sequence" not in parser:
             raise InputError(f"{path}: no section [Sequence]")
         section = parser["Sequence"]
-        image_folder = (folder / plain_name(path, "imDir", section.get("imDir", "img1"))).absolute()
+        image_dir = section.get("imDir", "").strip().removeprefix("./").rstrip("/\\") or "img1"
+        image_folder = (folder / plain_name(path, "imDir", image_dir)).absolute()
+        suffix = plain_name(path, "imExt", section.get("imExt", "").strip() or ".jpg")
         name = section.get("name", "").strip() or folder.resolve().name
         return cls(
             # The name becomes the name of result files.
@@ -65,7 +70,7 @@ class MotSequence:
             width=int(_number(path, section, "imWidth", 1, _MOST_PIXELS, whole=True)),
             height=int(_number(path, section, "imHeight", 1, _MOST_PIXELS, whole=True)),
             image_folder=image_folder if image_folder.is_dir() else None,
-            image_suffix=plain_name(path, "imExt", section.get("imExt", ".jpg")),
+            image_suffix=suffix if suffix.startswith(".") else f".{suffix}",
         )
 
     @property
@@ -74,20 +79,64 @@ class MotSequence:
         return "mot20" if self.name.startswith("MOT20") else "mot"
 
     def image_path(self, frame: int) -> Path:
-        """The file of a frame, counted from 1. Raises InputError where the sequence has labels only."""
-        return self._images() / f"{frame:06d}{self.image_suffix}"
+        """The file of a frame, counted from 1: the image whose name carries that number, whatever its padding.
+
+        Raises:
+            InputError: the sequence has labels only, or two images have one number.
+        """
+        return self._images() / self._image_names.get(frame, f"{frame:06d}{self.image_suffix}")
+
+    @cached_property
+    def _image_names(self) -> dict[int, str]:
+        """Number → name of the images with the sequence's suffix."""
+        suffix = self.image_suffix.lower()
+        names = [path.name for path in list_images(self._images()) if path.suffix.lower() == suffix]
+        plain: dict[int, str] = {}
+        for name in names:
+            stem = name[: -len(suffix)]
+            if not (stem.isascii() and stem.isdigit()):
+                continue
+            if (number := int(stem)) in plain:
+                raise InputError(
+                    f"{self._images()}: {plain[number]} and {name} have the same number, expected one image a frame; "
+                    "remove one of them"
+                )
+            plain[number] = name
+        if plain:
+            return plain
+        # Such as frame_0001.jpg.
+        return dict(zip(numbers_in(names) or (), names, strict=False))
 
     def check_images(self, frames: range) -> None:
         """Raises InputError naming the first frames that are missing."""
         folder = self._images()
-        present = {path.name for path in folder.iterdir()}
-        missing = [frame for frame in frames if self.image_path(frame).name not in present]
-        if missing:
-            named = ", ".join(self.image_path(frame).name for frame in missing[:3]) + (" …" if missing[3:] else "")
-            raise InputError(
-                f"{folder}: {len(missing)} of {len(frames)} frames are missing ({named}); "
-                f"seqinfo.ini promises {self.n_frames}"
-            )
+        numbers = [self._image_number(frame) for frame in frames]
+        missing = [number for number in numbers if number not in self._image_names]
+        if not missing:
+            return
+        width = len(next(iter(self._image_names.values()), "0" * 6 + self.image_suffix)) - len(self.image_suffix)
+        named = ", ".join(f"{number:0{width}d}{self.image_suffix}" for number in missing[:3])
+        named += " …" if missing[3:] else ""
+        raise InputError(
+            f"{folder}: {len(missing)} of {len(frames)} frames are missing ({named}); "
+            f"seqinfo.ini promises {self.n_frames}{self._hint()}"
+        )
+
+    def _image_number(self, frame: int) -> int:
+        """The number that the image of a frame carries."""
+        return frame
+
+    def _hint(self) -> str:
+        """Why images may be missing."""
+        images = list_images(self._images())
+        others = sorted({path.suffix for path in images if path.suffix.lower() != self.image_suffix.lower()})
+        if not self._image_names and others:
+            return f". The folder holds {', '.join(others)} files: correct imExt in seqinfo.ini"
+        if not self._image_names and images:
+            return ". The names of the images carry no single number that tells the frame: rename them to 000001 …"
+        if 0 in self._image_names and self._image_number(1) == 1:
+            return ". The images are numbered from 0, expected from 1: rename them, beginning with the last"
+        return ""
 
     def detection_path(self, detections: str = PUBLIC) -> Path:
         """The file of the public detections, or of those that `detections` names, in the sequence's det folder."""

@@ -17,6 +17,7 @@ from ssat.mot.rows import MotRows
 from ssat.pipeline.appearance import KnownFeatures
 from ssat.pipeline.frames import StageSeconds
 from ssat.pipeline.inputs import TrackInput
+from ssat.video.image_files import image_digest
 from ssat.video.sources import FrameSource, ImageSource, VideoSource
 from ssat.workspace import committed, sha256_of
 
@@ -36,7 +37,7 @@ def images_digest(paths: list[Path]) -> str:
     """SHA-256 over the content of the frames, in order."""
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(bytes.fromhex(sha256_of(path)))
+        digest.update(bytes.fromhex(image_digest(path)))
     return digest.hexdigest()
 
 

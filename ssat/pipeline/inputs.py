@@ -28,6 +28,7 @@ class TrackInput:
         numbers: the frames' numbers, where they are known beforehand.
         detections: those that were given; None: a detector finds them.
         clocked: frames come at their own pace, and wait for nobody.
+        notes: what was left out of the detections, for people.
     """
 
     name: str
@@ -36,6 +37,7 @@ class TrackInput:
     numbers: range | None
     detections: MotRows | None
     clocked: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def open_input(
@@ -45,6 +47,7 @@ def open_input(
     min_score: float | None = None,
     *,
     detecting: bool = False,
+    classes: Sequence[str] = (),
 ) -> TrackInput:
     """Opens a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
     (rtsp, http) or the index of a camera.
@@ -56,6 +59,7 @@ def open_input(
         frame_rate: instead of the input's own; images without seqinfo.ini have 30.
         min_score: leave out detections that score less.
         detecting: a detector looks at the frames; detections are not required then.
+        classes: categories of a COCO file that are tracked; by default people.
 
     Raises:
         InputError: no such input, no detections, or files that do not fit.
@@ -69,15 +73,15 @@ def open_input(
             "(rtsp, http) or the number of a camera"
         )
     if (path / "seqinfo.ini").is_file():
-        opened = _open_sequence(MotSequence.open(path), detections, frame_rate)
+        opened = _open_sequence(MotSequence.open(path), detections, frame_rate, classes)
     else:
-        opened = _open_video(path, detections, frame_rate, detecting)
+        opened = _open_video(path, detections, frame_rate, detecting, classes)
     if detecting and opened.source is None:
         raise InputError(f"{path}: labels only, no frames (img1): there is nothing to detect in")
     if opened.detections is None:
         return opened
-    if not len(opened.detections) and not detecting:
-        raise InputError(f"{path}: no detections at all: the file of detections holds none")
+    if not len(opened.detections):
+        return replace(opened, notes=(*opened.notes, "the file of detections holds none: there is nobody to track"))
     if min_score is None:
         return opened
     kept = opened.detections.select(opened.detections.scores >= min_score)
@@ -87,7 +91,9 @@ def open_input(
     return replace(opened, detections=kept)
 
 
-def _open_video(path: Path, detections: str | None, frame_rate: float | None, detecting: bool) -> TrackInput:
+def _open_video(
+    path: Path, detections: str | None, frame_rate: float | None, detecting: bool, classes: Sequence[str]
+) -> TrackInput:
     source: FrameSource
     if path.is_dir():
         source = ImageSource.of_folder(path, frame_rate or _IMAGE_FRAME_RATE)
@@ -104,8 +110,8 @@ def _open_video(path: Path, detections: str | None, frame_rate: float | None, de
                 "COCO JSON or Parquet"
             )
         return TrackInput(source.name, source.frame_rate, source, numbers, None)
-    rows = read_any_detections(Path(detections).expanduser(), n_frames)
-    return TrackInput(source.name, source.frame_rate, source, numbers, rows)
+    found = read_any_detections(Path(detections).expanduser(), n_frames, classes)
+    return TrackInput(source.name, source.frame_rate, source, numbers, found.rows, notes=found.notes)
 
 
 def _open_stream(address: str, detections: str | None, frame_rate: float | None, detecting: bool) -> TrackInput:
@@ -126,12 +132,16 @@ def _open_stream(address: str, detections: str | None, frame_rate: float | None,
     return TrackInput(stream.name, stream.frame_rate, stream, None, None, clocked=stream.n_frames is None)
 
 
-def _open_sequence(sequence: MotSequence, detections: str | None, frame_rate: float | None) -> TrackInput:
+def _open_sequence(
+    sequence: MotSequence, detections: str | None, frame_rate: float | None, classes: Sequence[str]
+) -> TrackInput:
     numbers = range(1, sequence.n_frames + 1)
+    notes: tuple[str, ...] = ()
     if detections is None:
         rows = sequence.detections()
     elif Path(detections).expanduser().is_file():
-        rows = read_any_detections(Path(detections).expanduser(), sequence.n_frames)
+        found = read_any_detections(Path(detections).expanduser(), sequence.n_frames, classes)
+        rows, notes = found.rows, found.notes
     else:
         rows = sequence.detections(detections)
     rate = frame_rate or sequence.frame_rate
@@ -139,7 +149,7 @@ def _open_sequence(sequence: MotSequence, detections: str | None, frame_rate: fl
     if sequence.image_folder is not None:
         sequence.check_images(numbers)
         source = sequence_source(sequence, numbers, rate)
-    return TrackInput(sequence.name, rate, source, numbers, rows)
+    return TrackInput(sequence.name, rate, source, numbers, rows, notes=notes)
 
 
 def sequence_source(sequence: MotSequence, numbers: Sequence[int], frame_rate: float | None = None) -> ImageSource:

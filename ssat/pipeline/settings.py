@@ -95,6 +95,15 @@ class BenchmarkSettings(StageSettings):
     )
 
     @model_validator(mode="after")
+    def _absences_are_not_filled(self) -> Self:
+        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
+            raise ValueError(
+                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
+                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_detector(self) -> Self:
         if self.detector is not None and self.refine != "none":
             raise ValueError(
@@ -129,6 +138,10 @@ class TrackSettings(StageSettings):
         default=None,
         description="File of detections: MOTChallenge text, COCO JSON or Parquet; a MOTChallenge sequence has its own "
         "public ones",
+    )
+    classes: tuple[str, ...] = Field(
+        default=(),
+        description="Categories of a COCO file of detections that are tracked, by name or number; by default people",
     )
     detector: DetectorName | None = Field(
         default=None, description="Detect people with torchvision's network of that name, trained on COCO"
@@ -166,6 +179,15 @@ class TrackSettings(StageSettings):
         ge=0,
         description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
     )
+
+    @model_validator(mode="after")
+    def _absences_are_not_filled(self) -> Self:
+        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
+            raise ValueError(
+                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
+                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_detector(self) -> Self:

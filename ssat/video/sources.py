@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
+from ssat.video.image_files import IMAGE_SUFFIXES, image_digest, list_images, read_image
 from ssat.workspace import sha256_of
 
 Image = NDArray[np.uint8]
 NumberedFrame = tuple[int, Image]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _AHEAD = 4  # frames decoded before they are asked for
 # A playlist in disguise must not make FFmpeg open other files or addresses.
 _LOCAL = {"protocol_whitelist": "file"}
@@ -63,12 +63,12 @@ class ImageSource:
 
     @classmethod
     def of_folder(cls, folder: Path, frame_rate: float) -> ImageSource:
-        """All images of a folder in the order of their names, numbered from 1.
+        """All images of a folder by the numbers in their names (2.jpg before 10.jpg), numbered from 1.
 
         Raises:
             InputError: no image in it.
         """
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        paths = list_images(folder)
         if not paths:
             raise InputError(f"{folder}: no images; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
         return cls(folder.resolve().name, frame_rate, paths, range(1, len(paths) + 1))
@@ -79,8 +79,8 @@ class ImageSource:
         return len(self.paths)
 
     def content(self, number: int) -> str:
-        """SHA-256 of the file of a frame."""
-        return sha256_of(self.paths[self.numbers.index(number)])
+        """SHA-256 of the picture of a frame."""
+        return image_digest(self.paths[self.numbers.index(number)])
 
     def __iter__(self) -> Iterator[NumberedFrame]:
         size = self.size
@@ -206,32 +206,6 @@ def upright(frame: Any) -> Image:
     # Degrees counter-clockwise, as np.rot90 turns.
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-
-def read_image(path: Path) -> Image:
-    """An image file as RGB uint8 (H, W, 3).
-
-    Raises:
-        InputError: missing, truncated or not an image; names the file.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: frame cannot be read ({error.strerror})") from error
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        import simplejpeg
-
-        try:
-            image: Image = simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
-        except ValueError as error:
-            raise InputError(f"{path}: broken JPEG ({error})") from error
-        return image
-    import cv2
-
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
-    if decoded is None:
-        raise InputError(f"{path}: not an image that can be decoded")
-    return decoded.astype(np.uint8, copy=False)
 
 
 def read_ahead(source: FrameSource, depth: int = _AHEAD) -> Iterator[NumberedFrame]:

@@ -231,11 +231,12 @@ def test_no_detections_at_all(video: tuple[Path, Path], tmp_path: Path) -> None:
     options = (*_BOX, "--workspace", tmp_path / "ws")
     empty = tmp_path / "empty.txt"
     empty.write_text("")
-    outcome = _run(video[0], *options, "--detections", empty)
-    assert "no detections at all" in str(outcome.exception)
     outcome = _run(video[0], *options, "--detections", video[1], "--min-score", "0.99")
     assert "no detection scores 0.99 or more; the best scores 0.9" in str(outcome.exception)
     assert not (tmp_path / "ws" / "tracks").exists()
+    answer = json.loads(_run(video[0], *options, "--detections", empty, "--json").stdout.splitlines()[-1])
+    assert (answer["frames"], answer["identities"]) == (12, 0)
+    assert "the file of detections holds none: there is nobody to track" in answer["notes"]
 
 
 def test_networks_that_are_not_there_say_where_they_are_to_be_had(

@@ -45,5 +45,5 @@ def test_what_is_no_image_is_named(content: bytes | None, embedder: Embedder, tm
     path = tmp_path / "person.jpg"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=r"person\.jpg: (cannot be read|not an image)"):
+    with pytest.raises(InputError, match=r"person\.jpg: (cannot be read|broken JPEG)"):
         embed_images(embedder, [path])

@@ -61,6 +61,7 @@ def test_missing_files_are_named(make_sequence: Callable[..., Path], tmp_path: P
     one = MotSequence.open(folder)
     one.check_images(range(1, 5))
     (folder / "img1" / "000003.jpg").unlink()
+    one = MotSequence.open(folder)
     one.check_images(range(1, 3))
     with pytest.raises(InputError, match=r"1 of 4 frames are missing \(000003.jpg\); seqinfo.ini promises 4"):
         one.check_images(range(1, 5))
@@ -81,3 +82,32 @@ def test_labels_only(make_sequence: Callable[..., Path], tmp_path: Path) -> None
     (tmp_path / "WALK-01" / "img1").write_text("../other/img1")  # a link that was stored as text
     with pytest.raises(InputError, match=r"WALK-01/img1: a file, expected the folder of frames"):
         MotSequence.open(one.folder).check_images(range(1, 3))
+
+
+@pytest.mark.parametrize("pattern", ["{:08d}.jpg", "{}.jpg", "frame_{:04d}.jpg", "{:06d}.JPG"])
+def test_the_number_in_the_name_counts_whatever_its_padding(
+    pattern: str, make_sequence: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_sequence(tmp_path, n_frames=11)
+    info = folder / "seqinfo.ini"
+    info.write_text(info.read_text().replace("imDir=img1", "imDir=img1/").replace("imExt=.jpg", "imExt=jpg"))
+    for number in range(1, 12):
+        (folder / "img1" / f"{number:06d}.jpg").rename(folder / "img1" / pattern.format(number))
+    (folder / "img1" / "._000001.jpg").write_bytes(b"what a Mac leaves")
+    one = MotSequence.open(folder)
+    one.check_images(range(1, 12))
+    assert [one.image_path(frame).name for frame in (1, 2, 11)] == [pattern.format(frame) for frame in (1, 2, 11)]
+
+
+def test_two_images_of_one_number_and_another_suffix_are_named(
+    make_sequence: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_sequence(tmp_path, n_frames=3)
+    (folder / "img1" / "2.jpg").write_bytes((folder / "img1" / "000002.jpg").read_bytes())
+    with pytest.raises(InputError, match=r"000002.jpg have the same number|2.jpg have the same number"):
+        MotSequence.open(folder).check_images(range(1, 4))
+    (folder / "img1" / "2.jpg").unlink()
+    info = folder / "seqinfo.ini"
+    info.write_text(info.read_text().replace("imExt=.jpg", "imExt=.png"))
+    with pytest.raises(InputError, match=r"3 of 3 frames are missing.*holds .jpg files: correct imExt"):
+        MotSequence.open(folder).check_images(range(1, 4))

@@ -10,7 +10,7 @@ from ssat.errors import InputError
 from ssat.mot.sequence import MotSequence
 from ssat.pipeline.appearance import features_of
 from ssat.pipeline.frames import StageSeconds
-from ssat.video.sources import read_image
+from ssat.video.image_files import read_image
 
 
 class _Counting(Embedder):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ssat.tracking.camera_motion import CameraMotion
-from ssat.video.sources import read_image
+from ssat.video.image_files import read_image
 
 
 @pytest.mark.real_data

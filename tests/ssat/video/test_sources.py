@@ -10,7 +10,8 @@ import pytest
 
 from ssat.errors import InputError
 from ssat.mot.sequence import MotSequence
-from ssat.video.sources import ImageSource, VideoSource, read_ahead, read_image
+from ssat.video.image_files import read_image
+from ssat.video.sources import ImageSource, VideoSource, read_ahead
 
 
 def test_images_come_in_order_with_their_numbers(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
