@@ -32,6 +32,7 @@ from ssat.clips.lists import Candidate
 from ssat.clips.settings import CollectSettings
 from ssat.clips.sources import Video
 from ssat.clips.sources.chain import Chain
+from ssat.clips.stages import DirectStage
 from ssat.clips.trim import TrimmedClip, TrimSettings, trim_clip
 from ssat.workspace import Workspace
 
@@ -75,7 +76,7 @@ def control_plane(folder: Path, clips: int) -> tuple[float, float]:
     source.write_text(HEADER + "".join(f"d{n:07d},0,10,test\n" for n in range(clips)))
     settings = CollectSettings(source=str(source), clips=clips, free_gib=0, downloads=4)
     collector = Collector(Workspace.open(folder / "control"), settings)
-    collector.chain = Chain([[DummySource()]])
+    collector.chain = Chain([DirectStage([DummySource()])])
 
     def work() -> None:
         with collector:

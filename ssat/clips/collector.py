@@ -16,16 +16,15 @@ from ssat.clips.attempts import Attempts
 from ssat.clips.disk import DiskBudget
 from ssat.clips.download import tool_version
 from ssat.clips.egress import Egress, LocalEgress
-from ssat.clips.failures import ClipFailure, FailureClass
+from ssat.clips.failures import FailureClass
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
 from ssat.clips.plan import Plan, Shard
 from ssat.clips.ranks import Ranks
 from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts
 from ssat.clips.settings import CollectSettings
-from ssat.clips.shard_run import ArchiveFailure, Finished, Work, run_archive, run_direct
 from ssat.clips.sources.chain import sources_of
-from ssat.clips.sources.tar import TarMirror
+from ssat.clips.stages import ArchiveFailure, Finished, Job, Work
 from ssat.clips.status import StatusLog
 from ssat.errors import InputError, WorkspaceError
 from ssat.locks import FolderLock
@@ -160,7 +159,7 @@ class Collector:
                     self.stopped = reason
                     return None
                 continue
-            self.stopped = self._disk.refusal(shard.expected)
+            self.stopped = self._disk.refusal(shard.offer.expected)
             if not self.stopped:
                 return shard
         return None
@@ -212,19 +211,15 @@ class Collector:
             for position in shard.positions
             for candidate in [self.candidates[position]]
         ]
-        stage, last = self.chain.stages[shard.stage], self._plan.is_last(shard.stage)
-        if not isinstance(stage, TarMirror):
-            return run_direct(self._attempts, work, stage, last, self.settings.downloads, progress)
-        archive = str(shard.archive)
+        job = Job(self._plan.is_last(shard.stage), self.settings.downloads, self._downloads, progress)
         try:
-            return run_archive(
-                self._attempts, work, stage, archive, last, self.settings.downloads, self._downloads, progress
-            )
+            return self.chain.stages[shard.stage].fetch(self._attempts, work, shard.offer, job)
         except ArchiveFailure as broken:
-            self._archive_failed(stage, archive, broken.failure)
+            self._archive_failed(broken)
             return broken.finished
 
-    def _archive_failed(self, mirror: TarMirror, archive: str, failure: ClipFailure) -> None:
+    def _archive_failed(self, broken: ArchiveFailure) -> None:
+        mirror, archive, failure = broken.mirror, broken.archive, broken.failure
         kind = failure.failure_class
         if kind is FailureClass.RATE:
             self.egress.open(max(self.settings.rate_pause_seconds, failure.retry_after_s or 0), failure.message)
@@ -273,7 +268,7 @@ class Collector:
     def result(self) -> dict[str, Any]:
         """What this run did and what the workspace holds now; can be written as JSON."""
         skipped = [(self.list.source, group) for group in self.list.skipped]
-        skipped += [(mirror.folder, group) for mirror in self.chain.folders for group in mirror.skipped]
+        skipped += self.chain.skipped
         return {
             "source": str(self.settings.source),
             "ranks": self.roster.num_rows,
@@ -289,8 +284,8 @@ class Collector:
             "skipped_files": [{"folder": str(folder), **asdict(group)} for folder, group in skipped],
             "archives": [
                 {"archive": without_credentials(archive), "problem": problem}
-                for mirror in self.chain.archives
-                for archive, problem in [*mirror.problems.items(), *mirror.index.refused.items()]
+                for stage in self.chain.stages
+                for archive, problem in stage.problems()
             ],
             "stopped": self.stopped,
             "seconds": round(time.monotonic() - self._started, 2),

@@ -10,25 +10,25 @@ from ssat.clips.lists import Candidate
 from ssat.clips.ranks import Ranks
 from ssat.clips.settings import CollectSettings
 from ssat.clips.sources.chain import Chain
-from ssat.clips.sources.tar import TarMirror, is_url
+from ssat.clips.stages import Offer
 
-# Reading archives a second time for a few more clips costs more than a few clips too many.
-_LEAST_SUCCESS_OF_ARCHIVES = 0.8
-_LEAST_SUCCESS = 0.25
+# However few clips were collected so far: at most four times as many are tried as are wanted.
+_MIN_SUCCESS = 0.25
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one task run works through: positions in the candidate order, at one stage of the sources.
-
-    With an `archive`, those of them that it holds; `expected` says about how many will be collected.
-    """
+    """What one task run works through: positions in the candidate order, at one stage of the sources."""
 
     number: int
     positions: tuple[int, ...]
-    stage: int = 0
-    archive: str | None = None
-    expected: int = 0
+    stage: int
+    offer: Offer
+
+    @property
+    def archive(self) -> str | None:
+        """The archive that is read for these clips; None where they are fetched one by one."""
+        return self.offer.archive
 
 
 class Plan:
@@ -45,7 +45,7 @@ class Plan:
         self._shards = 0
         self._stage: dict[int, int] = {}
         self._passed_over: set[int] = set()
-        # Wanted positions of the tar stage that is under way: its archives are read once for all of them.
+        # Wanted positions of the archives that are being read: each is read once for all of them.
         self._batch: list[int] = []
         self.attempted = self.collected = 0
 
@@ -73,41 +73,35 @@ class Plan:
     def next_shard(self, pause: Callable[[], str], absent: Callable[[int], None]) -> tuple[Shard | None, str]:
         """The next shard, or None and why: empty when nothing is left to do.
 
-        `pause` says why the network may not be used, empty when it may. `absent` is told each candidate that no archive
-        has and no other source is left for.
+        `pause` says why the network may not be used, empty when it may. `absent` is told each candidate that no source
+        has.
         """
         while True:
             for number, stage in enumerate(self._chain.stages):
-                if isinstance(stage, TarMirror):
-                    positions = self._tar_positions(number)
-                    if not positions:
-                        continue
-                    archive = stage.next_archive({self._candidates[position].clip_id for position in positions})
-                    if archive is None:
-                        # Every archive that can be read was: these clips are in none of them.
-                        for position in positions:
-                            if self.is_last(number):
-                                absent(position)
-                            else:
-                                self.advance(position)
-                        self._batch = []
-                        break
-                    if is_url(archive) and (reason := pause()):
-                        return None, reason
-                    return self._shard(positions, number, archive, -(-len(positions) // len(stage.archives))), ""
-                positions = list(self._wanted(number, _LEAST_SUCCESS, self._settings.shard_size))
-                if positions:
-                    if any(source.network for source in stage) and (reason := pause()):
-                        return None, reason
-                    return self._shard(positions, number, None, len(positions)), ""
+                positions = self._batch_positions(number) if stage.batch else self._next_positions(number)
+                if not positions:
+                    continue
+                offer = stage.offer({self._candidates[position].clip_id for position in positions})
+                if offer is None:
+                    # This stage has none of these clips.
+                    for position in positions:
+                        if self.is_last(number):
+                            absent(position)
+                        else:
+                            self.advance(position)
+                    self._batch = []
+                    break
+                if offer.network and (reason := pause()):
+                    return None, reason
+                self._shards += 1
+                return Shard(self._shards, tuple(positions), number, offer), ""
             else:
                 return None, ""
 
-    def _shard(self, positions: Sequence[int], stage: int, archive: str | None, expected: int) -> Shard:
-        self._shards += 1
-        return Shard(self._shards, tuple(positions), stage, archive, expected)
+    def _next_positions(self, stage: int) -> list[int]:
+        return list(self._wanted(stage, self._settings.shard_size))
 
-    def _tar_positions(self, stage: int) -> list[int]:
+    def _batch_positions(self, stage: int) -> list[int]:
         self._batch = [
             position
             for position in self._batch
@@ -116,15 +110,14 @@ class Plan:
             and not self._history.settled(self._candidates[position].clip_id)
         ]
         if not self._batch:
-            self._batch = list(self._wanted(stage, _LEAST_SUCCESS_OF_ARCHIVES, len(self._candidates)))
+            self._batch = list(self._wanted(stage, len(self._candidates)))
         return self._batch
 
-    def _wanted(self, stage: int, least_success: float, at_most: int) -> Iterator[int]:
+    def _wanted(self, stage: int, at_most: int) -> Iterator[int]:
         """Positions at `stage` that have to be tried for the ranks that are wanted."""
         expected = float(len(self._ranks.ids))
-        success = max(_LEAST_SUCCESS, self.collected / self.attempted) if self.attempted else 1.0
-        if isinstance(self._chain.stages[stage], TarMirror):
-            success = min(success, least_success)
+        success = max(_MIN_SUCCESS, self.collected / self.attempted) if self.attempted else 1.0
+        success = min(success, self._chain.stages[stage].max_success)
         found = 0
         for position in range(self._ranks.frontier, len(self._candidates)):
             if found == at_most:

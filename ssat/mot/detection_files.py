@@ -161,7 +161,7 @@ def _taken(path: Path, names: Mapping[Any, str], entries: Sequence[Any], classes
         raise InputError(f"{path}: no category {', '.join(missing)}; there are {shown}")
     if present and not taken:
         raise InputError(
-            f"{path}: no category of people; there are {shown}. Name those to be tracked with --classes NAME,…"
+            f"{path}: no category of people; there are {shown}. Name those to be tracked with setting `classes` NAME,…"
         )
     return taken
 

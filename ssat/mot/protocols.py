@@ -104,8 +104,7 @@ def scored_frames(
     regions = truth.select(truth.classes == IGNORE_REGION) if official and rules == "kitti" else None
     if regions is not None:
         truth = truth.select(truth.classes != IGNORE_REGION)
-    # The flag is a whole number in the official evaluation, which cuts fractions off.
-    counts = (np.trunc(truth.scores) != 0) & (truth.classes == PEDESTRIAN) if official else truth.scores >= 1
+    counts = labels_that_count(truth, protocol)
     distracts = np.isin(truth.classes, distractors)
     edges = np.arange(frames.start, frames.stop + 1)
     truth_edges, result_edges = np.searchsorted(truth.frames, edges), np.searchsorted(results.frames, edges)
@@ -122,6 +121,15 @@ def scored_frames(
             keep = ~_on_distractors(iou_GR, distracts[at_truth])[0]
             result_ids, iou_GR = result_ids[keep], iou_GR[:, keep]
         yield ScoredFrame(frame, truth.ids[at_truth][counts[at_truth]], result_ids, iou_GR[counts[at_truth]])
+
+
+def labels_that_count(truth: MotRows, protocol: Protocol) -> NDArray[np.bool_]:
+    """(n,) which labels ought to be found, by flag and class; see `scored_frames`."""
+    counts: NDArray[np.bool_] = truth.scores >= 1
+    if protocol == "motchallenge":
+        # The flag is a whole number in the official evaluation, which cuts fractions off.
+        counts = (np.trunc(truth.scores) != 0) & (truth.classes == PEDESTRIAN)
+    return counts
 
 
 def box_iou(first_G4: NDArray[np.float64], second_R4: NDArray[np.float64]) -> NDArray[np.float64]:

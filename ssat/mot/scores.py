@@ -10,12 +10,14 @@ from functools import partial, reduce
 from operator import add
 from typing import Any
 
+import numpy as np
+
 from ssat.errors import InputError
 from ssat.mot.clear import Clear
 from ssat.mot.hota import Hota
 from ssat.mot.identity import Identity
-from ssat.mot.protocols import Protocol, Rules, ScoredSequence, scored_frames
-from ssat.mot.rows import MotRows
+from ssat.mot.protocols import Protocol, Rules, ScoredSequence, labels_that_count, scored_frames
+from ssat.mot.rows import PEDESTRIAN, MotRows
 
 # A process of its own costs about a second of start: frames times their cost in milliseconds must be worth it.
 _FRAME_MS = {"centertrack-half": 5.0, "motchallenge": 0.3}
@@ -109,6 +111,22 @@ class _Official:
 _Counts = tuple[_Official, dict[str, float]]
 
 
+def refuse_without_labels_that_count(name: str, truth: MotRows, protocol: Protocol) -> None:
+    """Refuse labels of which none counts: every score of a perfect tracker would be 0.
+
+    Raises:
+        InputError: names the flags and classes that there are.
+    """
+    if not len(truth) or labels_that_count(truth, protocol).any():
+        return
+    classes = f", classes {', '.join(map(str, np.unique(truth.classes).tolist()))}" if truth.has_classes else ""
+    wanted = "a flag of 1 or more" if protocol == "centertrack-half" else f"class {PEDESTRIAN} with a flag other than 0"
+    raise InputError(
+        f"sequence {name}: none of {len(truth)} labels counts by the protocol {protocol}: flags "
+        f"{truth.scores.min():g} … {truth.scores.max():g}{classes}; expected {wanted}"
+    )
+
+
 class Scoring:
     """Sequences scored one by one, to be summed over all of them or over some.
 
@@ -119,7 +137,7 @@ class Scoring:
             module must be importable (`if __name__ == "__main__"`), for processes are spawned.
 
     Raises:
-        InputError: no sequence, or a sequence without a label in the frames that count.
+        InputError: no sequence, or a sequence without a label that counts in its frames.
     """
 
     def __init__(self, sequences: Mapping[str, ToScore], protocol: Protocol, processes: int = 1) -> None:
@@ -131,6 +149,7 @@ class Scoring:
                     f"sequence {name}: no ground truth in frames {one.frames.start} … {one.frames.stop - 1}; "
                     "nothing to score against"
                 )
+            refuse_without_labels_that_count(name, one.truth.within(one.frames), protocol)
         self.protocol = protocol
         work = partial(_counted, protocol=protocol)
         self._counts = dict(zip(sequences, _mapped(work, sequences, protocol, processes), strict=True))

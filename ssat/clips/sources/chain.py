@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from ssat.clips.archives import ArchiveIndex
 from ssat.clips.download import DownloadSettings
 from ssat.clips.egress import Egress
+from ssat.clips.folders import Skipped
 from ssat.clips.lists import ClipList, numbered_lines, undecodable
 from ssat.clips.settings import CollectSettings
 from ssat.clips.sources import Source
 from ssat.clips.sources.folder import FolderMirror, ListedFiles
 from ssat.clips.sources.tar import TarMirror, is_tar, is_url
 from ssat.clips.sources.web import WebSource
+from ssat.clips.stages import ArchiveStage, DirectStage, Stage
 from ssat.errors import InputError
 from ssat.workspace import Workspace
 
@@ -24,27 +26,15 @@ _EXPECTED = "expected a tar archive, a text file that names tar archives, a fold
 
 @dataclass(frozen=True)
 class Chain:
-    """What is asked for a clip. A stage is a tar mirror, which is streamed, or sources that are asked clip by clip."""
+    """The stages that are asked for a clip, in order, and what folders among the mirrors leave out."""
 
-    stages: Sequence[TarMirror | list[Source]]
+    stages: Sequence[Stage]
+    skipped: Sequence[tuple[Path, Skipped]] = ()
 
     @property
     def network(self) -> bool:
         """Whether requests leave this machine."""
-        direct = [source for stage in self.stages if isinstance(stage, list) for source in stage]
-        tars = [archive for stage in self.stages if isinstance(stage, TarMirror) for archive in stage.archives]
-        return any(source.network for source in direct) or any(is_url(archive) for archive in tars)
-
-    @property
-    def folders(self) -> list[FolderMirror]:
-        """The sources that are folders."""
-        direct = [source for stage in self.stages if isinstance(stage, list) for source in stage]
-        return [source for source in direct if isinstance(source, FolderMirror)]
-
-    @property
-    def archives(self) -> list[TarMirror]:
-        """The stages that are tar mirrors."""
-        return [stage for stage in self.stages if isinstance(stage, TarMirror)]
+        return any(stage.network for stage in self.stages)
 
 
 def sources_of(settings: CollectSettings, clips: ClipList, workspace: Workspace, egress: Egress) -> Chain:
@@ -54,40 +44,45 @@ def sources_of(settings: CollectSettings, clips: ClipList, workspace: Workspace,
         InputError: a mirror that is none, or mirrors for a list whose clips have no ids of a data set.
     """
     if clips.kind == "folder":
-        stage: list[Source] = [ListedFiles()]
         _refuse_mirrors(settings, clips)
-        return Chain([stage])
+        return Chain([DirectStage([ListedFiles()])])
     download = DownloadSettings.of(settings)
     if clips.kind == "urls":
         _refuse_mirrors(settings, clips)
-        return Chain([[WebSource(download, egress)]])
+        return Chain([DirectStage([WebSource(download, egress)])])
     index = ArchiveIndex(workspace.clips / "archives")
-    stages: list[TarMirror | list[Source]] = []
-
-    def append(found: list[str] | Source) -> None:
-        last = stages[-1] if stages else None
-        if isinstance(found, list):
-            if isinstance(last, TarMirror):
-                found = [*last.archives, *found]
-                stages.pop()
-            stages.append(TarMirror(found, index, download, settings.max_mib << 20))
-        elif isinstance(last, list):
-            last.append(found)
-        else:
-            stages.append([found])
-
-    for mirror in settings.mirrors:
-        if mirror.startswith(("http://", "https://")) and "{clip_id}" in mirror:
-            append(WebSource(download, egress, mirror))
-        elif is_tar(mirror):
-            append([_archive(mirror, Path(), mirror)])
-        else:
-            append(_local_mirror(Path(mirror).expanduser()))
+    parts = [_part(mirror, download, egress) for mirror in settings.mirrors]
     if not settings.mirrors_only:
-        append(WebSource(download, egress, settings.url_template))
-    if not stages:
+        parts.append(_Part(sources=(WebSource(download, egress, settings.url_template),)))
+    if not parts:
         raise InputError("collect: mirrors_only is set and no mirror is given; name one with setting `mirrors`")
-    return Chain(stages)
+    stages: list[Stage] = []
+    # Neighbours of one kind share a stage.
+    for archives, neighbours in groupby(parts, key=lambda part: bool(part.archives)):
+        group = list(neighbours)
+        if archives:
+            names = [archive for part in group for archive in part.archives]
+            stages.append(ArchiveStage(TarMirror(names, index, download, settings.max_mib << 20)))
+        else:
+            stages.append(DirectStage([source for part in group for source in part.sources]))
+    return Chain(stages, [pair for part in parts for pair in part.skipped])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one mirror comes to: archives, or sources that are asked clip by clip."""
+
+    archives: Sequence[str] = ()
+    sources: Sequence[Source] = ()
+    skipped: Sequence[tuple[Path, Skipped]] = ()
+
+
+def _part(mirror: str, download: DownloadSettings, egress: Egress) -> _Part:
+    if mirror.startswith(("http://", "https://")) and "{clip_id}" in mirror:
+        return _Part(sources=(WebSource(download, egress, mirror),))
+    if is_tar(mirror):
+        return _Part([_archive(mirror, Path(), mirror)])
+    return _local_mirror(Path(mirror).expanduser())
 
 
 def _refuse_mirrors(settings: CollectSettings, clips: ClipList) -> None:
@@ -97,19 +92,19 @@ def _refuse_mirrors(settings: CollectSettings, clips: ClipList) -> None:
         )
 
 
-def _local_mirror(path: Path) -> list[str] | Any:
+def _local_mirror(path: Path) -> _Part:
     if path.is_dir():
         tars = sorted(str(file.resolve()) for file in path.iterdir() if file.is_file() and is_tar(file.name))
         if tars:
-            return tars
+            return _Part(tars)
         folder = FolderMirror(path)
         if not len(folder):
             left_out = "".join(f"; {group.describe()}" for group in folder.skipped)
             raise InputError(f"mirror {path}: neither tar archives nor videos in this folder{left_out}")
-        return folder
+        return _Part(sources=(folder,), skipped=[(folder.folder, group) for group in folder.skipped])
     if not path.is_file():
         raise InputError(f"mirror {path}: no such file or folder; {_EXPECTED}")
-    return _archives_named_in(path)
+    return _Part(_archives_named_in(path))
 
 
 def _archives_named_in(path: Path) -> list[str]:

@@ -136,7 +136,9 @@ def test_categories_without_a_person_are_listed_and_may_be_named(tmp_path: Path)
     content["categories"] = [{"id": 1, "name": "ball"}, {"id": 2, "name": "player"}]
     content["annotations"] += [{"image_id": 1, "category_id": 2, "bbox": _BOX}] * 2
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"det.json: no category of people; there are 'ball', 'player'.*--classes"):
+    with pytest.raises(
+        InputError, match=r"det.json: no category of people; there are 'ball', 'player'.*setting .classes. NAME"
+    ):
         read_any_detections(path)
     found = read_any_detections(path, classes=["Player"])
     assert (len(found.rows), found.notes) == (2, ("1 detections of other classes were left out: 1 ball",))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -96,3 +97,25 @@ def test_the_box_tracker_on_the_real_validation_half(
     )
     _, overall = score({"09": ToScore(sequence.ground_truth(), results, frames)}, "motchallenge")
     assert (round(100 * overall.mota, 1), round(100 * overall.idf1, 1), overall.idsw) == expected
+
+
+@pytest.mark.parametrize(
+    ("flag", "kind", "protocol", "message"),
+    [
+        (-1, 1, "centertrack-half", "none of 2 labels counts.*flags -1 … -1.*a flag of 1 or more"),
+        (0.62, 1, "centertrack-half", "flags 0.62 … 0.62"),
+        (0.62, 1, "motchallenge", "flags 0.62 … 0.62"),
+        (1, 7, "motchallenge", "classes 7; expected class 1 with a flag other than 0"),
+    ],
+)
+def test_labels_of_which_none_counts_are_refused(flag: float, kind: int, protocol: str, message: str) -> None:
+    truth = _rows([1, 2], [1, 1], [0, 0])
+    truth = replace(truth, scores=np.full(2, flag), classes=np.full(2, kind), has_classes=True)
+    with pytest.raises(InputError, match=message):
+        score({"one": ToScore(truth, truth, range(1, 3))}, protocol)  # type: ignore[arg-type]
+
+
+def test_a_flag_of_minus_one_counts_in_the_official_protocol_and_other_labels_may_be_left_out() -> None:
+    truth = replace(_rows([1, 2], [1, 1], [0, 0]), scores=np.array([-1.0, 0.0]))
+    _, overall = score({"one": ToScore(truth, truth, range(1, 3))}, "motchallenge")
+    assert overall.gt_dets == 1

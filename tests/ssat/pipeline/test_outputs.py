@@ -105,4 +105,4 @@ def test_who_is_recognised_late_has_the_former_identity_from_the_return_on(tmp_p
     assert sorted(found) == [(1, 1), (1, 2), (2, 2), (9, 1), (9, 2), (10, 1), (10, 2)]
     table = pq.read_table(files.table)
     assert sorted(zip(table["frame"].to_pylist(), table["id"].to_pylist(), strict=True)) == sorted(found)
-    np.testing.assert_allclose(read_any_detections(files.table).boxes, rows.boxes)
+    np.testing.assert_allclose(read_any_detections(files.table).rows.boxes, rows.boxes)

@@ -1,0 +1,234 @@
+"""Stages of fetching: sources that are asked clip by clip, and archives that are streamed. Both fetch a shard."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ssat.clips.attempts import Attempts
+from ssat.clips.failures import ClipFailure
+from ssat.clips.lists import Candidate
+from ssat.clips.sources import Source, Stopped
+from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
+
+Rows = list[dict[str, Any]]
+# A candidate's position and the rows of its attempts; None: no source of the stage has it, others are to be asked.
+Finished = tuple[int, Rows | None]
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A candidate, where it stands in the order, and how often it was tried before."""
+
+    position: int
+    candidate: Candidate
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a stage can fetch next.
+
+    Attributes:
+        network: whether fetching leaves this machine.
+        expected: about how many of the clips it will have.
+        archive: the archive that is read; None where clips are fetched one by one.
+    """
+
+    network: bool
+    expected: int
+    archive: str | None = None
+
+
+class Stage(Protocol):
+    """What is asked for clips at one time, before the next stage has its turn.
+
+    Attributes:
+        network: whether its requests leave this machine.
+        max_success: at most this share of the clips is expected to be collected: how many are asked for follows.
+        batch: whether one batch of wanted clips is kept until the stage has nothing more for it.
+    """
+
+    @property
+    def network(self) -> bool: ...
+    @property
+    def max_success(self) -> float: ...
+    @property
+    def batch(self) -> bool: ...
+
+    def offer(self, clip_ids: Collection[str]) -> Offer | None:
+        """What can be fetched next for these clips; None: nothing, they are to go on to the next stage."""
+
+    def fetch(self, attempts: Attempts, work: Iterable[Work], offer: Offer, job: Job) -> list[Finished]:
+        """Fetch and trim the clips of `work`.
+
+        Raises:
+            ArchiveFailure: the archive could not be read to its end.
+        """
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Addresses of archives, and what is wrong with them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a shard is worked through: `last` stage or not, clips at a time, folder for downloads, who is told."""
+
+    last: bool
+    concurrent: int
+    folder: Path
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class DirectStage:
+    """Sources that are asked clip by clip, in order."""
+
+    sources: list[Source]
+    max_success = 1.0
+    batch = False
+
+    @property
+    def network(self) -> bool:
+        return any(source.network for source in self.sources)
+
+    def offer(self, clip_ids: Collection[str]) -> Offer | None:
+        return Offer(self.network, len(clip_ids)) if clip_ids else None
+
+    def fetch(self, attempts: Attempts, work: Iterable[Work], offer: Offer, job: Job) -> list[Finished]:
+        return run_direct(attempts, work, self.sources, job.last, job.concurrent, job.progress)
+
+    def problems(self) -> list[tuple[str, str]]:
+        return []
+
+
+@dataclass(frozen=True)
+class ArchiveStage:
+    """Tar archives, each streamed once for all clips that are wanted."""
+
+    mirror: TarMirror
+    # Reading archives a second time for a few more clips costs more than a few clips too many.
+    max_success = 0.8
+    batch = True
+
+    @property
+    def network(self) -> bool:
+        return any(is_url(archive) for archive in self.mirror.archives)
+
+    def offer(self, clip_ids: Collection[str]) -> Offer | None:
+        archive = self.mirror.next_archive(clip_ids)
+        if archive is None:
+            return None
+        return Offer(is_url(archive), -(-len(clip_ids) // len(self.mirror.archives)), archive)
+
+    def fetch(self, attempts: Attempts, work: Iterable[Work], offer: Offer, job: Job) -> list[Finished]:
+        assert offer.archive is not None  # noqa: S101 - this stage offers nothing else
+        return run_archive(
+            attempts, work, self.mirror, offer.archive, job.last, job.concurrent, job.folder, job.progress
+        )
+
+    def problems(self) -> list[tuple[str, str]]:
+        refused = self.mirror.index.refused.items()
+        return [
+            *self.mirror.problems.items(),
+            *((archive, words) for archive, words in refused if archive in self.mirror.archives),
+        ]
+
+
+class ArchiveFailure(Exception):  # noqa: N818 - named for what happened to the archive
+    """An archive could not be read to its end; `finished` are the clips that came before."""
+
+    def __init__(self, mirror: TarMirror, archive: str, failure: ClipFailure, finished: list[Finished]) -> None:
+        super().__init__(str(failure))
+        self.mirror = mirror
+        self.archive = archive
+        self.failure = failure
+        self.finished = finished
+
+
+def run_direct(
+    attempts: Attempts, work: Iterable[Work], sources: Sequence[Source], last: bool, beside: int, progress: Progress
+) -> list[Finished]:
+    """Try each clip at `sources`, `beside` clips at a time. What one raises is raised when the others have stopped."""
+    finished: list[Finished] = []
+    jobs: dict[Future[Rows], int] = {}
+    with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
+        try:
+            for one in work:
+                if not last and all(source.address(one.candidate) is None for source in sources):
+                    finished.append((one.position, None))
+                    progress(1)
+                else:
+                    job = pool.submit(attempts.collect, one.candidate, one.attempts, sources, last)
+                    jobs[job] = one.position
+            pending = set(jobs)
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for job in done:
+                    finished.append((jobs[job], job.result()))
+                    progress(1)
+        except BaseException:
+            attempts.stop()
+            raise
+        finally:
+            for job in jobs:
+                job.cancel()
+    return finished
+
+
+def run_archive(
+    attempts: Attempts,
+    work: Iterable[Work],
+    mirror: TarMirror,
+    archive: str,
+    last: bool,
+    beside: int,
+    folder: Path,
+    progress: Progress,
+) -> list[Finished]:
+    """Stream one archive: the clips of `work` that it has are written out in its order and trimmed side by side.
+
+    Raises:
+        ArchiveFailure: it could not be read to its end.
+    """
+    by_id = {one.candidate.clip_id: one for one in work}
+    jobs: dict[Future[Rows], int] = {}
+    # Members that are written out and not trimmed yet take space: at most twice as many as are worked on.
+    room = threading.Semaphore(2 * beside)
+    failure: ClipFailure | None = None
+
+    def collect(one: Work, source: MemberSource) -> Rows:
+        try:
+            return attempts.collect(one.candidate, one.attempts, [source], last)
+        except BaseException:
+            attempts.stop()  # or the stream would be read on for nothing
+            raise
+        finally:
+            room.release()
+            progress(1)
+
+    def make_room() -> None:
+        room.acquire()
+
+    with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
+        try:
+            wanted = {clip_id: one.candidate for clip_id, one in by_id.items()}
+            for candidate, video in mirror.clips(archive, wanted, folder, attempts.stopped, make_room):
+                one = by_id[candidate.clip_id]
+                jobs[pool.submit(collect, one, MemberSource(archive, video))] = one.position
+        except ClipFailure as problem:
+            failure = problem
+        except Stopped:
+            pass
+        except BaseException:
+            attempts.stop()
+            raise
+    finished: list[Finished] = [(position, job.result()) for job, position in jobs.items()]
+    if failure is not None:
+        raise ArchiveFailure(mirror, archive, failure, finished)
+    return finished
