@@ -27,6 +27,7 @@ from ssat.mot.scores import Scores, ToScore, score
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import Split, split_frames
 from ssat.pipeline.feature_cache import feature_key, images_digest, load_features, store_features
+from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.pipeline import TrackedFrames, track_frames
 from ssat.tracking import Tracker, TrackerConfig
 from ssat.tracking.interpolate import interpolated
@@ -80,8 +81,7 @@ class Run:
 
     @property
     def source(self) -> ImageSource:
-        paths = [self.sequence.image_path(number) for number in self.frames]
-        return ImageSource(self.sequence.name, self.sequence.frame_rate, paths, self.frames)
+        return sequence_source(self.sequence, self.frames)
 
     def features(self, embedder: Embedder, cache: Path) -> np.ndarray:
         """Of `everyone`, from the cache where they are there."""

@@ -77,7 +77,7 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
                 "embedder_digest": digest,
                 "data_digest": dataset.digest,
                 "folder": place.relative(folder),
-                "files": tracked,
+                "files": {name: one.to_json() for name, one in tracked.items()},
                 "submission": submission,
                 "report": place.relative(folder / "report.html") if submission is None else None,
                 "skipped": skipped,

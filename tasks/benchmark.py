@@ -21,6 +21,7 @@ from ssat.mot.sequence import MotSequence, by_public_detector
 from ssat.mot.splits import split_frames
 from ssat.mot.submission import check_submission, write_submission
 from ssat.pipeline.feature_cache import images_digest, rows_digest
+from ssat.pipeline.sequence_result import STAGES, SequenceResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.services import available_cpus
@@ -39,7 +40,6 @@ NOT_IN_KEY: dict[str, Any] = {
 }
 RESULT_FILE = "benchmark.json"
 SUBMISSION_FILE = "submission.zip"
-STAGES = ("read", "patches", "embed", "associate")
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def benchmark_folder(
 
 @task(name="score results", persist_result=False, cache_policy=NO_CACHE)
 def score_benchmark(
-    prepared: list[Prepared], settings: BenchmarkSettings, folder: Path, tracked: dict[str, dict[str, Any]]
+    prepared: list[Prepared], settings: BenchmarkSettings, folder: Path, tracked: dict[str, SequenceResult]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], dict[str, Any]]:
     """Scores per sequence, per public detector of MOT17 where there are several, and overall, with frames per second.
 
@@ -165,7 +165,7 @@ def score_benchmark(
     to_score = {}
     for one in prepared:
         name = one.sequence.name
-        results = read_results(folder / tracked[name]["results"], one.sequence.n_frames)
+        results = read_results(folder / tracked[name].results, one.sequence.n_frames)
         to_score[name] = ToScore(one.truth, results, one.frames, one.sequence.rules)
     scoring = Scoring(to_score, settings.protocol, available_cpus())
 
@@ -177,21 +177,21 @@ def score_benchmark(
     return sequences, detectors, over(list(tracked))
 
 
-def pack_submission(folder: Path, tracked: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def pack_submission(folder: Path, tracked: dict[str, SequenceResult]) -> dict[str, Any]:
     """The result files as a zip for the server, and what it would say: "file", "benchmark", "faults", "warnings"."""
-    path = write_submission(folder / SUBMISSION_FILE, {name: folder / one["results"] for name, one in tracked.items()})
+    path = write_submission(folder / SUBMISSION_FILE, {name: folder / one.results for name, one in tracked.items()})
     return {"file": SUBMISSION_FILE, **asdict(check_submission(path))}
 
 
-def _speed(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    n_frames = sum(answer["n_frames"] for answer in answers)
-    seconds = {stage: sum(answer["seconds"][stage] for answer in answers) for stage in STAGES}
+def _speed(tracked: list[SequenceResult]) -> dict[str, Any]:
+    n_frames = sum(one.n_frames for one in tracked)
+    seconds = {stage: sum(one.seconds[stage] for one in tracked) for stage in STAGES}
     total = sum(seconds.values())
-    rates = [answer["detect_fps"] for answer in answers if "detect_fps" in answer]
+    rates = [one.detect_fps for one in tracked if one.detect_fps is not None]
     detecting = {"detect": round(len(rates) / sum(1 / rate for rate in rates), 2)} if rates else {}
     return {
         "fps": round(n_frames / total, 2) if total else 0.0,
         "fps_by_stage": {stage: round(n_frames / value, 1) for stage, value in seconds.items() if value} | detecting,
         "frames": n_frames,
-        "detections": sum(answer["n_detections"] for answer in answers),
+        "detections": sum(one.n_detections for one in tracked),
     }

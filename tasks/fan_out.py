@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from ssat.embedding.named import COLOUR, IMAGENET, EmbedderPart, assembled, load_part
 from ssat.embedding.reid_input import ReidInput
 from ssat.errors import InputError
+from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.benchmark import Prepared
@@ -68,8 +69,8 @@ def ray_is_named() -> bool:
 
 def track_sequences(
     prepared: list[Prepared], settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
-) -> dict[str, dict[str, Any]]:
-    """Result files, videos and speed of every sequence: name → what `track_sequence` answers.
+) -> dict[str, SequenceResult]:
+    """Return the result of every sequence by its name; the files are in `folder`.
 
     What was tracked before with the same content, settings and networks is taken from the workspace's cache.
 
@@ -80,7 +81,7 @@ def track_sequences(
     keys = {one.sequence.name: results_key(one, settings, *networks.digests) for one in prepared}
     for name, key in keys.items():
         fetch_results(workspace.cache / "results", key, folder, name)
-    waiting = [one for one in prepared if not (folder / f"{one.sequence.name}.json").is_file()]
+    waiting = [one for one in prepared if not result_path(folder, one.sequence.name).is_file()]
     if _on_ray(waiting, settings):
         with ray_session():
             track_on_ray(waiting, settings, folder, workspace, networks)
@@ -88,7 +89,7 @@ def track_sequences(
     for one in prepared:
         name = one.sequence.name
         answers[name] = _track_here(one, settings, folder, workspace, networks)
-        keep_results(workspace.cache / "results", keys[name], folder, name, answers[name])
+        keep_results(workspace.cache / "results", keys[name], folder, answers[name])
     return answers
 
 
@@ -103,14 +104,13 @@ def _on_ray(waiting: list[Prepared], settings: BenchmarkSettings) -> bool:
 
 def _track_here(
     one: Prepared, settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
-) -> dict[str, Any]:
+) -> SequenceResult:
     name, rate = one.sequence.name, 0.0
-    if networks.detector is not None and not (folder / f"{name}.json").is_file():
+    if networks.detector is not None and not result_path(folder, name).is_file():
         one, rate = detect_in_sequence(name, one, settings, networks.detector, workspace.cache / "detections")
-    answer: dict[str, Any] = track_sequence(
+    return track_sequence(
         name, one, settings, folder, workspace.cache / "features", networks.embedder, networks.refiner, rate
     )
-    return answer
 
 
 @task(name="track sequences on Ray", persist_result=False, cache_policy=NO_CACHE)

@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
+from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import committed
 from tasks.benchmark import NOT_IN_KEY, VERSION, Prepared
 
-_FILES = ("results", "video", "picture")
+_KEPT = "answer.json"
 
 
 def results_key(
@@ -30,32 +30,28 @@ def fetch_results(cache: Path, key: str, folder: Path, name: str) -> bool:
 
     A cache with a file missing or damaged gives nothing: the sequence is tracked again.
     """
-    done, kept = folder / f"{name}.json", cache / key
-    if done.is_file() or not (kept / "answer.json").is_file():
+    done, kept = result_path(folder, name), cache / key
+    if done.is_file() or not (kept / _KEPT).is_file():
         return done.is_file()
     try:
-        answer: dict[str, Any] = json.loads((kept / "answer.json").read_text())
-        for kind in _FILES:
-            if kind in answer:
-                _link(kept / Path(answer[kind]).name, folder / Path(answer[kind]).name)
+        result = SequenceResult.read(kept / _KEPT)
+        for file in result.files:
+            _link(kept / Path(file).name, folder / Path(file).name)
     except (OSError, ValueError, TypeError):
         return False
-    with committed(done) as temporary:
-        temporary.write_text(json.dumps(answer))
+    result.write(done)
     return True
 
 
-def keep_results(cache: Path, key: str, folder: Path, name: str, answer: dict[str, Any]) -> None:
+def keep_results(cache: Path, key: str, folder: Path, result: SequenceResult) -> None:
     """Keeps a tracked sequence's files under `key`, at no cost of space where the file system has hard links."""
     kept = cache / key
-    if (kept / "answer.json").is_file():
+    if (kept / _KEPT).is_file():
         return
     kept.mkdir(parents=True, exist_ok=True)
-    for kind in _FILES:
-        if kind in answer:
-            _link(folder / answer[kind], kept / answer[kind])
-    with committed(kept / "answer.json") as temporary:
-        temporary.write_text(json.dumps(answer))
+    for file in result.files:
+        _link(folder / file, kept / file)
+    result.write(kept / _KEPT)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,9 +15,9 @@ from prefect.cache_policies import NO_CACHE
 from ssat.mot.rows import write_results
 from ssat.pipeline.feature_cache import CachedFeatures, feature_key, load_features, store_features
 from ssat.pipeline.frames import StageSeconds
+from ssat.pipeline.sequence_result import STAGES, SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
-from ssat.workspace import committed
-from tasks.benchmark import STAGES, Prepared
+from tasks.benchmark import Prepared
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -87,11 +86,10 @@ def track_sequence(
     embedder: PatchEmbedder | None,
     refiner: Refiner | None = None,
     detect_fps: float = 0.0,
-) -> dict[str, Any]:
+) -> SequenceResult:
     """Tracks one sequence: writes its result file and its video into `folder`, its features into the cache.
 
-    Does nothing where the same was done before. Gives the names of the files, the frames per second of each stage and
-    "notes", where there are any.
+    Does nothing where the same was done before.
 
     Raises:
         InputError: a frame that cannot be decoded.
@@ -100,10 +98,9 @@ def track_sequence(
     from ssat.tracking.baselines import make_tracker
     from ssat.tracking.tracker import Tracker
 
-    done = folder / f"{name}.json"
+    done = result_path(folder, name)
     if done.is_file():
-        answer: dict[str, Any] = json.loads(done.read_text())
-        return answer
+        return SequenceResult.read(done)
     frame_rate = prepared.sequence.frame_rate
     tracker = make_tracker(settings.tracker, settings.association, frame_rate)
     # Where the tracks lead the detections, neither these nor their features can be kept.
@@ -127,22 +124,21 @@ def track_sequence(
     elif embedder is None and refiner is None:
         seconds = StageSeconds(associate=seconds.associate)
     write_results(folder / f"{name}.txt", tracked.frames, tracked.ids, tracked.boxes, tracked.scores)
-    answer = {
-        "results": f"{name}.txt",
-        **files,
-        "n_frames": tracked.n_frames,
-        "n_detections": len(prepared.detections),
-        "seconds": {stage: getattr(seconds, stage) for stage in STAGES},
-    }
     if refiner is not None and seconds.detect:
         detect_fps = tracked.n_frames / seconds.detect
-    if detect_fps:
-        answer["detect_fps"] = round(detect_fps, 2)
-    if isinstance(tracker, Tracker) and (calibration := tracker.method.calibration) and calibration.fallback:
-        answer["notes"] = [calibration.fallback]
-    with committed(done) as temporary:
-        temporary.write_text(json.dumps(answer))
-    return answer
+    calibration = tracker.method.calibration if isinstance(tracker, Tracker) else None
+    result = SequenceResult(
+        results=f"{name}.txt",
+        n_frames=tracked.n_frames,
+        n_detections=len(prepared.detections),
+        seconds={stage: getattr(seconds, stage) for stage in STAGES},
+        video=files.get("video"),
+        picture=files.get("picture"),
+        detect_fps=round(detect_fps, 2) if detect_fps else None,
+        notes=() if calibration is None or calibration.fallback is None else (calibration.fallback,),
+    )
+    result.write(done)
+    return result
 
 
 def _pipeline(

@@ -52,6 +52,7 @@ class TrackedInput:
         beyond_the_paper: the extensions that were used.
         explanation, explained: why the identity began and ended, and the files that say so; None: not asked for.
         embedder: how it was named, and its digest; None: the tracker saw boxes alone.
+        regained: how many identities were given back to people who returned; None: nobody is remembered.
     """
 
     name: str
@@ -70,6 +71,7 @@ class TrackedInput:
     explanation: str | None = None
     explained: tuple[Path, ...] = ()
     embedder: tuple[str | None, str] | None = None
+    regained: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """The keys of `ssat track --json`; those without a value are left out."""
@@ -78,6 +80,7 @@ class TrackedInput:
             "interpolated": str(self.results) if self.filled else None,
             "beyond_the_paper": list(self.beyond_the_paper) or None,
             "explanation": self.explanation,
+            "regained": self.regained,
             "explained": [str(path) for path in self.explained] or None,
         }
         if self.detector is not None:
@@ -111,6 +114,7 @@ class _Seen:
         self.frames += 1
         self.rows += len(frame.detections)
         self.identities.update(tracks.ids.tolist())
+        self.identities.difference_update(so_far for so_far, _ in tracks.regained)
 
 
 def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> list[TrackInput]:
@@ -160,6 +164,7 @@ def track_input(
     from ssat.pipeline.sinks import FeatureTable
     from ssat.tracking.baselines import make_tracker
     from ssat.tracking.explain import Explainer
+    from ssat.tracking.long_memory import MIN_DIFFERENT
     from ssat.tracking.tracker import Tracker
 
     tracker = make_tracker(settings.tracker, settings.association, opened.frame_rate)
@@ -215,6 +220,12 @@ def track_input(
     calibration = tracker.method.calibration if isinstance(tracker, Tracker) else None
     if calibration is not None and calibration.fallback is not None:
         notes.append(calibration.fallback)
+    memory = tracker.method.long_memory if isinstance(tracker, Tracker) else None
+    if memory is not None and memory.limit is None:
+        notes.append(
+            f"nobody could be recognised after an absence: {memory.sums[0]:.0f} pairs of people in one frame, at least "
+            f"{MIN_DIFFERENT} tell how alike different people look"
+        )
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped
     explanation: str | None = None
@@ -242,6 +253,7 @@ def track_input(
         beyond_the_paper=tuple(settings.extensions),
         explanation=explanation,
         explained=explained,
+        regained=None if memory is None else memory.regained,
     )
 
 
@@ -253,7 +265,8 @@ def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks) -> None
         {"id": identity, "box": box, "score": score}
         for identity, box, score in zip(tracks.ids.tolist(), tracks.boxes.round(2).tolist(), scores, strict=True)
     ]
-    wishes.live({"frame": frame.number, "tracks": rows})
+    regained = [{"id": former, "so_far": so_far} for so_far, former in tracks.regained]
+    wishes.live({"frame": frame.number, "tracks": rows, **({"regained": regained} if regained else {})})
 
 
 def _rates(name: str, frames: int, seconds: StageSeconds) -> str:

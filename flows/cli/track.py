@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace files that an earlier run left in that folder.")
 @click.option("--live", is_flag=True, help="Print each frame's tracks as a line of JSON as soon as they are known.")
 @click.option("--explain", type=click.IntRange(min=1), help="Tell why this identity began and ended.")
+@click.option(
+    "--remember",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="People who return within this time get their identity back; same as --association-remember-seconds.",
+)
 @settings_options(TrackSettings)
 def command(
     inputs: tuple[str, ...],
@@ -41,6 +47,7 @@ def command(
     overwrite: bool,
     live: bool,
     explain: int | None,
+    remember: float | None,
     track_given: dict[str, Any],
 ) -> None:
     """Track people in videos, image folders, MOTChallenge sequences, a stream (rtsp, http) or a camera (its number).
@@ -49,6 +56,9 @@ def command(
     public ones of a sequence. Writes NAME.txt (frame, id, left, top, width, height, score), NAME.parquet and an
     annotated NAME.mp4. Interrupted, it leaves them complete up to that frame.
     """
+    if remember is not None:
+        association = {"remember_seconds": remember, **track_given.get("association", {})}
+        track_given = {**track_given, "association": association}
     settings = build_settings(TrackSettings, config=config, preset=preset, given=track_given)
 
     from ssat.workspace import Workspace

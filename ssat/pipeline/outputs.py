@@ -56,6 +56,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         self._annotated: AnnotatedVideo | None = None
         self._waiting: list[tuple[int, Row]] = []
         self._n_waiting = 0
+        self._former: dict[int, int] = {}
         # A video beside the results that is not going to be written may be the input itself.
         suffixes = _SUFFIXES if video is not None else _SUFFIXES[:2]
         self._prepare(folder, [f"{name}{suffix}" for suffix in suffixes], overwrite)
@@ -96,6 +97,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
     ) -> None:
         """The next frame: its tracks, and the identities and last boxes of lost ones where they are to be drawn."""
         scores = np.ones(len(tracks)) if tracks.scores is None else tracks.scores
+        self._former |= dict(tracks.regained)
         rows = (tracks.ids, tracks.boxes, scores)
         try:
             self._write_rows([(number, rows)] if self._filler is None else self._filler.add(number, *rows))
@@ -124,12 +126,36 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
                 self._stack.__exit__(type(late), late, late.__traceback__)
                 raise WorkspaceError(f"{self.table}: cannot be written ({late.strerror}); free space") from late
             self._stack.__exit__(None, None, None)
+            self._write_former()
         finally:
             if self._annotated is not None:
                 if self.n_frames:
                     self._annotated.__exit__(None, None, None)
                 else:
                     self._annotated.__exit__(kind or InputError, error, trace)
+
+    def _write_former(self) -> None:
+        """Give people who were recognised only some time after they returned their identity from their return on."""
+        if not self._former:
+            return
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with (
+                committed(self.results) as temporary,
+                self.results.open(encoding="ascii") as lines,
+                temporary.open("w", encoding="ascii", newline="\n") as file,
+            ):
+                for line in lines:
+                    frame, identity, rest = line.split(",", 2)
+                    file.write(f"{frame},{self._former.get(int(identity), int(identity))},{rest}")
+            table = pq.read_table(self.table)
+            ids = [self._former.get(identity, identity) for identity in table["id"].to_pylist()]
+            with committed(self.table) as temporary:
+                pq.write_table(table.set_column(1, "id", pa.array(ids, pa.int64())), temporary)
+        except OSError as error:
+            raise WorkspaceError(f"{self.results}: cannot be written ({error.strerror}); free space") from error
 
     def _write_rows(self, frames: Iterable[tuple[int, Row]]) -> None:
         assert self._text is not None  # noqa: S101 - entered; for the type checker

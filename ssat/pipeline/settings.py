@@ -95,6 +95,15 @@ class BenchmarkSettings(StageSettings):
     )
 
     @model_validator(mode="after")
+    def _absences_are_not_filled(self) -> Self:
+        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
+            raise ValueError(
+                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
+                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_detector(self) -> Self:
         if self.detector is not None and self.refine != "none":
             raise ValueError(
@@ -166,6 +175,15 @@ class TrackSettings(StageSettings):
         ge=0,
         description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
     )
+
+    @model_validator(mode="after")
+    def _absences_are_not_filled(self) -> Self:
+        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
+            raise ValueError(
+                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
+                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_detector(self) -> Self:

@@ -59,9 +59,12 @@ class ResultTable:
         self._tracks.append(tracks)
 
     def tracked(self, features: NDArray[np.float32] | None, seconds: StageSeconds) -> TrackedFrames:
-        """Return the tracks of all frames."""
+        """Return the tracks of all frames; who was recognised late has the former identity from their return on."""
         frames = np.concatenate([np.empty(0, np.int64), *self._numbers])
         ids = np.concatenate([np.empty(0, np.int64), *(tracks.ids for tracks in self._tracks)])
+        former = dict(pair for tracks in self._tracks for pair in tracks.regained)
+        if former:
+            ids = np.array([former.get(identity, identity) for identity in ids.tolist()], np.int64)
         boxes = np.concatenate([np.empty((0, 4)), *(tracks.boxes for tracks in self._tracks)])
         scores = np.concatenate([np.empty(0), *(t.scores for t in self._tracks if t.scores is not None)])
         if self._fill_gaps:

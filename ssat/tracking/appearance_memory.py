@@ -44,6 +44,24 @@ class Accumulated:
         return {"features": features_NF}
 
 
+class Summed:
+    """Another memory, and the sum of all features beside it, for `LongMemory`."""
+
+    def __init__(self, inner: AppearanceMemory) -> None:
+        self.inner = inner
+
+    def update(self, state: TrackState, rows: NDArray[np.intp], features_NF: NDArray[np.float32]) -> None:
+        """Take in the features and add them."""
+        self.inner.update(state, rows, features_NF)
+        if state.feature_sum is None:
+            state.feature_sum = np.zeros((len(state), features_NF.shape[1]), np.float32)
+        state.feature_sum[rows] += features_NF
+
+    def start(self, features_NF: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return the arrays of the other memory, and the features as sums of one."""
+        return {**self.inner.start(features_NF), "feature_sum": features_NF.copy()}
+
+
 class Gallery(Accumulated):
     """The accumulated feature and a few past ones, so that a track also knows earlier views.
 

@@ -27,6 +27,8 @@ _LATER = (
     "overlap_pass",
     "confirm_hits",
     "gallery",
+    "remember_seconds",
+    "false_join_rate",
 )
 # What the preset `quick` takes instead: a feature that was trained for minutes needs a box term that gates.
 QUICK_ALPHA = 1.0
@@ -124,6 +126,20 @@ class TrackerConfig(BaseModel):
         le=100,
         description="Beyond the paper: compare with this number of past features too, and take the nearest; 0: with "
         "one mean only",
+    )
+
+    remember_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="Beyond the paper: people who return within this time after their track ended get their identity "
+        "back; 0: a track that ended is forgotten",
+    )
+    false_join_rate: float = Field(
+        default=0.01,
+        gt=0,
+        le=0.5,
+        description="With remember_seconds: share of new tracks that may get another person's identity, by how alike "
+        "people of one frame look",
     )
 
     @model_validator(mode="after")

@@ -99,6 +99,9 @@ class Explainer:
     def __call__(self, given: Association) -> None:
         """Take what decided the frame."""
         self._scale = given.appearance_scale
+        for so_far, former in given.regained:
+            if self.identity in (so_far, former):
+                self._regained(given, so_far, former)
         mine = (given.before.ids == self.identity).nonzero()[0]
         if self.identity in given.new:
             self._started(given)
@@ -145,6 +148,12 @@ class Explainer:
             candidates.append(Candidate(name, before.boxes[row].copy(), _compared(given, row, column, elsewhere)))
         text = "began: no free track was near enough" if candidates else "began: there was no track before it"
         self._remember(text, given.detections.boxes[column], candidates)
+
+    def _regained(self, given: Association, so_far: int, former: int) -> None:
+        column = int((given.detection_ids == former).nonzero()[0][0])
+        self._lost_since = None
+        text = f"found again by appearance after an absence: identity {so_far} until now, {former} from now on"
+        self._remember(text, given.detections.boxes[column], [])
 
     def _found(self, given: Association, row: int) -> None:
         column = int((given.detection_ids == self.identity).nonzero()[0][0])

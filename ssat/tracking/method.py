@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.tracking.appearance_memory import Accumulated, AppearanceMemory, Gallery
+from ssat.tracking.appearance_memory import Accumulated, AppearanceMemory, Gallery, Summed
 from ssat.tracking.assignment import greedy, hungarian, mutual
 from ssat.tracking.calibration import Calibration
 from ssat.tracking.config import TrackerConfig
@@ -21,6 +21,7 @@ from ssat.tracking.costs import (
     OverlapCost,
     WeakPenalty,
 )
+from ssat.tracking.long_memory import LongMemory
 from ssat.tracking.motion import ConstantVelocity, LastBox, Motion
 from ssat.tracking.passes import Pass, every, lost, not_weak, tracked, weak
 from ssat.tracking.state import FrameDetections
@@ -38,6 +39,7 @@ class Method:
         may_start: detections → (D,) which of them may start a track; None: all.
         counts_hits: whether `TrackState.hits` is kept.
         calibration: scale of the appearance cost, where there is one.
+        long_memory: who left, where people are remembered.
     """
 
     terms: list[CostTerm]
@@ -47,9 +49,10 @@ class Method:
     may_start: Callable[[FrameDetections], NDArray[np.bool_] | None]
     counts_hits: bool = False
     calibration: Calibration | None = None
+    long_memory: LongMemory | None = None
 
 
-def method_of(config: TrackerConfig) -> Method:
+def method_of(config: TrackerConfig, frame_rate: float) -> Method:
     """Return the paper's method (section 3.3) with the extensions that are switched on."""
     calibration = Calibration(config.stored_median) if config.calibrate else None
     appearance = AppearanceCost(0.0 if config.box_term else np.inf, calibration)
@@ -87,6 +90,10 @@ def method_of(config: TrackerConfig) -> Method:
         )
     motion = ConstantVelocity(config.hold_size) if config.motion == "kalman" else LastBox()
     beta = config.beta if config.accumulate else 1.0
-    memory = Gallery(beta, config.gallery) if config.gallery else Accumulated(beta)
-    counts_hits = config.confirm_hits > 1 or config.gallery > 0
-    return Method(terms, passes, motion, memory, not_weak, counts_hits, calibration)
+    memory: AppearanceMemory = Gallery(beta, config.gallery) if config.gallery else Accumulated(beta)
+    long_memory = None
+    if config.remember_seconds > 0:
+        memory = Summed(memory)
+        long_memory = LongMemory(round(config.remember_seconds * frame_rate), config.false_join_rate)
+    counts_hits = config.confirm_hits > 1 or config.gallery > 0 or long_memory is not None
+    return Method(terms, passes, motion, memory, not_weak, counts_hits, calibration, long_memory)

@@ -18,6 +18,7 @@ from ssat.tracking.tracker import Tracker
 from ssat.workspace import committed
 
 FORMAT = "ssat-tracker-2"
+_MEMORY = "long_memory_"
 _CALIBRATION, _COUNTS = "calibration_histogram", "calibration_counts"
 _FORMER = "ssat-tracker-1"
 _FORMER_NAMES = {"missed": "time_since_update", "place": "position", "speed": "velocity"}
@@ -36,6 +37,9 @@ def save_tracker(tracker: Tracker, path: Path) -> Path:
         calibration = tracker.method.calibration
         arrays[_CALIBRATION] = calibration.histogram
         arrays[_COUNTS] = np.array([calibration.frames, calibration.pairs])
+    if tracker.method.long_memory is not None:
+        memory = tracker.method.long_memory.arrays()
+        arrays |= {_MEMORY + name: np.ascontiguousarray(array) for name, array in memory.items()}
     with committed(path) as temporary:
         save_file(arrays, temporary, facts)
     return path
@@ -66,6 +70,9 @@ def load_tracker(path: Path) -> Tracker:
             calibration = tracker.method.calibration
             calibration.histogram = arrays.pop(_CALIBRATION).astype(np.float64)
             calibration.frames, calibration.pairs = arrays.pop(_COUNTS).tolist()
+        if tracker.method.long_memory is not None:
+            names = [name for name in arrays if name.startswith(_MEMORY)]
+            tracker.method.long_memory.restore({name.removeprefix(_MEMORY): arrays.pop(name) for name in names})
         tracker.state = _state_of(arrays)
     except (KeyError, ValueError, TypeError, ValidationError) as error:
         raise InputError(f"{path}: damaged state of a tracker ({error})") from error

@@ -25,6 +25,7 @@ class TrackState:
         covariance: (T, 4, 3) variance of position, covariance, variance of velocity, of each coordinate.
         hits: (T,) frames in which the track was matched, its first one included.
         gallery: (T, K, F) past features, L2-normalised.
+        feature_sum: (T, F) sum of all features of the track.
         missing_appearance: some row of `features` may be zero.
     """
 
@@ -37,6 +38,7 @@ class TrackState:
     covariance: NDArray[np.float64] | None = None
     hits: NDArray[np.int64] | None = None
     gallery: NDArray[np.float32] | None = None
+    feature_sum: NDArray[np.float32] | None = None
     missing_appearance: bool = False
 
     def __len__(self) -> int:
@@ -61,6 +63,11 @@ class TrackState:
         """Forget the other tracks."""
         for name, array in self.arrays().items():
             setattr(self, name, array[kept_T])
+
+    def reorder(self, rows: NDArray[np.intp]) -> None:
+        """Put the tracks into another order."""
+        for name, array in self.arrays().items():
+            setattr(self, name, array[rows])
 
     def append(self, new: TrackState) -> None:
         """Add tracks. An array that only one side has is zero on the other."""

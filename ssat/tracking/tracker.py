@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +35,8 @@ class Tracks:
         detection_index: (n,) row of each in the frame's detections.
         scores: (n,) scores of those detections, or None where none were given.
         unconfirmed: new tracks that are not shown yet (`config.confirm_hits`); None where all are shown at once.
+        regained: pairs of the identity that a track had so far and the one that it has from this frame on, because it
+            shows somebody who was here before (`config.remember_seconds`).
     """
 
     ids: NDArray[np.int64]
@@ -42,6 +44,7 @@ class Tracks:
     detection_index: NDArray[np.intp]
     scores: NDArray[np.float64] | None = None
     unconfirmed: Tracks | None = None
+    regained: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -77,6 +80,7 @@ class Association:
         detection_ids: (D,) the identity of each detection; 0: none.
         new, ended: identities that started and ended with this frame.
         appearance_scale: factor of the appearance cost, by the calibration.
+        regained: as in `Tracks`.
     """
 
     before: TrackState
@@ -87,6 +91,7 @@ class Association:
     new: NDArray[np.int64]
     ended: NDArray[np.int64]
     appearance_scale: float = 1.0
+    regained: tuple[tuple[int, int], ...] = ()
 
 
 class Tracker:
@@ -110,7 +115,7 @@ class Tracker:
             raise InputError(f"frame rate {frame_rate}: expected a positive number of frames per second")
         self.config = config or TrackerConfig()
         self.frame_rate = frame_rate
-        self.method: Method = method_of(self.config)
+        self.method: Method = method_of(self.config, frame_rate)
         self.state = TrackState()
         self.next_id = _FIRST_ID
         self.observer: Callable[[Association], None] | None = None
@@ -131,6 +136,8 @@ class Tracker:
     def skip(self, frames: int) -> None:
         """Count frames that were never read (a dropped stream, for example): all tracks are lost for as long."""
         if frames > 0:
+            if self.method.long_memory is not None:
+                self.method.long_memory.pass_time(frames)
             self.state.time_since_update += frames
             self._end_tracks()
 
@@ -180,12 +187,17 @@ class Tracker:
                 records.append(PassRecord(one, *candidates, costs.total(one.terms), pairs))
 
         detection_ids = self._update_tracks(matches, detections)
+        if self.method.long_memory is not None:
+            self.method.long_memory.pass_time(1)
         ended = self._end_tracks()
+        regained = self._regain(detection_ids)
         new = self._start_tracks(matches, detections, init_rule or births, detection_ids)
         if self.observer is not None:
             scale = 1.0 if self.method.calibration is None else self.method.calibration.scale
-            self.observer(Association(before, detections, terms, tuple(records), detection_ids, new, ended, scale))
-        return self._shown(detections, detection_ids)
+            decided = Association(before, detections, terms, tuple(records), detection_ids, new, ended, scale, regained)
+            self.observer(decided)
+        shown = self._shown(detections, detection_ids)
+        return replace(shown, regained=regained) if regained else shown
 
     def _update_tracks(self, matches: Matches, detections: FrameDetections) -> NDArray[np.int64]:
         """Give the matched tracks their detections. Returns (D,) the identities so far; 0: none."""
@@ -214,8 +226,26 @@ class Tracker:
         if np.logical_and.reduce(alive_T):
             return _NO_IDS
         ended = self.state.ids[~alive_T]
+        if self.method.long_memory is not None:
+            self.method.long_memory.remember(self.state, (~alive_T).nonzero()[0])
         self.state.keep(alive_T)
         return ended
+
+    def _regain(self, detection_ids: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+        """Give tracks of people who were here before their identity back, in the state and in `detection_ids`.
+
+        Returns:
+            Pairs of the identity so far and the former one.
+        """
+        if self.method.long_memory is None:
+            return ()
+        regained = self.method.long_memory.regain(self.state)
+        for so_far, former in regained:
+            self.state.ids[self.state.ids == so_far] = former
+            detection_ids[detection_ids == so_far] = former
+        if regained:
+            self.state.reorder(self.state.ids.argsort())
+        return regained
 
     def _start_tracks(
         self,

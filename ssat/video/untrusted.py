@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.error
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 # Larger pictures are refused before they are decoded: a few bytes can ask for gigabytes.
 _MAX_PIXELS = 8192 * 8192
 _MAX_BROKEN_PACKETS = 100
+# Containers without an index and with a clock that wraps around: they are read from their beginning, and packets are
+# passed over undecoded until the last key frame before the start.
+_WITHOUT_INDEX = {"mpegts", "mpeg", "mpegvideo"}
+_CLOCK_S = 2**33 / 90_000  # their clock starts again at 0 after this many seconds
+# They store the order of decoding, and no times of presentation.
+_DECODING_TIMES = {"asf", "mxf"}
+_MAX_HELD_BYTES = 64 << 20  # of packets since a key frame; beyond it they are decoded at once
+_SOONEST_S = 2.0  # the first step backwards where a seek came too late; doubled with every further one
 
 
 class VideoError(ValueError):
@@ -42,6 +53,8 @@ def open_video(source: Path) -> tuple[InputContainer, VideoStream]:
         if not streams:
             raise VideoError("no video stream" + (", only sound" if container.streams.audio else ""))
         stream = streams[0]
+        if stream.codec_context is None:
+            raise VideoError("no decoder for its video stream")
         if stream.codec_context.width * stream.codec_context.height > _MAX_PIXELS:
             raise VideoError(f"{stream.codec_context.width}x{stream.codec_context.height} is too large")
     except BaseException:
@@ -64,6 +77,8 @@ def _time_base(stream: VideoStream) -> Fraction:
 
 def stated_end(container: InputContainer, stream: VideoStream) -> float | None:
     """Seconds after the first frame at which the file says that its pictures end; None where it does not say."""
+    if container.format.name in _WITHOUT_INDEX:
+        return None  # libavformat estimates it from the last times that it finds near the file's end
     if stream.duration:
         return float(stream.duration * _time_base(stream))
     # The duration of the container may be that of its sound.
@@ -73,27 +88,150 @@ def stated_end(container: InputContainer, stream: VideoStream) -> float | None:
 
 
 def timed_frames(container: InputContainer, stream: VideoStream, start_s: float) -> Iterator[tuple[float, VideoFrame]]:
-    """(seconds since the first frame of the video, frame) from the key frame at or before `start_s` on."""
-    origin = float((stream.start_time or 0) * _time_base(stream))
-    interval = 1 / frame_rate(stream)
-    if start_s > 0:
-        container.seek(int((start_s + origin) / _time_base(stream)), stream=stream, backward=True)
-    # AVI stores no presentation times and those that are made up go backwards at B-frames. Its frames come at a fixed
-    # rate, so they are counted from the key frame's packet on.
-    counted = container.format.name == "avi"
-    last = None
-    broken = 0
-    for packet in container.demux(stream):
-        if last is None and packet.dts is not None:
-            last = float(packet.dts * _time_base(stream)) - origin - interval
+    """(seconds since the first frame of the video, frame), beginning with a frame shown at `start_s` or before it.
+
+    `container` has to be newly opened. The frames before `start_s` that are yielded reach back to a key frame. Where
+    the first picture after a seek is later than `start_s` (no index, a wrong one, or a key frame whose earlier
+    neighbours need the pictures before it), the seek is repeated further back, down to the beginning.
+    """
+    clock = _Clock(container, stream)
+    if start_s <= 0:
+        yield from clock.frames(container.demux(stream))
+        return
+    packets = container.demux(stream)
+    start = list(_until_first_frame(clock, packets))
+    if container.format.name in _WITHOUT_INDEX:
+        attempts = iter([_packets_from(clock, packets, start, start_s)])
+    elif clock.counts_all:
+        attempts = iter([])
+    else:
+        attempts = _seeks(container, stream, clock, start_s)
+    for attempt in attempts:
+        stream.codec_context.flush_buffers()
+        clock.restart()
+        frames = clock.frames(attempt)
+        # Pictures that come before the first key frame may lack what they refer to.
+        first = next(((at, frame) for at, frame in frames if frame.key_frame or at > start_s), None)
+        if first is not None and first[1].key_frame and first[0] <= start_s:
+            yield first
+            yield from frames
+            return
+    whole, its_stream = open_video(Path(container.name))
+    with whole:
+        its_stream.thread_type = stream.thread_type
+        yield from _Clock(whole, its_stream).frames(whole.demux(its_stream))
+
+
+class _Clock:
+    """Times of packets and frames of one stream, in seconds since its first frame; unwraps a clock that wraps."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        # AVI stores no presentation times and those that are made up go backwards at B-frames. Its frames come at a
+        # fixed rate, so they are counted: from a key frame's packet on, or all of them where B-frames change the order.
+        self._counted = container.format.name == "avi"
+        reordered = bool(stream.codec_context.has_b_frames)
+        # The first frame has the first packet's time, and so on.
+        self._queue: list[float] | None = [] if reordered and container.format.name in _DECODING_TIMES else None
+        self.counts_all = reordered and (self._counted or self._queue is not None)
+        self._wraps = container.format.name in _WITHOUT_INDEX
+        self._base = _time_base(stream)
+        self._interval = 1 / frame_rate(stream)
+        self.origin: float | None = None
+        self._last: float | None = None
+        self._broken = 0
+        self._near: float | None = None  # seconds on the stream's clock, unwrapped, of the last packet
+        self._first: float | None = None  # of the first packet
+
+    def restart(self) -> None:
+        """Forget the last frame's time: the packets that come next are of another place."""
+        self._last = None
+
+    def of_packet(self, packet: Packet[VideoStream]) -> float | None:
+        """When the packet's picture is shown; None where the packet does not say, or nothing was shown yet."""
+        if packet.pts is None or self.origin is None:
+            return None
+        self._near = self._unwrapped(float(packet.pts * self._base))
+        return self._near - self.origin
+
+    def seek_time(self, at_s: float) -> int:
+        """`at_s` seconds after the first frame, in units of the stream's clock."""
+        return int((at_s + (self.origin or 0.0)) / self._base)
+
+    def frames(self, packets: Iterable[Packet[VideoStream]]) -> Iterator[tuple[float, VideoFrame]]:
+        """Decode `packets`."""
+        for packet in packets:
+            if packet.dts is not None:
+                at = float(packet.dts * self._base)
+                self._near = self._unwrapped(at)
+                self._first = at if self._first is None else self._first
+                if self._queue is not None:
+                    heapq.heappush(self._queue, at)
+                if self._last is None and self.origin is not None:
+                    self._last = at - self.origin - self._interval
+            try:
+                decoded = packet.decode()
+            except av.error.InvalidDataError:
+                self._broken += 1
+                if self._broken > _MAX_BROKEN_PACKETS:
+                    raise
+                continue
+            for frame in decoded:
+                yield self._of_frame(frame), frame
+
+    def _of_frame(self, frame: VideoFrame) -> float:
+        time = None if self._counted or frame.time is None else self._unwrapped(frame.time)
+        if self._queue is not None:
+            time = heapq.heappop(self._queue) if self._queue else None
+        if self.origin is None:
+            self.origin = time if time is not None else self._first or 0.0
+            self._last = 0.0
+            return 0.0
+        counted = (-self._interval if self._last is None else self._last) + self._interval
+        self._last = counted if time is None else time - self.origin
+        return self._last
+
+    def _unwrapped(self, time: float) -> float:
+        if not self._wraps or self._near is None:
+            return time
+        return time + round((self._near - time) / _CLOCK_S) * _CLOCK_S
+
+
+def _until_first_frame(clock: _Clock, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+    """The packets up to the first frame, which sets the origin of `clock`."""
+    for packet in packets:
+        yield packet
+        if any(True for _ in clock.frames([packet])):
+            return
+
+
+def _seeks(
+    container: InputContainer, stream: VideoStream, clock: _Clock, start_s: float
+) -> Iterator[Iterator[Packet[VideoStream]]]:
+    """Packets from the key frame before `start_s` on, then from earlier and earlier ones."""
+    back = 0.0
+    while back < start_s:
         try:
-            decoded = packet.decode()
-        except av.error.InvalidDataError:
-            broken += 1
-            if broken > _MAX_BROKEN_PACKETS:
-                raise
-            continue
-        for frame in decoded:
-            by_count = (last or 0.0) + interval
-            last = by_count if counted or frame.time is None else frame.time - origin
-            yield last, frame
+            container.seek(clock.seek_time(start_s - back), stream=stream, backward=True)
+        except av.error.FFmpegError:
+            return
+        yield container.demux(stream)
+        back = max(_SOONEST_S, 2 * back)
+
+
+def _packets_from(
+    clock: _Clock, packets: Iterator[Packet[VideoStream]], start: list[Packet[VideoStream]], start_s: float
+) -> Iterator[Packet[VideoStream]]:
+    """The packets from the last key frame that is shown at `start_s` or before on; `start`: those already read."""
+    held: list[Packet[VideoStream]] = []
+    size = 0
+    packets = itertools.chain(start, packets)
+    for packet in packets:
+        at = clock.of_packet(packet)
+        if packet.is_keyframe and at is not None and at <= start_s:
+            held, size = [], 0
+        held.append(packet)
+        size += packet.size
+        if (at is not None and at > start_s) or size > _MAX_HELD_BYTES:
+            break
+    yield from held
+    yield from packets

@@ -6,6 +6,7 @@ import pytest
 from ssat.errors import InputError
 from ssat.mot.rows import write_results
 from ssat.mot.submission import check_submission
+from ssat.pipeline.sequence_result import SequenceResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.benchmark import benchmark_folder, pack_submission, prepare
@@ -94,7 +95,7 @@ def test_the_test_split_needs_no_labels_and_becomes_a_zip(make_sequence: Callabl
     assert (one.sequence.name, one.frames, len(one.truth)) == ("MOT17-01-DPM", range(1, 5), 0)
     boxes, scores = one.detections.boxes[:1], one.detections.scores[:1]
     write_results(tmp_path / "MOT17-01-DPM.txt", [1], [1], boxes, scores)
-    packed = pack_submission(tmp_path, {"MOT17-01-DPM": {"results": "MOT17-01-DPM.txt"}})
+    packed = pack_submission(tmp_path, {"MOT17-01-DPM": SequenceResult("MOT17-01-DPM.txt", 1, 1, {})})
     assert packed["benchmark"] == "MOT17"
     assert len(packed["faults"]) == 20
     assert packed["faults"][0] == "MOT17-01-FRCNN.txt: is missing; MOT17 has 21 test sequences"

@@ -119,3 +119,15 @@ def test_a_real_sequence(real_data: Path, tmp_path: Path) -> None:
     assert (answer["frames"], answer["identities"]) == (71, 10)
     with av.open(str(answer["video"])) as container:
         assert sum(1 for _ in container.decode(video=0)) == 71
+
+
+def test_remembering_is_an_option_of_its_own(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_sequence(tmp_path)
+    options = ("--embedder", "colour", "--no-video", "--workspace", tmp_path / "ws", "--json", "--remember", "60")
+    answer = _answer(_run(folder, *options))
+    assert "remember seconds 60" in answer["beyond_the_paper"]
+    assert answer["regained"] == 0
+    assert any("nobody could be recognised after an absence" in note for note in answer["notes"])
+    refused = _run(folder, *options, "--interpolate-seconds", "10", "--overwrite")
+    assert isinstance(refused.exception, InputError)
+    assert "expected at most association.lost_seconds, 3" in str(refused.exception)

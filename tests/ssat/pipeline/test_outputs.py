@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -92,3 +93,16 @@ def test_filled_gaps_stand_in_text_and_table_also_where_it_was_cut_short(tmp_pat
         (1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (4, 2), (9, 1), (9, 2),
     ]  # fmt: skip
     assert pq.read_table(tmp_path / "walk.parquet")["id"].to_pylist() == rows.ids.tolist()
+
+
+def test_who_is_recognised_late_has_the_former_identity_from_the_return_on(tmp_path: Path) -> None:
+    with TrackFiles(tmp_path, "walk", video=None) as files:
+        for number, ids in ((1, (1, 2)), (2, (2,)), (9, (2, 3))):
+            files.write(number, None, _tracks(*ids))
+        files.write(10, None, replace(_tracks(1, 2), regained=((3, 1),)))
+    rows = read_results(files.results)
+    found = list(zip(rows.frames.tolist(), rows.ids.tolist(), strict=True))
+    assert sorted(found) == [(1, 1), (1, 2), (2, 2), (9, 1), (9, 2), (10, 1), (10, 2)]
+    table = pq.read_table(files.table)
+    assert sorted(zip(table["frame"].to_pylist(), table["id"].to_pylist(), strict=True)) == sorted(found)
+    np.testing.assert_allclose(read_any_detections(files.table).boxes, rows.boxes)
