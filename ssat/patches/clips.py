@@ -145,8 +145,7 @@ def _frames(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
                     break  # another size: what was followed ends here
                 frames.append(picture)
     except av.error.FFmpegError as error:
-        if not frames:
-            raise VideoError(f"{path}: {error.strerror or error}") from error
+        raise VideoError(f"{path}: breaks after {len(frames)} frames ({error.strerror or error})") from error
     return frames, rate
 
 
