@@ -58,7 +58,7 @@ class LearnedColours:
         clips, patches, moving: learned from; `moving` of the patches move against the background.
         without_patches: clips that gave none: still, too short, or nothing could be followed.
         unreadable: clips that are no readable video.
-        held_out: scores on held-out clips, without labels.
+        held_out: scores on held-out clips, without labels; empty where no two held-out patches are seen together.
         reused: it was done before.
     """
 
@@ -182,7 +182,8 @@ def _learn_recorded(
         with progress_bar("learn colours, views", train.n_patches * settings.views) as advance:
             network = learn_colours(train, settings, advance)
         score = held_out_score(network, held_out, settings.seed) if held_out.n_patches > 1 else None
-        found = {} if score is None else {"auc": score.auc, "pairs": float(score.pairs)}
+        # No number where nothing was compared: JSON, tags and metrics have no "not a number".
+        found = {"auc": score.auc, "pairs": float(score.pairs)} if score is not None and np.isfinite(score.auc) else {}
         # By the names that trainings record: what starts from "the latest training" finds them.
         shown = {**settings.model_dump(mode="json"), "architecture": "histogram", "crop": INPUT_SIZE}
         counts = {"clips": n_train, "patches": train.n_patches, "moving": moving, "without_patches": without}

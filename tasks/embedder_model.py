@@ -4,12 +4,9 @@
 L2-normalised features (B, 512).
 """
 
-from typing import Any
-
 import mlflow
 import numpy as np
 from mlflow.pyfunc import PythonModel, PythonModelContext
-from numpy.typing import NDArray
 
 from ssat.embedding.embedder import Embedder
 
@@ -20,9 +17,8 @@ class EmbedderModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         self.embedder = Embedder.load(context.artifacts["embedder"])
 
-    def predict(
-        self, context: PythonModelContext, model_input: NDArray[np.uint8], params: dict[str, Any] | None = None
-    ) -> NDArray[np.float32]:
+    # Fully annotated, MLflow would take the hints for a signature and warn that it cannot.
+    def predict(self, context, model_input: np.ndarray, params=None):  # type: ignore[no-untyped-def]
         return self.embedder(np.asarray(model_input, dtype=np.uint8))
 
 

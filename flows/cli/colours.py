@@ -10,6 +10,8 @@ import click
 from flows.cli.options import build_settings, common_options, print_json, settings_options
 from ssat.patches.settings import ColoursSettings
 
+_NO_SCORE = "not measured: no two patches of held-out clips are seen together"
+
 
 @click.command(epilog="Example: ssat colours --workspace workspace")
 @common_options
@@ -43,11 +45,12 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(title="learned colours" + (" (done before)" if result["reused"] else ""), show_header=False)
+    scores = {name: f"{value:.3f}" for name, value in result["held_out"].items() if name != "pairs"}
     rows = {
         "clips": str(result["clips"]),
         "of them without a patch, unreadable": f"{result['without_patches']}, {result['unreadable']}",
         "patches": f"{result['patches']}, {result['moving']} of them move",
-        **{f"held-out {name}": f"{value:.3f}" for name, value in result["held_out"].items() if name != "pairs"},
+        **({f"held-out {name}": text for name, text in scores.items()} or {"held-out score": _NO_SCORE}),
         "embedder": result["embedder"],
         "MLflow run": result["mlflow_run_id"],
     }

@@ -66,7 +66,9 @@ class PatchTable:
 
 
 def joined(tables: list[PatchTable]) -> PatchTable:
-    """Return one table of several, their patches and starts numbered on."""
+    """Return one table of several, their patches and starts numbered on; an empty one of none."""
+    if not tables:
+        return _table([], [], [], [], [], [])
     patches, starts = np.cumsum([0, *(t.n_patches for t in tables)]), np.cumsum([0, *(_n_starts(t) for t in tables)])
     columns = {name: [getattr(table, name) for table in tables] for name in PatchTable.__dataclass_fields__}
     columns["patch"] = [table.patch + first for table, first in zip(tables, patches, strict=False)]
@@ -101,10 +103,21 @@ def patches_of_clip(path: Path, settings: FollowSettings, seed: int) -> PatchTab
             boxes.append(found.boxes[index] / (width, height, width, height))
             motion.append(found.motion)
             cuts.append(_cut(frame, found.boxes[index]))
+    return _table(patch, start, at, boxes, motion, cuts)
+
+
+def _table(
+    patch: list[int],
+    start: list[int],
+    frame: list[int],
+    boxes: list[NDArray[np.float64]],
+    motion: list[float],
+    cuts: list[NDArray[np.uint8]],
+) -> PatchTable:
     return PatchTable(
         np.array(patch, np.int64),
         np.array(start, np.int64),
-        np.array(at, np.int64),
+        np.array(frame, np.int64),
         np.array(boxes, np.float64).reshape(-1, 4),
         np.array(motion, np.float64),
         np.array(cuts, np.uint8).reshape(-1, CUT_HEIGHT, CUT_WIDTH, 3),
@@ -132,8 +145,7 @@ def _frames(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
                     break  # another size: what was followed ends here
                 frames.append(picture)
     except av.error.FFmpegError as error:
-        if not frames:
-            raise VideoError(f"{path}: {error.strerror or error}") from error
+        raise VideoError(f"{path}: breaks after {len(frames)} frames ({error.strerror or error})") from error
     return frames, rate
 
 

@@ -81,7 +81,7 @@ def open_input(
     if opened.detections is None:
         return opened
     if not len(opened.detections):
-        return replace(opened, notes=(*opened.notes, "the file of detections holds none: there is nobody to track"))
+        return replace(opened, notes=(*opened.notes, "the file of detections holds none: no track starts"))
     if min_score is None:
         return opened
     kept = opened.detections.select(opened.detections.scores >= min_score)

@@ -97,6 +97,14 @@ def test_colours_are_learned_once_and_used_as_a_training_is(clips: list[Path], w
     assert (other["patches"], other["reused"]) == (answer["patches"], False)
     assert {path: path.stat().st_mtime_ns for path in (workspace.cache / "patches").rglob("*.npz")} == kept
 
+    # Without held-out clips there is no score, and nothing else is missing.
+    outcome = _run(workspace, "--held-out-clips", 0)
+    assert outcome.exit_code == 0, (outcome.output, outcome.exception)
+    whole = json.loads(outcome.stdout.splitlines()[-1])
+    assert (whole["clips"], whole["held_out"]) == (len(clips), {})
+    assert whole["patches"] > answer["patches"]
+    assert "not measured" in outcome.stderr
+
 
 def test_nothing_collected_is_said_before_anything_starts(workspace: Workspace) -> None:
     outcome = _run(workspace)

@@ -236,7 +236,7 @@ def test_no_detections_at_all(video: tuple[Path, Path], tmp_path: Path) -> None:
     assert not (tmp_path / "ws" / "tracks").exists()
     answer = json.loads(_run(video[0], *options, "--detections", empty, "--json").stdout.splitlines()[-1])
     assert (answer["frames"], answer["identities"]) == (12, 0)
-    assert "the file of detections holds none: there is nobody to track" in answer["notes"]
+    assert "the file of detections holds none: no track starts" in answer["notes"]
 
 
 def test_networks_that_are_not_there_say_where_they_are_to_be_had(

@@ -12,7 +12,7 @@ from ssat.embedding.embedder import Embedder
 from ssat.embedding.export import export_embedder, model_card
 from ssat.embedding.histogram import HistogramNetwork, colour_channels, pooled
 from ssat.errors import InputError
-from ssat.patches.clips import PatchTable
+from ssat.patches.clips import PatchTable, joined
 from ssat.patches.settings import ColoursSettings
 
 _PATCHES, _BOXES = 120, 3
@@ -59,6 +59,8 @@ def test_the_same_patches_and_seed_give_the_same_weights(network: HistogramNetwo
 def test_too_few_patches_are_refused() -> None:
     with pytest.raises(InputError, match="20 patches could be followed, expected at least 32"):
         learn_colours(_table(0, patches=20), ColoursSettings())
+    with pytest.raises(InputError, match="0 patches could be followed, expected at least 32"):
+        learn_colours(joined([]), ColoursSettings())
 
 
 def test_a_pixel_belongs_to_the_nearest_cell(network: HistogramNetwork) -> None:

@@ -155,3 +155,10 @@ def test_a_view_keeps_the_middle_and_replaces_what_is_around_it() -> None:
     assert np.abs(middle - 200).max() <= 9, "only the offset of at most 8 levels"
     # Half of the backgrounds are the other patch of the same frames, the rest either of the two.
     assert 0.55 < (np.abs(corners - 40).max(axis=(1, 2, 3)) <= 9).mean() < 0.95
+
+
+def test_no_tables_are_joined_to_an_empty_one() -> None:
+    table = joined([])
+    assert (len(table), table.n_patches) == (0, 0)
+    assert table.cuts.shape == (0, 160, 80, 3)
+    assert joined([table, _uniform([200, 40])]).n_patches == 2
