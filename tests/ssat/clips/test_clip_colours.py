@@ -106,3 +106,18 @@ def test_rgb_and_grey(tmp_path: Path, pixels: str) -> None:
     if pixels.startswith("gray"):
         wanted = np.repeat((wanted @ [0.299, 0.587, 0.114])[..., None], 3, 2)
     assert np.abs(_stored(tmp_path / "clip.mp4") - wanted).mean() <= 2
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["01.mkv", "07.mp4", "12.mp4", "20.mp4"])
+def test_real_files(real_data: Path, tmp_path: Path, name: str) -> None:
+    source = real_data / "clips" / "original" / name
+    trim_clip(source, tmp_path / "clip.mp4", TrimSettings(seconds=0.2, min_seconds=0.1))
+    pictures = []
+    for path in (source, tmp_path / "clip.mp4"):
+        with av.open(str(path)) as container:
+            jpeg = FrameEncoder().encode(next(container.decode(video=0))).jpeg
+            pictures.append(simplejpeg.decode_jpeg(jpeg)[:240, :240].astype(float))
+    # Means of 16x16 pixels: colours, not the noise of the encoder.
+    source_blocks, clip_blocks = (picture.reshape(15, 16, 15, 16, 3).mean((1, 3)) for picture in pictures)
+    assert np.abs(source_blocks - clip_blocks).mean() < 1
