@@ -35,7 +35,9 @@ def open_footage(folder: Path | str, min_score: float | None = None) -> list[Tra
     pairs = _videos(place)
     if pairs:
         opened = [open_input(video, str(found), None, min_score) for video, found in pairs]
-    elif (place / "seqinfo.ini").is_file() or any(place.glob("*/seqinfo.ini")):
+    elif (
+        (place / "seqinfo.ini").is_file() or any(place.glob("*/seqinfo.ini")) or any(place.glob("train/*/seqinfo.ini"))
+    ):
         opened = [open_input(sequence.folder, None, None, min_score) for sequence in find_sequences(place)]
     else:
         raise InputError(f"{place}: no footage with detections; expected {_EXPECTED}")

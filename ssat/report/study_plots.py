@@ -24,6 +24,7 @@ _NAMES = {
     "hota": "HOTA, %",
     "idsw": "identity switches",
     "recall_at_1": "held-out recall at 1, %",
+    "probe_auc": "probe AUC, %",
 }
 
 

@@ -77,8 +77,10 @@ def mean_auc(footages: Sequence[ProbeFootage], features: Sequence[NDArray[np.flo
                 values.append(_areas(pairs, usable, unit_NF, drawn_RT))
     if not values:
         raise ValueError("no gap has enough pairs")
-    # A resampling without any pair of a kind at one gap leaves that gap out.
-    resampled = np.nanmean([areas[1:] for areas in values], axis=0)
+    # A resampling without any pair of a kind at one gap leaves that gap out; without any at all gaps it is no number.
+    areas_GR = np.stack([areas[1:] for areas in values])
+    counts_R = np.isfinite(areas_GR).sum(axis=0)
+    resampled = np.where(counts_R > 0, np.nansum(areas_GR, axis=0) / np.maximum(counts_R, 1), np.nan)
     low, high = np.nanquantile(resampled, _INTERVAL).tolist()
     return ProbeAuc(float(np.mean([areas[0] for areas in values])), low, high, resampled)
 
