@@ -66,7 +66,7 @@ class Ceilings:
     """
 
     def __init__(self, sequences: Mapping[str, CeilingInput], protocol: Protocol, processes: int = 1) -> None:
-        to_score = {}
+        self._names, to_score = tuple(sequences), {}
         for name, one in sequences.items():
             oracle = oracle_results(one.detections, one.truth, protocol)
             to_score[name, "oracle"] = ToScore(one.truth, oracle, one.frames, one.rules)
@@ -75,7 +75,8 @@ class Ceilings:
         self._scoring = Scoring(named, protocol, processes, official=True)
 
     def over(self, *names: str) -> Ceiling:
-        """Return the ceiling of some sequences together: counts are summed, shares follow from the sums."""
+        """Return the ceiling of some sequences together, or of all: counts are summed, shares follow from the sums."""
+        names = names or self._names
         oracle = self._scoring.over(*(f"{name} (oracle)" for name in names))
         boxes = self._scoring.over(*(f"{name} (box)" for name in names))
         return Ceiling(oracle.mota, oracle.idf1, oracle.hota, boxes.idf1)

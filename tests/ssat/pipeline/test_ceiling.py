@@ -32,6 +32,7 @@ def test_the_gap_between_boxes_and_the_right_identities(protocol) -> None:
     both = Ceilings({"s": crossing(), "t": CeilingInput(still, still, range(1, 3), "mot", 10.0)}, protocol)
     assert both.over("t").closed(1.0) is None
     assert both.over("s", "t").box_idf1 == pytest.approx(6 / 10)
+    assert both.over() == both.over("s", "t")
 
 
 def test_a_share_is_not_known_without_a_gap() -> None:
