@@ -29,7 +29,7 @@ from ssat.studies.settings import FeaturesStudySettings
 from ssat.workspace import Workspace
 from tasks.benchmark import Prepared, data_digest, prepare
 from tasks.detectors import resolve_detector
-from tasks.embedders import EMBEDDER_FILE, UNTRAINED, latest_of_kinds, resolve_embedder
+from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, UNTRAINED, latest_of_kinds, resolve_embedder
 from tasks.fan_out import tracked_detections
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset
@@ -119,7 +119,8 @@ def _short(spec: str) -> str:
         path = Path(part.name).expanduser()
         name = part.name
         if path.exists():
-            name = path.parent.name if path.name == EMBEDDER_FILE else path.name
+            trained = path.name == EMBEDDER_FILE and (path.parent / RESULT_FILE).is_file()
+            name = path.parent.name if trained else path.name
         parts.append(name if part.weight == 1 else f"{part.weight:g}*{name}")
     return "+".join(parts)
 
