@@ -22,7 +22,7 @@ VERBS = {
     "probe": "Measure without labels how well embedders tell people apart.",
     "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
-    "study": "The paper's experiments: extensions, clips, trackers, thresholds.",
+    "study": "The paper's experiments: extensions, clips, features, trackers, thresholds.",
     "compare": "Put runs side by side: settings, scores, curves, sequences.",
     "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",
