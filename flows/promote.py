@@ -24,6 +24,7 @@ def promote_flow(
     protocol: str | None = None,
     metric: Metric = "idf1",
     spread: float | None = None,
+    probe: str | None = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Promotes the embedder of a training where it beats the champion; gives what `tasks.promotion.promote` gives.
@@ -51,6 +52,7 @@ def promote_flow(
         data_digest=digest,
         metric=metric,
         spread=spread,
+        probe=probe,
         dry_run=dry_run,
     )
     verdict = "promoted" if result["promoted"] else "not promoted"

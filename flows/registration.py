@@ -27,7 +27,7 @@ from tasks.notify import BLOCK, VARIABLE, webhook_url
 FILE_NAME = "prefect.yaml"
 _ENTRY_POINTS = "flows.deployments."
 # Settings that may name a local file: made absolute, for a worker has a folder of its own.
-_PATHS = ("source", "mirrors", "mot", "embedder", "warm_start", "evaluate_mot")
+_PATHS = ("source", "mirrors", "mot", "embedder", "warm_start", "evaluate_mot", "probe")
 
 
 class _Schedule(BaseModel):

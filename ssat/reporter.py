@@ -19,8 +19,8 @@ class Reporter(Protocol):
     def file(self, path: Path, folder: str = "") -> None:
         """A finished file (picture, video, model card), filed under `folder`."""
 
-    def progress(self, done: int, total: int, what: str) -> None:
-        """`done` of `total` units of `what` are finished."""
+    def progress(self, done: int, total: int, what: str, note: str = "") -> None:
+        """`done` of `total` units of `what` are finished; `note` says how well it goes."""
 
 
 class NullReporter:
@@ -32,4 +32,4 @@ class NullReporter:
 
     def file(self, path: Path, folder: str = "") -> None: ...
 
-    def progress(self, done: int, total: int, what: str) -> None: ...
+    def progress(self, done: int, total: int, what: str, note: str = "") -> None: ...

@@ -20,7 +20,7 @@ _KINDS = {BENCHMARKS: "benchmark", TRAININGS: "training", "ssat-study": "study"}
 _MOST = 24
 _MOST_CURVES = 6
 # Curves worth a look, in this order; others follow.
-_CURVES = ("loss", "held_out_recall_at_1", "accuracy", "target_cosine", "mot_idf1", "learning_rate")
+_CURVES = ("loss", "probe_auc", "held_out_recall_at_1", "accuracy", "target_cosine", "mot_idf1", "learning_rate")
 
 
 @task(name="compare runs", persist_result=False, cache_policy=NO_CACHE)

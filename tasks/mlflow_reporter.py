@@ -84,8 +84,8 @@ class MlflowReporter:
     def file(self, path: Path, folder: str = "") -> None:
         self._report({"file": str(path.absolute()), "folder": folder})
 
-    def progress(self, done: int, total: int, what: str) -> None:
-        show_progress(done, total, what)
+    def progress(self, done: int, total: int, what: str, note: str = "") -> None:
+        show_progress(done, total, what, note)
 
     def tag(self, key: str, value: str) -> None:
         """A tag of the run."""

@@ -34,8 +34,10 @@ def progress_bar(what: str, total: float | None) -> Iterator[Callable[..., None]
         _release()
 
 
-def show_progress(done: int, total: int, what: str) -> None:
+def show_progress(done: int, total: int, what: str, note: str = "") -> None:
     """Sets the bar of `what` to `done` of `total`; the bar appears at the first call and is closed when all is done.
+
+    `note` is shown behind its name.
 
     This is the form of `ssat.reporter.Reporter.progress`, for work that counts by itself.
     """
@@ -44,7 +46,7 @@ def show_progress(done: int, total: int, what: str) -> None:
             if done >= total:
                 return
             _reported[what] = _acquire().add_task(what, total=total)
-        _display.update(_reported[what], completed=done, total=total)
+        _display.update(_reported[what], completed=done, total=total, description=f"{what}, {note}" if note else what)
         if done >= total:
             _display.stop_task(_reported.pop(what))
             _release()

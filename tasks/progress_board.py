@@ -15,14 +15,14 @@ class ProgressBoard:
     """A Ray actor that holds the latest progress, and the error that another try would meet again."""
 
     def __init__(self) -> None:
-        self._latest: tuple[int, int, str] | None = None
+        self._latest: tuple[int, int, str, str] | None = None
         self._failure: SsatError | None = None
 
-    def set(self, latest: tuple[int, int, str]) -> None:
-        """`latest`: done, total and what, as in `ssat.reporter.Reporter.progress`."""
+    def set(self, latest: tuple[int, int, str, str]) -> None:
+        """`latest`: done, total, what and note, as in `ssat.reporter.Reporter.progress`."""
         self._latest = latest
 
-    def get(self) -> tuple[int, int, str] | None:
+    def get(self) -> tuple[int, int, str, str] | None:
         """The latest progress, None before the first."""
         return self._latest
 

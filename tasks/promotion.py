@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -10,11 +12,15 @@ from prefect.cache_policies import NO_CACHE
 from ssat.errors import InputError
 from ssat.studies.promotion import Metric, Promotion, decide_promotion
 from ssat.workspace import Workspace
-from tasks.embedders import MODEL_NAME
+from tasks.embedders import MODEL_NAME, download_embedder
 from tasks.mlflow_run import mlflow_run
 from tasks.recorded import CHAMPION, Recorded, Version, comparable
 
+if TYPE_CHECKING:
+    from ssat.tracking.probe_auc import AucGain
+
 EXPERIMENT = "ssat-promotion"
+NO_PROBE = "none"
 
 
 @task(name="promote embedder", persist_result=False, cache_policy=NO_CACHE)
@@ -27,6 +33,7 @@ def promote(
     data_digest: str | None = None,
     metric: Metric = "idf1",
     spread: float | None = None,
+    probe: str | None = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Makes the embedder of a training the champion where `decide_promotion` says so, and records why in any case.
@@ -42,11 +49,14 @@ def promote(
         data_digest: only benchmarks of these data.
         metric: what must be better.
         spread: the seeds' spread stated by hand, as a share of 1.
+        probe: folder of footage with detections on which the candidate's probe AUC must be higher as well, beyond its
+            interval; None: that of the candidate's training, if it had one; `none`: the benchmark alone decides.
         dry_run: say what would be done, change nothing.
 
     Returns:
         "promoted", "reason", "metric", "split", "protocol", "candidate" and "champion" (version, run_id, benchmark,
-        score, seeds), "gain", "spread", "previous" (version), "mlflow_run_id".
+        score, seeds), "gain", "spread", "probe" (footage, gain, low, high; None without one), "previous" (version),
+        "mlflow_run_id".
 
     Raises:
         InputError: no such training, or one of the two embedders has no benchmark that can be compared.
@@ -66,11 +76,17 @@ def promote(
     own_seeds = _seed_scores(recorded, candidate.run_id, key, metric)
     before = recorded.champion()
     champion: dict[str, Any] | None = None
+    probed: dict[str, Any] | None = None
     if before is not None and before.number == candidate.number:
         decision = Promotion(False, None, spread, f"version {candidate.number} is the champion already")
     else:
         if before is not None:
             champion = _champion_scored(recorded, before, benchmark.info.run_id, key, metric)
+            footage = _probe_footage(recorded, candidate, probe)
+            gain = None if footage is None else _probe_gain(footage, candidate, before)
+            probed = None if gain is None else {"footage": footage, **asdict(gain)}
+        else:
+            gain = None
         decision = decide_promotion(
             score,
             champion["score"] if champion else None,
@@ -78,6 +94,7 @@ def promote(
             list(champion["seeds"].values()) if champion else [],
             spread=spread,
             metric=metric,
+            probe=gain,
         )
     result = {
         "promoted": decision.promoted,
@@ -87,6 +104,7 @@ def promote(
         "protocol": benchmark.data.tags.get("protocol"),
         "gain": decision.gain,
         "spread": decision.spread,
+        "probe": probed,
         "candidate": {
             "version": candidate.number,
             "run_id": candidate.run_id,
@@ -102,6 +120,34 @@ def promote(
     if not dry_run:
         result["mlflow_run_id"] = _write(workspace, recorded, result)
     return result
+
+
+def _probe_footage(recorded: Recorded, candidate: Version, probe: str | None) -> str | None:
+    """The folder to probe on; None where there is none."""
+    if probe is None:
+        return str(recorded.client.get_run(candidate.run_id).data.params.get("probe") or "") or None
+    return None if probe == NO_PROBE else probe
+
+
+def _probe_gain(footage: str, candidate: Version, champion: Version) -> AucGain:
+    """How much higher the candidate's AUC is, with the interval of the difference.
+
+    Raises:
+        InputError: footage that cannot be probed.
+    """
+    from ssat.embedding.embedder import Embedder
+    from ssat.pipeline.probe_evaluation import ProbeEvaluation
+    from ssat.tracking.probe_auc import auc_gain
+
+    try:
+        evaluation = ProbeEvaluation(Path(footage).expanduser())
+    except InputError as error:
+        raise InputError(f"probe: {error}. Give other footage with --probe FOLDER, or --probe {NO_PROBE}") from error
+    ours, theirs = (
+        evaluation.score(Embedder.load(download_embedder(f"models:/{MODEL_NAME}/{version.number}")))
+        for version in (candidate, champion)
+    )
+    return auc_gain(ours, theirs)
 
 
 def _benchmark(
@@ -161,6 +207,7 @@ def _write(workspace: Workspace, recorded: Recorded, result: dict[str, Any]) -> 
     name = f"promote-{candidate['version']}"
     with mlflow_run(workspace, EXPERIMENT, name, settings, tags, system_metrics=False) as reporter:
         numbers = {"candidate": candidate["score"], "gain": result["gain"], "spread": result["spread"]}
+        numbers |= {f"probe_{name}": (result["probe"] or {}).get(name) for name in ("gain", "low", "high")}
         if result[CHAMPION] is not None:
             numbers[CHAMPION] = result[CHAMPION]["score"]
         reporter.scalars({key: value for key, value in numbers.items() if value is not None}, 0)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from ssat.frames.store import FrameStore
 from ssat.locks import writing
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
+from tasks.evaluations import evaluation_of, probe_of_settings
 from tasks.halt import terminable
 from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.mlflow_run import Dataset, mlflow_run
@@ -29,10 +30,12 @@ from tasks.train_worker import train_worker
 
 if TYPE_CHECKING:
     from ssat.embedding.train_loop import TrainResult
+    from ssat.pipeline.probe_evaluation import ProbeEvaluation
 
 _LOG = logging.getLogger(__name__)
 
 EXPERIMENT = "ssat-train"
+PROBE_DIGEST = "probe_digest"  # the parameter that names the footage of the probe
 _EXAMPLE_PATCHES = 4
 _LARGEST_CHECKPOINT_ARTIFACT = 512 * 1024**2
 
@@ -56,6 +59,8 @@ class TrainedEmbedder:
     best: dict[str, float]
     """The same under held_out_…, and the `epoch` of that evaluation."""
     history: Sequence[EpochRecord]
+    probe: dict[str, float] = field(default_factory=dict)
+    """`auc`, `auc_low` and `auc_high` of the embedder on the footage of setting `probe`; empty without it."""
     reused: bool = False
     """The training was done before."""
 
@@ -76,10 +81,17 @@ class TrainedEmbedder:
         return cls(**{**content, "history": records(content["history"])})
 
 
-def training_folder(workspace: Workspace, settings: TrainSettings, store: FrameStore) -> Path:
-    """Return the folder of this training: one per data and settings, so that the same training is done once."""
+def training_folder(
+    workspace: Workspace, settings: TrainSettings, store: FrameStore, probe_digest: str | None = None
+) -> Path:
+    """Return the folder of this training: one per data and settings, so that the same training is done once.
+
+    Args:
+        probe_digest: of the footage that chooses the weights, where there is one.
+    """
     # Where it runs does not change what it learns, so that it can go on with more or fewer workers.
-    digest = hashlib.sha256(json.dumps([settings.identity(), store.digest], sort_keys=True).encode()).hexdigest()
+    parts = [settings.identity(), store.digest, *([] if probe_digest is None else [probe_digest])]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return workspace.training / digest[:16]
 
 
@@ -92,31 +104,39 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
         WorkspaceError: another process does the same training.
     """
     store = FrameStore.open(workspace.frames)
-    folder = training_folder(workspace, settings, store)
+    probe = probe_of_settings(settings)
+    folder = training_folder(workspace, settings, store, None if probe is None else probe.digest)
     result_file = folder / RESULT_FILE
     if result_file.exists():
         return replace(_registered(TrainedEmbedder.load(result_file), settings, store, folder), reused=True)
     _check_resources(settings)
-    if settings.evaluation.mot is not None:
-        from ssat.pipeline.mot_evaluation import MotEvaluation
-
-        MotEvaluation(Path(settings.evaluation.mot).expanduser())  # a fault is found now and not after hours
+    evaluation_of(settings)  # a fault is found now and not after hours
     # Two at a time would write each other's checkpoints, and register the embedder twice.
     with writing(folder, "training"):
         if result_file.exists():
             return replace(_registered(TrainedEmbedder.load(result_file), settings, store, folder), reused=True)
-        return _train_recorded(workspace, settings, store, folder)
+        return _train_recorded(workspace, settings, store, folder, probe)
 
 
-def _train_recorded(workspace: Workspace, settings: TrainSettings, store: FrameStore, folder: Path) -> TrainedEmbedder:
+def _train_recorded(
+    workspace: Workspace, settings: TrainSettings, store: FrameStore, folder: Path, probe: ProbeEvaluation | None
+) -> TrainedEmbedder:
     """The training in an MLflow run; its result is committed last."""
     dataset = Dataset("frames", store.digest, str(workspace.frames))
-    with mlflow_run(workspace, EXPERIMENT, f"train-{folder.name}", settings, dataset=dataset) as reporter:
+    parameters = settings.model_dump(mode="json")
+    if probe is not None:
+        parameters |= {"probe": str(Path(str(settings.evaluation.probe)).expanduser().absolute())}
+        parameters |= {PROBE_DIGEST: probe.digest}
+        for note in probe.notes:
+            _LOG.warning("setting train.probe: %s", note)
+    with mlflow_run(workspace, EXPERIMENT, f"train-{folder.name}", parameters, dataset=dataset) as reporter:
         examples = _report_crops(reporter, settings, store, folder)
         trained = _train_on_ray(settings, workspace, folder, reporter)
         _report_curves(reporter, [record.row() for record in trained.history], folder)
         _report_neighbours(reporter, settings, store, folder)
         _report_checkpoint(reporter, folder)
+        # The last entry of a curve is that of the last evaluation; these are of the weights that were kept.
+        reporter.scalars({f"kept_probe_{name}": value for name, value in trained.probe.items()}, trained.steps)
         reporter.flush()
         result = TrainedEmbedder(
             embedder=workspace.relative(folder / EMBEDDER_FILE),
@@ -129,6 +149,7 @@ def _train_recorded(workspace: Workspace, settings: TrainSettings, store: FrameS
             held_out=trained.held_out,
             best=trained.best,
             history=trained.history,
+            probe=trained.probe,
         )
         result = _register(result, examples, folder)
     return result
@@ -142,6 +163,7 @@ def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path
 
     digest = Embedder.load(folder / EMBEDDER_FILE).digest
     facts: dict[str, Any] = {**result.held_out, "data_digest": result.data_digest, "classes": result.classes}
+    facts |= {f"probe_{name}": value for name, value in result.probe.items()}
     facts |= {"embedder_digest": digest}  # by which benchmarks of this version are found
     try:
         version = register_embedder(result.mlflow_run_id, folder / EMBEDDER_FILE, examples, facts)
@@ -278,7 +300,8 @@ def _train_on_ray(settings: TrainSettings, workspace: Workspace, folder: Path, r
 
 def _for_workers(settings: TrainSettings) -> TrainSettings:
     """The same with absolute paths: a worker's current folder is that of the Ray node, not of the command."""
-    paths = {"warm_start": settings.warm_start, "evaluate_mot": settings.evaluation.mot}
+    evaluation = settings.evaluation
+    paths = {"warm_start": settings.warm_start, "evaluate_mot": evaluation.mot, "probe": evaluation.probe}
     absolute = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path is not None}
     return settings.model_copy(update=absolute)
 

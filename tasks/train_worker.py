@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import SsatError
+from tasks.evaluations import evaluation_of
 from tasks.metrics import TRAINED_IMAGES, count
 from tasks.mlflow_reporter import MlflowReporter
 
 if TYPE_CHECKING:
-    from ssat.embedding.train_loop import TrainResult
+    from ssat.embedding.train_loop import Evaluate, TrainResult
 
 
 def train_worker(config: dict[str, Any]) -> TrainResult | None:
@@ -31,7 +32,6 @@ def train_worker(config: dict[str, Any]) -> TrainResult | None:
 
     from ssat.embedding.train_loop import train_loop
     from ssat.frames.store import FrameStore
-    from ssat.pipeline.mot_evaluation import MotEvaluation
 
     board = config["board"]
     if ray.get(board.failure.remote()) is not None:
@@ -41,10 +41,9 @@ def train_worker(config: dict[str, Any]) -> TrainResult | None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
     settings = TrainSettings(**config["settings"])
     reporter: _WorkerReporter | None = None
-    evaluate: MotEvaluation | None = None
+    evaluate: Evaluate | None = None
     if context.get_world_rank() == 0:
-        if settings.evaluation.mot is not None:
-            evaluate = MotEvaluation(Path(settings.evaluation.mot).expanduser())
+        evaluate = evaluation_of(settings)
         images_a_step = settings.optimiser.batch_size // context.get_world_size() * context.get_world_size()
         kept_in = Path(config["kept_in"])
         reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], kept_in, board, images_a_step)
@@ -74,9 +73,9 @@ class _WorkerReporter(MlflowReporter):
         self._images_a_step = images_a_step
         self._counted: int | None = None
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def progress(self, done: int, total: int, what: str, note: str = "") -> None:
         # Where an interrupted training goes on, what this worker has not done is not counted.
         if self._counted is not None:
             count(TRAINED_IMAGES, (done - self._counted) * self._images_a_step)
         self._counted = done
-        self._board.set.remote((done, total, what))
+        self._board.set.remote((done, total, what, note))

@@ -138,8 +138,13 @@ def make_sequence() -> Callable[..., Path]:
     return _write_sequence
 
 
-def _write_sequence(parent: Path, name: str = "WALK-01", *, n_frames: int = 12, images: bool = True) -> Path:
-    """Three figures of 24 x 60 pixels on 320 x 200; one is missed in frame 4, a false alarm in frame 5."""
+def _write_sequence(
+    parent: Path, name: str = "WALK-01", *, n_frames: int = 12, images: bool = True, pace: int = 4
+) -> Path:
+    """Three figures of 24 x 60 pixels on 320 x 200; one is missed in frame 4, a false alarm in frame 5.
+
+    They walk `pace` pixels a frame.
+    """
     rng = np.random.default_rng(7)
     ground = rng.integers(60, 120, (200, 320, 3), dtype=np.uint8)
     faces = rng.integers(0, 256, (3, 60, 24, 3), dtype=np.uint8)
@@ -154,7 +159,7 @@ def _write_sequence(parent: Path, name: str = "WALK-01", *, n_frames: int = 12, 
     for frame in range(1, n_frames + 1):
         image = ground.copy()
         for person, face in enumerate(faces):
-            x, y = 20 + 100 * person + 4 * frame * (-1) ** person, 40 + 30 * person
+            x, y = 20 + 100 * person + pace * frame * (-1) ** person, 40 + 30 * person
             image[y : y + 60, x : x + 24] = face
             truth.append(f"{frame},{person + 1},{x},{y},24,60,1,1,1.0")
             if (frame, person) != (4, 0):

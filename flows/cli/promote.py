@@ -33,6 +33,12 @@ Examples:
     type=click.FloatRange(min=0, max=100),
     help="The seeds' spread in points, stated; by default that of recorded trainings that differ in their seed alone.",
 )
+@click.option(
+    "--probe",
+    metavar="FOLDER",
+    help="Unlabelled footage with detections: the candidate's probe AUC must be higher there as well, beyond its "
+    "interval; by default the footage of its training's --probe, if any; none: without.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @settings_options(BenchmarkSettings, skip=frozenset({"embedder"}))
 def command(
@@ -43,6 +49,7 @@ def command(
     debug: bool,
     metric: Any,
     spread: float | None,
+    probe: str | None,
     dry_run: bool,
     benchmark_given: dict[str, Any],
 ) -> None:
@@ -71,6 +78,7 @@ def command(
             protocol={**configured, **benchmark_given}.get("protocol"),
             metric=metric,
             spread=None if spread is None else spread / 100,
+            probe=probe,
             dry_run=dry_run,
         )
     verdict = "promoted" if result["promoted"] else "not promoted"

@@ -25,8 +25,10 @@ def command(
 
     from flows.train import train_flow
     from ssat.workspace import Workspace
+    from tasks.evaluations import probe_of_settings
     from tasks.services import services
 
+    probe_of_settings(settings)  # footage that cannot be probed is reported before a service starts
     with services(Workspace.open(workspace), ray=True, mlflow=True, debug=debug):
         result = train_flow(workspace, settings)
     show_training(result, as_json)
@@ -49,12 +51,22 @@ def show_training(result: dict[str, Any], as_json: bool = False) -> None:
         "images/s": f"{last['images_per_second']:.0f}",
         "waiting for data": _waiting(last["data_wait_share"]),
         **{f"held-out {name.replace('_', ' ')}": f"{value:.3f}" for name, value in result["held_out"].items()},
+        **_probed(result),
         "embedder": result["embedder"],
         "MLflow run": result["mlflow_run_id"],
     }
     for name, value in rows.items():
         table.add_row(name, value)
     Console(stderr=as_json).print(table)
+
+
+def _probed(result: dict[str, Any]) -> dict[str, str]:
+    """The probe's row, where there was a probe."""
+    probe = result["probe"]
+    if not probe:
+        return {}
+    interval = f"{probe['auc_low']:.3f}–{probe['auc_high']:.3f}"
+    return {"probe AUC (95 %)": f"{probe['auc']:.3f} ({interval}), epoch {result['best']['epoch']:g}"}
 
 
 def _waiting(share: float) -> str:

@@ -71,12 +71,14 @@ def clips_study(
                         log_scores(child, scored)
                         recall = common_recall(place, largest, embedder)
                         child.scalars({"recall_at_1": recall, "clips": clips}, 0)
+                    probed = {"probe_auc": made.probe["auc"]} if made.probe else {}
                     trained.append(
                         {
                             "clips": clips,
                             "seed": seed,
                             "steps": made.steps,
                             "recall_at_1": recall,
+                            **probed,
                             **{key: scored["overall"][key] for key in ("idf1", "mota", "idsw")},
                             "embedder": made.embedder,
                             "benchmark": scored["folder"],
@@ -110,11 +112,12 @@ def _finish(
     trained: list[dict[str, Any]],
 ) -> dict[str, Any]:
     rows, table = [], []
+    metrics = _metrics(trained)
     for clips in numbers:
         of = [row for row in trained if row["clips"] == clips]
         row: dict[str, Any] = {"clips": clips}
         shown: dict[str, Any] = {"clips": clips, "seeds": len(of), "steps": of[0]["steps"]}
-        for metric in _METRICS:
+        for metric in metrics:
             values = [float(one[metric]) for one in of]
             interval = confidence_interval(values, settings.confidence)
             row |= {metric: interval.mean, f"{metric}_half": interval.half, f"{metric}_seeds": values}
@@ -124,7 +127,7 @@ def _finish(
         rows.append(row)
         table.append(shown)
     published = list(zip(TABLE_4_CLIPS, TABLE_4, strict=True))
-    path = clips_figure(rows, published, study.folder / "clips.png")
+    path = clips_figure(rows, published, study.folder / "clips.png", metrics)
     first_seed = {
         f"{row['clips']} clips": study.workspace.absolute(row["benchmark"])
         for row in trained
@@ -137,6 +140,7 @@ def _finish(
         + ("As many steps for every number of clips." if settings.same_steps else "The same epochs for every number.")
         + (" Each training starts from the next smaller one." if settings.warm else ""),
         "Held-out recall is measured on the same clips for all, which none of the trainings has seen.",
+        *(["Probe AUC is that of the weights that it chose on the same footage, at 1 and 3 s."] * (len(metrics) > 4)),
         f"Split {base.split}, protocol {base.protocol}.",
     ]
     report = write_report(
@@ -167,12 +171,24 @@ def _finish(
     return study.finish(reporter, result, [report, path, *(figure.path for figure in lines)])
 
 
-_HEADINGS = {"idf1": "IDF1", "mota": "MOTA", "idsw": "IDSW", "recall_at_1": "held-out recall at 1"}
+_HEADINGS = {
+    "idf1": "IDF1",
+    "mota": "MOTA",
+    "idsw": "IDSW",
+    "recall_at_1": "held-out recall at 1",
+    "probe_auc": "probe AUC",
+}
+
+
+def _metrics(trained: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The metrics of the tables; the probe's where the trainings have one."""
+    return (*_METRICS, "probe_auc") if all("probe_auc" in row for row in trained) else _METRICS
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     numbers = {
-        _HEADINGS[metric]: f"{row[metric]}" if metric == "idsw" else f"{100 * row[metric]:.1f}" for metric in _METRICS
+        _HEADINGS[metric]: f"{row[metric]}" if metric == "idsw" else f"{100 * row[metric]:.1f}"
+        for metric in _metrics([row])
     }
     return {
         "training": f"{row['clips']} clips, seed {row['seed']}",

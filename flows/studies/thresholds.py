@@ -84,7 +84,8 @@ def thresholds_study(
                     )
                     log_scores(child, scored)
                 row = {"training": name, "margin": one.head.margin, "scale": one.head.scale, "embedder": made.embedder}
-                tried.append({**row, **scored["overall"], "recall_at_1": made.held_out.get("recall_at_1")})
+                own = {"recall_at_1": made.held_out.get("recall_at_1"), "probe_auc": made.probe.get("auc")}
+                tried.append({**row, **scored["overall"], **own})
             if tried:
                 best = max(tried, key=lambda row: float(row[settings.metric]))
                 embedder = str(place.absolute(best["embedder"]))
@@ -212,7 +213,7 @@ def _finish(
 
 
 def _in_percent(row: dict[str, Any]) -> dict[str, Any]:
-    shares = {"idf1": "IDF1", "mota": "MOTA", "recall_at_1": "recall at 1"}
+    shares = {"idf1": "IDF1", "mota": "MOTA", "recall_at_1": "recall at 1", "probe_auc": "probe AUC"}
     shown = {key: value for key, value in row.items() if key in (*PARAMETERS, "training", "margin", "scale")}
     shown |= {name: f"{100 * row[key]:.1f}" for key, name in shares.items() if row.get(key) is not None}
     return {**shown, "IDSW": row["idsw"]}

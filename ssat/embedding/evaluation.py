@@ -23,12 +23,16 @@ EMBEDDER_FILE = "embedder.safetensors"
 _BEST_FILE = "best.safetensors"
 _BATCH = 64
 _HELD_OUT = "held_out_"
+_PROBE = "probe_"
+_PROBE_AUC, _RECALL, _PRECISION = "probe_auc", "held_out_recall_at_1", "held_out_mean_average_precision"
 
 Evaluate = Callable[[Embedder], Mapping[str, float]]
 
 
 class Evaluator:
-    """Scores the network of a training and keeps the embedder with the best held-out score.
+    """Scores the network of a training and keeps the embedder with the best score.
+
+    That is the AUC of the probe where `further` gives `probe_auc`, else the held-out recall.
 
     Args:
         settings: of the training.
@@ -77,7 +81,7 @@ class Evaluator:
             scores |= self._further(self._embedder(network, {"epoch": epoch}))
         if scores and _quality(scores) >= _quality(progress.best):
             progress.best, progress.best_step = {**scores, "epoch": epoch}, progress.step
-            if self._first and self._data.held_out:
+            if self._first and _chooses(scores):
                 self._embedder(network, progress.best).save(self._folder / _BEST_FILE)
         return scores
 
@@ -87,7 +91,7 @@ class Evaluator:
         if self._first:
             if best.exists():
                 best.replace(target)
-            elif not self._data.held_out or not target.exists():
+            elif not _chooses(self._state.progress.best) or not target.exists():
                 self._embedder(self._feature_network(None), self._state.progress.best).save(target)
         return target
 
@@ -106,6 +110,7 @@ class Evaluator:
             "classes": self._data.classes,
             "steps": self._settings.schedule.epochs * self._data.steps_per_epoch,
             "held_out": held_out_of(scores),
+            **({"probe": probe_of(scores)} if _PROBE_AUC in scores else {}),
             "epoch": scores.get("epoch", float(self._state.progress.epoch)),
         }
         return Embedder(network, self._settings.data.crop, facts)
@@ -114,6 +119,11 @@ class Evaluator:
 def held_out_of(scores: Mapping[str, float]) -> dict[str, float]:
     """Return the held-out scores among `scores`, by their own names."""
     return {name.removeprefix(_HELD_OUT): value for name, value in scores.items() if name.startswith(_HELD_OUT)}
+
+
+def probe_of(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the probe's scores among `scores`: `auc`, `auc_low` and `auc_high`; empty where it was not asked."""
+    return {name.removeprefix(_PROBE): value for name, value in scores.items() if name.startswith(_PROBE)}
 
 
 @torch.no_grad()
@@ -145,6 +155,11 @@ def features_of(
     return features_BD
 
 
-def _quality(scores: Mapping[str, float]) -> tuple[float, float]:
-    names = ("held_out_recall_at_1", "held_out_mean_average_precision")
-    return scores.get(names[0], -1.0), scores.get(names[1], -1.0)
+def _chooses(scores: Mapping[str, float]) -> bool:
+    """Whether `scores` hold a number that the weights to keep are chosen by."""
+    return _PROBE_AUC in scores or _RECALL in scores
+
+
+def _quality(scores: Mapping[str, float]) -> tuple[float, float, float]:
+    """The probe decides; among equal scores the held-out ones do."""
+    return scores.get(_PROBE_AUC, -1.0), scores.get(_RECALL, -1.0), scores.get(_PRECISION, -1.0)

@@ -174,10 +174,16 @@ class EvaluationSettings(Component):
     """Scores that are computed during a training."""
 
     every: Annotated[int, FlatName("evaluate_every")] = Field(
-        default=4, ge=1, description="Epochs between two held-out retrieval scores"
+        default=4, ge=1, description="Epochs between two evaluations: held-out retrieval, probe and tracking"
     )
     mot: Annotated[str | None, FlatName("evaluate_mot"), Runtime()] = Field(
         default=None, description="MOTChallenge folder to track at every evaluation, reported as IDF1"
+    )
+    # What the footage holds is part of the identity, its path is not: the training's folder is named by its digest.
+    probe: Annotated[str | None, FlatName("probe"), Runtime(), OmittedAtDefault()] = Field(
+        default=None,
+        description="Beyond the paper: folder of footage with detections; at every evaluation the probe scores the "
+        "network on it without labels, and the best score chooses the weights that are kept",
     )
 
 
@@ -190,7 +196,7 @@ class CheckpointSettings(Component):
     keep: Annotated[int, FlatName("keep_checkpoints"), Runtime()] = Field(
         default=2,
         ge=1,
-        description="Checkpoints kept, the latest; the one with the best held-out score is kept besides",
+        description="Checkpoints kept, the latest; the one with the best score is kept besides",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import distributed as dist
 from ssat.embedding.checkpoint import Checkpoints, latest_checkpoint
 from ssat.embedding.data import TrainingData
 from ssat.embedding.device import usable_device
-from ssat.embedding.evaluation import EMBEDDER_FILE, Evaluate, Evaluator, held_out_of
+from ssat.embedding.evaluation import EMBEDDER_FILE, Evaluate, Evaluator, held_out_of, probe_of
 from ssat.embedding.meter import Meter, NonFiniteLossError
 from ssat.embedding.progress import EpochRecord
 from ssat.embedding.schedule import learning_rate_at, margin_at
@@ -37,17 +37,22 @@ class TrainResult:
     """A finished training."""
 
     embedder: Path
-    """The embedder's safetensors file: of the evaluation with the best held-out score, of the end without any."""
+    """The embedder's safetensors file: of the evaluation with the best score, of the end without any."""
     history: Sequence[EpochRecord]
     classes: int
     steps: int
     best: dict[str, float]
-    """Scores of that evaluation under held_out_…, and its `epoch`; empty when nothing was held out."""
+    """Scores of that evaluation under held_out_… and probe_…, and its `epoch`; empty when nothing was scored."""
 
     @property
     def held_out(self) -> dict[str, float]:
         """The held-out scores of the embedder."""
         return held_out_of(self.best)
+
+    @property
+    def probe(self) -> dict[str, float]:
+        """The probe's `auc`, `auc_low` and `auc_high` of the embedder; empty where `evaluate` gave none."""
+        return probe_of(self.best)
 
 
 def train_loop(
@@ -135,7 +140,8 @@ def _train(
             # The last step of an epoch always reports, so that the bar arrives.
             if done % _REPORT_EVERY == 0 or not left:
                 reporter.scalars({"step_loss": meter.check(), "learning_rate": rate}, progress.step)
-                reporter.progress(done, schedule.epochs * data.steps_per_epoch, "training steps")
+                note = _probe_note(progress.best)
+                reporter.progress(done, schedule.epochs * data.steps_per_epoch, "training steps", *note)
             if progress.step % settings.checkpoints.every == 0 and left:
                 meter.check()  # no checkpoint of weights that are spoilt
                 state.save(checkpoints)
@@ -145,6 +151,11 @@ def _train(
         progress.end_epoch(record)
         _report(record, reporter)
         state.save(checkpoints)
+
+
+def _probe_note(best: Mapping[str, float]) -> tuple[str, ...]:
+    """The best score of the probe so far, for the progress bar; empty before the first."""
+    return (f"probe AUC {best['probe_auc']:.3f} (epoch {best['epoch']:g})",) if "probe_auc" in best else ()
 
 
 def _report(record: EpochRecord, reporter: Reporter) -> None:

@@ -26,6 +26,7 @@ _SHARES = (
     "accuracy",
     "recall_at_1",
 )
+_PROBE = "kept_probe_auc"
 _COUNTS = ("idsw", "fp", "fn", "mt", "ml", "frag")
 
 
@@ -64,8 +65,14 @@ def differing_parameters(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
 def compared_scores(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
     """A row per run: shares in percent, counts as they are; only what at least one of them has."""
     columns = [name for name in (*_SHARES, *_COUNTS) if any(name in run.scores for run in runs)]
+    probed = any(_PROBE in run.scores for run in runs)
     return [
-        {"run": run.label, "kind": run.kind, **{name: _cell(name, run.scores.get(name)) for name in columns}}
+        {
+            "run": run.label,
+            "kind": run.kind,
+            **({"probe AUC (95 %)": _probe_cell(run.scores)} if probed else {}),
+            **{name: _cell(name, run.scores.get(name)) for name in columns},
+        }
         for run in runs
     ]
 
@@ -147,6 +154,14 @@ def write_comparison(runs: Sequence[ComparedRun], folder: Path, metric: str = "i
         "sequences": sequences,
         "files": [report, *(figure.path for figure in figures)],
     }
+
+
+def _probe_cell(scores: Mapping[str, float]) -> str:
+    """AUC of the weights that were kept, with its interval, in percent."""
+    if _PROBE not in scores:
+        return _MISSING
+    auc, low, high = (100 * scores.get(name, float("nan")) for name in (_PROBE, f"{_PROBE}_low", f"{_PROBE}_high"))
+    return f"{auc:.1f} ({low:.1f}–{high:.1f})"
 
 
 def _cell(name: str, value: float | None) -> str:

@@ -21,6 +21,7 @@ _TRAINING_PANELS: dict[str, tuple[str, str]] = {
     "accuracy": ("Training accuracy", "share"),
     "learning_rate": ("Learning rate", "log"),
     "recall_at_1": ("Held-out recall@1", "share"),
+    "probe_auc": ("Probe AUC", "plain"),
     "target_cosine": ("Mean target cosine", "plain"),
     "images_per_second": ("Images per second", "plain"),
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from ssat.tracking.probe_auc import AucGain
 
 Metric = Literal["idf1", "mota", "hota", "assa"]
 
@@ -35,6 +37,7 @@ def decide_promotion(
     *,
     spread: float | None = None,
     metric: Metric = "idf1",
+    probe: AucGain | None = None,
 ) -> Promotion:
     """The candidate is promoted where it scores higher than the champion by more than the seeds' spread.
 
@@ -48,13 +51,31 @@ def decide_promotion(
         champion_seeds: the same of the champion's recipe.
         spread: stated by hand instead, as a share of 1; the seeds are not looked at then.
         metric: named in the reason.
+        probe: how much higher the candidate's AUC is on unlabelled footage; where given, its interval must lie above 0
+            as well.
 
     Raises:
         ValueError: a spread below zero.
     """
     if spread is not None and spread < 0:
         raise ValueError(f"spread {spread:g} is below 0")
-    name = metric.upper()
+    decision = _by_score(candidate, champion, candidate_seeds, champion_seeds, spread, metric.upper())
+    if probe is None or champion is None:
+        return decision
+    compared = f"probe AUC {100 * probe.gain:+.2f} (95 % interval {100 * probe.low:+.2f} to {100 * probe.high:+.2f})"
+    higher = probe.low > 0
+    reason = f"{decision.reason}; {compared}: {'higher beyond its interval' if higher else 'not higher'}"
+    return replace(decision, promoted=decision.promoted and higher, reason=reason)
+
+
+def _by_score(
+    candidate: float,
+    champion: float | None,
+    candidate_seeds: Sequence[float],
+    champion_seeds: Sequence[float],
+    spread: float | None,
+    name: str,
+) -> Promotion:
     if champion is None:
         return Promotion(True, None, spread, f"there is no champion yet; {name} {100 * candidate:.2f}")
     gain = candidate - champion

@@ -151,7 +151,9 @@ class ProbeFootage:
         if lengths.max() < 2:
             raise InputError(
                 f"no detection of {len(numbers)} frames could be linked to the frame after it: the probe needs "
-                "detections in consecutive frames"
+                "detections in consecutive frames that overlap by 0.6 or more, so people and camera must move by less "
+                "than a quarter of a box's width from frame to frame; give longer footage, a higher frame rate or a "
+                "steadier camera"
             )
         found = tuple(_pairs_at(frames, tracklets, different, gap, frame_rate, max_anchors) for gap in gaps_seconds)
         same_frame = _separate_pairs(frames, boxes_N4, numbers[counts >= 2], max_anchors)
@@ -248,10 +250,11 @@ def area_under_curve(
         weights: (p,) of the pairs; 1 by default.
     """
     levels = np.unique(similarity, return_inverse=True)[1]
-    return _weighted_area(levels, same, np.ones(len(same)) if weights is None else weights)
+    return weighted_area(levels, same, np.ones(len(same)) if weights is None else weights)
 
 
-def _weighted_area(levels: NDArray[np.intp], same: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
+def weighted_area(levels: NDArray[np.intp], same: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
+    """Return the area like `area_under_curve`, of similarities that are given by their ranks (p,), ties equal."""
     positive = np.bincount(levels[same], weights[same], minlength=levels.max() + 1)
     negative = np.bincount(levels[~same], weights[~same], minlength=levels.max() + 1)
     below = np.cumsum(negative) - negative / 2
@@ -325,7 +328,7 @@ def _gap_score(
     auc = low = high = float("nan")
     if min(positives, negatives) >= MIN_PAIRS:
         levels = np.unique(cosine, return_inverse=True)[1]
-        auc = _weighted_area(levels, same, np.ones(len(same)))
+        auc = weighted_area(levels, same, np.ones(len(same)))
         tracklets = np.concatenate([pairs.first_tracklet[usable], pairs.second_tracklet[usable]])
         names, index = np.unique(tracklets, return_inverse=True)
         one, other = np.split(index, 2)
@@ -334,7 +337,7 @@ def _gap_score(
             # A pair counts as often as its tracklets were drawn, a pair of two as often as both.
             drawn = np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names)).astype(np.float64)
             weights = np.where(same, drawn[one], drawn[one] * drawn[other])
-            resampled.append(_weighted_area(levels, same, weights))
+            resampled.append(weighted_area(levels, same, weights))
         low, high = np.nanquantile(resampled, (0.025, 0.975)).tolist() if np.isfinite(resampled).any() else (low, high)
     cost = 1 - cosine
     return GapScore(

@@ -1,10 +1,13 @@
 """The registered model's alias moves by the rule, in a real MLflow store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from ssat.embedding.embedder import Embedder
+from ssat.embedding.histogram import HistogramNetwork
 from ssat.errors import InputError
 from ssat.workspace import Workspace
 from tasks.embedders import MODEL_NAME
@@ -24,12 +27,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         yield workspace
 
 
-def _train(workspace: Workspace, recipe: str, seed: int) -> str:
+def _train(workspace: Workspace, recipe: str, seed: int, **more: str) -> str:
     """What a training leaves: a run with its settings and a registered version with its digest."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    settings = {"recipe": recipe, "seed": seed, "workers": seed + 1}
+    settings = {"recipe": recipe, "seed": seed, "workers": seed + 1, **more}
     with mlflow_run(workspace, "ssat-train", "train", settings, dataset=DATA, system_metrics=False) as reporter:
         pass
     client = MlflowClient()
@@ -91,6 +94,36 @@ def test_the_champion_changes_only_beyond_the_spread_and_why_is_written(store: W
     assert version.run_id == third
     assert "more than the spread of 1.00 (2 seeds" in version.description
     assert "56.00 against the champion's 50.00" in version.description
+
+
+def test_a_probe_must_agree(
+    store: Workspace, tmp_path: Path, make_sequence: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    footage = make_sequence(tmp_path, n_frames=24, pace=2)
+    first, second = _train(store, "first", 0), _train(store, "second", 0, probe=str(footage))
+    _benchmark(store, "first-0", 0.5)
+    _benchmark(store, "second-0", 0.6)
+    before, after = (Recorded(store).version_of(run).number for run in (first, second))
+    MlflowClient().set_registered_model_alias(MODEL_NAME, "champion", before)
+    # Versions whose weights lie here in place of the server: a network without training, and colours.
+    files = {f"models:/{MODEL_NAME}/{number}": tmp_path / f"{number}.safetensors" for number in (before, after)}
+    Embedder.untrained("resnet18", 32).save(files[f"models:/{MODEL_NAME}/{before}"])
+    Embedder(HistogramNetwork().eval(), 64, {}).save(files[f"models:/{MODEL_NAME}/{after}"])
+    monkeypatch.setattr("tasks.promotion.download_embedder", files.__getitem__)
+    answer = promote.fn(store, second, spread=0.01)
+    assert answer["probe"]["footage"] == str(footage)
+    assert answer["probe"]["low"] <= answer["probe"]["gain"] <= answer["probe"]["high"]
+    assert answer["promoted"] is (answer["probe"]["low"] > 0)
+    assert "probe AUC" in answer["reason"]
+    written = MlflowClient().get_run(answer["mlflow_run_id"]).data.metrics
+    assert written["probe_gain"] == pytest.approx(answer["probe"]["gain"])
+    MlflowClient().set_registered_model_alias(MODEL_NAME, "champion", before)
+    without = promote.fn(store, second, spread=0.01, probe="none", dry_run=True)
+    assert (without["promoted"], without["probe"]) == (True, None)
+    with pytest.raises(InputError, match=r"probe: /nowhere: no such folder.*--probe none"):
+        promote.fn(store, second, spread=0.01, probe="/nowhere")
 
 
 def test_what_is_no_training_says_what_to_give(store: Workspace) -> None:

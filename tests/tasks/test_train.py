@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import psutil
 import pytest
 import ray
@@ -21,6 +23,7 @@ from ssat.errors import InputError, WorkspaceError
 from ssat.frames.store import FrameStore
 from ssat.locks import writing
 from ssat.workspace import Workspace
+from tasks.services import mlflow_tracking_uri
 from tasks.train import training_folder
 from tests.ssat.frames.conftest import small_clips, small_store
 
@@ -81,13 +84,15 @@ class KillsAWorker(threading.Thread):
 # Ray starts each of its processes anew in each of three starts, which takes minutes on two busy cores.
 @pytest.mark.timeout(1500)
 def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
-    small_store: FrameStore, tmp_path: Path
+    small_store: FrameStore, tmp_path: Path, make_sequence: Callable[..., Path]
 ) -> None:
+    footage = make_sequence(tmp_path, n_frames=24, pace=2)
+    settings = SETTINGS.model_copy(update={"probe": str(footage)})
     workspace = workspace_with(small_store, tmp_path / "killed")
     killer = KillsAWorker(workspace.training, 6)
     killer.start()
     try:
-        killed = train_flow(str(workspace.root), SETTINGS)
+        killed = train_flow(str(workspace.root), settings)
     finally:
         killer.over.set()
         killer.join()
@@ -95,13 +100,21 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     assert [row["epoch"] for row in killed["history"]] == [1, 2, 3, 4]
 
     other = workspace_with(small_store, tmp_path / "calm")
-    calm = train_flow(str(other.root), SETTINGS)
+    calm = train_flow(str(other.root), settings)
     first = safetensors.torch.load_file(workspace.absolute(killed["embedder"]))
     second = safetensors.torch.load_file(other.absolute(calm["embedder"]))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert [row["loss"] for row in killed["history"]] == [row["loss"] for row in calm["history"]]
 
-    again = train_flow(str(workspace.root), SETTINGS.model_copy(update={"workers": 1}))
+    # The probe is that of the best of two evaluations, in MLflow too; where the footage lies does not matter.
+    assert killed["probe"] == calm["probe"]
+    assert killed["probe"]["auc"] == max(row.get("probe_auc", 0) for row in killed["history"])
+    recorded = mlflow.MlflowClient(mlflow_tracking_uri(workspace)).get_run(killed["mlflow_run_id"]).data
+    assert recorded.metrics["kept_probe_auc"] == killed["probe"]["auc"]
+    assert recorded.params["probe"] == str(footage)
+    moved = footage.rename(tmp_path / "moved")
+    settings = settings.model_copy(update={"probe": str(moved)})
+    again = train_flow(str(workspace.root), settings.model_copy(update={"workers": 1}))
     assert again["reused"]
     folder = workspace.absolute(killed["embedder"]).parent
     assert Embedder.load(folder / "embedder.safetensors").facts["held_out"] == killed["held_out"]

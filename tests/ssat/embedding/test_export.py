@@ -13,7 +13,13 @@ from ssat.errors import InputError
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
     made = Embedder.untrained("resnet18", 48, seed=2)
-    made.facts = {"settings": {"epochs": 3}, "classes": 9, "held_out": {"recall_at_1": 0.75}, "data_digest": "d" * 64}
+    made.facts = {
+        "settings": {"epochs": 3},
+        "classes": 9,
+        "held_out": {"recall_at_1": 0.75},
+        "probe": {"auc": 0.934, "auc_low": 0.91, "auc_high": 0.95},
+        "data_digest": "d" * 64,
+    }
     return made
 
 
@@ -30,7 +36,15 @@ def test_onnx_gives_the_same_features_for_any_batch(embedder: Embedder, patches:
         (features,) = session.run(["features"], {"patches": batch})
         np.testing.assert_allclose(features, embedder(batch), atol=1e-4)
     text = card.read_text()
-    for part in ("resnet18", "48 x 48", "9 clips", "| recall_at_1 | 0.7500 |", "| epochs | 3 |", "least cosine"):
+    for part in (
+        "resnet18",
+        "48 x 48",
+        "9 clips",
+        "| recall_at_1 | 0.7500 |",
+        "| epochs | 3 |",
+        "AUC 0.9340 (95 %",
+        "least cosine",
+    ):
         assert part in text
 
 

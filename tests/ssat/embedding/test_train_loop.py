@@ -52,6 +52,10 @@ def settings(**values: object) -> TrainSettings:
 class Recorder(NullReporter):
     def __init__(self) -> None:
         self.rows: list[tuple[int, dict[str, float]]] = []
+        self.notes: list[str] = []
+
+    def progress(self, done: int, total: int, what: str, note: str = "") -> None:
+        self.notes.append(note)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         self.rows.append((step, dict(values)))
@@ -67,7 +71,7 @@ class StopsAfter(NullReporter):
     def __init__(self, steps: int) -> None:
         self.steps = steps
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def progress(self, done: int, total: int, what: str, note: str = "") -> None:
         if done >= self.steps:
             raise StoppedError
 
@@ -259,6 +263,55 @@ def test_further_scores_are_asked_for_and_reported(small_store: FrameStore, tmp_
 
     result = train_loop(settings(), small_store, tmp_path, evaluate=evaluate)
     assert [row.scores.get("mot_idf1") for row in result.history] == [None, 0.5, None, 0.5]
+
+
+def probed(aucs: list[float]) -> Any:
+    """An evaluation that gives these AUCs one after the other, as the probe on footage would."""
+    left = iter(aucs)
+    return lambda embedder: {"probe_auc": (auc := next(left)), "probe_auc_low": auc - 0.1, "probe_auc_high": 1.0}
+
+
+@pytest.mark.parametrize("held_out", [0, 2])
+def test_the_probe_chooses_the_weights_before_the_held_out_score(
+    held_out: int, small_store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recalls = iter([0.2, 0.7, 0.9])
+    monkeypatch.setattr(
+        "ssat.embedding.evaluation.held_out_scores",
+        lambda *_: HeldOutScores(RetrievalScores(next(recalls), 0.5, 0.5), {}),
+    )
+    values = settings(epochs=3, evaluate_every=1, keep_checkpoints=1, held_out_clips=held_out)
+    recorder = Recorder()
+    result = train_loop(values, small_store, tmp_path, recorder, evaluate=probed([0.8, 0.9, 0.7]))
+    assert result.probe == {"auc": 0.9, "auc_low": pytest.approx(0.8), "auc_high": 1.0}
+    assert result.best["epoch"] == 2.0
+    facts = Embedder.load(result.embedder).facts
+    assert (facts["epoch"], facts["probe"]["auc"]) == (2.0, 0.9)
+    assert result.held_out.get("recall_at_1") == (0.7 if held_out else None)
+    assert [row["probe_auc"] for _, row in recorder.rows if "probe_auc" in row] == [0.8, 0.9, 0.7]
+    assert next(note for note in recorder.notes if note) == "probe AUC 0.800 (epoch 1)"
+    # Asked for again after its end, nothing is trained, and the weights are still those of the second epoch.
+    again = train_loop(values, small_store, tmp_path, evaluate=probed([]))
+    assert Embedder.load(again.embedder).facts["epoch"] == 2.0
+
+
+def test_an_interrupted_training_with_a_probe_ends_with_the_same_weights(
+    small_store: FrameStore, tmp_path: Path, make_sequence: Any
+) -> None:
+    from ssat.pipeline.probe_evaluation import ProbeEvaluation
+
+    probe = ProbeEvaluation(make_sequence(tmp_path, n_frames=24, pace=2))
+    values = {"held_out_clips": 0, "evaluate_every": 1, "epochs": 3}
+    whole = train_loop(settings(**values), small_store, tmp_path / "whole", evaluate=probe)
+    with pytest.raises(StoppedError):
+        train_loop(
+            settings(**values, checkpoint_every=2), small_store, tmp_path / "resumed", StopsAfter(10), evaluate=probe
+        )
+    resumed = train_loop(settings(**values), small_store, tmp_path / "resumed", evaluate=probe)
+    assert resumed.best == whole.best
+    assert 0.5 < whole.probe["auc"] <= 1.0
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "resumed")
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def run_rank(rank: int, rendezvous: str, store_folder: str, folder: str, values: dict[str, Any]) -> None:

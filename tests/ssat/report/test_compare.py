@@ -33,6 +33,10 @@ def test_scores_side_by_side_and_a_report(tmp_path: Path) -> None:
     rows = compared_scores([_OLD, _NEW, other])
     assert (rows[0]["idf1"], rows[0]["idsw"], rows[0]["held_out_recall_at_1"]) == ("50.0", "12", "–")
     assert (rows[2]["idf1"], rows[2]["held_out_recall_at_1"]) == ("–", "95.0")
+    assert "probe AUC (95 %)" not in rows[2]
+    kept = {"kept_probe_auc": 0.934, "kept_probe_auc_low": 0.91, "kept_probe_auc_high": 0.952, "probe_auc": 0.5}
+    rows = compared_scores([other, ComparedRun("p", "e" * 32, "training", {}, kept)])
+    assert [row["probe AUC (95 %)"] for row in rows] == ["–", "93.4 (91.0–95.2)"]
     answer = write_comparison([_OLD, _NEW, other], tmp_path)
     assert {path.name for path in answer["files"]} == {"report.html", "scores.png", "curves.png"}
     page = (tmp_path / "report.html").read_text()
