@@ -54,7 +54,8 @@ def repair_shards(workspace: Workspace, broken: Sequence[ShardReport]) -> dict[s
     a library), the manifest is written anew and "digest_changed" is true.
 
     Raises:
-        InputError: the store is of an earlier version, the roster has changed since, so that another store would come of it, or a clip is gone from disk.
+        InputError: the store is of an earlier version, the roster has changed since, so that another store would come
+            of it, or a clip is gone from disk.
     """
     store = FrameStore.open(workspace.frames)
     if store.manifest.outdated:

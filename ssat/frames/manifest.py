@@ -91,10 +91,10 @@ class Manifest(_Record):
         if self.schema_version >= 2:
             return ""
         return (
-            f"schema version {self.schema_version}, before colours were carried: frames of BT.709, BT.2020, full-range, "
-            "RGB and 4:4:4 video are up to 9 of 255 off on average. The store stays readable. To renew it, collect the "
-            "clips again into a new workspace (clips that were encoded before have lost matrix and range), then run "
-            "`ssat decode` there"
+            f"schema version {self.schema_version}, before colours were carried: frames of BT.709, BT.2020, "
+            "full-range, RGB and 4:4:4 video are up to 9 of 255 off on average. The store stays readable. To renew it, "
+            "collect the clips again into a new workspace (clips that were encoded before have lost matrix and range), "
+            "then run `ssat decode` there"
         )
 
     def save(self, folder: AnyPath) -> None:
