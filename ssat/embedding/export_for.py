@@ -86,8 +86,8 @@ def export_module(embedder: Embedder, target: Target) -> nn.Module:
     network = embedder.network
     if not isinstance(network, EmbeddingNetwork):
         raise InputError(
-            f"--for {target}: the embedder is a {network.architecture}, which takes uint8 patches only; expected a "
-            "trained ResNet. Export it without --for"
+            f"setting `for`, {target}: the embedder is a {network.architecture}, which takes uint8 patches; expected a "
+            "trained ResNet. Export it without that setting"
         )
     return _ForFloats(network, _FORMATS[target]).eval()
 
@@ -115,7 +115,7 @@ class _ForFloats(nn.Module):
 
 
 def _keep_input(graph: Path, given: PatchFormat) -> None:
-    """Note in the file how its patches are normalised, so that `--embedder FILE.onnx` reads it as well."""
+    """Note in the file how its patches are normalised, so that `load_embedder` reads it as well."""
     import onnx
 
     model = onnx.load(str(graph))

@@ -110,6 +110,6 @@ def test_ultralytics_gives_the_same_features(embedder: Embedder, patches: np.nda
 
 def test_what_is_no_resnet_is_refused(tmp_path: Path) -> None:
     histogram = Embedder(HistogramNetwork(), 32, {})
-    with pytest.raises(InputError, match="--for opencv: the embedder is a histogram"):
+    with pytest.raises(InputError, match="setting `for`, opencv: the embedder is a histogram"):
         export_for(histogram, "opencv", tmp_path, np.zeros((1, 32, 32, 3), np.uint8))
     assert not list(tmp_path.iterdir())
