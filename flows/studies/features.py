@@ -214,7 +214,11 @@ def _finish(
     report = write_report(
         study.folder / "report.html",
         title="Study: features on the same detections",
-        notes=[*notes, f"Pairs {settings.gap_seconds:g} s apart. Split {base.split}, protocol {base.protocol}."],
+        notes=[
+            *notes,
+            f"Pairs {settings.gap_seconds:g} s apart by labels, {', '.join(f'{gap:g}' for gap in settings.probe_gaps_seconds)} s "
+            f"for the probe. Split {base.split}, protocol {base.protocol}.",
+        ],
         tables=[
             ReportTable("Features", table, _AUC_NOTE),
             ReportTable(
