@@ -81,10 +81,12 @@ def main() -> None:
             _write(place, name, result)
         if _features_wanted(options.only):
             colours = options.colours or [str(path) for path in _learned_colours(place, data)]
-            results = dict(_features(place, data, embedder, colours))
-            for name, result in results.items():
+            results = {}
+            for name, result in _features(place, data, embedder, colours, options.only):
+                results[name] = result
                 _write(place, name, result)
-            fill_page(_DOCS / "results.md", {"features": _over_all(list(results.values()))})
+            if len(results) == len(_FEATURE_DATA):
+                fill_page(_DOCS / "results.md", {"features": _over_all(list(results.values()))})
 
 
 def _trained(place: Any, data: Path) -> str:
@@ -121,7 +123,9 @@ def _features_wanted(only: str) -> bool:
     return any(fnmatch(f"features-{name}", only) for name in _FEATURE_DATA)
 
 
-def _features(place: Any, data: Path, embedder: str, colours: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _features(
+    place: Any, data: Path, embedder: str, colours: Sequence[str], only: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The study of features on each data set, under the names that the page uses."""
     from flows.studies.features import features_study
     from ssat.studies.settings import FeaturesStudySettings
@@ -137,6 +141,8 @@ def _features(place: Any, data: Path, embedder: str, colours: Sequence[str]) -> 
         named += [str(link), f"0.5*colour+0.5*{link}"]
     settings = FeaturesStudySettings(embedder=tuple(named))
     for name in _FEATURE_DATA:
+        if not fnmatch(f"features-{name}", only):
+            continue
         # Alpha 1 and no motion: the feature decides.
         benchmark = _benchmark(data, "colour", _DATA[name], preset="quick")
         yield f"features-{name}", features_study(str(place.root), settings, benchmark)
