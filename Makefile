@@ -60,6 +60,7 @@ bench-track: setup
 			$(BIN)/uv venv --quiet $(PEERS)/$${peer%%=*} && \
 			$(BIN)/uv pip install --quiet --python $(PEERS)/$${peer%%=*}/bin/python $$peer; } || exit 1; \
 	done
+	@$(BIN)/uv pip install --quiet --python $(PEERS)/boxmot/bin/python onnxruntime==1.24.3  # BoxMOT 25 asks for this one
 	$(BIN)/python benchmarks/association.py $(foreach peer,trackers norfair boxmot,--peer $(peer)=$(PEERS)/$(peer)/bin/python)
 	$(BIN)/python benchmarks/refinement.py
 	$(BIN)/python benchmarks/track_speed.py
@@ -94,7 +95,7 @@ docs: setup
 
 lock:
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean:

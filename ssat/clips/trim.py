@@ -13,10 +13,12 @@ import av.error
 from av.container import InputContainer
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from ssat.clips.colours import JFIF, Colours, scaled, stored_colours
 from ssat.clips.failures import ClipFailure, FailureClass
+from ssat.video.display_matrix import UPRIGHT, Orientation
 from ssat.video.untrusted import VideoError, frame_rate, open_video, stated_end, timed_frames
 from ssat.workspace import committed, sha256_of
 
@@ -138,6 +140,7 @@ def _write(
     with av.open(str(target), "w", options={"movflags": "+faststart"}) as output:
         encoder = None
         upright = None
+        kept = JFIF
         for at, frame in timed_frames(container, stream, start_s):
             # Before the first frame is kept as well: without an index all frames before it are decoded.
             if time.monotonic() > deadline:
@@ -149,7 +152,8 @@ def _write(
                 break
             if encoder is None or upright is None:
                 first, size = at, stored_size(frame, stream, settings.short_side)
-                upright = _Upright(frame.rotation, *size)
+                upright = _Upright(Orientation.of(frame), *size)
+                kept = stored_colours(Colours.of(frame))
                 encoder = output.add_stream(
                     "libx264",
                     rate=Fraction(1 / interval).limit_denominator(1001),
@@ -159,10 +163,11 @@ def _write(
                     time_base=_TIME_BASE,
                     options={"crf": str(settings.crf), "preset": settings.preset, "threads": "1"},
                 )
+                kept.tag(encoder.codec_context)
             elif at <= last:
                 continue  # a frame shown before the one already kept: broken times
             corrupt += frame.is_corrupt
-            small = reformatter.reformat(frame, *size, "yuv420p", interpolation=Interpolation.AREA, threads=1)
+            small = scaled(reformatter, frame, size, Colours.of(frame), kept)
             turned = upright(small)
             turned.pts = round((at - first) / _TIME_BASE)
             turned.time_base = _TIME_BASE
@@ -196,20 +201,22 @@ def stored_size(frame: VideoFrame, stream: VideoStream, short_side: int) -> tupl
 
 
 class _Upright:
-    """Turns frames by the rotation that their file asks for. `width`, `height`: the picture after turning."""
+    """Turns and mirrors frames. `width`, `height`: the picture after turning."""
 
-    def __init__(self, rotation: int, width: int, height: int) -> None:
-        # Counter-clockwise degrees; phones write multiples of 90, anything else is left as it is.
-        steps = {90: ("cclock",), -90: ("clock",), 180: ("clock", "clock"), -180: ("clock", "clock")}.get(rotation, ())
-        self.width, self.height = (height, width) if len(steps) == 1 else (width, height)
+    def __init__(self, orientation: Orientation, width: int, height: int) -> None:
+        steps: list[tuple[str, str | None]] = []
+        if orientation.transposed:
+            steps.append(("transpose", "dir=cclock_flip"))
+        steps += [("hflip", None)] * orientation.flip_x + [("vflip", None)] * orientation.flip_y
+        self.width, self.height = orientation.size(width, height)
         self._graph = None
         if steps:
             self._graph = av.filter.Graph()
             node = self._graph.add_buffer(
                 width=width, height=height, format=VideoFormat("yuv420p"), time_base=_TIME_BASE
             )
-            for step in steps:
-                turn = self._graph.add("transpose", f"dir={step}")
+            for name, arguments in steps:
+                turn = self._graph.add(name, arguments)
                 node.link_to(turn)
                 node = turn
             node.link_to(self._graph.add("buffersink"))
@@ -267,7 +274,7 @@ def _checked(path: Path, packets: int, end_s: float, interval: float) -> Trimmed
     with container:
         times = []
         for at, frame in timed_frames(container, stream, 0.0):
-            if frame.is_corrupt or frame.rotation:
+            if frame.is_corrupt or Orientation.of(frame) != UPRIGHT:
                 return None
             times.append(at)
         if len(times) != packets or abs(times[-1] - times[0] + interval - end_s) > max(0.5, 2 * interval):
