@@ -36,6 +36,7 @@ CONFIG_SECTIONS = {
     "plan",
     "study_clips",
     "study_trackers",
+    "study_features",
     "study_thresholds",
 }
 
