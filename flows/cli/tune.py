@@ -16,6 +16,8 @@ _OWN = frozenset(
     {"mot", "split", "sequences", "tracker", "video", "detector", "detector_score", "refine", "refinement"}
 )
 
+_SHOWN = ("sequences", "settings", "IDF1", "HOTA", "MOTA", "IDSW")  # the report has all scores
+
 
 @click.command(
     cls=SectionedCommand, epilog="Example: ssat tune --train MOT17/train --report 2DMOT2015/train --embedder colour"
@@ -63,10 +65,11 @@ def _show(workspace: Path, result: dict[str, Any], as_json: bool) -> None:
     done = " (done before)" if result["reused"] else ""
     for title, rows in ((f"tune, protocol {result['protocol']}{done}", "table"), ("settings", "settings_table")):
         table = Table(title=title, title_justify="left")
-        for n, heading in enumerate(result[rows][0]):
+        headings = [heading for heading in result[rows][0] if rows != "table" or heading in _SHOWN]
+        for n, heading in enumerate(headings):
             table.add_column(heading, justify="left" if n < 1 else "right")
         for row in result[rows]:
-            table.add_row(*(str(value) for value in row.values()))
+            table.add_row(*(str(row[heading]) for heading in headings))
         console.print(table)
     for note in result["notes"]:
         console.print(note, markup=False, style="dim")
