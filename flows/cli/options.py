@@ -37,6 +37,7 @@ CONFIG_SECTIONS = {
     "tune",
     "study_clips",
     "study_trackers",
+    "study_features",
     "study_thresholds",
 }
 
