@@ -73,7 +73,7 @@ def trim_clip(
     """
     seconds = settings.seconds if end_s is None else min(settings.seconds, end_s - start_s)
     try:
-        if start_s == 0 and (copied := _copy(source, target, settings, seconds)):
+        if start_s == 0 and (copied := _copied(source, target, settings, seconds)):
             return copied
         return _encode(source, target, settings, start_s, seconds)
     except VideoError as error:
@@ -230,6 +230,16 @@ class _Upright:
         turned = self._graph.pull()
         assert isinstance(turned, VideoFrame)  # noqa: S101 - the graph has pictures alone
         return turned
+
+
+def _copied(source: Path, target: Path, settings: TrimSettings, seconds: float) -> TrimmedClip | None:
+    """`_copy`; None as well where the muxer refuses the packets, as it does where the clock of the file goes back."""
+    try:
+        return _copy(source, target, settings, seconds)
+    except av.error.FFmpegError as error:
+        if error.errno in _FAULTS_OF_THE_DISK:
+            raise
+        return None
 
 
 def _copy(source: Path, target: Path, settings: TrimSettings, seconds: float) -> TrimmedClip | None:

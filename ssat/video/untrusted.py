@@ -226,7 +226,8 @@ def _continuous(packets: Iterable[Packet[VideoStream]], stream: VideoStream) -> 
     """Yield `packets`, read in order of the file, with times that go on where the clock restarts.
 
     The clock restarts where it goes back, or jumps ahead by more than 10 s (as in ffmpeg), at a key frame. Elsewhere
-    only a step back of more than 1 s counts: smaller ones come from broken times, and a jump is a picture that stands still.
+    only a step back of more than 1 s counts: smaller ones come from broken times, and a jump ahead is a picture that
+    stands still.
     """
     base = _time_base(stream)
     interval = max(1, round(1 / frame_rate(stream) / base))
@@ -234,18 +235,22 @@ def _continuous(packets: Iterable[Packet[VideoStream]], stream: VideoStream) -> 
     shift = 0
     last: int | None = None  # decoding time of the last packet, by the file's clock
     end: int | None = None  # of the pictures so far, by the clock that goes on
+    untimed = 0  # packets without times since the last one that has them
     for packet in packets:
         if packet.dts is not None:
             if last is not None and end is not None:
                 step = (packet.dts - last + wrap // 2) % wrap - wrap // 2  # a clock that wraps around goes on
-                at_key_frame = packet.is_keyframe and (step < 0 or step > _MAX_JUMP_S / base)
+                at_key_frame = packet.is_keyframe and (step < 0 or step > _MAX_JUMP_S / base or (step == 0 and untimed))
                 if at_key_frame or step < -_MAX_BACK_S / base:
-                    shift = end - (packet.dts if packet.pts is None else packet.pts)
+                    shift = end + untimed * interval - (packet.dts if packet.pts is None else packet.pts)
             last = packet.dts
             packet.dts += shift
         if packet.pts is not None:
             packet.pts += shift
             end = packet.pts + interval if end is None else max(end, packet.pts + interval)
+            untimed = 0
+        elif packet.dts is None and packet.size:
+            untimed += 1
         yield packet
 
 
