@@ -35,6 +35,19 @@ def _segment(path: Path, numbers: range, codec: str, b_frames: int = 0) -> bytes
     return path.read_bytes()
 
 
+def _moved(folder: Path, numbers: range, time_of: Callable[[int], int]) -> Path:
+    """An FLV file whose pictures have other times: `time_of` milliseconds."""
+    content = bytearray(_segment(folder / "v.flv", numbers, "libx264"))
+    at = 13  # a header of 9 bytes, then 4 bytes of size before each tag
+    while at < len(content):
+        kind, size = content[at], int.from_bytes(content[at + 1 : at + 4], "big")
+        if kind == 9:
+            content[at + 4 : at + 7] = time_of(int.from_bytes(content[at + 4 : at + 7], "big")).to_bytes(3, "big")
+        at += 11 + size + 4
+    (folder / "v.flv").write_bytes(content)
+    return folder / "v.flv"
+
+
 @pytest.mark.parametrize(("suffix", "codec", "b_frames"), _PAIRS)
 def test_all_pictures_of_joined_segments_are_kept_in_order(
     shown_numbers: Callable[[Path], list[int]], tmp_path: Path, suffix: str, codec: str, b_frames: int
@@ -53,15 +66,15 @@ def test_all_pictures_of_joined_segments_are_kept_in_order(
 def test_where_the_muxer_refuses_the_packets_the_clip_is_encoded(
     shown_numbers: Callable[[Path], list[int]], tmp_path: Path
 ) -> None:
-    content = bytearray(_segment(tmp_path / "v.flv", range(60), "libx264"))
-    at = 13  # FLV: a header of 9 bytes, then 4 bytes of size before each tag
-    while at < len(content):
-        kind, size = content[at], int.from_bytes(content[at + 1 : at + 4], "big")
-        milliseconds = int.from_bytes(content[at + 4 : at + 7], "big")
-        if kind == 9 and milliseconds >= 1560:  # frame 39 is a key frame: from there on the clock begins anew
-            content[at + 4 : at + 7] = (milliseconds - 1560).to_bytes(3, "big")
-        at += 11 + size + 4
-    (tmp_path / "v.flv").write_bytes(content)
-    clip = trim_clip(tmp_path / "v.flv", tmp_path / "clip.mp4", _SETTINGS)
-    assert not clip.copied
+    # Frame 39 is a key frame: from there on the clock begins anew.
+    video = _moved(tmp_path, range(60), lambda ms: ms - 1560 if ms >= 1560 else ms)
+    clip = trim_clip(video, tmp_path / "clip.mp4", _SETTINGS)
+    assert (clip.copied, clip.dropped) == (False, 0)
     assert shown_numbers(tmp_path / "clip.mp4") == list(range(60))
+
+
+def test_pictures_whose_times_go_back_are_counted(shown_numbers: Callable[[Path], list[int]], tmp_path: Path) -> None:
+    video = _moved(tmp_path, range(60), lambda ms: ms - 400 if 1200 <= ms <= 1240 else ms)  # frames 30 and 31
+    clip = trim_clip(video, tmp_path / "clip.mp4", _SETTINGS)
+    assert clip.dropped == 2
+    assert shown_numbers(tmp_path / "clip.mp4") == [number for number in range(60) if number not in (30, 31)]
