@@ -34,8 +34,10 @@ CONFIG_SECTIONS = {
     "demo",
     "scale",
     "plan",
+    "tune",
     "study_clips",
     "study_trackers",
+    "study_features",
     "study_thresholds",
 }
 
