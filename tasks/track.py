@@ -259,6 +259,8 @@ def track_input(
     pipeline.seconds.draw = writer.seconds
     elapsed = time.perf_counter() - began
     notes = _notes(opened, pipeline, seen)
+    if video and getattr(opened.source, "has_sound", False):
+        notes.append("the annotated video has pictures only: the input's sound is left out")
     if cache is not None and cache.known is not None:
         notes.append("the features of the detections were computed before, and taken from the cache")
     elif cache is not None and stopped is None and features.features is not None:

@@ -9,6 +9,8 @@ import sys
 
 import click
 
+from flows.cli.endings import reader_gone
+
 # Verb → one line for `ssat --help`. Kept here so that asking for help imports no verb.
 VERBS = {
     "collect": "Download and trim clips from a list, a folder or URLs.",
@@ -91,7 +93,7 @@ def main() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        code = _reader_gone()
+        code = reader_gone()
     sys.exit(code)
 
 
@@ -110,7 +112,7 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
         click.echo("ssat: interrupted; start the same command again to go on from here", err=True)
         return 130
     except BrokenPipeError:
-        return _reader_gone()
+        return reader_gone()
     except Exception as error:  # noqa: BLE001 - the last line of defence: one message instead of a traceback
         return _explain(error, debug, arguments)
     finally:
@@ -143,9 +145,3 @@ def _explain(error: Exception, debug: bool, arguments: list[str]) -> int:
     hint = "" if debug else "; add --debug to see where"
     click.echo(f"ssat: defect: {summary}{hint}. Please report it with that output", err=True)
     return 1
-
-
-def _reader_gone() -> int:
-    """The reader of a pipe (`ssat … | head`) has gone. Python would complain once more when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141  # 128 + SIGPIPE, as a shell reports it

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.cli.endings import reader_gone
 from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
 from ssat.errors import InputError
 from ssat.pipeline.settings import TrackSettings
@@ -153,7 +154,11 @@ def _show(result: TrackedInput, *, to_stderr: bool) -> None:
 
 
 def _print_line(answer: dict[str, Any]) -> None:
-    click.echo(json.dumps(answer))
+    try:
+        click.echo(json.dumps(answer))
+    except BrokenPipeError as error:
+        # click would end it with code 1, which stands for a defect. The files are written up to this frame.
+        raise SystemExit(reader_gone()) from error
 
 
 def _resolve(spec: str | None, settings: TrackSettings, workspace: Any) -> Any:

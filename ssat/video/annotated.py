@@ -105,7 +105,7 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
     def __init__(self, path: Path, frame_rate: float, max_width: int = MAX_WIDTH) -> None:
         self.picture: NDArray[np.uint8] | None = None
         self._path = path
-        self._rate = Fraction(frame_rate).limit_denominator(1001)
+        self._rate = _fraction(frame_rate)
         self._painter = TrackPainter(frame_rate, max_width)
         self._stack = ExitStack()
         self._container: av.container.OutputContainer | None = None
@@ -215,3 +215,10 @@ def _draw_box(picture: NDArray[np.uint8], identity: int, box: list[int], stroke:
     bottom = max(y1, height + 6)
     cv2.rectangle(picture, (x1, bottom - height - 6), (x1 + width + 6, bottom), colour, cv2.FILLED)
     cv2.putText(picture, text, (x1 + 3, bottom - 3), _FONT, size, (0, 0, 0), 1, cv2.LINE_AA)
+
+
+def _fraction(frame_rate: float) -> Fraction:
+    """The rate as a ratio of small numbers; of a rate far below 1, of its period."""
+    if frame_rate < 1:
+        return 1 / Fraction(1 / frame_rate).limit_denominator(1001)
+    return Fraction(frame_rate).limit_denominator(1001)

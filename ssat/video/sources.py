@@ -91,7 +91,8 @@ class ImageSource:
             given = (image.shape[1], image.shape[0])
             size = size or given
             if given != size:
-                raise InputError(f"{path}: is {given[0]}x{given[1]} pixels, expected {size[0]}x{size[1]}")
+                whence = "as the first image" if self.size is None else "as imWidth and imHeight in seqinfo.ini say"
+                raise InputError(f"{path}: is {given[0]}x{given[1]} pixels, expected {size[0]}x{size[1]} {whence}")
             yield number, image
 
 
@@ -101,6 +102,7 @@ class VideoSource:
 
     Attributes:
         notes: what was odd about it, for people; complete when its frames were read.
+        has_sound: the file holds sound too.
     """
 
     name: str
@@ -108,6 +110,7 @@ class VideoSource:
     n_frames: int | None
     path: Path
     notes: list[str] = field(default_factory=list)
+    has_sound: bool = False
 
     @classmethod
     def open(cls, path: Path, frame_rate: float | None = None) -> VideoSource:
@@ -125,13 +128,14 @@ class VideoSource:
                 stream = main_stream(container)
                 rate = frame_rate or stream.average_rate or stream.guessed_rate
                 n_frames = int(stream.frames) or None
+                has_sound = bool(container.streams.audio)
         except VideoError as error:
             raise InputError(f"{path}: {error}; expected a file with video") from error
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{path}: not a video that can be read ({error})") from error
         if not rate:
             raise InputError(f"{path}: does not say its frame rate; give it with setting `frame_rate`")
-        return cls(path.stem, float(rate), n_frames, path)
+        return cls(path.stem, float(rate), n_frames, path, has_sound=has_sound)
 
     def __iter__(self) -> Iterator[NumberedFrame]:
         import av

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,8 +26,8 @@ _PROTOCOLS = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,crypto"
 
 
 def is_stream(address: str) -> bool:
-    """Whether `address` names a stream or, as a whole number, a camera."""
-    return address.isdecimal() or urlsplit(address).scheme.lower() in SCHEMES
+    """Whether `address` names a stream or, as a whole number, a camera; a file or folder called `0000` is a path."""
+    return (address.isdecimal() and not Path(address).exists()) or urlsplit(address).scheme.lower() in SCHEMES
 
 
 @dataclass

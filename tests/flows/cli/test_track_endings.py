@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -365,3 +366,54 @@ def test_no_space_for_the_video_is_said_and_the_results_are_kept(tmp_path: Path)
     assert len(rows) >= 1
     assert pq.read_table(tmp_path / "out" / "long.parquet").num_rows == len(rows)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["long.parquet", "long.txt"]
+
+
+def test_a_folder_named_by_a_number_is_a_folder(
+    video: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "WALK-01" / "img1").rename(tmp_path / "0000")
+    monkeypatch.chdir(tmp_path)
+    options = (*_BOX, "--detections", video[1], "--workspace", tmp_path / "ws", "--json")
+    outcome = _run("0000", *options, "--frame-rate", "0.0004")
+    assert outcome.exception is None, outcome.output
+    answer = json.loads(outcome.stdout.splitlines()[-1])
+    assert (answer["name"], answer["frames"]) == ("0000", 12)
+    with av.open(answer["video"]) as container:
+        assert container.streams.video[0].average_rate == Fraction(1, 2500)
+        assert sum(1 for _ in container.decode(video=0)) == 12
+
+
+def test_sound_that_is_left_out_is_mentioned(video: tuple[Path, Path], tmp_path: Path) -> None:
+    spoken = tmp_path / "spoken.mkv"
+    with av.open(str(video[0])) as source, av.open(str(spoken), "w") as target:
+        pictures = target.add_stream_from_template(source.streams.video[0])
+        sound = target.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = pictures
+                target.mux(packet)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), "s16", "mono")
+        silence.sample_rate = 8000
+        target.mux(sound.encode(silence))
+        target.mux(sound.encode(None))
+    options = (*_BOX, "--detections", video[1], "--workspace", tmp_path / "ws", "--json")
+    said = "the annotated video has pictures only: the input's sound is left out"
+    answer = json.loads(_run(spoken, *options).stdout.splitlines()[-1])
+    assert said in answer["notes"]
+    answer = json.loads(_run(video[0], *options).stdout.splitlines()[-1])
+    assert said not in answer["notes"]
+
+
+def test_a_reader_that_leaves_ends_it_quietly(video: tuple[Path, Path], tmp_path: Path) -> None:
+    code = "import sys; from flows.cli import main; sys.argv[0] = 'ssat'; main()"
+    options = (*_BOX, "--no-video", "--detections", video[1], "--workspace", tmp_path / "ws", "--live")
+    given = [sys.executable, "-c", code, "track", *map(str, (video[0], *options))]
+    with subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["frame"] == 1
+        process.stdout.close()
+        errors = process.stderr.read()
+        assert process.wait() == 141
+    assert "Traceback" not in errors
+    assert "error" not in errors.lower()

@@ -1,0 +1,12 @@
+"""How a command ends when nobody reads what it prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def reader_gone() -> int:
+    """The reader of a pipe (`ssat … | head`) has gone. Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141  # 128 + SIGPIPE, as a shell reports it
