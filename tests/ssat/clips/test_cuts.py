@@ -45,6 +45,11 @@ _PAIRS = {
     "asf": ("h264 open GOP", "mpeg2 B-frames", "wmv2"),
     "mxf": ("h264 open GOP", "mpeg2 B-frames"),
     "nut": ("h264 open GOP", "mpeg4 B-frames"),
+    "3gp": ("h264 open GOP", "mpeg4 B-frames"),
+    "m4v": ("h264 open GOP",),
+    "m2ts": ("h264 open GOP", "mpeg2 B-frames"),
+    "wmv": ("wmv2",),
+    "ogv": ("vp8",),
 }
 
 
