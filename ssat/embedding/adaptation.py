@@ -97,6 +97,6 @@ def _raw(network: EmbeddingNetwork, views: NDArray[np.uint8], device: torch.devi
 def _check(table: PatchTable) -> None:
     if table.n_patches < FEWEST_TRACKLETS:
         raise InputError(
-            f"{table.n_patches} tracklets of 5 boxes or more, expected at least {FEWEST_TRACKLETS}: give longer footage, "
-            "or detections of more people in consecutive frames"
+            f"{table.n_patches} tracklets of 5 boxes or more, expected at least {FEWEST_TRACKLETS}: give longer "
+            "footage, or detections of more people in consecutive frames"
         )

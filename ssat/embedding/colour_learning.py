@@ -145,7 +145,8 @@ def within_class_whitening(
     shrunk = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / width * np.eye(width)
     values, vectors = np.linalg.eigh(shrunk)
     whitening: NDArray[np.float64] = (vectors * values**-0.5) @ vectors.T
-    return whitening / np.sqrt((whitening**2).sum() / width)
+    whitening /= np.sqrt((whitening**2).sum() / width)
+    return whitening
 
 
 @torch.inference_mode()

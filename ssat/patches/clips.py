@@ -150,7 +150,10 @@ def _frames(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
 
 
 def cut_out(frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return the box (x1 y1 x2 y2, pixels) and what is around it, (160, 80, 3); beyond the picture its border goes on."""
+    """Return the box (x1 y1 x2 y2, pixels) and what is around it, (160, 80, 3); beyond the picture its border goes on.
+
+    What is around is an eighth of the box on each side.
+    """
     centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * CONTEXT
     x1, y1 = np.floor(centre - half).astype(int).tolist()
     x2, y2 = np.ceil(centre + half).astype(int).tolist()

@@ -46,6 +46,7 @@ class ProbeEvaluation:
         folder: of the footage.
         anchors: frames per gap from which pairs are drawn, over all footage.
         after: only the frames after this share of each footage.
+        min_score: leave out detections that score less.
 
     Attributes:
         digest: of the footage; scores of different digests cannot be compared.
@@ -55,8 +56,10 @@ class ProbeEvaluation:
         InputError: no usable footage, or none with enough pairs at any gap; names folder and footage.
     """
 
-    def __init__(self, folder: Path | str, anchors: int = _ANCHORS, *, after: float = 0.0) -> None:
-        opened = open_footage(folder)
+    def __init__(
+        self, folder: Path | str, anchors: int = _ANCHORS, *, after: float = 0.0, min_score: float | None = None
+    ) -> None:
+        opened = open_footage(folder, min_score)
         each = max(_FEWEST_ANCHORS, anchors // len(opened))
         self.digest = footage_digest(opened)
         self.notes: list[str] = []

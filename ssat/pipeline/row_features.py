@@ -61,7 +61,10 @@ def features_of_rows(
 
 
 def wanted_frames(source: FrameSource, wanted: NDArray[np.int64]) -> Iterator[tuple[int, Image]]:
-    """Yield number and image of the frames of those numbers; of images no others are read, and nothing after the last."""
+    """Yield number and image of the frames of those numbers.
+
+    Of images no others are read, and nothing after the last.
+    """
     asked, last = set(wanted.tolist()), int(wanted.max(initial=0))
     if isinstance(source, ImageSource):
         kept = [at for at, number in enumerate(source.numbers) if number in asked]

@@ -83,7 +83,7 @@ def _chosen(
     tracklets = link_tracklets(rows.frames, rows.boxes, frame_rate, LinkRule())
     order = np.argsort(tracklets, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(tracklets[order])) + 1)
-    inside = (rows.boxes[:, 2:] - rows.boxes[:, :2] > 2).all(axis=1)
+    inside: NDArray[np.bool_] = np.asarray((rows.boxes[:, 2:] - rows.boxes[:, :2] > 2).all(axis=1))
     long = [part for part in (member[inside[member]] for member in members) if len(part) >= rule.min_boxes]
     if len(long) > rule.most:
         long = [long[at] for at in np.linspace(0, len(long) - 1, rule.most).round().astype(int)]
