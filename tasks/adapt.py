@@ -24,8 +24,8 @@ from tasks.embedders import (
     EMBEDDER_FILE,
     MODEL_NAME,
     RESULT_FILE,
-    register_embedder,
     latest_of_its_own,
+    register_embedder,
     resolve_embedder,
 )
 from tasks.mlflow_run import Dataset, mlflow_run
@@ -135,11 +135,19 @@ def parent_embedder(settings: AdaptSettings, workspace: Workspace) -> PatchEmbed
 
 
 def _adapted(parent: PatchEmbedder, table: PatchTable, settings: AdaptSettings) -> Embedder:
-    from ssat.embedding.adaptation import adapted_colours, adapted_network, views_of_each
+    from ssat.embedding.adaptation import (
+        COLOURS_SHRINKAGE,
+        NETWORK_SHRINKAGE,
+        adapted_colours,
+        adapted_network,
+        views_of_each,
+    )
     from ssat.embedding.embedder import Embedder
     from ssat.embedding.network import EmbeddingNetwork
 
-    how = (settings.views, settings.shrinkage, settings.seed)
+    is_network = isinstance(parent, Embedder) and isinstance(parent.network, EmbeddingNetwork)
+    shrinkage = settings.shrinkage or (NETWORK_SHRINKAGE if is_network else COLOURS_SHRINKAGE)
+    how = (settings.views, shrinkage, settings.seed)
     total = views_of_each(table, settings.views) * table.n_patches
     with progress_bar("adapt, views", total) as advance:
         if isinstance(parent, Embedder) and isinstance(parent.network, EmbeddingNetwork):

@@ -48,6 +48,8 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
 
     probe = result["probe"]
     verdict = "accepted" if result["accepted"] else "not accepted: no higher on the held-out part"
+    if result["accepted"] and not probe["gain"]["low"] > 0:
+        verdict += ", but the interval of the gain includes 0"
     rows = {
         "verdict": verdict + (" (done before)" if result["reused"] else ""),
         "tracklets": str(result["tracklets"]),

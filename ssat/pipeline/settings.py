@@ -284,11 +284,12 @@ class AdaptSettings(StageSettings):
         description="Share of the footage, its end, that is kept out of the adaptation and judges it",
     )
     views: int = Field(default=1500, ge=100, description="Views drawn of all tracklets together")
-    shrinkage: float = Field(
-        default=0.8,
+    shrinkage: float | None = Field(
+        default=None,
         gt=0,
         le=1,
-        description="How far the changes in every direction are taken as equal; 1: as equal altogether",
+        description="How far the changes in every direction are taken as equal, 1: altogether; by default 0.8 for "
+        "colours, 0.03 for a network",
     )
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
     seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
