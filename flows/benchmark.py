@@ -23,7 +23,7 @@ from tasks.benchmark import (
 )
 from tasks.calibration import with_stored_calibration
 from tasks.detectors import resolve_detector
-from tasks.fan_out import Networks, track_sequences
+from tasks.fan_out import Networks, track_sequences, tracked_detections
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
 
@@ -38,7 +38,8 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
     """Tracks and scores the sequences of a folder; the same benchmark is not done twice.
 
     Gives "sequences", "detectors" (public ones of MOT17, where there are several) and "overall" (scores as shares,
-    counts, fps), "protocol", "split", "folder" (result files and videos, relative to the workspace), "report",
+    counts, fps, the ceiling of association on these detections), "protocol", "split", "folder" (result files and
+    videos, relative to the workspace), "report",
     "skipped" (sequence → reason), "submission" (of the split `test`: the zip for the server, and what it would say of
     it), "mlflow_run_id" and "reused".
     """
@@ -61,7 +62,8 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
             tags |= {"detector": used.name, "detector_sha256": used.digest}
         with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", settings, tags, dataset) as reporter:
             tracked = track_sequences(prepared, settings, folder, place, Networks(embedder, detector, refiner))
-            sequences, detectors, overall = score_benchmark(prepared, settings, folder, tracked)
+            detected = tracked_detections(prepared, settings, place, detector, refiner)
+            sequences, detectors, overall = score_benchmark(prepared, settings, folder, tracked, detected)
             submission = pack_submission(folder, tracked) if settings.split == "test" else None
             result = {
                 "sequences": sequences,

@@ -17,7 +17,12 @@ from ssat.pipeline.settings import AdaptSettings, BenchmarkSettings, LinkSetting
 from ssat.plan.settings import PlanSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
-from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
+from ssat.studies.settings import (
+    ClipsStudySettings,
+    FeaturesStudySettings,
+    ThresholdsStudySettings,
+    TrackersStudySettings,
+)
 
 STAGES: tuple[type[StageSettings], ...] = (
     CollectSettings,
@@ -31,6 +36,7 @@ STAGES: tuple[type[StageSettings], ...] = (
     LinkSettings,
     ClipsStudySettings,
     TrackersStudySettings,
+    FeaturesStudySettings,
     ThresholdsStudySettings,
     DemoSettings,
     ScaleSettings,

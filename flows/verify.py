@@ -19,7 +19,8 @@ def verify_flow(workspace: str, sample: float = 1.0, repair: bool = False) -> di
     """Checks every shard of the workspace's frame store; with `repair`, decodes broken ones again.
 
     Gives "shards", "rows", "jpegs_decoded", "broken" (index, path, problems of each broken shard), "repaired"
-    (indices), "digest" and "digest_changed".
+    (indices), "digest", "digest_changed", "schema_version" and "outdated" (what is wrong with a store of an earlier
+    version, and the remedy; empty where nothing is).
 
     Raises:
         InputError: no store, its manifest is damaged, or a shard is still broken after its repair.
@@ -28,6 +29,7 @@ def verify_flow(workspace: str, sample: float = 1.0, repair: bool = False) -> di
     with ray_session(opened):
         reports = verify_shards(opened, sample)
         broken = [report for report in reports if report.problems]
+        manifest = FrameStore.open(opened.frames).manifest
         result: dict[str, Any] = {
             "shards": len(reports),
             "rows": sum(report.rows for report in reports),
@@ -36,8 +38,10 @@ def verify_flow(workspace: str, sample: float = 1.0, repair: bool = False) -> di
                 {"index": report.index, "path": report.path, "problems": list(report.problems)} for report in broken
             ],
             "repaired": [],
-            "digest": FrameStore.open(opened.frames).digest,
+            "digest": manifest.digest,
             "digest_changed": False,
+            "schema_version": manifest.schema_version,
+            "outdated": manifest.outdated,
         }
         if broken and repair:
             result |= repair_shards(opened, broken)

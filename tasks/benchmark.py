@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from ssat.mot.scores import Scoring, ToScore
 from ssat.mot.sequence import MotSequence, by_public_detector
 from ssat.mot.splits import split_frames
 from ssat.mot.submission import check_submission, write_submission
+from ssat.pipeline.ceiling import CeilingInput, Ceilings
 from ssat.pipeline.feature_cache import images_digest, rows_digest
 from ssat.pipeline.sequence_result import STAGES, SequenceResult
 from ssat.pipeline.settings import BenchmarkSettings
@@ -28,6 +29,8 @@ from tasks.services import available_cpus
 
 # Part of every key: raise it when the tracker, the protocols or the drawing change what a benchmark gives.
 VERSION = 2
+# Part of the key of benchmarks alone: raise it when their result tells more; tracked sequences stay.
+_TOLD = "ceiling"
 # Where the data lies, how networks were named and how the work was shared out change nothing; what data and networks
 # hold is in the digests.
 NOT_IN_KEY: dict[str, Any] = {
@@ -148,21 +151,37 @@ def benchmark_folder(
 ) -> Path:
     """Where this benchmark lies: one folder per data, settings and networks, so that the same one is done once."""
     chosen = settings.model_dump(mode="json", exclude=NOT_IN_KEY)
-    key = json.dumps([VERSION, chosen, embedder_digest, detector_digest, data_digest(prepared)], sort_keys=True)
+    key = json.dumps([VERSION, _TOLD, chosen, embedder_digest, detector_digest, data_digest(prepared)], sort_keys=True)
     return workspace.benchmark / hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 @task(name="score results", persist_result=False, cache_policy=NO_CACHE)
 def score_benchmark(
-    prepared: list[Prepared], settings: BenchmarkSettings, folder: Path, tracked: dict[str, SequenceResult]
+    prepared: list[Prepared],
+    settings: BenchmarkSettings,
+    folder: Path,
+    tracked: dict[str, SequenceResult],
+    detected: Mapping[str, MotRows],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], dict[str, Any]]:
     """Scores per sequence, per public detector of MOT17 where there are several, and overall, with frames per second.
 
     What is scored is what stands in the result files. Of the split `test` there is speed alone.
+
+    Args:
+        detected: sequence → the detections that were tracked, for the ceiling; empty where the tracks lead the
+            detector, so that no other association would have had the same ones.
     """
     if settings.split == "test":
         return {name: _speed([answer]) for name, answer in tracked.items()}, {}, _speed(list(tracked.values()))
-    to_score = {}
+    to_score, ceilings = {}, None
+    if detected:
+        inputs = {
+            one.sequence.name: CeilingInput(
+                detected[one.sequence.name], one.truth, one.frames, one.sequence.rules, one.sequence.frame_rate
+            )
+            for one in prepared
+        }
+        ceilings = Ceilings(inputs, settings.protocol, available_cpus())
     for one in prepared:
         name = one.sequence.name
         results = read_results(folder / tracked[name].results, one.sequence.n_frames)
@@ -170,7 +189,10 @@ def score_benchmark(
     scoring = Scoring(to_score, settings.protocol, available_cpus())
 
     def over(names: Iterable[str]) -> dict[str, Any]:
-        return {**scoring.over(*names).to_dict(), **_speed([tracked[name] for name in names])}
+        names = list(names)
+        scores = scoring.over(*names)
+        ceiling = {} if ceilings is None else ceilings.over(*names).to_dict(scores.idf1)
+        return {**scores.to_dict(), **ceiling, **_speed([tracked[name] for name in names])}
 
     sequences = {name: over([name]) for name in tracked}
     detectors = {detector: over(names) for detector, names in by_public_detector(tracked).items()}

@@ -198,6 +198,15 @@ def _finished_trainings(workspace: Workspace) -> list[Path]:
     return [path.parent for path in results]
 
 
+def latest_of_kinds(workspace: Workspace) -> dict[str, Path]:
+    """Return the embedder files of the latest learned colours and of the latest network, as far as there are any."""
+    found = {}
+    for folder in _finished_trainings(workspace):
+        learned = json.loads((folder / RESULT_FILE).read_text())["settings"].get("architecture") == HISTOGRAM
+        found["learned colours" if learned else "trained network"] = folder / EMBEDDER_FILE
+    return found
+
+
 def _latest_training(workspace: Workspace) -> Path:
     trained = _finished_trainings(workspace)
     if not trained:

@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from ssat.embedding.named import COLOUR, IMAGENET, EmbedderPart, assembled, load_part
 from ssat.embedding.reid_input import ReidInput
 from ssat.errors import InputError
+from ssat.mot.rows import MotRows
 from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
@@ -25,6 +26,7 @@ from tasks.sequences import detect_in_sequence, track_sequence
 from tasks.services import available_cpus, ray_session
 
 if TYPE_CHECKING:
+    from ssat.detection.detector import Detector
     from ssat.detection.off_the_shelf import ShelfDetector
     from ssat.detection.refiner import Refiner
     from ssat.embedding.protocol import PatchEmbedder
@@ -91,6 +93,27 @@ def track_sequences(
         answers[name] = _track_here(one, settings, folder, workspace, networks)
         keep_results(workspace.cache / "results", keys[name], folder, answers[name])
     return answers
+
+
+def tracked_detections(
+    prepared: list[Prepared],
+    settings: BenchmarkSettings,
+    workspace: Workspace,
+    detector: Detector | None,
+    refiner: Refiner | None,
+) -> dict[str, MotRows]:
+    """Return the detections of every sequence, those of a network from its cache; none where tracks lead the network.
+
+    There the detections depend on the tracks, and no other association would have had the same ones.
+    """
+    if refiner is not None or settings.split == "test":
+        return {}
+    cache, found = workspace.cache / "detections", {}
+    for one in prepared:
+        name = one.sequence.name
+        tracked = one if detector is None else detect_in_sequence.fn(name, one, settings, detector, cache)[0]
+        found[name] = tracked.detections
+    return found
 
 
 def _on_ray(waiting: list[Prepared], settings: BenchmarkSettings) -> bool:

@@ -54,9 +54,15 @@ def repair_shards(workspace: Workspace, broken: Sequence[ShardReport]) -> dict[s
     a library), the manifest is written anew and "digest_changed" is true.
 
     Raises:
-        InputError: the roster has changed since, so that another store would come of it, or a clip is gone from disk.
+        InputError: the store is of an earlier version, the roster has changed since, so that another store would come
+            of it, or a clip is gone from disk.
     """
     store = FrameStore.open(workspace.frames)
+    if store.manifest.outdated:
+        raise InputError(
+            f"{workspace.frames}: a store of an earlier version is not repaired; run `ssat decode`, which decodes "
+            f"every clip again. {store.manifest.outdated}"
+        )
     settings = DecodeSettings.build(None, store.manifest.settings)
     roster = load_roster(workspace)
     wanted = {report.index for report in broken}

@@ -23,7 +23,7 @@ VERBS = {
     "probe": "Measure without labels how well embedders tell people apart.",
     "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
-    "study": "The paper's experiments: extensions, clips, trackers, thresholds.",
+    "study": "The paper's experiments: extensions, clips, features, trackers, thresholds.",
     "compare": "Put runs side by side: settings, scores, curves, sequences.",
     "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",
@@ -112,14 +112,15 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
     except BrokenPipeError:
         return _reader_gone()
     except Exception as error:  # noqa: BLE001 - the last line of defence: one message instead of a traceback
-        return _explain(error, debug)
+        return _explain(error, debug, arguments)
     finally:
         # A stage that ended early leaves its bar, and the terminal without a cursor.
         if progress := sys.modules.get("tasks.progress"):
             progress.close_progress()
 
 
-def _explain(error: Exception, debug: bool) -> int:
+def _explain(error: Exception, debug: bool, arguments: list[str]) -> int:
+    from flows.cli.extras import missing_extra
     from flows.cli.messages import with_options
     from tasks.failures import unwrap
 
@@ -130,6 +131,11 @@ def _explain(error: Exception, debug: bool) -> int:
         traceback.print_exception(error)
     if cause is not None:
         click.echo(f"ssat: error: {with_options(str(cause))}", err=True)
+        return 2
+    lacking = missing_extra(error)
+    if lacking is not None:
+        verb = next((word for word in arguments if not word.startswith("-")), "")
+        click.echo(f"ssat: error: {verb}: {lacking}", err=True)
         return 2
     summary = " ".join(f"{type(error).__name__}: {error}".split())
     if len(summary) > 300:

@@ -15,23 +15,32 @@ _FOLDER = "demo"
 
 @click.command(epilog="Example: ssat demo --workspace workspace")
 @common_options
+@click.option("--tracking", is_flag=True, help="Only track its two sequences: no training, no servers; half a minute.")
 @settings_options(DemoSettings)
-def command(workspace: str, config: Path | None, as_json: bool, debug: bool, demo_given: dict[str, Any]) -> None:
+def command(
+    workspace: str, config: Path | None, as_json: bool, debug: bool, tracking: bool, demo_given: dict[str, Any]
+) -> None:
     """Render a small world and run the whole pipeline on it; no account, data or GPU is needed.
 
     Clips without labels are rendered, served on loopback, collected, decoded and learnt from; then two sequences with
     ground truth are tracked with SSAT, with its box term alone and with an untrained network, on the same detections.
     Everything is written to the folder `demo` of the workspace. Ends with exit code 1 if SSAT does not win on IDF1.
+
+    With --tracking only the two sequences are rendered and tracked, by methods that need no training.
     """
     settings = build_settings(DemoSettings, config=config, preset=None, given=demo_given)
 
     from ssat.demo.world import world_folder
     from ssat.workspace import Workspace
-    from tasks.services import services
 
     # The demo keeps its clips apart from those of the user's own experiment.
     own = Workspace.open(Path(workspace) / _FOLDER)
-    world_folder(own.root, settings)
+    world = world_folder(own.root, settings)
+    if tracking:
+        _track(own.root, world, settings, as_json)
+        return
+    from tasks.services import services
+
     click.echo(
         f"Rendering a small world of its own ({settings.clips} clips, two sequences) and running the whole pipeline "
         "on it. The scores say that the pipeline works, not how well it would do on real video.\n"
@@ -49,6 +58,32 @@ def command(workspace: str, config: Path | None, as_json: bool, debug: bool, dem
         print_json({key: value for key, value in result.items() if key != "train"})
     if not result["won"]:
         raise SystemExit(1)
+
+
+def _track(root: Path, world: Path, settings: DemoSettings, as_json: bool) -> None:
+    """Render and track the two sequences; show the scores, write results and a video."""
+    from rich.console import Console
+
+    from ssat.demo.comparison import BOX, COLOUR, compare, result_path, untrained_methods
+    from ssat.demo.showcase import write_showcase
+    from ssat.demo.world import SEQUENCES, write_sequences
+    from ssat.mot.find import find_sequences
+    from ssat.report.tables import score_table
+    from tasks.progress import progress_bar
+
+    methods, results = untrained_methods(), root / "tracking"
+    with progress_bar("rendering and tracking", len(SEQUENCES) * (1 + len(methods))) as advance:
+        mot = write_sequences(world / "mot", settings, advance=advance)
+        scores = compare(mot, methods, results, advance=advance)
+    video, stills = results / "tracking.mp4", results / "tracking.png"
+    shown = {name: {method: result_path(results, method, name) for method in (BOX, COLOUR)} for name in SEQUENCES}
+    write_showcase(find_sequences(mot), shown, video, stills, count=4)
+    rows = {name: one.to_dict() for name, one in scores.items()}
+    title = "Rendered world, both sequences, same detections, protocol motchallenge"
+    Console(stderr=as_json).print(score_table(rows, None, title))
+    click.echo(f"results {results}\nvideo   {video}", err=as_json)
+    if as_json:
+        print_json({"methods": rows, "results": str(results), "video": str(video)})
 
 
 def _show(result: dict[str, Any], root: Path, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import click
 
 from flows.cli.options import (
     SectionedCommand,
+    association_preset_option,
     build_settings,
     common_options,
     preset_option,
@@ -18,7 +19,12 @@ from flows.cli.options import (
 )
 from ssat.embedding.settings import TrainSettings
 from ssat.pipeline.settings import BenchmarkSettings
-from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
+from ssat.studies.settings import (
+    ClipsStudySettings,
+    FeaturesStudySettings,
+    ThresholdsStudySettings,
+    TrackersStudySettings,
+)
 
 _OWN = frozenset({"tracker", "video"})  # what the studies decide themselves
 
@@ -59,6 +65,39 @@ def strong(workspace: str, config: Path | None, as_json: bool, debug: bool, benc
         from flows.studies.strong import strong_study
 
         return strong_study(workspace, benchmark)
+
+    _start(workspace, as_json, debug, run)
+
+
+@command.command(
+    "features",
+    cls=SectionedCommand,
+    epilog="Example: ssat study features --mot MOT17/train --embedder colour --embedder RUN",
+)
+@common_options
+@association_preset_option("quick")
+@settings_options(FeaturesStudySettings)
+@settings_options(BenchmarkSettings, skip=_OWN | {"embedder"})
+def features(
+    workspace: str,
+    config: Path | None,
+    as_json: bool,
+    debug: bool,
+    preset: str,
+    study_features_given: dict[str, Any],
+    benchmark_given: dict[str, Any],
+) -> None:
+    """Features on the same detections: AUC by labels and by the probe, and the tracker's scores.
+
+    The preset quick associates with alpha 1 and no motion, so that IDF1 depends on the feature.
+    """
+    settings = build_settings(FeaturesStudySettings, config=config, preset=None, given=study_features_given)
+    benchmark = build_settings(BenchmarkSettings, config=config, preset=preset, given=benchmark_given)
+
+    def run() -> dict[str, Any]:
+        from flows.studies.features import features_study
+
+        return features_study(workspace, settings, benchmark)
 
     _start(workspace, as_json, debug, run)
 

@@ -80,3 +80,5 @@ def show_check(result: dict[str, Any], as_json: bool = False) -> None:
     )
     if result["digest_changed"]:
         console.print(f"the data digest is now {result['digest']}: a library has another version than before")
+    if result["outdated"]:
+        console.print(f"built by an earlier ssat: {result['outdated']}", markup=False, highlight=False, soft_wrap=True)

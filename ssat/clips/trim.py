@@ -13,9 +13,10 @@ import av.error
 from av.container import InputContainer
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from ssat.clips.colours import JFIF, Colours, scaled, stored_colours
 from ssat.clips.failures import ClipFailure, FailureClass
 from ssat.video.untrusted import VideoError, frame_rate, open_video, stated_end, timed_frames
 from ssat.workspace import committed, sha256_of
@@ -138,6 +139,7 @@ def _write(
     with av.open(str(target), "w", options={"movflags": "+faststart"}) as output:
         encoder = None
         upright = None
+        kept = JFIF
         for at, frame in timed_frames(container, stream, start_s):
             # Before the first frame is kept as well: without an index all frames before it are decoded.
             if time.monotonic() > deadline:
@@ -150,6 +152,7 @@ def _write(
             if encoder is None or upright is None:
                 first, size = at, stored_size(frame, stream, settings.short_side)
                 upright = _Upright(frame.rotation, *size)
+                kept = stored_colours(Colours.of(frame))
                 encoder = output.add_stream(
                     "libx264",
                     rate=Fraction(1 / interval).limit_denominator(1001),
@@ -159,10 +162,11 @@ def _write(
                     time_base=_TIME_BASE,
                     options={"crf": str(settings.crf), "preset": settings.preset, "threads": "1"},
                 )
+                kept.tag(encoder.codec_context)
             elif at <= last:
                 continue  # a frame shown before the one already kept: broken times
             corrupt += frame.is_corrupt
-            small = reformatter.reformat(frame, *size, "yuv420p", interpolation=Interpolation.AREA, threads=1)
+            small = scaled(reformatter, frame, size, Colours.of(frame), kept)
             turned = upright(small)
             turned.pts = round((at - first) / _TIME_BASE)
             turned.time_base = _TIME_BASE

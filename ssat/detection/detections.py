@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,14 @@ class Detections:
         scores: (D,) 0 … 1.
         centres: (D, 2) x y that stand for the box; the peak of the heatmap where there is one, else its middle.
         offsets: (D, 2) x y from the centre to where the object was in the frame before; zero where it is not known.
+        given: the same detections in the type of another library, where they came in one.
     """
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
     centres: NDArray[np.float64]
     offsets: NDArray[np.float64]
+    given: Any = None
 
     def __len__(self) -> int:
         return len(self.scores)

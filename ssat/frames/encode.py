@@ -16,10 +16,11 @@ import av
 import cv2
 import numpy as np
 import simplejpeg
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
+
+from ssat.clips.colours import Colours, scaled, stored_colours
 
 Plane = NDArray[np.uint8]
 
@@ -27,7 +28,6 @@ Plane = NDArray[np.uint8]
 # libswscale assumes of unspecified video.
 _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 _BT601 = (0.299, 0.114)
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 
 @dataclass(frozen=True)
@@ -84,36 +84,11 @@ class FrameEncoder:
 
     def planes(self, frame: VideoFrame, pixel_aspect: float = 1.0) -> tuple[Plane, Plane, Plane]:
         """Full-range BT.601 planes: Y (h, w), U and V (h/2, w/2), uint8, h and w even."""
-        width, height = stored_size(frame.width, frame.height, self.short_side, pixel_aspect)
-        if is_rgb(frame.format.name):
-            scaled = self._reformatter.reformat(
-                frame,
-                width,
-                height,
-                "yuv420p",
-                dst_colorspace=Colorspace.ITU601,
-                dst_color_range=ColorRange.JPEG,
-                interpolation=Interpolation.AREA,
-                threads=1,
-            )
-            return _views(scaled)
-        full_range = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-        # Naming the same matrix and range on both sides keeps libswscale from converting colours: it scales, and
-        # changes sampling and bit depth.
-        colours = ColorRange.JPEG if full_range else ColorRange.MPEG
-        scaled = self._reformatter.reformat(
-            frame,
-            width,
-            height,
-            "yuvj420p" if full_range and frame.format.name == "yuvj420p" else "yuv420p",
-            src_colorspace=Colorspace.ITU601,
-            dst_colorspace=Colorspace.ITU601,
-            src_color_range=colours,
-            dst_color_range=colours,
-            interpolation=Interpolation.AREA,
-            threads=1,
-        )
-        return _to_jpeg_colours(_views(scaled), _LUMA_WEIGHTS.get(int(frame.colorspace), _BT601), full_range)
+        size = stored_size(frame.width, frame.height, self.short_side, pixel_aspect)
+        colours = Colours.of(frame)
+        kept = stored_colours(colours)
+        planes = _views(scaled(self._reformatter, frame, size, colours, kept))
+        return _to_jpeg_colours(planes, _LUMA_WEIGHTS.get(kept.matrix, _BT601), kept.full_range)
 
 
 def stored_size(width: int, height: int, short_side: int, pixel_aspect: float = 1.0) -> tuple[int, int]:
@@ -125,13 +100,6 @@ def stored_size(width: int, height: int, short_side: int, pixel_aspect: float = 
     scale = min(1.0, short_side / min(shown, height))
     to_even = round if scale < 1 else math.floor
     return max(2, 2 * to_even(shown * scale / 2)), max(2, 2 * to_even(height * scale / 2))
-
-
-@functools.cache
-def is_rgb(pixel_format: str) -> bool:
-    """Whether a pixel format is RGB or a palette of RGB, rather than luma and chroma."""
-    video_format = VideoFormat(pixel_format)
-    return bool(video_format.is_rgb or video_format.has_palette)
 
 
 def _views(frame: VideoFrame) -> tuple[Plane, Plane, Plane]:

@@ -85,6 +85,18 @@ class Manifest(_Record):
         """SHA-256 of the canonical JSON: names the data set, in records and in checkpoints."""
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
 
+    @property
+    def outdated(self) -> str:
+        """What is wrong with a store of an earlier version, and the remedy, in one line; empty where nothing is."""
+        if self.schema_version >= 2:
+            return ""
+        return (
+            f"schema version {self.schema_version}, before colours were carried: frames of BT.709, BT.2020, "
+            "full-range, RGB and 4:4:4 video are up to 9 of 255 off on average. The store stays readable. To renew it, "
+            "collect the clips again into a new workspace (clips that were encoded before have lost matrix and range), "
+            "then run `ssat decode` there"
+        )
+
     def save(self, folder: AnyPath) -> None:
         """Commit to `folder`/manifest.json, with the digest in it."""
         content = {**self.model_dump(mode="json"), "digest": self.digest}

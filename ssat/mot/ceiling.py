@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.mot.protocols import IOU_THRESHOLD, box_iou
-from ssat.mot.rows import PEDESTRIAN, MotRows
+from ssat.mot.protocols import IOU_THRESHOLD, Protocol, box_iou, labels_that_count
+from ssat.mot.rows import MotRows
 
 
-def true_identities(detections: MotRows, truth: MotRows) -> NDArray[np.int64]:
+def true_identities(detections: MotRows, truth: MotRows, protocol: Protocol = "motchallenge") -> NDArray[np.int64]:
     """Return the labelled identity (n,) of every detection; 0 where no label matches.
 
-    In each frame labels of pedestrians and detections are matched one to one, by the largest sum of IoU over pairs with
-    an IoU of 0.5 or more.
+    In each frame the labels that count by `protocol` and the detections are matched one to one, by the largest sum of
+    IoU over pairs with an IoU of 0.5 or more.
     """
     from scipy.optimize import linear_sum_assignment
 
     identities = np.zeros(len(detections), np.int64)
-    people = truth.select((truth.classes == PEDESTRIAN) & (np.trunc(truth.scores) != 0))
+    people = truth.select(labels_that_count(truth, protocol))
     for frame in np.unique(detections.frames).tolist():
         at, labelled = detections.at(frame), people.at(frame)
         iou_GD = box_iou(people.boxes[labelled], detections.boxes[at])
@@ -29,13 +29,13 @@ def true_identities(detections: MotRows, truth: MotRows) -> NDArray[np.int64]:
     return identities
 
 
-def oracle_results(detections: MotRows, truth: MotRows) -> MotRows:
+def oracle_results(detections: MotRows, truth: MotRows, protocol: Protocol = "motchallenge") -> MotRows:
     """Return the detections as a perfect association would show them.
 
     Those that match a label have its identity, each of the others one of its own: the tracker is judged, not the
     detector, so that false detections stay.
     """
-    identities = true_identities(detections, truth)
+    identities = true_identities(detections, truth, protocol)
     unknown = identities == 0
     first = int(max(truth.ids.max(initial=0), 0)) + 1
     identities[unknown] = np.arange(first, first + int(unknown.sum()))

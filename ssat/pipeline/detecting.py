@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.detection.detections import Detections, middles
+from ssat.detection.other_libraries import AnyDetections, boxes_and_scores
 from ssat.errors import InputError
 from ssat.mot.rows import MotRows
 from ssat.pipeline.frames import DetectedFrame, StageSeconds, timed
+from ssat.tracking.checks import checked_boxes, checked_scores
 from ssat.tracking.tracker import Tracks
 from ssat.video.sources import FrameSource, Image, read_ahead
 
@@ -114,6 +116,89 @@ class NetworkDetections:
 
     def follow(self, tracks: Tracks) -> None:
         """Do nothing: the network looks at the frames alone."""
+
+
+@dataclass(frozen=True)
+class CalledDetections:
+    """Detections that a function of the caller finds.
+
+    Attributes:
+        find: image (H, W, 3) uint8 RGB → its detections: boxes (D, 4), or as supervision, ultralytics or torchvision
+            give them.
+    """
+
+    find: Callable[[Image], AnyDetections]
+    reads_tracks: bool = field(default=False, init=False)
+
+    def detect(self, frames: Iterable[NumberedImage], seconds: StageSeconds, *, live: bool) -> Iterator[DetectedFrame]:
+        """As the protocol says."""
+        for number, image in frames:
+            if image is None:
+                raise ValueError("a detector needs the images of the frames")
+            began = time.perf_counter()
+            detections = checked_detections(self.find(image), number)
+            seconds.detect += time.perf_counter() - began
+            yield DetectedFrame(number, image, detections)
+
+    def follow(self, tracks: Tracks) -> None:
+        """Do nothing: the function looks at the frames alone."""
+
+
+@dataclass(frozen=True)
+class ListedDetections:
+    """Detections that the caller has, one item for each frame, in the order of the frames.
+
+    Attributes:
+        frames: what `CalledDetections.find` returns, for every frame; empty where there is nothing.
+    """
+
+    frames: Iterable[AnyDetections]
+    reads_tracks: bool = field(default=False, init=False)
+
+    def detect(self, frames: Iterable[NumberedImage], seconds: StageSeconds, *, live: bool) -> Iterator[DetectedFrame]:
+        """As the protocol says. Raises InputError where there are more frames than detections, or fewer."""
+        remaining = iter(self.frames)
+        for read, (number, image) in enumerate(frames):
+            began = time.perf_counter()
+            try:
+                found = next(remaining)
+            except StopIteration:
+                raise InputError(
+                    f"frame {number}: there are detections of {read} frames only; expected one item for each frame, "
+                    "empty where nothing was detected"
+                ) from None
+            detections = checked_detections(found, number)
+            seconds.detect += time.perf_counter() - began
+            yield DetectedFrame(number, image, detections)
+        if isinstance(self.frames, Sized):
+            left = sum(1 for _ in remaining)
+            if left:
+                raise InputError(
+                    f"there are detections of {len(self.frames)} frames, {left} more than frames; expected one item "
+                    "for each frame"
+                )
+
+    def follow(self, tracks: Tracks) -> None:
+        """Do nothing: the detections are known."""
+
+
+def checked_detections(found: AnyDetections, number: int) -> Detections:
+    """Return the detections of one frame; scores are 1 where there are none.
+
+    Args:
+        number: of the frame, which an error names.
+
+    Raises:
+        InputError: as `Tracker.update`.
+    """
+    try:
+        other = boxes_and_scores(found)
+        boxes, scores = (found, None) if other is None else other
+        boxes_D4 = checked_boxes(boxes)  # type: ignore[arg-type]  # an array where it is of no other type
+        scores_D = np.ones(len(boxes_D4)) if scores is None else checked_scores(scores, len(boxes_D4))
+    except InputError as error:
+        raise InputError(f"frame {number}: {error}") from error
+    return replace(Detections.of_boxes(boxes_D4, scores_D), given=None if other is None else found)
 
 
 class ClosedLoop:

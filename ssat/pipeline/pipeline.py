@@ -100,8 +100,10 @@ class Pipeline:
     def _update(self, frame: DetectedFrame, moved: NDArray[np.float64] | None) -> Tracks:
         found, init_rule = frame.detections, _near_public(frame)
         if isinstance(self.tracker, Tracker):
-            return self.tracker.update(found.boxes, frame.features, found.scores, init_rule=init_rule, camera=moved)
-        return self.tracker.associate(found, frame.features, init_rule)
+            tracks = self.tracker.update(found.boxes, frame.features, found.scores, init_rule=init_rule, camera=moved)
+        else:
+            tracks = self.tracker.associate(found, frame.features, init_rule)
+        return tracks if found.given is None else replace(tracks, given=found.given)
 
     def _write(self, frame: DetectedFrame, tracks: Tracks) -> None:
         began = time.perf_counter()

@@ -27,6 +27,8 @@ from ssat.video.sources import FrameSource
 if TYPE_CHECKING:
     from ssat.detection.detector import Detector
 
+_FEW_LINKED = 0.5  # below this share of linked detections the pairs do not stand for the footage
+
 
 @dataclass(frozen=True)
 class ProbedFeature:
@@ -54,6 +56,7 @@ class Probed:
     Attributes:
         frames: that have detections.
         tracklets: of two boxes or more.
+        linked: share of detections that are in one of these.
         purity: share of links that labels confirm; NaN without labels.
         notes: what was too little to be measured.
     """
@@ -62,6 +65,7 @@ class Probed:
     frames: int
     detections: int
     tracklets: int
+    linked: float
     purity: float
     features: tuple[ProbedFeature, ...]
     notes: tuple[str, ...]
@@ -154,13 +158,26 @@ def probe(
         frames=len(np.unique(rows.frames)),
         detections=len(rows),
         tracklets=pairs.n_tracklets,
+        linked=_linked(pairs),
         purity=float("nan") if footage.truth is None else purity(pairs.tracklets, footage.truth),
         features=tuple(features),
         notes=tuple(_notes(footage)),
     )
 
 
+def _linked(pairs: ProbeFootage) -> float:
+    lengths = np.bincount(pairs.tracklets)
+    return float((lengths[pairs.tracklets] >= 2).mean())
+
+
 def _notes(footage: Footage) -> Iterator[str]:
+    linked = _linked(footage.pairs)
+    if linked < _FEW_LINKED:
+        yield (
+            f"only {100 * linked:.0f} % of {len(footage.detections)} detections could be linked to another frame, so "
+            "the numbers are of those alone; a camera or people that move by a quarter of a box's width from frame to "
+            "frame, detections that come and go and crowds do that; a higher frame rate helps"
+        )
     for pairs in footage.pairs.pairs:
         positives = int(pairs.same.sum())
         negatives = len(pairs.same) - positives

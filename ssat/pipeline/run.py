@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from ssat.detection.other_libraries import AnyDetections
 from ssat.embedding.protocol import PatchEmbedder
+from ssat.errors import InputError
 from ssat.pipeline.appearance import KnownFeatures
-from ssat.pipeline.detecting import ClosedLoop, FrameDetector, GivenDetections, NetworkDetections
+from ssat.pipeline.detecting import (
+    CalledDetections,
+    ClosedLoop,
+    FrameDetector,
+    GivenDetections,
+    ListedDetections,
+    NetworkDetections,
+)
 from ssat.pipeline.inputs import TrackInput, open_input, read_frames
 from ssat.pipeline.pipeline import Pipeline, moves_with_camera
 from ssat.pipeline.sinks import Sink
@@ -21,14 +30,17 @@ if TYPE_CHECKING:
     from ssat.detection.detector import Detector
     from ssat.detection.refiner import Refiner
 
+FindDetections = Callable[[Image], AnyDetections]
+
 
 def input_pipeline(
     opened: TrackInput,
     tracker: Tracker | Baseline,
     embedder: PatchEmbedder | KnownFeatures | None = None,
     *,
-    detector: Detector | None = None,
+    detector: Detector | FindDetections | None = None,
     refiner: Refiner | None = None,
+    listed: Iterable[AnyDetections] | None = None,
     public: bool = False,
     cache: Path | None = None,
     live: bool = False,
@@ -40,15 +52,17 @@ def input_pipeline(
     """Return the pipeline that tracks `opened`.
 
     Args:
-        detector: finds the boxes, in batches of frames; otherwise they are those of `opened`.
+        detector: finds the boxes, in batches of frames, or is a function of one image; otherwise they are those of
+            `opened`.
         refiner: finds the boxes, led by the tracks of the frame before; not together with `detector`.
+        listed: the detections of every frame, in the place of those of `opened`.
         public: a track may begin only near a detection of `opened`; for `detector` and `refiner`.
         cache: folder in which the detector's boxes are kept.
         live: no frame waits for another, and of an input with a clock only the newest frame is taken.
         images: a sink needs the images.
     """
-    boxes = _boxes(opened, detector, refiner, public, cache)
-    looked_at = isinstance(boxes, NetworkDetections | ClosedLoop) or moves_with_camera(tracker)
+    boxes = _boxes(opened, detector, refiner, public, cache) if listed is None else ListedDetections(listed)
+    looked_at = isinstance(boxes, NetworkDetections | CalledDetections | ClosedLoop) or moves_with_camera(tracker)
     embeds = embedder is not None and not isinstance(embedder, KnownFeatures)
     frames = read_frames(
         opened.source, opened.numbers, images=images or looked_at or embeds, newest=live and opened.clocked
@@ -57,13 +71,19 @@ def input_pipeline(
 
 
 def _boxes(
-    opened: TrackInput, detector: Detector | None, refiner: Refiner | None, public: bool, cache: Path | None
+    opened: TrackInput,
+    detector: Detector | FindDetections | None,
+    refiner: Refiner | None,
+    public: bool,
+    cache: Path | None,
 ) -> FrameDetector:
     near = opened.detections if public else None
     if refiner is not None:
         return ClosedLoop(refiner, near)
+    if detector is not None and not hasattr(detector, "reads_previous"):
+        return CalledDetections(detector)
     if detector is not None:
-        return NetworkDetections(detector, cache, getattr(opened.source, "content", None), near)
+        return NetworkDetections(cast("Detector", detector), cache, getattr(opened.source, "content", None), near)
     if opened.detections is None:
         raise ValueError("neither detections nor a detector")
     return GivenDetections(opened.detections)
@@ -72,8 +92,8 @@ def _boxes(
 def track_video(
     video: Path | str,
     *,
-    detections: str | Path | None = None,
-    detector: Detector | None = None,
+    detections: str | Path | Iterable[AnyDetections] | None = None,
+    detector: Detector | FindDetections | None = None,
     refiner: Refiner | None = None,
     embedder: PatchEmbedder | None = None,
     config: TrackerConfig | None = None,
@@ -85,8 +105,11 @@ def track_video(
 
     Args:
         video: a video file, a folder of images, a MOTChallenge sequence, an address or the index of a camera.
-        detections: a file of detections; a sequence has its own.
-        detector: finds people instead, such as `ShelfDetector("fasterrcnn")`.
+        detections: a file of detections, or those of every frame in order: boxes (D, 4), or as supervision,
+            ultralytics or torchvision give them. A sequence has its own.
+        detector: finds them instead: `ShelfDetector("fasterrcnn")`, or a function that takes an image (H, W, 3) uint8
+            RGB and returns one item as above. Detections of other libraries come back with identities by
+            `Tracks.labelled`.
         refiner: finds people, led by the tracks of the frame before (CenterTrack's closed loop).
         embedder: gives the appearance; None: boxes alone.
         tracker: which one; `config` is for `ssat` and `box`.
@@ -95,9 +118,13 @@ def track_video(
     Raises:
         InputError: an input or detections that cannot be used, or a tracker whose package is not installed.
     """
-    named = None if detections is None else str(detections)
-    detecting = detector is not None or refiner is not None
+    named = str(detections) if isinstance(detections, str | Path) else None
+    listed = None if isinstance(detections, str | Path) else detections
+    detecting = detector is not None or refiner is not None or listed is not None
+    if detecting and listed is not None and (detector is not None or refiner is not None):
+        raise InputError("detections of every frame and a detector: expected one of the two")
     opened = open_input(video, named, frame_rate, detecting=detecting)
     chosen = make_tracker(tracker, config or TrackerConfig(), opened.frame_rate)
-    for frame, tracks in input_pipeline(opened, chosen, embedder, detector=detector, refiner=refiner, live=live):
+    pipeline = input_pipeline(opened, chosen, embedder, detector=detector, refiner=refiner, listed=listed, live=live)
+    for frame, tracks in pipeline:
         yield frame.number, frame.image, tracks

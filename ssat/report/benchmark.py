@@ -68,6 +68,7 @@ def write_benchmark_report(
                 f"in {_MOSTLY[result['protocol']]} 80 % and in less than 20 % of their frames; FP, FN and IDSW "
                 "are counts.",
             ),
+            *_ceiling_table(sequences, overall),
             ReportTable("Speed", speed, "When the features were computed; drawing and detection are not counted."),
             ReportTable("Settings", [{"setting": key, "value": _flat(value)} for key, value in settings.items()]),
             ReportTable("Data, networks, versions", [{"what": k, "value": v} for k, v in (facts or {}).items()]),
@@ -84,6 +85,35 @@ def write_benchmark_report(
         videos=[ReportVideo(name, folder / names["video"]) for name, names in files.items() if "video" in names],
     )
     return [report, bars, *(figure.path for figure in switches)]
+
+
+def _ceiling_table(sequences: Mapping[str, Any], overall: Mapping[str, Any]) -> list[ReportTable]:
+    """What limits the score: detections or association; nothing where the detections depend on the tracks."""
+    if "ceiling_idf1" not in overall:
+        return []
+    columns = {
+        "IDF1": "idf1",
+        "box term alone, IDF1": "box_idf1",
+        "ceiling, IDF1": "ceiling_idf1",
+        "share of the gap closed, %": "closed_share",
+        "ceiling, MOTA": "ceiling_mota",
+        "ceiling, HOTA": "ceiling_hota",
+    }
+    rows = [
+        {"sequence": name, **{heading: _percent(scores[key]) for heading, key in columns.items()}}
+        for name, scores in (*sequences.items(), ("overall", overall))
+    ]
+    note = (
+        "The ceiling is the score of these detections with the identities of the labels that they match. A low ceiling "
+        "asks for a better detector; a small share of the gap closed asks for better features or association. The gap "
+        "begins at the box term alone (alpha 1, no motion). Filled gaps add boxes, with which a result can pass the "
+        "ceiling; a negative share is less than the box term reaches alone."
+    )
+    return [ReportTable("Ceiling of association", rows, note)]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 def _rate(value: float | None) -> str:

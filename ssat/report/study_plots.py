@@ -24,6 +24,7 @@ _NAMES = {
     "hota": "HOTA, %",
     "idsw": "identity switches",
     "recall_at_1": "held-out recall at 1, %",
+    "auc": "AUC by labels, %",
     "probe_auc": "probe AUC, %",
 }
 

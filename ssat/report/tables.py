@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -19,6 +19,8 @@ _COLUMNS = {
     "idsw": ("IDSW", "count"),
     "fps": ("fps", "rate"),
 }
+# Shown where a benchmark measured them.
+_CEILING_COLUMNS = {"ceiling_idf1": ("IDF1 ceiling", "share"), "closed_share": ("closed %", "share")}
 _MISSING = "–"
 
 
@@ -26,13 +28,14 @@ def score_table(sequences: Mapping[str, Mapping[str, Any]], overall: Mapping[str
     """A table for the terminal: a row per sequence (or method), and one over all of them."""
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for heading, _ in _COLUMNS.values():
+    columns = _columns([*sequences.values(), overall])
+    for heading, _ in columns.values():
         table.add_column(heading, justify="right")
     for name, scores in sequences.items():
-        table.add_row(name, *_cells(scores))
+        table.add_row(name, *_cells(scores, columns))
     if overall is not None:
         table.add_section()
-        table.add_row("overall", *_cells(overall), style="bold")
+        table.add_row("overall", *_cells(overall, columns), style="bold")
     return table
 
 
@@ -41,12 +44,18 @@ def score_rows(
 ) -> list[dict[str, str]]:
     """The same as rows of text, heading → cell, for a report or an artifact."""
     named = [*sequences.items(), *([("overall", overall)] if overall is not None else [])]
-    headings = [heading for heading, _ in _COLUMNS.values()]
-    return [{first: name, **dict(zip(headings, _cells(scores), strict=True))} for name, scores in named]
+    columns = _columns([scores for _, scores in named])
+    headings = [heading for heading, _ in columns.values()]
+    return [{first: name, **dict(zip(headings, _cells(scores, columns), strict=True))} for name, scores in named]
 
 
-def _cells(scores: Mapping[str, Any]) -> list[str]:
-    return [_cell(scores.get(key), kind) for key, (_, kind) in _COLUMNS.items()]
+def _columns(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, tuple[str, str]]:
+    measured = any(scores is not None and "ceiling_idf1" in scores for scores in rows)
+    return _COLUMNS | (_CEILING_COLUMNS if measured else {})
+
+
+def _cells(scores: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> list[str]:
+    return [_cell(scores.get(key), kind) for key, (_, kind) in columns.items()]
 
 
 def _cell(value: Any, kind: str) -> str:

@@ -95,6 +95,29 @@ class TrackersStudySettings(StageSettings):
         return bool({"ssat", "deepsort", "tracklets"} & set(self.trackers))
 
 
+class FeaturesStudySettings(StageSettings):
+    """Features on the same detections: what tells people apart, and what that is worth to the tracker."""
+
+    section = "study_features"
+
+    embedder: tuple[str, ...] = Field(
+        default=(),
+        description="What is compared, named as for `ssat track`, sums too (0.5*colour+0.5*RUN); the first is what the "
+        "others are compared with. By default `colour`, `untrained`, `imagenet` where it can be had, the latest "
+        "learned colours and the latest network of the workspace, and the sum of each of these two and `colour`",
+    )
+    gap_seconds: float = Field(default=1.0, gt=0, le=60, description="Time between the two boxes of a pair")
+    rejoin_seconds: float = Field(
+        default=0.5, ge=0, le=5, description="Tracklets go on over gaps up to this long where motion predicts it"
+    )
+
+    @model_validator(mode="after")
+    def _distinct_embedders(self) -> Self:
+        if len(set(self.embedder)) < len(self.embedder):
+            raise ValueError(f"embedder {', '.join(self.embedder)}: each once")
+        return self
+
+
 class ThresholdsStudySettings(StageSettings):
     """The tracker's constants over a grid: chosen on one split, reported on another."""
 

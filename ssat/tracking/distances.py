@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 _SMALLEST_PERIMETER = 1.0  # pixels: a box without extent must not divide by zero
 
@@ -16,6 +15,8 @@ def box_distance(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64], 
         tracks_T4: boxes x1 y1 x2 y2 of the tracks, pixels.
         boxes_D4: boxes of the detections in the same coordinates.
     """
+    from scipy.spatial.distance import cdist  # here, because its import takes longer than all of this package's
+
     size_T2 = tracks_T4[:, 2:] - tracks_T4[:, :2]
     perimeter_T = np.maximum(2.0 * (size_T2[:, 0] + size_T2[:, 1]), _SMALLEST_PERIMETER)
     distance_TD: NDArray[np.float64] = cdist(tracks_T4, boxes_D4)

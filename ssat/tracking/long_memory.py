@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from ssat.tracking.state import TrackState
 
@@ -89,7 +89,7 @@ class LongMemory:
         mean = total / count
         spread = math.sqrt(max(squares / count - mean**2, 0.0) * count / (count - 1))
         rate = min(self.false_join_rate / max(1, len(self.ids)), 0.5)
-        return math.exp(mean + float(norm.ppf(rate)) * spread)
+        return math.exp(mean + NormalDist().inv_cdf(rate) * spread)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `restore` takes."""

@@ -151,7 +151,9 @@ class ProbeFootage:
         if lengths.max() < 2:
             raise InputError(
                 f"no detection of {len(numbers)} frames could be linked to the frame after it: the probe needs "
-                "detections in consecutive frames"
+                "detections in consecutive frames that overlap by 0.6 or more, so people and camera must move by less "
+                "than a quarter of a box's width from frame to frame; give longer footage, a higher frame rate or a "
+                "steadier camera"
             )
         found = tuple(_pairs_at(frames, tracklets, different, gap, frame_rate, max_anchors) for gap in gaps_seconds)
         same_frame = _separate_pairs(frames, boxes_N4, numbers[counts >= 2], max_anchors)

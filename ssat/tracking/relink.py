@@ -8,10 +8,10 @@ be to be joined at a stated rate of false joins. No label is used.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from ssat.errors import InputError
 
@@ -269,4 +269,4 @@ def _limit(different: NDArray[np.float64], rate: float) -> float:
         )
     # Distances are positive and skewed; the sample itself is too small to show a tail of one in a thousand.
     logarithms = np.log(np.maximum(different, 1e-6))
-    return float(np.exp(logarithms.mean() + norm.ppf(min(rate, 0.5)) * logarithms.std(ddof=1)))
+    return float(np.exp(logarithms.mean() + NormalDist().inv_cdf(min(rate, 0.5)) * logarithms.std(ddof=1)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ssat.detection.other_libraries import AnyDetections, boxes_and_scores, with_identities
 from ssat.errors import InputError
 from ssat.tracking.checks import as_array, checked_boxes, checked_camera, checked_scores, normalised_features
 from ssat.tracking.config import TrackerConfig
@@ -37,6 +39,7 @@ class Tracks:
         unconfirmed: new tracks that are not shown yet (`config.confirm_hits`); None where all are shown at once.
         regained: pairs of the identity that a track had so far and the one that it has from this frame on, because it
             shows somebody who was here before (`config.remember_seconds`).
+        given: the frame's detections, where they came in the type of another library; None: as arrays.
     """
 
     ids: NDArray[np.int64]
@@ -45,9 +48,26 @@ class Tracks:
     scores: NDArray[np.float64] | None = None
     unconfirmed: Tracks | None = None
     regained: tuple[tuple[int, int], ...] = ()
+    given: Any = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def labelled(self) -> Any:
+        """Return the tracked detections in the type in which they were given, with their identities.
+
+        `supervision.Detections` have them in `tracker_id`, the `Results` of ultralytics in `boxes.id`, the dict of
+        torchvision under the key `ids`. The rows are those of the tracks; the detections that were given do not change.
+
+        Raises:
+            InputError: they were given as arrays.
+        """
+        if self.given is None:
+            raise InputError(
+                "labelled: the detections were given as arrays; expected those of supervision, ultralytics or "
+                "torchvision. Use ids and detection_index"
+            )
+        return with_identities(self.given, self.detection_index, self.ids)
 
 
 @dataclass(frozen=True)
@@ -143,8 +163,8 @@ class Tracker:
 
     def update(
         self,
-        boxes: ArrayLike,
-        features: ArrayLike | None,
+        boxes: AnyDetections,
+        features: ArrayLike | None = None,
         scores: ArrayLike | None = None,
         *,
         init_rule: InitRule | None = None,
@@ -156,7 +176,9 @@ class Tracker:
         Arrays, lists and torch tensors are accepted.
 
         Args:
-            boxes: (D, 4) x1 y1 x2 y2 in source pixels.
+            boxes: (D, 4) x1 y1 x2 y2 in source pixels. Or the detections of one frame as supervision, ultralytics or
+                torchvision give them, boxes and scores; all of them are tracked, so choose classes before.
+                `Tracks.labelled` gives them back with identities.
             features: (D, F) appearance, of any length (they are L2-normalised here). A zero row is a missing appearance
                 (an empty patch): the box cost alone decides. None means that for every detection: the box tracker.
             scores: (D,) detector scores; handed through, and used only where `config.low_score` is set.
@@ -170,7 +192,11 @@ class Tracker:
             InputError: values that are not finite, boxes of negative size, shapes that do not fit, features of
                 another width than before, or neither features nor box term.
         """
-        detections = self._checked(boxes, features, scores)
+        given = None if type(boxes) is np.ndarray else boxes_and_scores(boxes)
+        if given is None:
+            detections = self._checked(boxes, features, scores)  # type: ignore[arg-type]
+        else:
+            detections = self._checked(given[0], features, given[1] if scores is None else scores)
         self.method.motion.predict(self.state, self._checked_camera(camera))
         if self.method.calibration is not None:
             self.method.calibration.add(detections)
@@ -197,6 +223,8 @@ class Tracker:
             decided = Association(before, detections, terms, tuple(records), detection_ids, new, ended, scale, regained)
             self.observer(decided)
         shown = self._shown(detections, detection_ids)
+        if given is not None:
+            shown = replace(shown, given=boxes)
         return replace(shown, regained=regained) if regained else shown
 
     def _update_tracks(self, matches: Matches, detections: FrameDetections) -> NDArray[np.int64]:

@@ -138,11 +138,34 @@ def _given(page: str, number: int) -> dict[str, Any]:
         return {"frames": frames, "Tracker": Tracker, "TrackerConfig": TrackerConfig}
     if (page, number) == ("training.md", 2):
         return {"patches": np.zeros((2, 32, 32, 3), np.uint8)}
+    if page == "integrations.md":
+        return _of_integrations(number)
     if page == "detection.md":
         return {"image": torch.zeros(1, 3, 64, 64), "previous_image": None, "prior_heatmap": None}
     if (page, number) == ("training.md", 1):
         return {"toml": tomllib.loads(Path("small.toml").read_text())}
     return {}
+
+
+def _of_integrations(number: int) -> dict[str, Any]:
+    """The models that the page supposes: each finds one box in every image."""
+    import supervision
+    import torchvision
+
+    if number == 1:
+        found = supervision.Detections(
+            np.array([[10.0, 10, 30, 60]]), confidence=np.array([0.9]), class_id=np.array([0])
+        )
+        return {"find_people": lambda image: found, "annotator": supervision.BoxAnnotator()}
+    if number == 2:
+        from tests.ssat.detection.test_other_libraries import Results
+
+        found = Results(torch.tensor([[10.0, 10, 30, 60, 0.9, 0]]))
+        return {"images": [np.zeros((64, 64, 3), np.uint8)] * 3, "model": lambda image, classes: [found]}
+    network = torchvision.models.detection.fasterrcnn_mobilenet_v3_large_320_fpn(
+        weights=None, weights_backbone=None, box_score_thresh=0.0
+    )
+    return {"model": network.eval()}
 
 
 # What the small world has less of than the pages suppose.

@@ -42,6 +42,9 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
         assert one["mota"] == pytest.approx(1 - 2 / 36)
         assert (overall["fn"], overall["fp"], overall["gt_dets"], overall["gt_ids"]) == (2, 2, 54, 6)
         assert overall["fps"] > 0
+        # Walkers who never meet: boxes alone reach the ceiling of these detections.
+        assert one["ceiling_idf1"] == one["box_idf1"] == pytest.approx(2 * 35 / (36 + 36))
+        assert (one["closed_share"], one["ceiling_mota"]) == (None, pytest.approx(1 - 2 / 36))
         assert set(overall["fps_by_stage"]) == {"read", "patches", "embed", "associate"}
 
         folder = workspace.absolute(result["folder"])
@@ -52,12 +55,14 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
         page = workspace.absolute(result["report"]).read_text()
         assert "WALK-01.mp4" in page
         assert "protocol centertrack-half" in page.lower()
+        assert "Ceiling of association" in page
 
         client = MlflowClient(mlflow_tracking_uri(workspace))
         run = client.get_run(result["mlflow_run_id"])
         assert run.info.status == "FINISHED"
         assert run.data.metrics["idf1"] == pytest.approx(overall["idf1"])
         assert run.data.metrics["WALK-02/fn"] == 1
+        assert run.data.metrics["WALK-01/ceiling_idf1"] == pytest.approx(one["ceiling_idf1"])
         assert run.data.params["association.tau1"] == "0.56"
         logged = {
             item.path

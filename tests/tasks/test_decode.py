@@ -91,6 +91,15 @@ def test_decode_again_grow_break_and_repair(workspace: Workspace) -> None:
     assert not repaired["digest_changed"]
     assert path.read_bytes() == whole
 
+    assert not verify_flow(str(workspace.root), 0.0)["outdated"]
+    store.manifest.model_copy(update={"schema_version": 1}).save(workspace.frames)
+    older = verify_flow(str(workspace.root), 0.0)
+    assert (older["broken"], older["schema_version"]) == ([], 1)
+    assert "collect the clips again" in older["outdated"]
+    path.write_bytes(whole[:1000])
+    with pytest.raises(InputError, match=r"earlier version is not repaired; run `ssat decode`"):
+        verify_flow(str(workspace.root), 0.0, repair=True)
+
 
 def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(workspace: Workspace, tmp_path: Path) -> None:
     settings = DecodeSettings(shard_clips=6)

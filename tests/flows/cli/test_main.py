@@ -228,3 +228,15 @@ def _answers(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_a_module_of_an_extra_that_is_missing_is_named_with_the_extra(failing_verb, capsys):
+    failing_verb(ModuleNotFoundError("No module named 'yt_dlp.utils'", name="yt_dlp.utils"))
+    assert run(["collect"]) == 2
+    assert "error: collect: package yt_dlp is not installed; pip install 'ssat[pipeline]'" in capsys.readouterr().err
+
+
+def test_any_other_missing_module_is_a_defect(failing_verb, capsys):
+    failing_verb(ModuleNotFoundError("No module named 'nowhere'", name="nowhere"))
+    assert run(["collect"]) == 1
+    assert "defect: ModuleNotFoundError" in capsys.readouterr().err

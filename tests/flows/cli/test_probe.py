@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from flows.cli.probe import command
 from flows.cli.track import command as track
 from ssat.errors import InputError
+from tests.ssat.embedding.test_reid_onnx import network
 
 
 def _run(*arguments: object) -> Result:
@@ -89,6 +90,39 @@ def test_one_half_of_a_sequence(make_sequence: Callable[..., Path], place: tuple
     assert [feature["embedder"] for feature in answer["features"]] == ["colour"]
 
 
+def test_five_frames_say_how_little_was_measured(
+    make_sequence: Callable[..., Path], place: tuple[str, Path], tmp_path: Path
+) -> None:
+    folder = make_sequence(tmp_path, n_frames=5)
+    outcome = _run(folder, *place, "--embedder", "colour", "--output", tmp_path / "out", "--json")
+    assert outcome.exit_code == 0, outcome.output
+    (answer,) = json.loads(outcome.stdout.splitlines()[-1])["inputs"]
+    assert [gap["auc"] for gap in answer["features"][0]["score"]["gaps"]] == [None, None, None]
+    # Frame 4 misses a figure, frame 5 has a false alarm: 2 * 3 + 2 + 2 pairs of one person.
+    assert answer["notes"][0].startswith("gap 0.1 s: 10 pairs of one person and")
+    assert answer["notes"][1].startswith("gap 1 s: 0 pairs of one person and 0 of two, fewer than 30")
+    assert answer["notes"][3].startswith("the calibration rests on")
+    assert (tmp_path / "out" / "WALK-01.probe.png").is_file()
+
+
+def test_a_camera_that_moves_most_of_the_time_leaves_few_links(
+    make_sequence: Callable[..., Path], place: tuple[str, Path], tmp_path: Path
+) -> None:
+    folder = make_sequence(tmp_path, n_frames=18)
+    # The camera is still in the first four frames, then it pans by 30 pixels a frame, there and back.
+    found, lines = folder / "det" / "det.txt", []
+    for line in found.read_text().splitlines():
+        frame, person, left, *rest = line.split(",")
+        panned = float(left) + (30 if int(frame) > 4 and int(frame) % 2 else 0)
+        lines.append(",".join([frame, person, str(panned), *rest]))
+    found.write_text("\n".join(lines) + "\n")
+    outcome = _run(folder, *place, "--embedder", "colour", "--gaps-seconds", "0.1", "--rejoin-seconds", "0", "--json")
+    assert outcome.exit_code == 0, outcome.output
+    (answer,) = json.loads(outcome.stdout.splitlines()[-1])["inputs"]
+    assert answer["linked"] == pytest.approx(11 / 54)
+    assert answer["notes"][0].startswith("only 20 % of 54 detections could be linked to another frame")
+
+
 def test_footage_that_cannot_be_probed(
     make_sequence: Callable[..., Path], place: tuple[str, Path], tmp_path: Path
 ) -> None:
@@ -105,6 +139,19 @@ def test_footage_that_cannot_be_probed(
         outcome = _run(folder, *place)
         assert isinstance(outcome.exception, InputError), (folder, outcome.output)
         assert message in str(outcome.exception)
+    # A camera that pans by a box's width from frame to frame: boxes of two frames do not overlap.
+    panned = make_sequence(tmp_path, "PANNED-01")
+    seen = [f"{frame},-1,{24 * frame - 20},{top},24,60,0.9" for frame in range(1, 13) for top in (10, 110)]
+    (panned / "det" / "det.txt").write_text("\n".join(seen) + "\n")
+    outcome = _run(panned, *place)
+    assert isinstance(outcome.exception, InputError)
+    assert "PANNED-01: no detection of 12 frames could be linked" in str(outcome.exception)
+    assert "steadier camera" in str(outcome.exception)
+    foreign = network(tmp_path / "grey.onnx", ["b", 1, 32, 16], output=["b", 1])
+    refused = _run(make_sequence(tmp_path, "WALK-01"), *place, "--embedder", foreign)
+    assert isinstance(refused.exception, InputError)
+    assert "unknown layout" in str(refused.exception)
+    assert "uint8 (B, H, W, 3)" in str(refused.exception)
     missing = _run(alone, *place, "--embedder", "missing.safetensors")
     assert isinstance(missing.exception, InputError)
     assert "neither a file" in str(missing.exception)

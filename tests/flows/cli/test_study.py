@@ -17,6 +17,8 @@ from flows.cli import run
         (["study", "trackers", "--mot", "x"], "name sequences with --unlabelled, or leave it out of --trackers"),
         (["study", "trackers", "--mot", "x", "--trackers", "deep"], "Input should be 'ssat', 'centertrack'"),
         (["study", "thresholds", "--mot", "x", "--tau1", "0.3,0.3"], "tau1 0.3, 0.3: each once"),
+        (["study", "features", "--mot", "x", "--embedder", "colour", "--embedder", "colour"], "each once"),
+        (["study", "features", "--mot", "x", "--gap-seconds", "0"], "gap"),
         (["study", "extensions"], "setting benchmark.mot: missing; give --mot"),
         (["study", "margins"], "No such command"),
         (["compare"], "name two or more runs, or --experiment NAME"),

@@ -1,4 +1,4 @@
-"""The four studies on generated input, on a real Prefect server, Ray and MLflow."""
+"""The studies on generated input, on a real Prefect server, Ray and MLflow."""
 
 import json
 import shutil
@@ -13,7 +13,12 @@ from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.store import FrameStore
 from ssat.pipeline.settings import BenchmarkSettings
-from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
+from ssat.studies.settings import (
+    ClipsStudySettings,
+    FeaturesStudySettings,
+    ThresholdsStudySettings,
+    TrackersStudySettings,
+)
 from ssat.tracking.config import TrackerConfig
 from ssat.workspace import Workspace
 from tasks.services import mlflow_tracking_uri, services
@@ -129,6 +134,36 @@ def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings)
     page = place.absolute(result["report"]).read_text()
     assert "UnsuperTrack" in page
     assert "Published: Table 1" in page
+
+
+def test_features_by_labels_by_the_probe_and_in_the_tracker(place: Workspace, benchmark: BenchmarkSettings) -> None:
+    from flows.studies.features import features_study
+
+    names = ("colour", "untrained", f"0.5*colour+0.5*{benchmark.embedder}")
+    settings = FeaturesStudySettings(embedder=names, gap_seconds=0.1)
+    with pytest.raises(InputError, match="refine closed-loop"):
+        features_study(str(place.root), settings, benchmark.model_copy(update={"refine": "closed-loop"}))
+    result = features_study(str(place.root), settings, benchmark)
+    assert [row["name"] for row in result["rows"]] == ["colour", "untrained", "0.5*colour+0.5*embedder.safetensors"]
+    colour = result["rows"][0]
+    # Figures of one coat each.
+    assert (colour["auc"], colour["probe_auc"], colour["gt_dets"]) == (1.0, 1.0, 36)
+    assert result["sequences"]["colour"]["WALK-01"]["auc"] == 1.0
+    assert result["table"][0]["probe AUC"] == "1.000 (1.000–1.000)"
+    assert result["table"][1]["difference to colour"] != "–"
+    assert result["rank_correlation"]["probe_auc and auc"] is None  # of three features
+    children = _children(place, result["mlflow_run_id"])
+    assert set(children) == {row["name"] for row in result["rows"]}
+    assert children["colour"].data.metrics["probe_auc"] == 1.0
+    assert children["colour"].data.metrics["idf1"] == pytest.approx(colour["idf1"])
+    assert features_study(str(place.root), settings, benchmark) == {**result, "reused": True}
+    # Interrupted, and the cache of features emptied meanwhile: the same numbers again.
+    shutil.rmtree(place.absolute(result["folder"]))
+    shutil.rmtree(place.cache / "features")
+    again = features_study(str(place.root), settings, benchmark)
+    assert (again["rows"], again["reused"]) == (result["rows"], False)
+    reused = {run.data.tags["reused"] for run in _children(place, again["mlflow_run_id"]).values()}
+    assert reused == {"true"}
 
 
 def test_thresholds_are_chosen_on_one_split_and_reported_on_another(

@@ -44,6 +44,15 @@ def test_a_manifest_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert json.loads((tmp_path / MANIFEST_NAME).read_text())["digest"] == loaded.digest
 
 
+def test_a_store_of_the_first_schema_is_read_and_says_that_its_colours_are_off(tmp_path: Path) -> None:
+    assert manifest().outdated == ""
+    manifest().model_copy(update={"schema_version": 1}).save(tmp_path)
+    loaded = Manifest.load(tmp_path)
+    assert loaded.n_frames == 3
+    assert "schema version 1" in loaded.outdated
+    assert "`ssat decode`" in loaded.outdated
+
+
 def test_the_digest_follows_the_content() -> None:
     assert manifest().digest != manifest().model_copy(update={"n_frames": 4}).digest
 

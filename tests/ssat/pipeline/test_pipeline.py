@@ -9,6 +9,7 @@ from ssat.detection.detections import Detections
 from ssat.embedding.colour import ColourEmbedder
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.patches import crop_patches
+from ssat.errors import InputError
 from ssat.mot.sequence import MotSequence
 from ssat.pipeline.appearance import KnownFeatures
 from ssat.pipeline.detecting import GivenDetections, NumberedImage
@@ -17,7 +18,7 @@ from ssat.pipeline.inputs import open_input
 from ssat.pipeline.pipeline import Pipeline, track_frames
 from ssat.pipeline.run import input_pipeline
 from ssat.pipeline.sinks import FeatureTable, ResultTable
-from ssat.tracking import Tracker, Tracks
+from ssat.tracking import Tracker, TrackerConfig, Tracks
 from ssat.video.sources import ImageSource
 
 
@@ -189,3 +190,39 @@ def test_a_pipeline_that_is_left_early_closes_its_source() -> None:
     next(tracking)
     tracking.close()  # type: ignore[attr-defined]
     assert closed
+
+
+def test_detections_of_other_libraries_go_through_track_video(
+    make_sequence: Callable[..., Path], tmp_path: Path
+) -> None:
+    import supervision
+
+    folder, config = make_sequence(tmp_path), TrackerConfig(confirm_hits=2)
+    sequence, source = _open(folder)
+    rows = sequence.detections()
+    by_frame = [
+        supervision.Detections(rows.boxes[at], confidence=rows.scores[at], class_id=np.zeros(len(rows.boxes[at]), int))
+        for at in (rows.at(number) for number, _ in source)
+    ]
+    arrays = [given.xyxy for given in by_frame]
+    expected = [tracks.ids.tolist() for _, _, tracks in track_video(folder, config=config)]
+    remaining = iter(by_frame)
+    results = {
+        "listed": list(track_video(folder, detections=by_frame, config=config)),
+        "called": list(track_video(folder, detector=lambda image: next(remaining), config=config)),
+    }
+    for tracked in results.values():
+        assert [tracks.ids.tolist() for _, _, tracks in tracked] == expected
+        assert [tracks.labelled().tracker_id.tolist() for _, _, tracks in tracked] == expected
+    assert [tracks.ids.tolist() for _, _, tracks in track_video(folder, detections=arrays, config=config)] == expected
+    given = [tracks.labelled() for _, _, tracks in track_video(folder, detections=by_frame, tracker="centertrack")]
+    assert all(len(labelled) for labelled in given)
+
+    with pytest.raises(InputError, match="frame 6: there are detections of 5 frames only"):
+        list(track_video(folder, detections=by_frame[:5]))
+    with pytest.raises(InputError, match="1 more than frames"):
+        list(track_video(folder, detections=[*by_frame, by_frame[0]]))
+    with pytest.raises(InputError, match=r"frame 1: .*results\[0\]"):
+        list(track_video(folder, detector=lambda image: [by_frame[0]]))
+    with pytest.raises(InputError, match="one of the two"):
+        list(track_video(folder, detections=by_frame, detector=lambda image: by_frame[0]))

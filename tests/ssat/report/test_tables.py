@@ -28,6 +28,15 @@ def test_rows_read_as_percent_counts_and_rates() -> None:
     assert rows[2]["sequence"] == "overall"
 
 
+def test_the_ceiling_is_shown_where_it_was_measured() -> None:
+    with_ceiling = {**_SCORES, "ceiling_idf1": 0.694, "closed_share": None}
+    row = score_rows({"MOT17-09": with_ceiling}, {**with_ceiling, "closed_share": 0.25})
+    assert (row[0]["IDF1 ceiling"], row[0]["closed %"], row[1]["closed %"]) == ("69.4", "–", "25.0")
+    text = io.StringIO()
+    Console(file=text, width=140).print(score_table({"MOT17-09": with_ceiling}, None, "title"))
+    assert "69.4" in text.getvalue()
+
+
 def test_the_table_for_the_terminal_shows_the_same() -> None:
     text = io.StringIO()
     Console(file=text, width=120).print(score_table({"MOT17-09": _SCORES}, _SCORES, "protocol motchallenge"))

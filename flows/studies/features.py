@@ -1,0 +1,281 @@
+"""Features on the same detections: AUC by labels, AUC of the probe, and IDF1 of the tracker with each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+
+from flows.benchmark import benchmark_flow
+from flows.studies.benchmarked import settings_table
+from ssat.embedding.named import COLOUR, IMAGENET, embedder_parts
+from ssat.embedding.protocol import PatchEmbedder
+from ssat.errors import InputError
+from ssat.pipeline.feature_cache import feature_key, load_features
+from ssat.pipeline.inputs import sequence_source
+from ssat.pipeline.row_features import features_of_rows
+from ssat.pipeline.settings import BenchmarkSettings
+from ssat.report.html import ReportFigure, ReportTable, write_report
+from ssat.report.study_plots import methods_figure
+from ssat.report.tables import score_rows
+from ssat.studies.features import FeatureAuc, StudiedSequence, feature_auc, gain_over, rank_correlation
+from ssat.studies.settings import FeaturesStudySettings
+from ssat.workspace import Workspace
+from tasks.benchmark import Prepared, data_digest, prepare
+from tasks.detectors import resolve_detector
+from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, UNTRAINED, latest_of_kinds, resolve_embedder
+from tasks.fan_out import tracked_detections
+from tasks.mlflow_reporter import MlflowReporter
+from tasks.mlflow_run import Dataset
+from tasks.study import Study, log_scores
+
+_AUC_NOTE = (
+    "AUC: share of pairs that the cosine ranks rightly, a pair of one person above a pair of two, mean over the "
+    "sequences, with a 95 % interval from resampled tracks. By labels: the pairs of the labels. Probe: pairs of linked "
+    "boxes, without labels. Difference: of the AUC by labels to the first feature, on the same resampled "
+    "tracks; an interval that holds 0 tells nothing."
+)
+
+
+@dataclass(frozen=True)
+class _Feature:
+    name: str
+    spec: str
+    embedder: PatchEmbedder
+
+
+@dataclass(frozen=True)
+class _Measured:
+    feature: _Feature
+    auc: FeatureAuc
+    benchmark: dict[str, Any]
+
+
+@flow(name="study features", persist_result=False)
+def features_study(workspace: str, settings: FeaturesStudySettings, benchmark: BenchmarkSettings) -> dict[str, Any]:
+    """Tracks the same detections with every feature, and measures how well it tells people apart.
+
+    Gives "rows" (per feature: "auc" by labels, "probe_auc", each with "_low" and "_high", the scores of the benchmark),
+    "sequences", "rank_correlation" (between the two AUC and IDF1 over the features), "table", "folder", "report",
+    "figures", "benchmarks", "runs", "notes", "mlflow_run_id" and "reused".
+
+    Raises:
+        InputError: an embedder that cannot be had, or detections that follow the tracks.
+    """
+    place = Workspace.open(workspace)
+    base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
+    if base.refine == "closed-loop" or base.split == "test":
+        what = f"split {base.split}" if base.split == "test" else f"refine {base.refine}"
+        raise InputError(f"{what}: features are compared by labels on the same detections; use refine frozen and train")
+    prepared, skipped = prepare(base)
+    features, notes = _features(settings, base, place)
+    notes = [*(f"Left out: {name} ({reason})." for name, reason in skipped.items()), *notes]
+    digests = {"data": data_digest(prepared), **{f"feature {one.name}": one.embedder.digest for one in features}}
+    study = Study(place, "features", {"benchmark": base, "study_features": settings}, digests)
+    result = study.finished()
+    if result is None:
+        dataset = Dataset("mot", digests["data"], str(Path(base.mot).expanduser().resolve()))
+        with study.recorded(dataset) as reporter:
+            result = _measure_all(study, reporter, prepared, features, settings, base, notes)
+    create_table_artifact(table=result["table"], key="study-features", description=result["report"])
+    return result
+
+
+def _features(
+    settings: FeaturesStudySettings, base: BenchmarkSettings, place: Workspace
+) -> tuple[list[_Feature], list[str]]:
+    """What is compared, each under a short name, and what cannot be had."""
+    named: dict[str, str] = {}
+    if settings.embedder:
+        for spec in settings.embedder:
+            short = _short(spec)
+            named[spec if short in named else short] = spec
+    else:
+        trained = latest_of_kinds(place)
+        named = {COLOUR: COLOUR, UNTRAINED: UNTRAINED, IMAGENET: IMAGENET}
+        named |= {name: str(path) for name, path in trained.items()}
+        named |= {f"{COLOUR} + {name}": f"0.5*{COLOUR}+0.5*{path}" for name, path in trained.items()}
+    found, notes = [], []
+    for name, spec in named.items():
+        try:
+            found.append(_Feature(name, spec, resolve_embedder(spec, place, reid=base.reid)))
+        except InputError as error:
+            if settings.embedder or name != IMAGENET:
+                raise
+            notes.append(f"Left out: {name} ({error}).")
+    return found, notes
+
+
+def _short(spec: str) -> str:
+    """The name of a feature in tables: files without their folders."""
+    parts = []
+    for part in embedder_parts(spec):
+        path = Path(part.name).expanduser()
+        name = part.name
+        if path.exists():
+            trained = path.name == EMBEDDER_FILE and (path.parent / RESULT_FILE).is_file()
+            name = path.parent.name if trained else path.name
+        parts.append(name if part.weight == 1 else f"{part.weight:g}*{name}")
+    return "+".join(parts)
+
+
+def _measure_all(
+    study: Study,
+    reporter: MlflowReporter,
+    prepared: Sequence[Prepared],
+    features: Sequence[_Feature],
+    settings: FeaturesStudySettings,
+    base: BenchmarkSettings,
+    notes: list[str],
+) -> dict[str, Any]:
+    place = study.workspace
+    detections = tracked_detections(list(prepared), base, place, *resolve_detector(base, place))
+    sequences = [
+        StudiedSequence.of(
+            one.sequence.name,
+            detections[one.sequence.name],
+            one.truth,
+            one.sequence.frame_rate,
+            settings,
+            base.protocol,
+        )
+        for one in prepared
+    ]
+    notes = [*notes, *(note for one in sequences for note in one.notes)]
+    measured = []
+    for feature in features:
+        of_feature = base.model_copy(update={"embedder": feature.spec})
+        with study.child(feature.name, of_feature.model_dump(mode="json")) as child:
+            tracked = benchmark_flow(str(place.root), of_feature)
+            matrices = {
+                one.sequence.name: _matrix(one, feature.embedder, detections[one.sequence.name], place)
+                for one in prepared
+            }
+            auc = feature_auc(sequences, matrices)
+            log_scores(child, tracked)
+            child.scalars({key: value for key, value in auc.to_dict().items() if value is not None}, 0)
+        measured.append(_Measured(feature, auc, tracked))
+    return _finish(study, reporter, measured, settings, base, notes)
+
+
+def _matrix(one: Prepared, embedder: PatchEmbedder, detections: Any, place: Workspace) -> NDArray[np.float32]:
+    """The features that the benchmark left in the cache; computed again where the cache was emptied meanwhile."""
+    key = feature_key(embedder.digest, embedder.input_size, one.images, detections)
+    cached = load_features(place.cache / "features", key, len(detections))
+    if cached is not None:
+        return cached.features
+    source = sequence_source(one.sequence, one.frames)
+    return features_of_rows(source, detections, np.arange(len(detections)), embedder)
+
+
+def _finish(
+    study: Study,
+    reporter: MlflowReporter,
+    measured: Sequence[_Measured],
+    settings: FeaturesStudySettings,
+    base: BenchmarkSettings,
+    notes: list[str],
+) -> dict[str, Any]:
+    rows = [
+        {
+            "name": one.feature.name,
+            "embedder": one.feature.spec,
+            "digest": one.feature.embedder.digest,
+            **one.auc.to_dict(),
+            **one.benchmark["overall"],
+        }
+        for one in measured
+    ]
+    correlation = {
+        f"{first} and {second}": rank_correlation([row[first] for row in rows], [row[second] for row in rows])
+        for first, second in (("probe_auc", "auc"), ("probe_auc", "idf1"), ("auc", "idf1"))
+    }
+    table = [_row(one, measured[0]) for one in measured]
+    by_sequence = [
+        {
+            "sequence": name,
+            "feature": one.feature.name,
+            "AUC by labels": _number(one.auc.by_sequence[name][0]),
+            "probe AUC": _number(one.auc.by_sequence[name][1]),
+            **_scores(one.benchmark["sequences"][name]),
+        }
+        for name in measured[0].benchmark["sequences"]
+        for one in measured
+    ]
+    shown = [key for key in ("auc", "probe_auc", "idf1") if all(row[key] is not None for row in rows)]
+    bars = methods_figure(rows, study.folder / "scores.png", shown)
+    folders = {one.feature.name: study.workspace.absolute(one.benchmark["folder"]) for one in measured}
+    report = write_report(
+        study.folder / "report.html",
+        title="Study: features on the same detections",
+        notes=[*notes, f"Pairs {settings.gap_seconds:g} s apart. Split {base.split}, protocol {base.protocol}."],
+        tables=[
+            ReportTable("Features", table, _AUC_NOTE),
+            ReportTable(
+                "Rank correlation over the features (Spearman)",
+                [{"between": name, "correlation": _number(value, 2)} for name, value in correlation.items()],
+            ),
+            ReportTable("Each sequence", by_sequence),
+            ReportTable(
+                "Benchmarks",
+                [{"feature": one.feature.name, "MLflow run": one.benchmark["mlflow_run_id"]} for one in measured],
+                links={name: folder / "report.html" for name, folder in folders.items()},
+            ),
+            settings_table(study),
+            ReportTable("Data, networks, versions", study.facts()),
+        ],
+        figures=[ReportFigure("Scores", bars)],
+    )
+    known = {f"rank correlation/{name}": value for name, value in correlation.items() if value is not None}
+    reporter.scalars(known, 0)
+    result = {
+        "protocol": base.protocol,
+        "rows": rows,
+        "sequences": {
+            one.feature.name: {
+                name: {**scores, **dict(zip(("auc", "probe_auc"), one.auc.by_sequence[name], strict=True))}
+                for name, scores in one.benchmark["sequences"].items()
+            }
+            for one in measured
+        },
+        "rank_correlation": correlation,
+        "table": table,
+        "benchmarks": {one.feature.name: one.benchmark["folder"] for one in measured},
+        "runs": {one.feature.name: one.benchmark["mlflow_run_id"] for one in measured},
+        "notes": notes,
+    }
+    return study.finish(reporter, result, [report, bars])
+
+
+def _row(one: _Measured, first: _Measured) -> dict[str, str]:
+    values = one.auc.to_dict()
+    gain = None if one is first else gain_over(one.auc.labelled, first.auc.labelled)
+    return {
+        "feature": one.feature.name,
+        "AUC by labels": _with_interval(values, "auc"),
+        f"difference to {first.feature.name}": "–"
+        if gain is None
+        else f"{gain.gain:+.3f} ({gain.low:+.3f} … {gain.high:+.3f})",
+        "probe AUC": _with_interval(values, "probe_auc"),
+        **_scores(one.benchmark["overall"]),
+    }
+
+
+def _scores(scores: Mapping[str, Any]) -> dict[str, str]:
+    (row,) = score_rows({"": scores})
+    return {key: row[key] for key in ("IDF1", "MOTA", "HOTA", "IDSW", "IDF1 ceiling", "closed %") if key in row}
+
+
+def _with_interval(values: Mapping[str, float | None], key: str) -> str:
+    value, low, high = (values[name] for name in (key, f"{key}_low", f"{key}_high"))
+    return "–" if value is None else f"{value:.3f} ({low:.3f}–{high:.3f})"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,87 @@
+"""What limits a benchmark: its score with oracle identities, and its score by the box term alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ssat.mot.ceiling import closed_share, oracle_results
+from ssat.mot.protocols import Protocol, Rules
+from ssat.mot.rows import MotRows
+from ssat.mot.scores import Scoring, ToScore
+from ssat.pipeline.pipeline import track_frames
+from ssat.tracking.config import QUICK_ALPHA, TrackerConfig
+from ssat.tracking.tracker import Tracker
+
+# The lower end of the gap is the same for every tracker, so that shares of two benchmarks on the same boxes compare.
+BOX_ALONE = TrackerConfig(alpha=QUICK_ALPHA)
+
+
+@dataclass(frozen=True)
+class CeilingInput:
+    """One sequence: its detections, labels, frames that count, rules of its data set, frames per second."""
+
+    detections: MotRows
+    truth: MotRows
+    frames: range
+    rules: Rules
+    frame_rate: float
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The two ends of the gap, as shares of 1.
+
+    Attributes:
+        mota, idf1, hota: with oracle identities on the detections (`ssat.mot.ceiling`).
+        box_idf1: of the tracker that looks at boxes alone (`BOX_ALONE`).
+    """
+
+    mota: float
+    idf1: float
+    hota: float
+    box_idf1: float
+
+    def closed(self, idf1: float) -> float | None:
+        """Return the share of the gap in IDF1 that a tracker closes; None without a gap."""
+        share = closed_share(idf1, self.box_idf1, self.idf1)
+        return None if math.isnan(share) else share
+
+    def to_dict(self, idf1: float) -> dict[str, float | None]:
+        """Return the keys that stand beside a tracker's scores, whose IDF1 is `idf1`."""
+        return {
+            "ceiling_mota": self.mota,
+            "ceiling_idf1": self.idf1,
+            "ceiling_hota": self.hota,
+            "box_idf1": self.box_idf1,
+            "closed_share": self.closed(idf1),
+        }
+
+
+class Ceilings:
+    """The ceilings of sequences, alone and together.
+
+    CLEAR and identity scores are counted by the official definitions; `protocol` selects the boxes that count.
+    """
+
+    def __init__(self, sequences: Mapping[str, CeilingInput], protocol: Protocol, processes: int = 1) -> None:
+        self._names, to_score = tuple(sequences), {}
+        for name, one in sequences.items():
+            oracle = oracle_results(one.detections, one.truth, protocol)
+            to_score[name, "oracle"] = ToScore(one.truth, oracle, one.frames, one.rules)
+            to_score[name, "box"] = ToScore(one.truth, _by_boxes(one), one.frames, one.rules)
+        named = {f"{name} ({kind})": scored for (name, kind), scored in to_score.items()}
+        self._scoring = Scoring(named, protocol, processes, official=True)
+
+    def over(self, *names: str) -> Ceiling:
+        """Return the ceiling of some sequences together, or of all: counts are summed, shares follow from the sums."""
+        names = names or self._names
+        oracle = self._scoring.over(*(f"{name} (oracle)" for name in names))
+        boxes = self._scoring.over(*(f"{name} (box)" for name in names))
+        return Ceiling(oracle.mota, oracle.idf1, oracle.hota, boxes.idf1)
+
+
+def _by_boxes(one: CeilingInput) -> MotRows:
+    frames = ((number, None) for number in one.frames)
+    return track_frames(frames, one.detections, Tracker(BOX_ALONE, one.frame_rate)).rows()
