@@ -23,6 +23,7 @@ from ssat.frames.manifest import ClipRecord
 from ssat.frames.schema import MAX_FRAME_INDEX
 from ssat.frames.settings import DecodeSettings
 from ssat.remote import AnyPath
+from ssat.video.display_matrix import Orientation
 
 # Where each JPEG of a spool file lies, and the columns of its row but the clip's.
 SPOOL_ROW = np.dtype(
@@ -222,7 +223,7 @@ def _decode_file(
                         or frame.width * frame.height > MAX_PIXELS
                     ):
                         raise _UnusableError(f"frame {decoded} is {frame.width}x{frame.height}: too large")
-                    image = encoder.encode(frame, frame.rotation, aspect)
+                    image = encoder.encode(frame, Orientation.of(frame), aspect)
                     file.write(image.jpeg)
                     size = len(image.jpeg)
                     rows.append((decoded, image.width, image.height, pts_us - first_pts, offset, size))

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
+from ssat.video.display_matrix import upright_rgb
 from ssat.video.image_files import IMAGE_SUFFIXES, image_digest, list_images, read_image
 from ssat.workspace import sha256_of
 
@@ -143,7 +144,7 @@ class VideoSource:
                 stream.thread_type = "AUTO"
                 for number, frame in enumerate(container.decode(stream), start=1):
                     times.add(frame.time)
-                    yield number, upright(frame)
+                    yield number, upright_rgb(frame)
         except av.FFmpegError as error:
             raise InputError(f"{self.path}: broken after frame {number} ({error})") from error
         if not number:
@@ -198,14 +199,6 @@ class _FrameTimes:
     def uneven(self) -> bool:
         # Time stamps are rounded: at 60 fps a step is 16 or 17 ms.
         return self.longest > 1.5 * self.shortest + 0.002
-
-
-def upright(frame: Any) -> Image:
-    """A decoded `av.VideoFrame` as RGB, turned as its file asks for: phones film sideways and say so."""
-    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    # Degrees counter-clockwise, as np.rot90 turns.
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def read_ahead(source: FrameSource, depth: int = _AHEAD) -> Iterator[NumberedFrame]:

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ssat.errors import InputError
-from ssat.video.sources import FrameSource, Image, NumberedFrame, upright
+from ssat.video.display_matrix import upright_rgb
+from ssat.video.sources import FrameSource, Image, NumberedFrame
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _TIMEOUT = 5.0  # seconds without a byte until a connection counts as dropped
@@ -86,7 +87,7 @@ class StreamSource:
                         behind = not finite and elapsed > number + self.frame_rate / 2
                         number = elapsed if behind else number + 1
                         attempt = 0
-                        yield number, upright(frame)
+                        yield number, upright_rgb(frame)
                 if finite:
                     return
                 reason = "it ended"
