@@ -36,6 +36,7 @@ CONFIG_SECTIONS = {
     "scale",
     "plan",
     "study_clips",
+    "study_features",
     "study_trackers",
     "study_thresholds",
 }
