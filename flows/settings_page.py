@@ -22,6 +22,7 @@ from ssat.studies.settings import (
     FeaturesStudySettings,
     ThresholdsStudySettings,
     TrackersStudySettings,
+    TuneSettings,
 )
 
 STAGES: tuple[type[StageSettings], ...] = (
@@ -38,6 +39,7 @@ STAGES: tuple[type[StageSettings], ...] = (
     TrackersStudySettings,
     FeaturesStudySettings,
     ThresholdsStudySettings,
+    TuneSettings,
     DemoSettings,
     ScaleSettings,
     PlanSettings,

@@ -35,9 +35,11 @@ CONFIG_SECTIONS = {
     "demo",
     "scale",
     "plan",
+    "tune",
     "study_clips",
     "study_features",
     "study_trackers",
+    "study_features",
     "study_thresholds",
 }
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ssat.errors import InputError
 from ssat.video.display_matrix import upright_rgb
 from ssat.video.image_files import IMAGE_SUFFIXES, image_digest, list_images, read_image
+from ssat.video.untrusted import VideoError, main_stream
 from ssat.workspace import sha256_of
 
 Image = NDArray[np.uint8]
@@ -96,7 +97,7 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class VideoSource:
-    """The first video stream of a file that FFmpeg can read.
+    """The main video stream of a file that FFmpeg can read: the largest that is no cover and no still.
 
     Attributes:
         notes: what was odd about it, for people; complete when its frames were read.
@@ -121,11 +122,11 @@ class VideoSource:
             raise InputError(f"{path}: no such video file")
         try:
             with av.open(str(path), options=_LOCAL) as container:
-                if not container.streams.video:
-                    raise InputError(f"{path}: holds no video stream")
-                stream = container.streams.video[0]
+                stream = main_stream(container)
                 rate = frame_rate or stream.average_rate or stream.guessed_rate
                 n_frames = int(stream.frames) or None
+        except VideoError as error:
+            raise InputError(f"{path}: {error}; expected a file with video") from error
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{path}: not a video that can be read ({error})") from error
         if not rate:
@@ -140,7 +141,7 @@ class VideoSource:
         self.notes.clear()
         try:
             with av.open(str(self.path), options=_LOCAL) as container:
-                stream = container.streams.video[0]
+                stream = main_stream(container)
                 stream.thread_type = "AUTO"
                 for number, frame in enumerate(container.decode(stream), start=1):
                     times.add(frame.time)

@@ -15,6 +15,7 @@ import numpy as np
 from ssat.errors import InputError
 from ssat.video.display_matrix import upright_rgb
 from ssat.video.sources import FrameSource, Image, NumberedFrame
+from ssat.video.untrusted import VideoError, main_stream
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _TIMEOUT = 5.0  # seconds without a byte until a connection counts as dropped
@@ -59,11 +60,11 @@ class StreamSource:
 
         try:
             with _connected(address) as container:
-                if not container.streams.video:
-                    raise InputError(f"{shown(address)}: holds no video stream")
-                stream = container.streams.video[0]
+                stream = main_stream(container)
                 rate = frame_rate or stream.average_rate or stream.guessed_rate
                 n_frames = int(stream.frames) or None
+        except VideoError as error:
+            raise InputError(f"{shown(address)}: {error}; expected an address that serves video") from error
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{shown(address)}: no stream that can be read ({_reason(error, address)})") from error
         if not rate:
@@ -78,7 +79,7 @@ class StreamSource:
             try:
                 with _connected(self.address) as container:
                     finite = bool(container.duration and container.duration > 0)
-                    for frame in container.decode(container.streams.video[0]):
+                    for frame in container.decode(main_stream(container)):
                         last = time.monotonic()
                         if not number:
                             first = last
@@ -91,7 +92,7 @@ class StreamSource:
                 if finite:
                     return
                 reason = "it ended"
-            except (av.FFmpegError, OSError) as error:
+            except (av.FFmpegError, OSError, VideoError) as error:
                 reason = _reason(error, self.address)
             waited = time.monotonic() - last
             if waited > self.patience:
