@@ -39,7 +39,6 @@ CONFIG_SECTIONS = {
     "study_clips",
     "study_features",
     "study_trackers",
-    "study_features",
     "study_thresholds",
 }
 
