@@ -26,6 +26,7 @@ EMBEDDER_FILE = "embedder.safetensors"
 UNTRAINED = "untrained"
 _RUN = re.compile(r"models:/.+|[0-9a-f]{32}")
 RESULT_FILE = "result.json"
+ADAPTED = "adapted-"  # how folders of adaptations begin
 _CLIPS_TO_TRY = 48
 
 
@@ -127,6 +128,12 @@ def _untrained(workspace: Workspace, device: Device, precision: Precision) -> Em
 def track_default(workspace: Workspace) -> str | None:
     """Return the embedder of `ssat track` where none is named: None, the latest training, or `colour` without one."""
     return None if _finished_trainings(workspace) else COLOUR
+
+
+def latest_of_its_own(workspace: Workspace) -> str | None:
+    """Return the folder of the latest training that is no adaptation of another, or None without one."""
+    trained = [folder for folder in _finished_trainings(workspace) if not folder.name.startswith(ADAPTED)]
+    return str(trained[-1]) if trained else None
 
 
 def embedder_files(spec: str | None, workspace: Workspace) -> list[Path]:

@@ -30,14 +30,15 @@ CONFIG_SECTIONS = {
     "benchmark",
     "track",
     "probe",
+    "adapt",
     "link",
     "demo",
     "scale",
     "plan",
     "tune",
     "study_clips",
-    "study_trackers",
     "study_features",
+    "study_trackers",
     "study_thresholds",
 }
 

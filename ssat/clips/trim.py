@@ -157,6 +157,8 @@ def _write(
             if n_frames and at - first >= seconds - tolerance:
                 ended, shown = False, min(at - first, seconds)
                 break
+            if n_frames and at == last:
+                at += interval / 2  # two pictures of one time, as in VOB files of MPEG-4: both are kept
             if encoder is None or upright is None:
                 first, size = at, stored_size(frame, stream, settings.short_side)
                 upright = _Upright(Orientation.of(frame), *size)
