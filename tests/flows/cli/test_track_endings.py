@@ -144,7 +144,9 @@ def test_one_input_that_fails_does_not_stop_the_others(
     assert f"2 of 3 inputs could not be tracked, or not to their end: {frames[1]}, {frames[0]}" in str(
         outcome.exception
     )
-    assert "000008.jpg: is 160x100 pixels, expected 320x200; the 7 frames before it" in " ".join(outcome.stderr.split())
+    assert "000008.jpg: is 160x100 pixels, expected 320x200 as the first image; the 7 frames before it" in " ".join(
+        outcome.stderr.split()
+    )
     answer = json.loads(outcome.stdout.splitlines()[-1])
     assert [one["name"] for one in answer["inputs"]] == ["walk"]
     assert [one["input"] for one in answer["failed"]] == [str(frames[1]), str(frames[0])]

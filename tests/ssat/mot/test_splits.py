@@ -1,3 +1,6 @@
+import pytest
+
+from ssat.errors import InputError
 from ssat.mot.splits import split_frames
 
 
@@ -13,5 +16,13 @@ def test_train_is_every_frame() -> None:
 
 
 def test_the_two_halves_are_the_whole() -> None:
-    for length in (1, 2, 71, 525):
+    for length in (3, 4, 71, 525):
         assert [*split_frames(length, "train-half"), *split_frames(length, "val-half")] == list(range(1, length + 1))
+
+
+def test_a_split_without_a_frame_is_refused() -> None:
+    assert split_frames(3, "val-half") == range(3, 4)
+    with pytest.raises(
+        InputError, match="a sequence of 2 frames has none in the split val-half; choose the split train"
+    ):
+        split_frames(2, "val-half")
