@@ -157,6 +157,8 @@ def _write(
             if n_frames and at - first >= seconds - tolerance:
                 ended, shown = False, min(at - first, seconds)
                 break
+            if n_frames and at == last:
+                at += interval / 2  # two pictures of one time, as in VOB files of MPEG-4: both are kept
             if encoder is None or upright is None:
                 first, size = at, stored_size(frame, stream, settings.short_side)
                 upright = _Upright(Orientation.of(frame), *size)
@@ -188,7 +190,8 @@ def _write(
         if corrupt > n_frames // 20:
             raise ClipFailure(FailureClass.MEDIA, f"{corrupt} of {n_frames} frames are damaged")
         output.mux(encoder.encode(None))
-    return n_frames, max(last - first + interval, shown), ended, dropped
+    # The average rate of a picture that stands still is low, and its interval long.
+    return n_frames, min(max(last - first + interval, shown), seconds), ended, dropped
 
 
 def _duration(frame: VideoFrame) -> float:
