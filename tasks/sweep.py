@@ -13,10 +13,10 @@ from ssat.errors import InputError
 from ssat.mot.protocols import Protocol
 from ssat.mot.rows import MotRows
 from ssat.mot.scores import ToScore
+from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.feature_cache import feature_key, load_features
 from ssat.studies.sweep import SweepSequence
 from ssat.tracking import TrackerConfig
-from tasks.benchmark import Prepared
 from tasks.progress import progress_bar
 
 _CHUNK = 8  # points of one piece of work: long enough to be worth a message

@@ -59,7 +59,7 @@ def command(
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
     if benchmark is not None:
         # Asked before hours of work rather than after them.
-        from tasks.benchmark import sequences_of
+        from ssat.pipeline.benchmark_inputs import sequences_of
 
         sequences_of(benchmark)
 

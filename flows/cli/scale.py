@@ -66,7 +66,7 @@ def command(
     train = build_settings(TrainSettings, given=train_given, **common)
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common)
     # Asked before hours of work rather than after them.
-    from tasks.benchmark import sequences_of
+    from ssat.pipeline.benchmark_inputs import sequences_of
 
     sequences_of(benchmark)
 
