@@ -47,16 +47,19 @@ def command(
     if config:
         read_config(config, CONFIG_SECTIONS)
 
+    from ssat.workspace import Workspace
+    from tasks.embedders import check_embedder, embedder_files, is_run, patches_to_try, resolve_embedder
+
+    opened = Workspace.open(workspace)
+    check_embedder(spec, opened)
+
     from rich.console import Console
 
     from ssat.embedding.embedder import Embedder
     from ssat.embedding.export import CARD, FILES, export_embedder
     from ssat.output_paths import refuse_inputs_as_outputs
-    from ssat.workspace import Workspace
-    from tasks.embedders import embedder_files, is_run, patches_to_try, resolve_embedder
     from tasks.services import mlflow_session
 
-    opened = Workspace.open(workspace)
     read = [*embedder_files(spec, opened), *([config] if config else [])]
     refuse_inputs_as_outputs([output / FILES[format_], output / CARD], read, "name another folder with --output")
     with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():

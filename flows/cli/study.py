@@ -114,8 +114,11 @@ def features(
 
     def check(opened: Workspace) -> None:
         from ssat.pipeline.benchmark_inputs import check_sequences
+        from tasks.embedders import check_embedder
 
         check_sequences(benchmark)
+        for name in settings.embedder:
+            check_embedder(name, opened)
 
     _start(workspace, as_json, debug, run, check)
 

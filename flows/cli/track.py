@@ -64,7 +64,7 @@ def command(
     from ssat.workspace import Workspace
     from tasks.calibration import with_stored_calibration
     from tasks.detectors import resolve_detector
-    from tasks.embedders import track_default
+    from tasks.embedders import check_embedder, track_default
     from tasks.track import TrackWishes, open_all, track_input
     from tasks.track_inputs import check_outputs
 
@@ -73,6 +73,8 @@ def command(
     opened = open_all(inputs, settings)
     check_outputs(opened, inputs, settings, place, output=folder, explain=explain, config=config)
     spec = settings.embedder or track_default(place)
+    if settings.needs_appearance:
+        check_embedder(spec, place)
     embedder = _resolve(spec, settings, place) if settings.needs_appearance else None
     settings = with_stored_calibration(settings, embedder, place)
     detectors = resolve_detector(settings, place)
