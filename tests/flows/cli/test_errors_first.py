@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-# Verb and arguments → a part of the message. {bad} is a folder of faulty files; every case has an empty workspace of its
-# own. `ssat plan` takes no file but its configuration.
+# Verb and arguments → a part of the message. {bad} is a folder of faulty files; every case has an empty workspace.
+# `ssat plan` takes no file but its configuration.
 CASES = {
     "collect --source nope": "nope: no such clip list or folder",
     "collect": "no source given",
@@ -26,7 +26,7 @@ CASES = {
     "benchmark --mot {bad}/mot --embedder colour --refine frozen": "no checkpoint for the refinement",
     "run --source nope --mot {bad}/mot": "nope: no such clip list or folder",
     "run --source {bad}/list.txt --mot nope": "nope: no such folder",
-    "run --source {bad}/list.txt --no-benchmark --train-workers 1000": "train.workers: 1000 are more than this machine's",
+    "run --source {bad}/list.txt --no-benchmark --train-workers 1024 --batch-size 2048": "1024 are more than this machine's",
     "run --source {bad}/list.txt --mot {bad}/mot --embedder nope.onnx": "embedder 'nope.onnx': neither a file",
     "scale --source nope --mot {bad}/mot": "nope: no such clip list or folder",
     "scale --source {bad}/list.txt --mot nope": "nope: no such folder",
