@@ -60,6 +60,7 @@ bench-track: setup
 			$(BIN)/uv venv --quiet $(PEERS)/$${peer%%=*} && \
 			$(BIN)/uv pip install --quiet --python $(PEERS)/$${peer%%=*}/bin/python $$peer; } || exit 1; \
 	done
+	@$(BIN)/uv pip install --quiet --python $(PEERS)/boxmot/bin/python onnxruntime==1.24.3  # BoxMOT 25 asks for this one
 	$(BIN)/python benchmarks/association.py $(foreach peer,trackers norfair boxmot,--peer $(peer)=$(PEERS)/$(peer)/bin/python)
 	$(BIN)/python benchmarks/refinement.py
 	$(BIN)/python benchmarks/track_speed.py

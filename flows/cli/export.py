@@ -16,6 +16,7 @@ from ssat.errors import InputError
     epilog="""\b
 Examples:
   ssat export --format onnx --output exported
+  ssat export --for boxmot --output exported
   ssat export --run models:/ssat-embedder@champion --format safetensors
 """
 )
@@ -31,6 +32,12 @@ Examples:
     show_default=True,
     help="onnx-int8 is for CPUs.",
 )
+@click.option(
+    "--for",
+    "target",
+    type=click.Choice(["boxmot", "ultralytics", "opencv"]),
+    help="ONNX in the layout that this project loads: float32 NCHW; with --format onnx.",
+)
 @click.option("--output", type=click.Path(path_type=Path), default=Path("exported"), show_default=True, help="Folder.")
 def command(
     workspace: str,
@@ -39,6 +46,7 @@ def command(
     debug: bool,
     spec: str | None,
     format_: Literal["safetensors", "onnx", "onnx-int8"],
+    target: Literal["boxmot", "ultralytics", "opencv"] | None,
     output: Path,
 ) -> None:
     """Write an embedder with a model card; an ONNX file is checked against torch first."""
@@ -47,6 +55,8 @@ def command(
     if config:
         read_config(config, CONFIG_SECTIONS)
 
+    if target is not None and format_ != "onnx":
+        raise InputError(f"--for {target} writes float32 ONNX; expected --format onnx, not {format_}")
     from ssat.workspace import Workspace
     from tasks.embedders import check_embedder, embedder_files, is_run, patches_to_try, resolve_embedder
 
@@ -57,21 +67,28 @@ def command(
 
     from ssat.embedding.embedder import Embedder
     from ssat.embedding.export import CARD, FILES, export_embedder
+    from ssat.embedding.export_for import export_for, file_for
     from ssat.output_paths import refuse_inputs_as_outputs
     from tasks.services import mlflow_session
 
     read = [*embedder_files(spec, opened), *([config] if config else [])]
-    refuse_inputs_as_outputs([output / FILES[format_], output / CARD], read, "name another folder with --output")
+    name = FILES[format_] if target is None else file_for(target)
+    refuse_inputs_as_outputs([output / name, output / CARD], read, "name another folder with --output")
     with mlflow_session(opened, debug=debug) if is_run(spec) else nullcontext():
         embedder = resolve_embedder(spec, opened)
         if not isinstance(embedder, Embedder):
             raise InputError(f"embedder {spec!r} was not trained here: there is nothing to export; name a training")
         patches, origin = patches_to_try(opened, embedder.input_size)
-        files = export_embedder(embedder, format_, output, patches)
+        if target is None:
+            files = export_embedder(embedder, format_, output, patches)
+        else:
+            files = export_for(embedder, target, output, patches)
     console = Console(stderr=as_json)
     for file in files:
         console.print(f"{file}  {file.stat().st_size / 1e6:.1f} MB", highlight=False, soft_wrap=True)
     if format_ != "safetensors":
         console.print(f"checked against torch on {len(patches)} {origin}", highlight=False)
     if as_json:
-        print_json({"files": [str(file) for file in files], "digest": embedder.digest, "format": format_})
+        print_json(
+            {"files": [str(file) for file in files], "digest": embedder.digest, "format": format_, "for": target}
+        )

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from ssat.clips.colours import JFIF, Colours, scaled, stored_colours
 from ssat.clips.failures import ClipFailure, FailureClass
+from ssat.video.display_matrix import UPRIGHT, Orientation
 from ssat.video.untrusted import VideoError, frame_rate, open_video, stated_end, timed_frames
 from ssat.workspace import committed, sha256_of
 
@@ -151,7 +152,7 @@ def _write(
                 break
             if encoder is None or upright is None:
                 first, size = at, stored_size(frame, stream, settings.short_side)
-                upright = _Upright(frame.rotation, *size)
+                upright = _Upright(Orientation.of(frame), *size)
                 kept = stored_colours(Colours.of(frame))
                 encoder = output.add_stream(
                     "libx264",
@@ -200,20 +201,22 @@ def stored_size(frame: VideoFrame, stream: VideoStream, short_side: int) -> tupl
 
 
 class _Upright:
-    """Turns frames by the rotation that their file asks for. `width`, `height`: the picture after turning."""
+    """Turns and mirrors frames. `width`, `height`: the picture after turning."""
 
-    def __init__(self, rotation: int, width: int, height: int) -> None:
-        # Counter-clockwise degrees; phones write multiples of 90, anything else is left as it is.
-        steps = {90: ("cclock",), -90: ("clock",), 180: ("clock", "clock"), -180: ("clock", "clock")}.get(rotation, ())
-        self.width, self.height = (height, width) if len(steps) == 1 else (width, height)
+    def __init__(self, orientation: Orientation, width: int, height: int) -> None:
+        steps: list[tuple[str, str | None]] = []
+        if orientation.transposed:
+            steps.append(("transpose", "dir=cclock_flip"))
+        steps += [("hflip", None)] * orientation.flip_x + [("vflip", None)] * orientation.flip_y
+        self.width, self.height = orientation.size(width, height)
         self._graph = None
         if steps:
             self._graph = av.filter.Graph()
             node = self._graph.add_buffer(
                 width=width, height=height, format=VideoFormat("yuv420p"), time_base=_TIME_BASE
             )
-            for step in steps:
-                turn = self._graph.add("transpose", f"dir={step}")
+            for name, arguments in steps:
+                turn = self._graph.add(name, arguments)
                 node.link_to(turn)
                 node = turn
             node.link_to(self._graph.add("buffersink"))
@@ -271,7 +274,7 @@ def _checked(path: Path, packets: int, end_s: float, interval: float) -> Trimmed
     with container:
         times = []
         for at, frame in timed_frames(container, stream, 0.0):
-            if frame.is_corrupt or frame.rotation:
+            if frame.is_corrupt or Orientation.of(frame) != UPRIGHT:
                 return None
             times.append(at)
         if len(times) != packets or abs(times[-1] - times[0] + interval - end_s) > max(0.5, 2 * interval):

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.demo.clips import write_video
-from ssat.errors import InputError
 from ssat.mot.rows import MotRows, read_results
 from ssat.mot.sequence import MotSequence
 from ssat.tracking import Tracks
 from ssat.video.annotated import TrackPainter
+from ssat.video.image_files import read_image
 from ssat.video.pictures import write_png
 
 _CAPTION = 24  # pixels above each picture
@@ -34,16 +34,9 @@ def side_by_side(sequence: MotSequence, results: Mapping[str, Path]) -> Iterator
     rows = {name: read_results(path, sequence.n_frames) for name, path in results.items()}
     painters = {name: TrackPainter(sequence.frame_rate, _MAX_WIDTH) for name in rows}
     for number in range(1, sequence.n_frames + 1):
-        path = sequence.image_path(number)
-        image = cv2.imread(str(path))
-        if image is None:
-            raise InputError(f"{path}: not a readable picture")
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        image = read_image(sequence.image_path(number))
         yield np.hstack(
-            [
-                _captioned(painters[name].paint(number, np.asarray(image, np.uint8), _tracks(rows[name], number)), name)
-                for name in rows
-            ]
+            [_captioned(painters[name].paint(number, image, _tracks(rows[name], number)), name) for name in rows]
         )
 
 

@@ -68,6 +68,20 @@ class _UnitFeatures(nn.Module):
 
 
 def _write_graph(embedder: Embedder, target: Path, patches: NDArray[np.uint8]) -> None:
+    # Two patches: with one, the exporter takes the batch size for a constant.
+    example = torch.from_numpy(np.ascontiguousarray(np.resize(patches, (2, *patches.shape[1:]))))
+    write_onnx(_UnitFeatures(embedder.network).eval(), example.to(embedder.device), target, "patches", "features")
+
+
+def write_onnx(module: nn.Module, example: Tensor, target: Path, input_name: str, output_name: str) -> None:
+    """Write the graph of a module with one input and one output; the batch size stays open.
+
+    Args:
+        example: an input with a batch of 2 or more.
+
+    Raises:
+        InputError: onnx, onnxscript or onnxruntime is not installed, or torch gave no graph.
+    """
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
@@ -75,19 +89,16 @@ def _write_graph(embedder: Embedder, target: Path, patches: NDArray[np.uint8]) -
     except ImportError as error:
         raise InputError("ONNX export needs onnx, onnxscript and onnxruntime: pip install 'ssat[onnx]'") from error
 
-    module = _UnitFeatures(embedder.network).eval()
-    # Two patches: with one, the exporter takes the batch size for a constant.
-    example = torch.from_numpy(np.ascontiguousarray(np.resize(patches, (2, *patches.shape[1:]))))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The exporter warns of its own use of parts of torch that will change.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module,
-            (example.to(embedder.device),),
+            (example,),
             dynamo=True,
-            input_names=["patches"],
-            output_names=["features"],
+            input_names=[input_name],
+            output_names=[output_name],
             dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
             opset_version=_OPSET,
             verbose=False,
@@ -162,17 +173,21 @@ def _agreement(embedder: Embedder, graph: Path, target: Path, patches: NDArray[n
     return f"Compared with torch on {len(patches)} patches in onnxruntime: least cosine {cosine:.6f}."
 
 
-def model_card(embedder: Embedder, file_name: str, agreement: str = "") -> str:
-    """Markdown: what the embedder is, what it was trained on and how well it does."""
+def model_card(embedder: Embedder, file_name: str, agreement: str = "", layout: str = "") -> str:
+    """Markdown: what the embedder is, what it was trained on and how well it does.
+
+    Args:
+        layout: of the input, where it is not uint8 patches.
+    """
     facts, size = embedder.facts, embedder.input_size
     settings, held_out = facts.get("settings", {}), facts.get("held_out", {})
     shown = {name: value for name, value in sorted(settings.items()) if value is not None}
     lines = [
         "# Appearance embedder",
         "",
-        f"`{file_name}`: {embedder.network.architecture}, RGB patches of {size} x {size} pixels (uint8, 0 … 255, "
-        f"normalisation inside) to {FEATURE_DIM} numbers of unit length. Two patches show the same person the more "
-        "likely, the higher the dot product of their features.",
+        f"`{file_name}`: {embedder.network.architecture}, RGB patches of {size} x {size} pixels "
+        f"({layout or 'uint8, 0 … 255, normalisation inside'}) to {FEATURE_DIM} numbers of unit length. Two patches "
+        "show the same person the more likely, the higher the dot product of their features.",
         "",
         f"- weights: `{embedder.digest}`",
     ]

@@ -23,6 +23,8 @@ from ssat.frames.manifest import ClipRecord
 from ssat.frames.schema import MAX_FRAME_INDEX
 from ssat.frames.settings import DecodeSettings
 from ssat.remote import AnyPath
+from ssat.video.display_matrix import Orientation
+from ssat.video.untrusted import VideoError, main_stream
 
 # Where each JPEG of a spool file lies, and the columns of its row but the clip's.
 SPOOL_ROW = np.dtype(
@@ -199,9 +201,7 @@ def _decode_file(
     first_pts = last_pts = 0
     try:
         with av.open(os.fspath(path)) as container, spool.open("wb") as file:
-            if not container.streams.video:
-                raise _UnusableError("holds no video stream")
-            stream = container.streams.video[0]
+            stream = main_stream(container)
             if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
                 raise _UnusableError(
                     f"{stream.codec_context.width}x{stream.codec_context.height} pixels are more than the {MAX_PIXELS} "
@@ -222,7 +222,7 @@ def _decode_file(
                         or frame.width * frame.height > MAX_PIXELS
                     ):
                         raise _UnusableError(f"frame {decoded} is {frame.width}x{frame.height}: too large")
-                    image = encoder.encode(frame, frame.rotation, aspect)
+                    image = encoder.encode(frame, Orientation.of(frame), aspect)
                     file.write(image.jpeg)
                     size = len(image.jpeg)
                     rows.append((decoded, image.width, image.height, pts_us - first_pts, offset, size))
@@ -230,6 +230,8 @@ def _decode_file(
                 decoded += 1
                 if len(rows) == settings.max_frames or decoded > MAX_FRAME_INDEX:
                     break
+    except VideoError as error:
+        raise _UnusableError(str(error)) from error
     except (av.error.FFmpegError, ValueError) as error:
         raise _UnusableError(f"frame {decoded} cannot be decoded: {error}") from error
     if not rows:

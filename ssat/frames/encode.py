@@ -21,6 +21,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from ssat.clips.colours import Colours, scaled, stored_colours
+from ssat.video.display_matrix import UPRIGHT, Orientation
 
 Plane = NDArray[np.uint8]
 
@@ -66,19 +67,16 @@ class FrameEncoder:
         # The scaler is set up anew whenever the geometry changes, so a clip keeps its own.
         self._reformatter = VideoReformatter()
 
-    def encode(self, frame: VideoFrame, rotation: int = 0, pixel_aspect: float = 1.0) -> EncodedFrame:
+    def encode(self, frame: VideoFrame, orientation: Orientation = UPRIGHT, pixel_aspect: float = 1.0) -> EncodedFrame:
         """`frame` with its short side at `short_side` (never enlarged), turned upright, as JPEG.
 
         Args:
             frame: decoded frame of any pixel format.
-            rotation: degrees counter-clockwise that bring it upright; multiples of 90 are applied.
+            orientation: how to bring it upright.
             pixel_aspect: width / height of a pixel; the JPEG has square ones.
         """
         planes = self.planes(frame, pixel_aspect)
-        turns = round(rotation / 90) % 4
-        if turns:
-            planes = tuple(np.rot90(plane, turns) for plane in planes)  # type: ignore[assignment]
-        y, u, v = (np.ascontiguousarray(plane) for plane in planes)
+        y, u, v = (np.ascontiguousarray(orientation.apply(plane)) for plane in planes)
         jpeg = simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=self.quality)
         return EncodedFrame(jpeg, y.shape[1], y.shape[0])
 

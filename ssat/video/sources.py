@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
+from ssat.video.display_matrix import upright_rgb
 from ssat.video.image_files import IMAGE_SUFFIXES, image_digest, list_images, read_image
+from ssat.video.untrusted import VideoError, main_stream
 from ssat.workspace import sha256_of
 
 Image = NDArray[np.uint8]
@@ -95,7 +97,7 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class VideoSource:
-    """The first video stream of a file that FFmpeg can read.
+    """The main video stream of a file that FFmpeg can read: the largest that is no cover and no still.
 
     Attributes:
         notes: what was odd about it, for people; complete when its frames were read.
@@ -120,11 +122,11 @@ class VideoSource:
             raise InputError(f"{path}: no such video file")
         try:
             with av.open(str(path), options=_LOCAL) as container:
-                if not container.streams.video:
-                    raise InputError(f"{path}: holds no video stream")
-                stream = container.streams.video[0]
+                stream = main_stream(container)
                 rate = frame_rate or stream.average_rate or stream.guessed_rate
                 n_frames = int(stream.frames) or None
+        except VideoError as error:
+            raise InputError(f"{path}: {error}; expected a file with video") from error
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{path}: not a video that can be read ({error})") from error
         if not rate:
@@ -139,11 +141,11 @@ class VideoSource:
         self.notes.clear()
         try:
             with av.open(str(self.path), options=_LOCAL) as container:
-                stream = container.streams.video[0]
+                stream = main_stream(container)
                 stream.thread_type = "AUTO"
                 for number, frame in enumerate(container.decode(stream), start=1):
                     times.add(frame.time)
-                    yield number, upright(frame)
+                    yield number, upright_rgb(frame)
         except av.FFmpegError as error:
             raise InputError(f"{self.path}: broken after frame {number} ({error})") from error
         if not number:
@@ -198,14 +200,6 @@ class _FrameTimes:
     def uneven(self) -> bool:
         # Time stamps are rounded: at 60 fps a step is 16 or 17 ms.
         return self.longest > 1.5 * self.shortest + 0.002
-
-
-def upright(frame: Any) -> Image:
-    """A decoded `av.VideoFrame` as RGB, turned as its file asks for: phones film sideways and say so."""
-    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    # Degrees counter-clockwise, as np.rot90 turns.
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def read_ahead(source: FrameSource, depth: int = _AHEAD) -> Iterator[NumberedFrame]:

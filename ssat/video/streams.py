@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ssat.errors import InputError
-from ssat.video.sources import FrameSource, Image, NumberedFrame, upright
+from ssat.video.display_matrix import upright_rgb
+from ssat.video.sources import FrameSource, Image, NumberedFrame
+from ssat.video.untrusted import VideoError, main_stream
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _TIMEOUT = 5.0  # seconds without a byte until a connection counts as dropped
@@ -58,11 +60,11 @@ class StreamSource:
 
         try:
             with _connected(address) as container:
-                if not container.streams.video:
-                    raise InputError(f"{shown(address)}: holds no video stream")
-                stream = container.streams.video[0]
+                stream = main_stream(container)
                 rate = frame_rate or stream.average_rate or stream.guessed_rate
                 n_frames = int(stream.frames) or None
+        except VideoError as error:
+            raise InputError(f"{shown(address)}: {error}; expected an address that serves video") from error
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{shown(address)}: no stream that can be read ({_reason(error, address)})") from error
         if not rate:
@@ -77,7 +79,7 @@ class StreamSource:
             try:
                 with _connected(self.address) as container:
                     finite = bool(container.duration and container.duration > 0)
-                    for frame in container.decode(container.streams.video[0]):
+                    for frame in container.decode(main_stream(container)):
                         last = time.monotonic()
                         if not number:
                             first = last
@@ -86,11 +88,11 @@ class StreamSource:
                         behind = not finite and elapsed > number + self.frame_rate / 2
                         number = elapsed if behind else number + 1
                         attempt = 0
-                        yield number, upright(frame)
+                        yield number, upright_rgb(frame)
                 if finite:
                     return
                 reason = "it ended"
-            except (av.FFmpegError, OSError) as error:
+            except (av.FFmpegError, OSError, VideoError) as error:
                 reason = _reason(error, self.address)
             waited = time.monotonic() - last
             if waited > self.patience:

@@ -33,7 +33,7 @@ class VideoError(ValueError):
 
 
 def open_video(source: Path) -> tuple[InputContainer, VideoStream]:
-    """The file and its main video stream, chosen as ffmpeg does: the largest that is no cover and no still.
+    """Open the file and choose its main video stream, see `main_stream`.
 
     The caller closes the file.
 
@@ -50,19 +50,29 @@ def open_video(source: Path) -> tuple[InputContainer, VideoStream]:
     # Playlists and concatenations could name other files and addresses: a downloaded file is read as a file alone.
     container = av.open(str(source), options={"protocol_whitelist": "file"})
     try:
-        # Cover pictures of audio files are video streams too.
-        streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-        if not streams:
-            raise VideoError("no video stream" + (", only sound" if container.streams.audio else ""))
-        stream = max(streams, key=_preference)
-        if stream.codec_context is None:
-            raise VideoError("no decoder for its video stream")
+        stream = main_stream(container)
         if stream.codec_context.width * stream.codec_context.height > _MAX_PIXELS:
             raise VideoError(f"{stream.codec_context.width}x{stream.codec_context.height} is too large")
     except BaseException:
         container.close()
         raise
     return container, stream
+
+
+def main_stream(container: InputContainer) -> VideoStream:
+    """Return the video stream that ffmpeg would choose: the largest that is no cover and no still.
+
+    Raises:
+        VideoError: there is none, or no decoder for it.
+    """
+    # Cover pictures of audio files are video streams too.
+    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not streams:
+        raise VideoError("no video stream" + (", only sound" if container.streams.audio else ""))
+    stream = max(streams, key=_preference)
+    if stream.codec_context is None:
+        raise VideoError("no decoder for its video stream")
+    return stream
 
 
 def _preference(stream: VideoStream) -> tuple[bool, bool, int]:

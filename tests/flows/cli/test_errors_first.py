@@ -26,7 +26,7 @@ CASES = {
     "benchmark --mot {bad}/mot --embedder colour --refine frozen": "no checkpoint for the refinement",
     "run --source nope --mot {bad}/mot": "nope: no such clip list or folder",
     "run --source {bad}/list.txt --mot nope": "nope: no such folder",
-    "run --source {bad}/list.txt --no-benchmark --train-workers 1024 --batch-size 2048": "1024 are more than this machine's",
+    "run --source {bad}/list.txt --no-benchmark --train-workers 1024 --batch-size 2048": "1024 are more than this",
     "run --source {bad}/list.txt --mot {bad}/mot --embedder nope.onnx": "embedder 'nope.onnx': neither a file",
     "scale --source nope --mot {bad}/mot": "nope: no such clip list or folder",
     "scale --source {bad}/list.txt --mot nope": "nope: no such folder",

@@ -24,3 +24,8 @@ def test_an_embedder_is_exported_with_its_card(
 def test_an_embedder_that_is_not_there_is_an_error(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["export", "--workspace", str(workspace.root)]) == 2
     assert "no finished training; run `ssat train` first" in capsys.readouterr().err
+
+
+def test_another_format_has_no_layout_for_others(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", "--workspace", str(workspace.root), "--for", "opencv", "--format", "safetensors"]) == 2
+    assert "--for opencv writes float32 ONNX; expected --format onnx, not safetensors" in capsys.readouterr().err

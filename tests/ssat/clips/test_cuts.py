@@ -124,21 +124,3 @@ def test_a_picture_that_stands_still_lasts_until_the_next(
     clip = trim_clip(path, tmp_path / "clip.mp4", TrimSettings(seconds=10.0))
     assert (clip.n_frames, clip.duration_s) == (50, 10.0)
     assert shown_numbers(tmp_path / "clip.mp4") == list(range(50))
-
-
-@pytest.mark.parametrize("sizes", [[(64, 48), (160, 96)], [(160, 96), (64, 48)]])
-def test_the_largest_stream_is_chosen(tmp_path: Path, sizes: list[tuple[int, int]]) -> None:
-    path = tmp_path / "two.mkv"
-    with av.open(str(path), "w") as output:
-        streams = [output.add_stream("mpeg4", rate=25, width=w, height=h, pix_fmt="yuv420p") for w, h in sizes]
-        for stream in streams:
-            stream.disposition = 0
-        for number in range(5):
-            for stream, size in zip(streams, sizes, strict=True):
-                frame = av.VideoFrame.from_ndarray(number_picture(number, *size, 90), format="rgb24")
-                output.mux(stream.encode(frame))
-        for stream in streams:
-            output.mux(stream.encode(None))
-    container, chosen = open_video(path)
-    with container:
-        assert (chosen.codec_context.width, chosen.codec_context.height) == (160, 96)

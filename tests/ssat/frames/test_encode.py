@@ -7,6 +7,7 @@ import simplejpeg
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from ssat.frames.encode import FrameEncoder, stored_size
+from ssat.video.display_matrix import Orientation
 
 
 def rgb_route(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
@@ -147,7 +148,8 @@ def test_rotation_brings_the_frame_upright() -> None:
     image = np.zeros((64, 96, 3), np.uint8)
     image[:32, :48] = (255, 255, 255)  # bright at top left
     frame = av.VideoFrame.from_ndarray(image, "rgb24")
-    encoded = FrameEncoder().encode(frame, rotation=90)  # counter-clockwise: top left goes to bottom left
+    counter_clockwise = Orientation(transposed=True, flip_y=True)  # top left goes to bottom left
+    encoded = FrameEncoder().encode(frame, counter_clockwise)
     picture = simplejpeg.decode_jpeg(encoded.jpeg)
     assert (encoded.width, encoded.height) == (64, 96)
     assert picture[72, 16].min() > 200

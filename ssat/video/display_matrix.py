@@ -1,4 +1,4 @@
-"""Turning pictures upright: the display matrix that a file or a frame carries, applied as a whole."""
+"""Display matrix of a video frame: how the decoded picture has to be turned and mirrored to stand upright."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
-        """What brings a decoded frame upright: its display matrix, to the nearest quarter turn, mirrored or not.
+        """Return how to bring a decoded frame upright: its display matrix to the nearest quarter turn, mirrored or not.
 
-        Phones and editors write the matrix into the container, encoders into the stream; the decoder hands on both.
+        Containers and streams carry the matrix; the decoder attaches either to the frame.
         """
         matrix: Any = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None or matrix.buffer_size < _MATRIX.size:
@@ -37,20 +37,20 @@ class Orientation:
 
     @classmethod
     def of_matrix(cls, matrix: tuple[int, ...]) -> Orientation:
-        """The orientation of a display matrix (a, b, u, c, d, v, x, y, w): x' = a·x + c·y, y' = b·x + d·y."""
+        """Return the orientation of a display matrix (a, b, u, c, d, v, x, y, w): x' = a·x + c·y, y' = b·x + d·y."""
         a, b, _, c, d, *_ = matrix
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return cls(False, a < 0, d < 0)
         return cls(True, c < 0, b < 0)
 
     def apply(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """`picture` (H, W) or (H, W, C) upright: (W, H) or (W, H, C) where it is transposed. May be a view."""
+        """Return `picture` (H, W) or (H, W, C) upright: (W, H) or (W, H, C) where it is transposed. May be a view."""
         if self.transposed:
             picture = picture.swapaxes(0, 1)
         return picture[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of the upright picture."""
+        """Return (width, height) of the upright picture."""
         return (height, width) if self.transposed else (width, height)
 
 
@@ -58,6 +58,6 @@ UPRIGHT = Orientation()
 
 
 def upright_rgb(frame: VideoFrame) -> NDArray[np.uint8]:
-    """A decoded frame as RGB uint8 (H, W, 3), turned as its file asks for."""
+    """Return a decoded frame as RGB uint8 (H, W, 3), upright."""
     image: NDArray[Any] = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(Orientation.of(frame).apply(image))
