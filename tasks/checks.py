@@ -66,8 +66,6 @@ def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool =
     Raises:
         InputError: no usable store, a path that is missing, or more workers than this machine has CPUs or GPUs.
     """
-    if stored:
-        FrameStore.open(workspace.frames)
     check_resources(settings)
     if settings.warm_start is not None and not Path(settings.warm_start).expanduser().exists():
         raise InputError(
@@ -78,7 +76,9 @@ def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool =
         sequences_of(BenchmarkSettings(mot=settings.evaluation.mot))
     probe = settings.evaluation.probe
     if probe is not None and not Path(probe).expanduser().exists():
-        raise InputError(f"setting train.probe: {probe}: no such file or folder; expected footage with detections")
+        raise InputError(f"setting train.probe: {probe}: no such folder; expected footage with detections")
+    if stored:
+        FrameStore.open(workspace.frames)
 
 
 def check_resources(settings: TrainSettings) -> None:

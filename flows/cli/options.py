@@ -35,6 +35,7 @@ CONFIG_SECTIONS = {
     "scale",
     "plan",
     "study_clips",
+    "study_features",
     "study_trackers",
     "study_thresholds",
 }
