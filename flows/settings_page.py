@@ -22,6 +22,7 @@ from ssat.studies.settings import (
     FeaturesStudySettings,
     ThresholdsStudySettings,
     TrackersStudySettings,
+    TuneSettings,
 )
 
 STAGES: tuple[type[StageSettings], ...] = (
@@ -37,6 +38,7 @@ STAGES: tuple[type[StageSettings], ...] = (
     TrackersStudySettings,
     FeaturesStudySettings,
     ThresholdsStudySettings,
+    TuneSettings,
     DemoSettings,
     ScaleSettings,
     PlanSettings,

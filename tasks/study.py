@@ -37,7 +37,7 @@ class Study:
 
     Args:
         workspace: it lies in `studies/KIND-KEY` there.
-        kind: extensions, clips, trackers or thresholds.
+        kind: extensions, clips, trackers, thresholds or tune.
         settings: section → the models that decide what is done.
         digests: what the data and the networks are, by content.
     """
@@ -49,6 +49,8 @@ class Study:
         self.settings = {section: model.model_dump(mode="json") for section, model in settings.items()}
         # Where data and networks lie changes nothing: what they hold is in the digests.
         left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
+        # A tuning with more trials goes on with those that it has; its sequences are in the digests.
+        left_out |= {"trials", "train", "report"}
         chosen = {
             section: _by_content({key: value for key, value in model.items() if key not in left_out}, workspace)
             for section, model in self.settings.items()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -14,11 +18,15 @@ from ssat.mot.protocols import Protocol
 from ssat.mot.rows import MotRows
 from ssat.mot.scores import ToScore
 from ssat.pipeline.benchmark_inputs import Prepared
-from ssat.pipeline.feature_cache import feature_key, load_features
+from ssat.pipeline.feature_cache import feature_key, load_features, rows_digest
+from ssat.pipeline.inputs import read_frames, sequence_source
 from ssat.studies.sweep import SweepSequence
 from ssat.tracking import TrackerConfig
+from ssat.tracking.camera_motion import CameraMotion
+from ssat.workspace import committed
 from tasks.progress import progress_bar
 
+_CAMERA_VERSION = 1  # part of the key: raise it when the estimate changes
 _CHUNK = 8  # points of one piece of work: long enough to be worth a message
 
 
@@ -41,6 +49,35 @@ def sweep_sequences(
         sequence = one.sequence
         found.append(SweepSequence(sequence.name, sequence.frame_rate, one.detections, cached.features, to_score))
     return found
+
+
+def with_camera(sequences: Sequence[SweepSequence], prepared: Sequence[Prepared], cache: Path) -> list[SweepSequence]:
+    """The sequences with the motion of their background, estimated once for all trials and kept in `cache`.
+
+    Raises:
+        InputError: a frame that cannot be decoded.
+    """
+    return [replace(one, camera=_camera(of, cache)) for one, of in zip(sequences, prepared, strict=True)]
+
+
+def _camera(prepared: Prepared, cache: Path) -> dict[int, NDArray[np.float64]]:
+    key = hashlib.sha256(f"{_CAMERA_VERSION} {prepared.images} {rows_digest(prepared.detections)}".encode()).hexdigest()
+    path = cache / f"{key[:32]}.npy"
+    if path.is_file():
+        maps = np.load(path, allow_pickle=False)
+    else:
+        estimator, rows, found = CameraMotion(), prepared.detections, []
+        source = sequence_source(prepared.sequence, prepared.frames)
+        with progress_bar(f"camera motion in {prepared.sequence.name}", len(prepared.frames)) as advance:
+            for number, image in read_frames(source, prepared.frames):
+                assert image is not None  # noqa: S101 - the source reads them; for the type checker
+                found.append(estimator.estimate(image, rows.boxes[rows.frames == number]))
+                advance()
+        maps = np.stack(found)
+        cache.mkdir(parents=True, exist_ok=True)
+        with committed(path) as temporary, temporary.open("wb") as file:
+            np.save(file, maps)
+    return dict(zip(prepared.frames, maps, strict=True))
 
 
 @task(name="sweep", persist_result=False, cache_policy=NO_CACHE)

@@ -23,6 +23,7 @@ VERBS = {
     "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "The paper's experiments: extensions, clips, features, trackers, thresholds.",
+    "tune": "Tune the preset strong on labelled sequences; report it on others.",
     "compare": "Put runs side by side: settings, scores, curves, sequences.",
     "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",

@@ -15,8 +15,8 @@ from ssat.errors import InputError
     epilog="Example: ssat evaluate --gt MOT17/train --results my-tracker --protocol motchallenge --split val-half"
 )
 @common_options
-@click.option("--gt", help="Folder of SEQ/seqinfo.ini and SEQ/gt/gt.txt, one such sequence, or KITTI tracking.")
-@click.option("--results", help="Folder of SEQ.txt; by default the workspace's latest benchmark.")
+@click.option("--gt", help="Folder of SEQ/seqinfo.ini (name, seqLength) and SEQ/gt/gt.txt, one of them, or KITTI.")
+@click.option("--results", help="Folder of SEQ.txt or data/SEQ.txt; by default the workspace's latest benchmark.")
 @click.option("--protocol", type=click.Choice(["centertrack-half", "motchallenge"]), help="[default: centertrack-half]")
 @click.option("--split", type=click.Choice(["train", "val-half"]), help="Frames that count.  [default: train]")
 @click.option("--sequences", multiple=True, help="Only these sequences, or patterns; by default all (may be repeated).")
@@ -63,6 +63,8 @@ def command(
     title = f"{folder}, split {settings.split}, protocol {settings.protocol}"
     rows = answer["sequences"] | {f"all {name}": scores for name, scores in answer["detectors"].items()}
     Console(stderr=as_json).print(score_table(rows, answer["overall"], title))
+    for note in answer["notes"]:
+        click.echo(f"Note: {note}", err=True)
     if as_json:
         print_json(answer)
 
@@ -87,14 +89,15 @@ def _check_submission(path: Path, as_json: bool) -> None:
 def evaluate(settings: Any, results: Path) -> dict[str, Any]:
     """Scores of `results` against the ground truth that `settings.mot` names.
 
-    Gives "sequences", "detectors" (public ones of MOT17, where there are several), "overall", "protocol" and "split".
+    Gives "sequences", "detectors" (public ones of MOT17, where there are several), "overall", "protocol", "split" and
+    "notes" (texts about boxes that were counted otherwise than their tracker may have meant).
 
     Raises:
         InputError: ground truth or results that are missing or do not fit.
     """
     from ssat.mot.find import find_sequences
     from ssat.mot.kitti import is_kitti, read_kitti_results
-    from ssat.mot.rows import read_results
+    from ssat.mot.rows import n_empty_boxes, read_results
     from ssat.mot.scores import Scoring, ToScore
     from ssat.mot.sequence import by_public_detector
     from ssat.mot.splits import split_frames
@@ -102,8 +105,9 @@ def evaluate(settings: Any, results: Path) -> dict[str, Any]:
 
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; expected result files SEQ.txt")
-    to_score = {}
-    found = find_sequences(Path(settings.mot).expanduser(), settings.sequences)
+    to_score, notes = {}, []
+    found = find_sequences(Path(settings.mot).expanduser(), settings.sequences, only_to_score=True)
+    results = _folder_of_files(results, [one.name for one in found])
     missing = [one.name for one in found if not (results / f"{one.name}.txt").is_file()]
     if missing:
         raise InputError(
@@ -112,10 +116,15 @@ def evaluate(settings: Any, results: Path) -> dict[str, Any]:
         )
     for one in found:
         path = results / f"{one.name}.txt"
-        read = read_kitti_results if one.rules == "kitti" and is_kitti(path) else read_results
+        if one.rules == "kitti" and is_kitti(path):
+            rows = read_kitti_results(path, one.n_frames)
+        else:
+            rows = read_results(path, one.n_frames, keep_empty_boxes=True)
+        if empty := n_empty_boxes(rows):
+            notes.append(f"{path}: {empty} of {len(rows)} boxes have no extent and count as false positives")
         to_score[one.name] = ToScore(
             one.ground_truth(),
-            read(path, one.n_frames),
+            rows,
             split_frames(one.n_frames, settings.split),
             one.rules,
         )
@@ -127,7 +136,27 @@ def evaluate(settings: Any, results: Path) -> dict[str, Any]:
         "overall": scoring.over().to_dict(),
         "protocol": settings.protocol,
         "split": settings.split,
+        "notes": notes,
     }
+
+
+def _folder_of_files(folder: Path, names: list[str]) -> Path:
+    """Where the files SEQ.txt lie: in `folder`, or in its folder `data` as TrackEval lays results out.
+
+    Raises:
+        InputError: the folder holds several trackers; names them.
+    """
+    if any((folder / f"{name}.txt").is_file() for name in names):
+        return folder
+    if (folder / "data").is_dir():
+        return folder / "data"
+    trackers = sorted(path.parent.name for path in folder.glob("*/data") if path.is_dir())
+    if trackers:
+        raise InputError(
+            f"{folder}: holds the results of {len(trackers)} trackers ({', '.join(trackers[:5])}), expected those of "
+            f"one; name its folder, such as {folder / trackers[0]}"
+        )
+    return folder
 
 
 def _latest_benchmark(workspace: Path) -> Path:

@@ -34,6 +34,7 @@ CONFIG_SECTIONS = {
     "demo",
     "scale",
     "plan",
+    "tune",
     "study_clips",
     "study_features",
     "study_trackers",

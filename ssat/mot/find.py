@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,11 @@ from ssat.video.natural_order import natural_key
 
 
 def find_sequences(
-    folder: Path, names: Sequence[str] = (), *, part: Literal["train", "test"] = "train"
+    folder: Path,
+    names: Sequence[str] = (),
+    *,
+    part: Literal["train", "test"] = "train",
+    only_to_score: bool = False,
 ) -> list[MotSequence]:
     """The sequence in `folder`, or those in the folders in it (or in its folder `part`), by the numbers in their names.
 
@@ -26,13 +30,16 @@ def find_sequences(
         folder: where they lie.
         names: only these; a name is the folder's, or a pattern such as `*-FRCNN`.
         part: of the data set.
+        only_to_score: seqinfo.ini need not say frame rate and size of the frames.
 
     Raises:
-        InputError: no such folder, no sequence in it, or a name that is not there.
+        InputError: no such folder, no sequence in it, a name that is not there, or a folder beside the sequences that
+            looks like one and has no seqinfo.ini, unless `names` leave it out.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected MOTChallenge sequences (SEQ/seqinfo.ini)")
-    known = _openers(folder, part)
+    known = _openers(folder, part, only_to_score)
+    _refuse_without_info(folder, part, names, known)
     if not known:
         raise InputError(
             f"{folder}: no MOTChallenge sequence; expected seqinfo.ini here or one folder below, or KITTI's image_02 "
@@ -41,17 +48,21 @@ def find_sequences(
     unknown = [pattern for pattern in names if not fnmatch.filter(known, pattern)]
     if unknown:
         raise InputError(f"{folder}: no sequence {', '.join(unknown)}; there are: {', '.join(known)}")
-    chosen = [name for name in known if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in names)]
-    return [known[name]() for name in chosen]
+    return [known[name]() for name in known if _is_wanted(name, names)]
 
 
-def _openers(folder: Path, part: Literal["train", "test"]) -> dict[str, Callable[[], MotSequence]]:
+def _is_wanted(name: str, names: Sequence[str]) -> bool:
+    return not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in names)
+
+
+def _openers(folder: Path, part: Literal["train", "test"], only_to_score: bool) -> dict[str, Callable[[], MotSequence]]:
     """Name → what opens the sequence of that name."""
+    opened = partial(MotSequence.open, only_to_score=only_to_score)
     if (folder / "seqinfo.ini").is_file():
-        return {folder.resolve().name: partial(MotSequence.open, folder)}
+        return {folder.resolve().name: partial(opened, folder)}
     for place in (folder, folder / part):
         if folders := _folders_with_info(place):
-            return {path.resolve().name: partial(MotSequence.open, path) for path in folders}
+            return {path.resolve().name: partial(opened, path) for path in folders}
     for place in (folder, folder / f"{part}ing"):
         if kitti := kitti_names(place):
             return {name: partial(KittiSequence.named, place, name) for name in kitti}
@@ -61,3 +72,36 @@ def _openers(folder: Path, part: Literal["train", "test"]) -> dict[str, Callable
 def _folders_with_info(folder: Path) -> list[Path]:
     found = [path.parent for path in folder.glob("*/seqinfo.ini") if not path.parent.name.startswith(".")]
     return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def _refuse_without_info(
+    folder: Path, part: Literal["train", "test"], names: Sequence[str], known: Mapping[str, object]
+) -> None:
+    """Raises InputError naming folders that look like sequences, are wanted and have no seqinfo.ini."""
+    if (folder / "seqinfo.ini").is_file():
+        return
+    places = (folder, folder / part)
+    # Where one place holds sequences, the other is not looked at.
+    looked_at = next(([place] for place in places if _folders_with_info(place)), list(places))
+    lacking = [
+        path
+        for place in looked_at
+        for path in sorted(place.glob("*"), key=lambda path: natural_key(path.name))
+        if not path.name.startswith(".") and _looks_like_a_sequence(path) and _is_wanted(path.name, names)
+    ]
+    if not lacking and not known and _looks_like_a_sequence(folder):
+        lacking = [folder]
+    if lacking:
+        named = ", ".join(str(path) for path in lacking[:3]) + (" …" if lacking[3:] else "")
+        rest = "; or name the sequences that are meant" if known else ""
+        raise InputError(
+            f"{named}: no seqinfo.ini in {len(lacking)} folder{'s' * (len(lacking) > 1)} with gt, det or img1; "
+            f"expected one that says [Sequence], name, seqLength, frameRate, imWidth and imHeight{rest}"
+        )
+
+
+def _looks_like_a_sequence(folder: Path) -> bool:
+    parts = (folder / "gt" / "gt.txt", folder / "det" / "det.txt")
+    return not (folder / "seqinfo.ini").is_file() and (
+        any(path.is_file() for path in parts) or (folder / "img1").is_dir()
+    )

@@ -134,10 +134,21 @@ def is_kitti(path: Path) -> bool:
 def read_kitti_results(path: Path, n_frames: int | None = None) -> MotRows:
     """Pedestrians of a result file in KITTI's form; frames are counted from 1 in what is given.
 
+    Boxes without extent are kept, as boxes that overlap nothing.
+
     Raises:
-        InputError: a line that does not fit, or an identity twice in a frame.
+        InputError: a line that does not fit, an identity twice in a frame, or rows of which none is a pedestrian.
     """
-    return _read(path, "results", n_frames)
+    rows = _read(path, "results", n_frames)
+    if not len(rows):
+        fields = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        if fields:
+            types = ", ".join(sorted({row[2] for row in fields}))
+            raise InputError(
+                f"{path}: none of {len(fields)} rows is a Pedestrian with an identity of 0 or more (types: {types}); "
+                "expected results for pedestrians, or an empty file"
+            )
+    return rows
 
 
 def _length(path: Path) -> int:
@@ -166,7 +177,7 @@ def _read(path: Path, kind: _Kind, n_frames: int | None = None) -> MotRows:
         what = fields[2].lower()
         if what != "pedestrian" and (kind != "labels" or what not in ("person", "person_sitting", "dontcare")):
             continue
-        row = _row(where, fields, n_frames)
+        row = _row(where, fields, n_frames, empty_boxes=kind == "results")
         if what == "dontcare":
             rows.append([row[0], -1, *row[4:8], 0, IGNORE_REGION])
             continue
@@ -188,7 +199,7 @@ def _read(path: Path, kind: _Kind, n_frames: int | None = None) -> MotRows:
     return MotRows(frames, ids, table[:, 2:6].copy(), table[:, 6].copy(), classes, has_classes=True)
 
 
-def _row(where: str, fields: Sequence[str], n_frames: int | None) -> list[float]:
+def _row(where: str, fields: Sequence[str], n_frames: int | None, empty_boxes: bool) -> list[float]:
     """frame (from 1), track, truncated, occluded, left, top, right, bottom, and the score if there is one."""
     numbers = []
     for index, text in enumerate((*fields[:2], *fields[3:10], *fields[17:])):
@@ -206,7 +217,9 @@ def _row(where: str, fields: Sequence[str], n_frames: int | None) -> list[float]
         raise InputError(f"{where}: frame is {frame:g}, expected a whole number in 0 … {last:g}")
     if track != int(track):
         raise InputError(f"{where}: track_id is {track:g}, expected a whole number")
-    if right <= left or bottom <= top:
+    if empty_boxes and (right <= left or bottom <= top):
+        right, bottom = left, top
+    elif right <= left or bottom <= top:
         box = f"{left:g} {top:g} {right:g} {bottom:g}"
         raise InputError(f"{where}: the box {box} is empty; expected left < right and top < bottom")
     return [frame + 1, track, int(truncated), int(occluded), left, top, right, bottom, *score]

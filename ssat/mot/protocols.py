@@ -177,7 +177,7 @@ def _kept_by_kitti(
     """(R,) which results KITTI judges."""
     on_distractor_R, matched_R = _on_distractors(iou_GR, distractor_G)
     size_R2 = boxes_R4[:, 2:] - boxes_R4[:, :2]
-    share_RN = _intersection(boxes_R4, regions_N4) / size_R2.prod(axis=1)[:, None]
+    share_RN = _intersection(boxes_R4, regions_N4) / np.maximum(size_R2.prod(axis=1), EPSILON)[:, None]
     dropped_R = (size_R2[:, 1] <= _KITTI_MIN_HEIGHT + EPSILON) | (share_RN > 0.5 + EPSILON).any(axis=1)
     kept_R: NDArray[np.bool_] = ~on_distractor_R & (matched_R | ~dropped_R)
     return kept_R

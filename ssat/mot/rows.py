@@ -16,6 +16,7 @@ from ssat.workspace import committed
 _DETECTION_COLUMNS = (7, 8, 9, 10)
 _TRUTH_COLUMNS = (9, 10)
 _RESULT_COLUMNS = (7, 8, 9, 10)
+_CLASS_COLUMN = 7
 PEDESTRIAN = 1
 IGNORE_REGION = 13  # a region in which nobody was labelled one by one; "crowd" among the classes of MOT20
 MOST_PIXELS = 1e9  # beyond it, areas lose the precision that overlaps need
@@ -112,18 +113,43 @@ def read_ground_truth(path: Path, n_frames: int | None = None) -> MotRows:
     return _sorted_rows(table, classes)
 
 
-def read_results(path: Path, n_frames: int | None = None) -> MotRows:
-    """A tracker's result: frame, id, left, top, width, height, score, and up to three columns that are not read.
+def read_results(path: Path, n_frames: int | None = None, *, keep_empty_boxes: bool = False) -> MotRows:
+    """A tracker's result: frame, id, left, top, width, height, score, and up to three columns.
 
-    A file without any row is a tracker that found nothing.
+    A file without any row is a tracker that found nothing. Of the further columns only the eighth is looked at, as
+    TrackEval does: it is −1, or the class 1.
+
+    Args:
+        path: the file.
+        n_frames: length of the sequence, where it is known.
+        keep_empty_boxes: keep boxes whose width or height is not more than 0, as boxes that overlap nothing: the
+            official evaluation counts them as false positives. They have no extent in what is given.
 
     Raises:
-        InputError: as for ground truth.
+        InputError: as for ground truth; also a class other than a person's.
     """
     table, lines = _read_table(path, "result file", _RESULT_COLUMNS)
-    _check_boxes(path, table, lines, n_frames)
+    if keep_empty_boxes:
+        empty = (table[:, 4:6] <= 0).any(axis=1)
+        table[empty, 4:6] = 0
+    _check_boxes(path, table, lines, n_frames, keep_empty_boxes)
     _check_ids(path, table, lines)
+    if table.shape[1] > _CLASS_COLUMN:
+        classes = table[:, _CLASS_COLUMN]
+        _complain(
+            path,
+            np.trunc(classes) > PEDESTRIAN,
+            classes,
+            lines,
+            "class",
+            "−1 or 1 (pedestrian): only pedestrians are scored; leave the other rows out",
+        )
     return _sorted_rows(table, classes=None)
+
+
+def n_empty_boxes(rows: MotRows) -> int:
+    """How many boxes have no extent."""
+    return int((rows.boxes[:, 2:] <= rows.boxes[:, :2]).any(axis=1).sum())
 
 
 def write_results(
@@ -240,15 +266,22 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _check_boxes(path: Path, table: NDArray[np.float64], lines: Sequence[int], n_frames: int | None) -> None:
+def _check_boxes(
+    path: Path,
+    table: NDArray[np.float64],
+    lines: Sequence[int],
+    n_frames: int | None,
+    empty_boxes: bool = False,
+) -> None:
     _check_whole(path, table[:, 0], lines, "frame")
     _check_whole(path, table[:, 1], lines, "id")
     last = math.inf if n_frames is None else n_frames
-    _complain(path, (table[:, 0] < 1) | (table[:, 0] > last), table[:, 0], lines, "frame", f"1 … {last}")
+    allowed = "1 or more" if n_frames is None else f"1 … {n_frames} (seqLength of the sequence)"
+    _complain(path, (table[:, 0] < 1) | (table[:, 0] > last), table[:, 0], lines, "frame", allowed)
     for column in (2, 3, 4, 5):
         far = np.abs(table[:, column]) > MOST_PIXELS
         _complain(path, far, table[:, column], lines, _COLUMN_NAMES[column], f"at most {MOST_PIXELS:g} pixels")
-    for column in (4, 5):
+    for column in () if empty_boxes else (4, 5):
         _complain(path, table[:, column] <= 0, table[:, column], lines, _COLUMN_NAMES[column], "more than 0")
 
 

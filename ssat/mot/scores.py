@@ -139,7 +139,8 @@ class Scoring:
             the boxes then; a fifteenth of the time of py-motmetrics, and the same IDF1.
 
     Raises:
-        InputError: no sequence, or a sequence without a label that counts in its frames.
+        InputError: no sequence, or a sequence without a label that counts in its frames, or whose results all lie
+            outside them.
     """
 
     def __init__(
@@ -154,6 +155,12 @@ class Scoring:
                     "nothing to score against"
                 )
             refuse_without_labels_that_count(name, one.truth.within(one.frames), protocol)
+            if len(one.results) and not len(one.results.within(one.frames)):
+                raise InputError(
+                    f"sequence {name}: none of {len(one.results)} rows of the results lies in the frames that count, "
+                    f"{one.frames.start} … {one.frames.stop - 1}: theirs are {one.results.frames[0]} … "
+                    f"{one.results.frames[-1]}; choose another split, or track those frames"
+                )
         self.protocol, self._official = protocol, official or protocol == "motchallenge"
         work = partial(_counted, protocol=protocol, official=self._official)
         self._counts = dict(

@@ -26,6 +26,9 @@ class MotSequence:
     """What seqinfo.ini says about a sequence, and where its files lie.
 
     Attributes:
+        frame_rate: frames a second; 0 where seqinfo.ini does not say and need not.
+        width: of the frames, in pixels; 0 as above.
+        height: likewise.
         image_folder: the folder of the frames; None where there are labels only.
         image_suffix: such as ".jpg".
     """
@@ -40,8 +43,12 @@ class MotSequence:
     image_suffix: str
 
     @classmethod
-    def open(cls, folder: Path) -> MotSequence:
+    def open(cls, folder: Path, *, only_to_score: bool = False) -> MotSequence:
         """The sequence in `folder`.
+
+        Args:
+            folder: holds seqinfo.ini.
+            only_to_score: frame rate and size of the frames may be missing.
 
         Raises:
             InputError: no seqinfo.ini, or a field that is missing or does not fit; names it.
@@ -65,10 +72,10 @@ class MotSequence:
             # The name becomes the name of result files.
             name=plain_name(path, "name", name),
             folder=folder,
-            frame_rate=_number(path, section, "frameRate", 0.01, 10_000),
+            frame_rate=_number(path, section, "frameRate", 0.01, 10_000, optional=only_to_score),
             n_frames=int(_number(path, section, "seqLength", 1, _MOST_FRAMES, whole=True)),
-            width=int(_number(path, section, "imWidth", 1, _MOST_PIXELS, whole=True)),
-            height=int(_number(path, section, "imHeight", 1, _MOST_PIXELS, whole=True)),
+            width=int(_number(path, section, "imWidth", 1, _MOST_PIXELS, whole=True, optional=only_to_score)),
+            height=int(_number(path, section, "imHeight", 1, _MOST_PIXELS, whole=True, optional=only_to_score)),
             image_folder=image_folder if image_folder.is_dir() else None,
             image_suffix=suffix if suffix.startswith(".") else f".{suffix}",
         )
@@ -190,9 +197,17 @@ def plain_name(where: Path, field: str, value: str) -> str:
 
 
 def _number(
-    path: Path, section: configparser.SectionProxy, field: str, low: float, high: float, whole: bool = False
+    path: Path,
+    section: configparser.SectionProxy,
+    field: str,
+    low: float,
+    high: float,
+    whole: bool = False,
+    optional: bool = False,
 ) -> float:
     text = section.get(field)
+    if optional and text is None:
+        return 0.0
     kind = "a whole number" if whole else "a number"
     if text is None:
         raise InputError(f"{path}: {field} is missing; expected {kind} in {low:g} … {high:g}")

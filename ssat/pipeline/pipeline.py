@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -40,6 +40,7 @@ class Pipeline:
         before: called with number and image of every frame before it is associated, such as `Explainer.seen`.
         batch: patches that are embedded together.
         with_lost: the frames say which tracks are lost.
+        camera: number of a frame → (2, 3) motion of the background that is known, in the place of an estimate.
         seconds: by stage, so far.
     """
 
@@ -52,6 +53,7 @@ class Pipeline:
     before: Callable[[int, Image | None], None] | None = None
     batch: int = BATCH
     with_lost: bool = False
+    camera: Mapping[int, NDArray[np.float64]] | None = None
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
     def __iter__(self) -> Iterator[tuple[DetectedFrame, Tracks]]:
@@ -86,7 +88,9 @@ class Pipeline:
                 tracks, moved = self._update(frame, None), None
             else:
                 self.tracker.skip(check(frame.number, frame.image))
-                if camera is not None and frame.image is not None:
+                if camera is not None and self.camera is not None:
+                    moved = self.camera.get(frame.number)
+                elif camera is not None and frame.image is not None:
                     moved = camera.estimate(frame.image, frame.detections.boxes)
                 else:
                     moved = None
@@ -123,6 +127,7 @@ def track_frames(
     batch: int = BATCH,
     public: MotRows | None = None,
     fill_gaps: int = 0,
+    camera: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> TrackedFrames:
     """Track given detections through `frames`, in their order, into one table.
 
@@ -133,6 +138,7 @@ def track_frames(
         sink: called with each frame's number, image and tracks, such as `AnnotatedVideo.write`.
         public: boxes near which tracks may begin; by default each detection that no track takes begins one.
         fill_gaps: gaps of a track of up to so many frames are filled in the table.
+        camera: as in `Pipeline`.
 
     Raises:
         InputError: as `Pipeline`.
@@ -142,7 +148,7 @@ def track_frames(
     if sink is not None:
         sinks.append(lambda frame, tracks: sink(frame.number, frame.image, tracks))
     known = embedder if features is None else KnownFeatures(features)
-    pipeline = Pipeline(frames, GivenDetections(detections, public), tracker, known, sinks, batch=batch)
+    pipeline = Pipeline(frames, GivenDetections(detections, public), tracker, known, sinks, batch=batch, camera=camera)
     seconds = pipeline.run()
     return table.tracked(computed.features if features is None else features, seconds)
 

@@ -226,3 +226,31 @@ def switch_timeline(lines: Mapping[str, tuple[range, Sequence[int]]], path: Path
     axes.set_xlabel("frame", fontsize=9, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True))
     return save_figure(figure, path)
+
+
+def tuning_figure(values: Sequence[float], importance: Mapping[str, float], path: Path, metric: str) -> Path:
+    """The score of every trial with the best so far, and the importance of every setting; as a PNG.
+
+    Args:
+        values: score of each trial, as a share of 1, in the order of the trials.
+        importance: setting → share of the score's variance; may be empty.
+
+    Raises:
+        InputError: no trials.
+    """
+    if not values:
+        raise InputError(f"{path}: no trials to draw")
+    figure = Figure(figsize=(10, 3.6), dpi=110, layout="constrained")
+    axes = figure.add_subplot(1, 2, 1)
+    shown = [shown_value(metric, value) for value in values]
+    trials = range(1, len(shown) + 1)
+    axes.plot(trials, shown, ".", color=_PUBLISHED, label="trial")
+    axes.plot(trials, np.maximum.accumulate(shown), color=palette_colour(0), label="best so far")
+    dress(axes, f"{_NAMES[metric]}, by trial")
+    axes.legend(frameon=False, fontsize=8)
+    axes = figure.add_subplot(1, 2, 2)
+    ordered = sorted(importance.items(), key=lambda item: item[1])
+    bars = axes.barh([name for name, _ in ordered], [100 * share for _, share in ordered], color=palette_colour(0))
+    axes.bar_label(bars, [f"{100 * share:.0f}" for _, share in ordered], fontsize=8, padding=3, color=INK)
+    dress(axes, "importance, % of the variance")
+    return save_figure(figure, path)

@@ -154,6 +154,26 @@ class ThresholdsStudySettings(StageSettings):
         return len(self.tau1) * len(self.tau2) * len(self.alpha) * len(self.beta)
 
 
+class TuneSettings(StageSettings):
+    """The settings of the preset `strong`, tuned on labelled sequences and reported on others."""
+
+    section = "tune"
+
+    train: str = Field(description="Labelled MOTChallenge sequence, or a folder of them, that settings are chosen on")
+    report: str = Field(description="Other labelled sequences that the chosen settings are reported on")
+    train_split: Split = Field(default="train", description="Frames of the sequences of `train`: train: all of them")
+    report_split: Split = Field(default="train", description="Frames of the sequences of `report`")
+    trials: int = Field(default=100, ge=2, le=100_000, description="Settings that are tried, earlier ones included")
+    seed: int = Field(default=0, ge=0, description="Seed of the sampler")
+    metric: Literal["idf1", "mota", "hota"] = Field(default="idf1", description="Score that is maximised")
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> Self:
+        if "test" in (self.train_split, self.report_split):
+            raise ValueError("split test has no labels; expected train, train-half or val-half")
+        return self
+
+
 def tracker_of(name: ComparedTracker) -> TrackerName:
     """The tracker behind a name of the comparison."""
     return "ssat" if name == "tracklets" else name

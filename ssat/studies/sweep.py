@@ -1,9 +1,9 @@
-"""One point of a sweep over the tracker's constants: known features in, scores out."""
+"""The tracker's settings against scores, from known features: points of a grid, and any settings."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,7 @@ class SweepSequence:
     Attributes:
         to_score: labels and the frames that count; its results are replaced.
         features: (n detections, F).
+        camera: number of a frame → (2, 3) motion of the background; None: not estimated.
     """
 
     name: str
@@ -33,6 +34,7 @@ class SweepSequence:
     detections: MotRows
     features: NDArray[np.float32]
     to_score: ToScore
+    camera: Mapping[int, NDArray[np.float64]] | None = None
 
 
 def grid_points(settings: ThresholdsStudySettings) -> list[tuple[float, ...]]:
@@ -44,11 +46,24 @@ def score_point(
     sequences: Sequence[SweepSequence], base: TrackerConfig, point: Sequence[float], protocol: Protocol
 ) -> Scores:
     """Scores over all sequences with `base` at one point of the grid."""
-    config = base.model_copy(update=dict(zip(PARAMETERS, point, strict=True)))
+    return score_config(sequences, base.model_copy(update=dict(zip(PARAMETERS, point, strict=True))), protocol)
+
+
+def score_config(
+    sequences: Sequence[SweepSequence], config: TrackerConfig, protocol: Protocol, interpolate_seconds: float = 0.0
+) -> Scores:
+    """Scores over all sequences with `config`; gaps of up to `interpolate_seconds` are filled."""
     to_score = {}
     for one in sequences:
         frames = ((frame, None) for frame in one.to_score.frames)
-        tracked = track_frames(frames, one.detections, Tracker(config, one.frame_rate), features=one.features)
+        tracked = track_frames(
+            frames,
+            one.detections,
+            Tracker(config, one.frame_rate),
+            features=one.features,
+            fill_gaps=round(interpolate_seconds * one.frame_rate),
+            camera=one.camera,
+        )
         to_score[one.name] = replace(one.to_score, results=tracked.rows())
     return score(to_score, protocol)[1]
 

@@ -71,6 +71,9 @@ _INSTEAD = {
     "ssat study clips --clips 160,800,1600 --seeds 0,1,2 --mot MOT17/train --preset paper": (
         "ssat study clips --clips 3 --seeds 0 --mot MOT17/train --preset paper"
     ),
+    "ssat tune --train MOT17/train/MOT17-02-FRCNN --report MOT17/train/MOT17-09-FRCNN --trials 100": (
+        "ssat tune --train MOT17/train/MOT17-02-FRCNN --report MOT17/train/MOT17-09-FRCNN --trials 3"
+    ),
     "ssat compare 3f9a1c0d 77b02e5c": "ssat compare {first} {second}",
     "ssat promote 3f9a1c0d --mot MOT17/train --split val-half --protocol motchallenge": (
         "ssat promote {first} --mot MOT17/train --split val-half --protocol motchallenge"

@@ -43,6 +43,8 @@ CASES = {
     "study trackers --trackers ssat --mot nope": "nope: no such folder",
     "study clips --clips 2,3 --mot {bad}/mot": "run `ssat decode` first",
     "study thresholds --mot nope": "nope: no such folder",
+    "tune --train nope --report {bad}/mot": "nope: no such folder",
+    "tune --train {bad}/mot --report {bad}/mot --embedder nope.onnx": "embedder 'nope.onnx': neither a file",
     "compare abcdef abcde1": "no runs are recorded here",
     "compare not-a-run abcdef": "run 'not-a-run': expected an MLflow run id",
     "promote abcdef": "no runs are recorded here",

@@ -4,6 +4,7 @@ import zipfile
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -69,10 +70,10 @@ def test_what_is_missing_is_named(tud: Path, make_sequence: Callable[..., Path])
     assert "identity 1 is in frame 1 already" in str(outcome.exception)
 
 
-def _scores(folder: Path, *more: str) -> dict[str, dict[str, float]]:
+def _scores(folder: Path, *more: str) -> dict[str, Any]:
     outcome = _run("--gt", str(folder / "gt"), "--results", str(folder / "results"), "--json", *more)
     assert outcome.exit_code == 0, outcome.output
-    answer: dict[str, dict[str, float]] = json.loads(outcome.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(outcome.stdout.splitlines()[-1])
     return answer
 
 
@@ -163,3 +164,61 @@ def test_a_submission_is_checked(tmp_path: Path) -> None:
     assert found["benchmark"] == "MOT20"
     assert "MOT20-06.txt: is missing; MOT20 has 4 test sequences" in found["faults"]
     assert len(found["warnings"]) == 1
+
+
+def test_name_and_length_suffice_to_score(tud: Path) -> None:
+    before = _scores(tud)
+    for name, n_frames in (("TUD-Campus", 71), ("TUD-Stadtmitte", 179)):
+        (tud / "gt" / name / "seqinfo.ini").write_text(f"[Sequence]\nname={name}\nseqLength={n_frames}\n")
+    assert _scores(tud) == before
+
+
+def test_results_laid_out_for_trackeval_are_read(tud: Path) -> None:
+    before = _scores(tud)
+    (tud / "trackers" / "ours").mkdir(parents=True)
+    (tud / "results").rename(tud / "trackers" / "ours" / "data")
+    (tud / "results").symlink_to(tud / "trackers" / "ours")
+    assert _scores(tud)["overall"] == before["overall"]
+    outcome = _run("--gt", str(tud / "gt"), "--results", str(tud / "trackers"))
+    assert isinstance(outcome.exception, InputError)
+    assert "the results of 1 trackers (ours)" in str(outcome.exception)
+
+
+def test_a_box_without_extent_is_a_false_positive_with_a_note(tud: Path) -> None:
+    before = _scores(tud, "--protocol", "motchallenge")
+    path = tud / "results" / "TUD-Campus.txt"
+    path.write_text(path.read_text().rstrip() + "\n1,901,10,10,0,20,1,-1,-1,-1\n2,901,10,10,5,-3,1,-1,-1,-1\n")
+    after = _scores(tud, "--protocol", "motchallenge")
+    assert after["overall"]["fp"] == before["overall"]["fp"] + 2
+    assert after["overall"]["fn"] == before["overall"]["fn"]
+    assert before["notes"] == []
+    notes = [str(note) for note in after["notes"]]
+    assert len(notes) == 1
+    assert "TUD-Campus.txt: 2 of " in notes[0]
+    assert "have no extent and count as false positives" in notes[0]
+
+
+def test_results_that_cannot_count_are_refused(tud: Path) -> None:
+    chosen = ("--gt", str(tud / "gt"), "--results", str(tud / "results"), "--sequences", "TUD-Campus")
+    path = tud / "results" / "TUD-Campus.txt"
+    path.write_text("1,1,10,10,20,20,1,1,-1,-1\n2,1,10,10,20,20,1,3,-1,-1\n")
+    outcome = _run(*chosen)
+    assert isinstance(outcome.exception, InputError)
+    assert re.search(r"TUD-Campus.txt, line 2: class is 3, expected −1 or 1 \(pedestrian\)", str(outcome.exception))
+    path.write_text("1,1,10,10,20,20,1,1,-1,-1\n2,1,10,10,20,20,1,-1,-1,-1\n")
+    outcome = _run(*chosen, "--split", "val-half")
+    assert isinstance(outcome.exception, InputError)
+    assert "none of 2 rows of the results lies in the frames that count, 37 … 71: theirs are 1 … 2" in str(
+        outcome.exception
+    )
+
+
+def test_a_folder_that_looks_like_a_sequence_is_named(tud: Path) -> None:
+    (tud / "gt" / "TUD-Stadtmitte" / "seqinfo.ini").unlink()
+    outcome = _run("--gt", str(tud / "gt"), "--results", str(tud / "results"))
+    assert isinstance(outcome.exception, InputError)
+    assert f"{tud / 'gt' / 'TUD-Stadtmitte'}: no seqinfo.ini in 1 folder with gt, det or img1" in str(outcome.exception)
+    outcome = _run("--gt", str(tud / "gt"), "--results", str(tud / "results"), "--sequences", "TUD-Campus")
+    assert outcome.exit_code == 0, outcome.output
+    outcome = _run("--gt", str(tud / "gt" / "TUD-Stadtmitte"), "--results", str(tud / "results"))
+    assert "no seqinfo.ini in 1 folder" in str(outcome.exception)

@@ -18,6 +18,7 @@ from ssat.studies.settings import (
     FeaturesStudySettings,
     ThresholdsStudySettings,
     TrackersStudySettings,
+    TuneSettings,
 )
 from ssat.tracking.config import TrackerConfig
 from ssat.workspace import Workspace
@@ -184,6 +185,38 @@ def test_thresholds_are_chosen_on_one_split_and_reported_on_another(
     assert point["idf1"] == pytest.approx(tuned["idf1"])
     assert point["idf1"] == max(row["idf1"] for row in result["points"])
     assert any("surfaces.png" in path for path in result["figures"])
+
+
+def test_the_strong_preset_is_tuned_on_one_set_and_reported_on_another(
+    place: Workspace, benchmark: BenchmarkSettings
+) -> None:
+    from flows.tune import TRIALS_FILE, tune_flow
+
+    strong = benchmark.model_copy(update={"association": TrackerConfig.strong(), "embedder": "colour"})
+    settings = TuneSettings(
+        train=benchmark.mot, report=benchmark.mot, train_split="train-half", report_split="val-half", trials=3
+    )
+    with pytest.raises(InputError, match="share frames"):
+        tune_flow(str(place.root), settings.model_copy(update={"report_split": "train"}), strong)
+    result = tune_flow(str(place.root), settings, strong)
+    assert [(row["which"], row["split"], row["settings"]) for row in result["rows"]] == [
+        ("chosen on", "train-half", "default settings"),
+        ("reported on", "val-half", "default settings"),
+        ("chosen on", "train-half", "tuned settings"),
+        ("reported on", "val-half", "tuned settings"),
+    ]
+    # A trial and the benchmark are two ways to the same number, camera motion included.
+    assert result["best_value"] == pytest.approx(result["rows"][2]["idf1"])
+    assert result["best_value"] >= result["rows"][0]["idf1"]
+    assert _children(place, result["mlflow_run_id"])["tuned settings, reported on"].data.metrics["idf1"] == (
+        pytest.approx(result["rows"][3]["idf1"])
+    )
+    assert (place.absolute(result["folder"]) / TRIALS_FILE).is_file()
+    assert place.absolute(result["settings_file"]).read_text().count("[track.association]") == 1
+    assert tune_flow(str(place.root), settings, strong) == {**result, "reused": True}
+    # More trials go on with the earlier ones.
+    more = tune_flow(str(place.root), settings.model_copy(update={"trials": 4}), strong)
+    assert (more["folder"], more["trials"], more["reused"]) == (result["folder"], 4, False)
 
 
 def test_clips_trains_what_is_missing(place: Workspace, benchmark: BenchmarkSettings, small_store: FrameStore) -> None:

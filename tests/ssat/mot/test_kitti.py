@@ -73,7 +73,6 @@ def test_a_folder_of_kitti_is_read_as_pedestrians(tmp_path: Path) -> None:
         (f"0 x Pedestrian 0 0 0 1 2 3 4 {_END}", "line 2: track_id is 'x', expected a number"),
         (f"3 5 Pedestrian 0 0 0 1 2 3 4 {_END}", "line 2: frame is 3, expected a whole number in 0 … 2"),
         (f"-1 5 Pedestrian 0 0 0 1 2 3 4 {_END}", "line 2: frame is -1"),
-        (f"0 5 Pedestrian 0 0 0 1 2 1 4 {_END}", "line 2: the box 1 2 1 4 is empty"),
         (f"0 1 Pedestrian 0 0 0 1 2 3 4 {_END}", "line 2: track 1 is in frame 0 already, at line 1"),
     ],
 )
@@ -132,3 +131,17 @@ def test_every_field_of_random_results_is_trackevals(tmp_path: Path, trackeval_s
         again = read_kitti_results(folder / "results" / "tracker" / "data" / "0001.txt", 12)
         np.testing.assert_array_equal(again.boxes, sequences["0001"].results.boxes)
     assert compared >= 6
+
+
+def test_results_without_a_pedestrian_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "0001.txt"
+    path.write_text("0 1 Car 0 0 0 10 10 50 90 -1 -1 -1 -1 -1 -1 -1 0.9\n")
+    with pytest.raises(InputError, match=r"none of 1 rows is a Pedestrian .*\(types: Car\)"):
+        read_kitti_results(path, 3)
+    path.write_text("0 1 Pedestrian 0 0 0 10 10 10 90 -1 -1 -1 -1 -1 -1 -1 0.9\n")
+    assert read_kitti_results(path, 3).boxes.tolist() == [[10, 10, 10, 10]]
+    labels = tmp_path / "label_02" / "0001.txt"
+    labels.parent.mkdir()
+    labels.write_text(path.read_text())
+    with pytest.raises(InputError, match=r"line 1: the box 10 10 10 90 is empty"):
+        find_sequences(tmp_path)[0].ground_truth()
