@@ -11,7 +11,7 @@ from flows.benchmark import benchmark_flow
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.promotion import Metric
 from ssat.workspace import Workspace
-from tasks.promotion import promote
+from tasks.promotion import Undone, promote, undo_promotion
 from tasks.recorded import Recorded
 
 
@@ -58,3 +58,13 @@ def promote_flow(
     verdict = "promoted" if result["promoted"] else "not promoted"
     create_markdown_artifact(f"Version {result['candidate']['version']} {verdict}: {result['reason']}", key="promotion")
     return result
+
+
+@flow(name="undo-promotion", persist_result=False)
+def undo_flow(workspace: str, dry_run: bool = False) -> Undone:
+    """Make the version champion again that the present one replaced."""
+    undone = undo_promotion(Workspace.open(workspace), dry_run=dry_run)
+    would = " would be" if dry_run else " is"
+    text = f"Version {undone.champion}{would} champion again, version {undone.challenger} the challenger"
+    create_markdown_artifact(text, key="promotion")
+    return undone

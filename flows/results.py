@@ -1,6 +1,6 @@
 """docs/results.md: every study on the evaluation data, by `make results`.
 
-    python -m flows.results --data DIR [--workspace DIR]
+    python -m flows.results --data DIR [--workspace DIR] [--only 'features*']
 
 DIR is laid out as `SSAT_REAL_DATA` is: `mot/` with MOTChallenge sequences, `clips/trimmed/` with training clips. Prose
 of the page is kept; tables and figures are replaced. What was done before is not done again. No frame or crop of the
@@ -13,6 +13,7 @@ import argparse
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ _DATA: dict[str, dict[str, Any]] = {
     "mot16-09": {"mot": "MOT16/train", "split": "train", "min_score": 0.0},
     "label-only": {"mot": "MOT17/train", "sequences": _LABEL_ONLY},
 }
+_FEATURE_DATA = ("mot17-09", "mot17-09-yolox", "tud", "mot16-09")
+_COLOUR_SEEDS = (0, 1, 2)
 _BOX_ONLY = ("box", "centertrack", "sort", "bytetrack", "oc-sort")
 # A study of the number of clips that two cores can afford.
 CLIPS = {"clips": (40, 80, 144), "seeds": (0, 1, 2), "same_steps": True}
@@ -57,6 +60,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")))
     parser.add_argument("--workspace", default="workspace/results")
     parser.add_argument("--embedder", help="instead of one that is trained on the clips of the data")
+    parser.add_argument(
+        "--colours", action="append", help="file of learned colours, instead of three seeds learned from these clips"
+    )
+    parser.add_argument("--only", default="*", help="tables whose name matches this pattern, such as 'features*'")
     options = parser.parse_args()
     data = options.data.expanduser().resolve()
     if not (data / "mot").is_dir():
@@ -70,8 +77,16 @@ def main() -> None:
     with services(place, ray=True, mlflow=True):
         embedder = options.embedder or _trained(place, data)
         # After each study: what is done stands on the page, whatever becomes of the rest.
-        for name, result in _studies(place, data, embedder):
+        for name, result in _studies(place, data, embedder, options.only):
             _write(place, name, result)
+        if _features_wanted(options.only):
+            colours = options.colours or [str(path) for path in _learned_colours(place, data)]
+            results = {}
+            for name, result in _features(place, data, embedder, colours, options.only):
+                results[name] = result
+                _write(place, name, result)
+            if len(results) == len(_FEATURE_DATA):
+                fill_page(_DOCS / "results.md", {"features": _over_all(list(results.values()))})
 
 
 def _trained(place: Any, data: Path) -> str:
@@ -91,8 +106,71 @@ def _trained(place: Any, data: Path) -> str:
     return str(place.absolute(result["train"]["embedder"]))
 
 
-def _studies(place: Any, data: Path, embedder: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each study's name on the page, and its result."""
+def _learned_colours(place: Any, data: Path) -> Iterator[Path]:
+    """Colours learned from the clips of the data with each seed."""
+    from flows.collect import collect_flow
+    from flows.colours import colours_flow
+    from ssat.clips.settings import CollectSettings
+    from ssat.patches.settings import ColoursSettings
+
+    collect_flow(str(place.root), CollectSettings.build("quick", {"source": str(data / "clips" / "trimmed")}))
+    for seed in _COLOUR_SEEDS:
+        result = colours_flow(str(place.root), ColoursSettings(seed=seed))
+        yield place.absolute(result["embedder"])
+
+
+def _features_wanted(only: str) -> bool:
+    return any(fnmatch(f"features-{name}", only) for name in _FEATURE_DATA)
+
+
+def _features(
+    place: Any, data: Path, embedder: str, colours: Sequence[str], only: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The study of features on each data set, under the names that the page uses."""
+    from flows.studies.features import features_study
+    from ssat.studies.settings import FeaturesStudySettings
+
+    learned = [("network", embedder), *((f"colours-seed{seed}", path) for seed, path in enumerate(colours))]
+    folder = place.root / "features"
+    folder.mkdir(exist_ok=True)
+    named = ["colour", "untrained", "imagenet"]
+    for name, path in learned:
+        link = folder / f"{name}.safetensors"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(path).expanduser().resolve())
+        named += [str(link), f"0.5*colour+0.5*{link}"]
+    settings = FeaturesStudySettings(embedder=tuple(named))
+    for name in _FEATURE_DATA:
+        if not fnmatch(f"features-{name}", only):
+            continue
+        # Alpha 1 and no motion: the feature decides.
+        benchmark = _benchmark(data, "colour", _DATA[name], preset="quick")
+        yield f"features-{name}", features_study(str(place.root), settings, benchmark)
+
+
+def _over_all(results: Sequence[dict[str, Any]]) -> str:
+    """The mean over all sequences of all data sets, each sequence counted once, as a table."""
+    rows = []
+    for feature in results[0]["sequences"]:
+        scores = [one for result in results for one in result["sequences"][feature].values()]
+        rows.append(
+            {
+                "feature": feature,
+                "mean AUC by labels": _mean(scores, "auc", 3),
+                "mean probe AUC": _mean(scores, "probe_auc", 3),
+                "mean IDF1": _mean([{"idf1": 100 * one["idf1"]} for one in scores], "idf1", 1),
+            }
+        )
+    return markdown_table(rows)
+
+
+def _mean(scores: Sequence[dict[str, Any]], key: str, digits: int) -> str:
+    known = [one[key] for one in scores if one[key] is not None]
+    return f"{sum(known) / len(known):.{digits}f}" if known else "–"
+
+
+def _studies(place: Any, data: Path, embedder: str, only: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each study's name on the page, and its result; of those whose name matches `only`."""
     from flows.studies.clips import clips_study
     from flows.studies.extensions import extensions_study
     from flows.studies.thresholds import thresholds_study
@@ -105,20 +183,25 @@ def _studies(place: Any, data: Path, embedder: str) -> Iterator[tuple[str, dict[
     mot17_09 = str(data / "mot" / "MOT17" / "train" / "MOT17-09-FRCNN")
     all_trackers = TrackersStudySettings.build(None, {"unlabelled": [mot17_09], "tracklets": {"split": "train-half"}})
     box_only = TrackersStudySettings(trackers=_BOX_ONLY)
-    for name in ("mot17-09", "mot17-09-yolox", "tud", "mot16-09"):
-        yield f"extensions-{name}", extensions_study(root, benchmarks[name])
+    for name in _FEATURE_DATA:
+        if fnmatch(f"extensions-{name}", only):
+            yield f"extensions-{name}", extensions_study(root, benchmarks[name])
     for name in ("mot17-09", "tud", "mot16-09"):
-        yield f"trackers-{name}", trackers_study(root, all_trackers, benchmarks[name])
-    yield "trackers-label-only", trackers_study(root, box_only, benchmarks["label-only"])
+        if fnmatch(f"trackers-{name}", only):
+            yield f"trackers-{name}", trackers_study(root, all_trackers, benchmarks[name])
+    if fnmatch("trackers-label-only", only):
+        yield "trackers-label-only", trackers_study(root, box_only, benchmarks["label-only"])
     thresholds = ThresholdsStudySettings(choose_mot=str(data / "mot" / "MOT16" / "train"), choose_min_score=0.0)
-    yield "thresholds", thresholds_study(root, thresholds, benchmarks["mot17-09"])
+    if fnmatch("thresholds", only):
+        yield "thresholds", thresholds_study(root, thresholds, benchmarks["mot17-09"])
     clips, train = ClipsStudySettings(**CLIPS), TrainSettings.build("quick", CLIPS_TRAIN)
-    yield "clips", clips_study(root, clips, train, benchmarks["mot17-09"])
+    if fnmatch("clips", only):
+        yield "clips", clips_study(root, clips, train, benchmarks["mot17-09"])
 
 
-def _benchmark(data: Path, embedder: str, values: dict[str, Any]) -> BenchmarkSettings:
+def _benchmark(data: Path, embedder: str, values: dict[str, Any], preset: str | None = None) -> BenchmarkSettings:
     return BenchmarkSettings.build(
-        None,
+        preset,
         {
             **values,
             "mot": str(data / "mot" / values["mot"]),

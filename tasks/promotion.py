@@ -1,8 +1,8 @@
-"""Moving the alias `champion` of the registered embedder, by a rule and with the reason written down."""
+"""Moving the aliases `champion` and `challenger` of the registered embedder by a rule, and writing down why."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,16 @@ from ssat.studies.promotion import Metric, Promotion, decide_promotion
 from ssat.workspace import Workspace
 from tasks.embedders import MODEL_NAME, download_embedder
 from tasks.mlflow_run import mlflow_run
-from tasks.recorded import CHAMPION, Recorded, Version, comparable
+from tasks.recorded import CHALLENGER, CHAMPION, Recorded, Version, comparable
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
     from ssat.tracking.probe_auc import AucGain
 
 EXPERIMENT = "ssat-promotion"
 NO_PROBE = "none"
+_NONE = "none"  # tag of a promotion that replaced nobody
 
 
 @task(name="promote embedder", persist_result=False, cache_policy=NO_CACHE)
@@ -199,7 +202,7 @@ def _write(workspace: Workspace, recorded: Recorded, result: dict[str, Any]) -> 
     candidate, client = result["candidate"], recorded.client
     tags = {
         "candidate_version": candidate["version"],
-        "previous_version": result["previous"] or "none",
+        "previous_version": result["previous"] or _NONE,
         "promoted": str(result["promoted"]).lower(),
         "reason": result["reason"],
     }
@@ -231,5 +234,88 @@ def _write(workspace: Workspace, recorded: Recorded, result: dict[str, Any]) -> 
             f"Champion{before}: {result['reason']}. Split {result['split']}, protocol {result['protocol']}, "
             f"MLflow run {reporter.run_id}.",
         )
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+        _set_champion(client, version, challenger=None)
+    elif version != result["previous"]:
+        client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
     return reporter.run_id
+
+
+def _set_champion(client: MlflowClient, version: str, challenger: str | None) -> None:
+    """Move `champion`, then `challenger`; None: nobody challenges any more."""
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    if challenger is not None:
+        client.set_registered_model_alias(MODEL_NAME, CHALLENGER, challenger)
+    elif CHALLENGER in client.get_registered_model(MODEL_NAME).aliases:
+        client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A promotion that was taken back.
+
+    Attributes:
+        champion: version that has the alias again.
+        challenger: version that had it.
+        promotion: MLflow run of the promotion that was taken back.
+        mlflow_run_id: run that records this; None after a dry run.
+    """
+
+    champion: str
+    challenger: str
+    promotion: str
+    mlflow_run_id: str | None
+
+
+@task(name="undo promotion", persist_result=False, cache_policy=NO_CACHE)
+def undo_promotion(workspace: Workspace, *, dry_run: bool = False) -> Undone:
+    """Give the alias `champion` back to the version that the present champion replaced, which becomes the challenger.
+
+    Args:
+        workspace: whose tracking server is meant, unless MLFLOW_TRACKING_URI names one.
+        dry_run: say what would be done, change nothing.
+
+    Raises:
+        InputError: there is no champion, it replaced nobody, or the version that it replaced was deleted.
+    """
+    recorded = Recorded(workspace)
+    champion = recorded.champion()
+    if champion is None:
+        raise InputError(f"{MODEL_NAME}: no version is the champion; there is no promotion to undo")
+    promotions = (run.data.tags | {"run_id": run.info.run_id} for run in recorded.runs(EXPERIMENT))
+    tags = next(
+        (
+            tags
+            for tags in promotions
+            if (tags.get("promoted"), tags.get("candidate_version")) == ("true", champion.number)
+        ),
+        None,
+    )
+    if tags is None:
+        raise InputError(
+            f"version {champion.number} of {MODEL_NAME} became champion without a recorded promotion: what it replaced "
+            "is not known. Set the alias in MLflow"
+        )
+    previous = tags["previous_version"]
+    if previous == _NONE:
+        raise InputError(f"version {champion.number} of {MODEL_NAME} was the first champion; there is no earlier one")
+    if not recorded.has_version(previous):
+        raise InputError(
+            f"version {previous} of {MODEL_NAME}, the champion before, was deleted; promote another training"
+        )
+    if dry_run:
+        return Undone(previous, champion.number, tags["run_id"], None)
+    reason = f"the promotion of version {champion.number} was undone"
+    noted = {"candidate_version": champion.number, "previous_version": previous, "promoted": "undone", "reason": reason}
+    settings = {"undone": tags["run_id"]}
+    with mlflow_run(
+        workspace, EXPERIMENT, f"undo-{champion.number}", settings, noted, system_metrics=False
+    ) as reporter:
+        pass
+    client = recorded.client
+    client.set_model_version_tag(MODEL_NAME, champion.number, "promotion.promoted", "undone")
+    client.set_model_version_tag(MODEL_NAME, champion.number, "promotion.run", reporter.run_id)
+    client.update_model_version(
+        MODEL_NAME, champion.number, f"No longer champion: {reason}. MLflow run {reporter.run_id}."
+    )
+    _set_champion(client, previous, champion.number)
+    return Undone(previous, champion.number, tags["run_id"], reporter.run_id)

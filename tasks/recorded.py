@@ -13,6 +13,7 @@ from tasks.embedders import MODEL_NAME
 from tasks.services import mlflow_tracking_uri
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 BENCHMARKS, TRAININGS = "ssat-benchmark", "ssat-train"
 _DIGEST_TAG = "embedder_digest"
 _DETECTOR_TAG = "detector_sha256"
@@ -111,6 +112,10 @@ class Recorded:
         except MlflowException:
             return None
         return self._version(version)
+
+    def has_version(self, number: str) -> bool:
+        """Whether the registered embedder has a version of that number."""
+        return any(str(one.version) == number for one in self.client.search_model_versions(f"name = '{MODEL_NAME}'"))
 
     def version_of(self, run_id: str) -> Version:
         """The version that a training registered.

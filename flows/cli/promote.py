@@ -17,9 +17,10 @@ from ssat.settings import read_config
 Examples:
   ssat promote 3f9a1c0d --mot MOT17/train --split val-half --protocol motchallenge
   ssat promote 3f9a1c0d --dry-run
+  ssat promote --undo
 """
 )
-@click.argument("run")
+@click.argument("run", required=False)
 @common_options
 @click.option(
     "--metric",
@@ -39,10 +40,11 @@ Examples:
     help="Unlabelled footage with detections: the candidate's probe AUC must be higher there as well, beyond its "
     "interval; by default the footage of its training's --probe, if any; none: without.",
 )
+@click.option("--undo", is_flag=True, help="Make the version champion again that the present champion replaced.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @settings_options(BenchmarkSettings, skip=frozenset({"embedder"}))
 def command(
-    run: str,
+    run: str | None,
     workspace: str,
     config: Path | None,
     as_json: bool,
@@ -50,14 +52,22 @@ def command(
     metric: Any,
     spread: float | None,
     probe: str | None,
+    undo: bool,
     dry_run: bool,
     benchmark_given: dict[str, Any],
 ) -> None:
     """Make the embedder of training RUN the champion, where it beats the one in use by more than the seeds' spread.
 
     RUN is the MLflow run of a training, or six or more of its first characters. With --mot both are benchmarked as far
-    as that was not done; without it, recorded benchmarks of the split are compared.
+    as that was not done; without it, recorded benchmarks of the split are compared. A candidate that is not promoted
+    gets the alias challenger.
     """
+    if undo == (run is not None):
+        raise click.UsageError("give the RUN of a training, or --undo without one")
+    if undo:
+        _undo(workspace, as_json, debug, dry_run)
+        return
+    assert run is not None  # noqa: S101 - for the type checker
     benchmark = None
     configured = read_config(config, CONFIG_SECTIONS).get("benchmark", {}) if config is not None else {}
     if "mot" in configured or "mot" in benchmark_given:
@@ -95,3 +105,20 @@ def command(
     click.echo(f"version {result['candidate']['version']} {verdict}{would}: {result['reason']}; {where}", err=as_json)
     if as_json:
         print_json(result)
+
+
+def _undo(workspace: str, as_json: bool, debug: bool, dry_run: bool) -> None:
+    from dataclasses import asdict
+
+    from flows.promote import undo_flow
+    from ssat.workspace import Workspace
+    from tasks.services import services
+
+    with services(Workspace.open(workspace), ray=False, mlflow=True, debug=debug):
+        undone = undo_flow(workspace, dry_run)
+    would = " (dry run: nothing was changed)" if dry_run else ""
+    click.echo(
+        f"version {undone.champion} is champion again{would}, version {undone.challenger} challenger", err=as_json
+    )
+    if as_json:
+        print_json(asdict(undone) | {"dry_run": dry_run})

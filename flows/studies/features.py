@@ -209,12 +209,17 @@ def _finish(
         for one in measured
     ]
     shown = [key for key in ("auc", "probe_auc", "idf1") if all(row[key] is not None for row in rows)]
+    gaps = ", ".join(f"{gap:g}" for gap in settings.probe_gaps_seconds)
     bars = methods_figure(rows, study.folder / "scores.png", shown)
     folders = {one.feature.name: study.workspace.absolute(one.benchmark["folder"]) for one in measured}
     report = write_report(
         study.folder / "report.html",
         title="Study: features on the same detections",
-        notes=[*notes, f"Pairs {settings.gap_seconds:g} s apart. Split {base.split}, protocol {base.protocol}."],
+        notes=[
+            *notes,
+            f"Pairs {settings.gap_seconds:g} s apart by labels, {gaps} s for the probe.",
+            f"Split {base.split}, protocol {base.protocol}.",
+        ],
         tables=[
             ReportTable("Features", table, _AUC_NOTE),
             ReportTable(

@@ -227,7 +227,7 @@ def model_card(embedder: Embedder, file_name: str, agreement: str = "", layout: 
             "",
             "## Probe",
             "",
-            "Ranking of pairs of boxes of unlabelled footage, one person against two, at 1 and 3 seconds: "
+            "Ranking of pairs of boxes of unlabelled footage, one person against two, at 1, 2 and 3 seconds: "
             f"AUC {probe['auc']:.4f} (95 % interval {probe['auc_low']:.4f} to {probe['auc_high']:.4f}). The weights of "
             "the best such score were kept, so on this footage it is biased upwards.",
         ]

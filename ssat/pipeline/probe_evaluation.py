@@ -15,13 +15,13 @@ from ssat.mot.rows import MotRows
 from ssat.pipeline.footage import footage_digest, open_footage
 from ssat.pipeline.inputs import TrackInput
 from ssat.pipeline.row_features import features_of_rows
-from ssat.tracking.probe import MIN_PAIRS, ProbeFootage
+from ssat.tracking.probe import HARD_GAPS_SECONDS, HARD_REJOIN_SECONDS, MIN_PAIRS, ProbeFootage
 from ssat.tracking.probe_auc import ProbeAuc, mean_auc, measurable
 from ssat.tracking.tracklets import LinkRule
 from ssat.video.sources import FrameSource
 
 # At 0.1 s nearly every feature ranks nearly every pair rightly: that gap does not tell features apart.
-GAPS_SECONDS = (1.0, 3.0)
+GAPS_SECONDS = HARD_GAPS_SECONDS
 # Frames per gap from which pairs are drawn, over all footage: the interval hangs on the tracklets, not on the frames.
 _ANCHORS, _FEWEST_ANCHORS = 80, 12
 
@@ -39,8 +39,8 @@ class _Probed:
 class ProbeEvaluation:
     """Score embedders by the probe on all footage of a folder (see `ssat.pipeline.footage.open_footage`).
 
-    The score is the mean area under the ROC curve at gaps of 1 and 3 seconds over all footage; gaps at which a footage
-    has too few pairs are left out. Pairs of two embedders are the same, and are resampled alike.
+    The score is the mean area under the ROC curve at gaps of 1, 2 and 3 seconds over all footage; gaps at which a
+    footage has too few pairs are left out. Pairs of two embedders are the same, and are resampled alike.
 
     Args:
         folder: of the footage.
@@ -109,7 +109,7 @@ def _probed(footage: TrackInput, folder: Path, anchors: int) -> _Probed:
             rows.boxes,
             footage.frame_rate,
             gaps_seconds=GAPS_SECONDS,
-            rule=LinkRule(),
+            rule=LinkRule(rejoin_seconds=HARD_REJOIN_SECONDS),
             max_anchors=anchors,
         )
     except InputError as error:

@@ -14,6 +14,7 @@ from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
 from ssat.settings import StageSettings
 from ssat.tracking.config import QUICK_ALPHA, STRONG, TrackerConfig, TrackerName
+from ssat.tracking.probe import HARD_REJOIN_SECONDS
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"association": {"alpha": QUICK_ALPHA}},
@@ -253,7 +254,10 @@ class ProbeSettings(StageSettings):
         default=(0.1, 1.0, 3.0), min_length=1, description="Times between the two boxes of a pair"
     )
     rejoin_seconds: float = Field(
-        default=0.5, ge=0, le=5, description="Tracklets go on over gaps up to this long where motion predicts it"
+        default=HARD_REJOIN_SECONDS,
+        ge=0,
+        le=5,
+        description="Tracklets go on over gaps up to this long where motion predicts it",
     )
     seed: int = Field(default=0, description="Of the resampling that gives the intervals")
     tau1: float = Field(default=0.56, gt=0, description="Threshold of round 1 that is translated into a raw distance")

@@ -47,25 +47,31 @@ class StudiedSequence:
         protocol: Protocol = "motchallenge",
     ) -> StudiedSequence:
         """Collect the pairs of one sequence."""
-        gaps, rows, notes = (settings.gap_seconds,), detections, []
+        rows, notes = detections, []
 
         def by_boxes() -> ProbeFootage:
             rule = LinkRule(rejoin_seconds=settings.rejoin_seconds)
+            gaps = settings.probe_gaps_seconds
             return ProbeFootage.of_boxes(rows.frames, rows.boxes, frame_rate, gaps_seconds=gaps, rule=rule)
 
         def by_labels() -> ProbeFootage:
             people = true_identities(rows, truth, protocol)
+            gaps = (settings.gap_seconds,)
             return ProbeFootage.of_labels(rows.frames, rows.boxes, people, frame_rate, gaps_seconds=gaps)
 
         found: list[ProbeFootage | None] = []
-        for kind, collect in (("without labels", by_boxes), ("by labels", by_labels)):
+        kinds = (
+            ("without labels", by_boxes, settings.probe_gaps_seconds),
+            ("by labels", by_labels, (settings.gap_seconds,)),
+        )
+        for kind, collect, gaps in kinds:
             try:
                 pairs: ProbeFootage | None = collect()
             except InputError as error:
                 pairs = None
                 notes.append(f"{name}: no AUC {kind}: {error}")
             if pairs is not None and not measurable(pairs):
-                notes.append(f"{name}: no AUC {kind}: too few pairs {settings.gap_seconds:g} s apart")
+                notes.append(f"{name}: no AUC {kind}: too few pairs {_seconds(gaps)} s apart")
                 pairs = None
             found.append(pairs)
         return cls(name, found[0], found[1], tuple(notes))
@@ -131,6 +137,10 @@ def rank_correlation(first: Sequence[float | None], second: Sequence[float | Non
     if (ranks_2N.std(axis=1) == 0).any():  # all features alike
         return None
     return float(np.corrcoef(ranks_2N)[0, 1])
+
+
+def _seconds(gaps: Sequence[float]) -> str:
+    return ", ".join(f"{gap:g}" for gap in gaps)
 
 
 def _mean(footages: Sequence[ProbeFootage | None], features: Sequence[NDArray[np.float32]]) -> ProbeAuc | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ssat.embedding.settings import Architecture
 from ssat.mot.splits import Split
 from ssat.settings import StageSettings
 from ssat.tracking.config import TrackerName
+from ssat.tracking.probe import HARD_GAPS_SECONDS, HARD_REJOIN_SECONDS
 
 # Trackers of the comparison; `tracklets` is SSAT's tracker with a network trained on tracklets of SORT.
 ComparedTracker = Literal["ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box"]
@@ -106,10 +107,27 @@ class FeaturesStudySettings(StageSettings):
         "others are compared with. By default `colour`, `untrained`, `imagenet` where it can be had, the latest "
         "learned colours and the latest network of the workspace, and the sum of each of these two and `colour`",
     )
-    gap_seconds: float = Field(default=1.0, gt=0, le=60, description="Time between the two boxes of a pair")
-    rejoin_seconds: float = Field(
-        default=0.5, ge=0, le=5, description="Tracklets go on over gaps up to this long where motion predicts it"
+    gap_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="Time between the two boxes of a pair of the AUC by labels"
     )
+    probe_gaps_seconds: tuple[float, ...] = Field(
+        default=HARD_GAPS_SECONDS,
+        min_length=1,
+        description="The same without labels: the longer, the harder, and the finer it tells features apart",
+    )
+    rejoin_seconds: float = Field(
+        default=HARD_REJOIN_SECONDS,
+        ge=0,
+        le=5,
+        description="Tracklets go on over gaps up to this long where motion predicts it",
+    )
+
+    @field_validator("probe_gaps_seconds")
+    @classmethod
+    def _positive_gaps(cls, gaps: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < gap <= 60 for gap in gaps):
+            raise ValueError("expected times above 0 and up to 60 seconds")
+        return gaps
 
     @model_validator(mode="after")
     def _distinct_embedders(self) -> Self:

@@ -159,7 +159,7 @@ def _video(name: str) -> str:
 
 
 def settings_file(config: TrackerConfig, interpolate_seconds: float, comment: str) -> str:
-    """Return TOML that `--config` of `ssat track` and `ssat benchmark` takes: every setting of the association.
+    """Return a configuration file (TOML) for `ssat track` and `ssat benchmark`: every setting of the association.
 
     Settings without a value are left out, and so is the median of one embedder.
     """

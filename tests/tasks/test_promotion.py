@@ -12,7 +12,7 @@ from ssat.errors import InputError
 from ssat.workspace import Workspace
 from tasks.embedders import MODEL_NAME
 from tasks.mlflow_run import Dataset, mlflow_run
-from tasks.promotion import promote
+from tasks.promotion import promote, undo_promotion
 from tasks.recorded import Recorded
 from tasks.services import mlflow_session
 
@@ -52,6 +52,8 @@ def _benchmark(workspace: Workspace, embedder: str, idf1: float, **values: str) 
 
 
 def test_the_champion_changes_only_beyond_the_spread_and_why_is_written(store: Workspace) -> None:
+    with pytest.raises(InputError, match="no version is the champion"):
+        undo_promotion.fn(store)
     first = _train(store, "small", 0)
     with pytest.raises(InputError, match=r"has no recorded benchmark.*ssat promote .* --mot"):
         promote.fn(store, first)
@@ -71,6 +73,7 @@ def test_the_champion_changes_only_beyond_the_spread_and_why_is_written(store: W
     answer = promote.fn(store, second)
     assert not answer["promoted"]
     assert "another seed" in answer["reason"]
+    assert _aliases() == {"champion": _version(store, first), "challenger": _version(store, second)}
     _train(store, "large", 1)
     _benchmark(store, "large-1", 0.48)
     answer = promote.fn(store, second)
@@ -94,6 +97,34 @@ def test_the_champion_changes_only_beyond_the_spread_and_why_is_written(store: W
     assert version.run_id == third
     assert "more than the spread of 1.00 (2 seeds" in version.description
     assert "56.00 against the champion's 50.00" in version.description
+    assert _aliases() == {"champion": _version(store, third)}, "the second was the challenger, and is so no longer"
+
+    tried = undo_promotion.fn(store, dry_run=True)
+    assert (tried.champion, tried.challenger) == (_version(store, first), _version(store, third))
+    assert _aliases() == {"champion": _version(store, third)}
+    undone = undo_promotion.fn(store)
+    assert undone.promotion == answer["mlflow_run_id"]
+    assert _aliases() == {"champion": _version(store, first), "challenger": _version(store, third)}
+    taken_back = client.get_model_version(MODEL_NAME, _version(store, third))
+    assert taken_back.tags["promotion.promoted"] == "undone"
+    assert taken_back.description.startswith("No longer champion")
+    with pytest.raises(InputError, match="was the first champion"):
+        undo_promotion.fn(store)
+    assert promote.fn(store, third)["promoted"], "it can be promoted again"
+    client.delete_model_version(MODEL_NAME, _version(store, first))
+    with pytest.raises(InputError, match="the champion before, was deleted"):
+        undo_promotion.fn(store)
+    assert _aliases() == {"champion": _version(store, third)}
+
+
+def _aliases() -> dict[str, str]:
+    from mlflow import MlflowClient
+
+    return {name: str(number) for name, number in MlflowClient().get_registered_model(MODEL_NAME).aliases.items()}
+
+
+def _version(store: Workspace, run: str) -> str:
+    return Recorded(store).version_of(run).number
 
 
 def test_a_probe_must_agree(

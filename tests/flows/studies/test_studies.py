@@ -141,7 +141,7 @@ def test_features_by_labels_by_the_probe_and_in_the_tracker(place: Workspace, be
     from flows.studies.features import features_study
 
     names = ("colour", "untrained", f"0.5*colour+0.5*{benchmark.embedder}")
-    settings = FeaturesStudySettings(embedder=names, gap_seconds=0.1)
+    settings = FeaturesStudySettings(embedder=names, gap_seconds=0.1, probe_gaps_seconds=(0.1,))
     with pytest.raises(InputError, match="refine closed-loop"):
         features_study(str(place.root), settings, benchmark.model_copy(update={"refine": "closed-loop"}))
     result = features_study(str(place.root), settings, benchmark)

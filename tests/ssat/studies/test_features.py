@@ -38,7 +38,7 @@ def test_a_sequence_with_too_few_pairs_is_named_and_left_out() -> None:
     long, who = sequence(60)
     short, few = sequence(5, "short")
     assert short.notes == (
-        "short: no AUC without labels: too few pairs 1 s apart",
+        "short: no AUC without labels: too few pairs 1, 2, 3 s apart",
         "short: no AUC by labels: too few pairs 1 s apart",
     )
     features = {"s": np.eye(3, dtype=np.float32)[who], "short": np.zeros((len(few), 3), np.float32)}
