@@ -23,6 +23,7 @@ from ssat.output_paths import refuse_source_in
 from ssat.pipeline.benchmark_inputs import check_sequences, sequences_of
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
+from tasks.databases import check_database, mlflow_schema
 from tasks.embedders import check_embedder
 from tasks.environment import available_cpus, gpu_names
 
@@ -145,6 +146,7 @@ def check_runs(workspace: Workspace, runs: Iterable[str]) -> None:
 
     Raises:
         InputError: a name that no run can have, or a run that the workspace has not recorded.
+        ServiceError: the workspace's database cannot be used.
     """
     wanted = [run for run in runs if run != _CHAMPION]
     for run in wanted:
@@ -160,6 +162,7 @@ def check_runs(workspace: Workspace, runs: Iterable[str]) -> None:
             f"workspace {workspace.root}: no runs are recorded here; give the workspace of the trainings with "
             "--workspace, or name their server with MLFLOW_TRACKING_URI"
         )
+    check_database(database, mlflow_schema())
     for run in wanted:
         if not _is_recorded(database, run):
             raise InputError(f"run {run}: no run whose id begins so at {database}")
