@@ -157,7 +157,7 @@ def check_runs(workspace: Workspace, runs: Iterable[str]) -> None:
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return
     database = workspace.mlflow / "mlflow.db"
-    if not database.is_file():
+    if not database.exists():
         raise InputError(
             f"workspace {workspace.root}: no runs are recorded here; give the workspace of the trainings with "
             "--workspace, or name their server with MLFLOW_TRACKING_URI"
