@@ -13,7 +13,7 @@ from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
 from ssat.patches.settings import ColoursSettings
-from ssat.pipeline.settings import BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
+from ssat.pipeline.settings import AdaptSettings, BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
@@ -33,6 +33,7 @@ STAGES: tuple[type[StageSettings], ...] = (
     BenchmarkSettings,
     TrackSettings,
     ProbeSettings,
+    AdaptSettings,
     LinkSettings,
     ClipsStudySettings,
     TrackersStudySettings,

@@ -26,6 +26,7 @@ UNTRAINED = "untrained"
 _LEARNED_COLOURS = "histogram"  # architecture of learned colours; not imported from the network, which needs torch
 _RUN = re.compile(r"models:/.+|[0-9a-f]{32}")
 RESULT_FILE = "result.json"
+ADAPTED = "adapted-"  # how folders of adaptations begin
 _CLIPS_TO_TRY = 48
 
 
@@ -146,6 +147,12 @@ def _unknown_embedder(name: str) -> InputError:
 def track_default(workspace: Workspace) -> str | None:
     """Return the embedder of `ssat track` where none is named: None, the latest training, or `colour` without one."""
     return None if _finished_trainings(workspace) else COLOUR
+
+
+def latest_of_its_own(workspace: Workspace) -> str | None:
+    """Return the folder of the latest training that is no adaptation of another, or None without one."""
+    trained = [folder for folder in _finished_trainings(workspace) if not folder.name.startswith(ADAPTED)]
+    return str(trained[-1]) if trained else None
 
 
 def embedder_files(spec: str | None, workspace: Workspace) -> list[Path]:

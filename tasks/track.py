@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +101,29 @@ class TrackedInput:
             found["embedder"], found["embedder_digest"] = self.embedder
         return found
 
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> TrackedInput:
+        """The result that `to_json` gave."""
+        return cls(
+            name=found["name"],
+            notes=tuple(found["notes"]),
+            results=Path(found["results"]),
+            table=Path(found["table"]),
+            video=Path(found["video"]) if "video" in found else None,
+            frames=found["frames"],
+            identities=found["identities"],
+            fps=found["fps"],
+            fps_by_stage=found["fps_by_stage"],
+            waiting_share=found["waiting_share"],
+            filled="interpolated" in found,
+            detector=(found["detector"], found["detector_sha256"]) if "detector" in found else None,
+            beyond_the_paper=tuple(found.get("beyond_the_paper", ())),
+            explanation=found.get("explanation"),
+            explained=tuple(Path(path) for path in found.get("explained", ())),
+            embedder=(found["embedder"], found["embedder_digest"]) if "embedder" in found else None,
+            regained=found.get("regained"),
+        )
+
 
 @dataclass
 class _Seen:
@@ -117,34 +140,50 @@ class _Seen:
         self.identities.difference_update(so_far for so_far, _ in tracks.regained)
 
 
-def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> list[TrackInput]:
+@dataclass(frozen=True)
+class OpenedInputs:
+    """The inputs of a command: as they were named → opened, or why they cannot be."""
+
+    opened: dict[str, TrackInput]
+    refused: dict[str, str]
+
+
+def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> OpenedInputs:
     """All inputs, each checked before any is tracked.
 
     Raises:
-        InputError: one that cannot be used, or two of one name.
+        InputError: none that can be used, or two of one name.
     """
     from ssat.pipeline.inputs import open_input
 
     detecting = settings.detector is not None or settings.refine != "none"
-    opened = [
-        open_input(
-            given,
-            settings.detections,
-            settings.frame_rate,
-            settings.min_score,
-            detecting=detecting,
-            classes=settings.classes,
-        )
-        for given in inputs
-    ]
-    for index, one in enumerate(opened):
-        if one.name in [other.name for other in opened[:index]]:
-            raise InputError(f"two inputs are called {one.name}: their files would be the same; track them separately")
-        if one.source is None and settings.needs_appearance:
-            raise InputError(
-                f"{one.name}: labels only, no frames (img1): appearance needs frames, --tracker box does not"
+    opened: dict[str, TrackInput] = {}
+    refused: dict[str, str] = {}
+    for given in inputs:
+        try:
+            one = open_input(
+                given,
+                settings.detections,
+                settings.frame_rate,
+                settings.min_score,
+                detecting=detecting,
+                classes=settings.classes,
             )
-    return opened
+            if one.source is None and settings.needs_appearance:
+                raise InputError(
+                    f"{one.name}: labels only, no frames (img1): appearance needs frames, --tracker box does not"
+                )
+        except InputError as error:
+            if len(inputs) == 1:
+                raise
+            refused[given] = str(error)
+            continue
+        if given in opened or one.name in [other.name for other in opened.values()]:
+            raise InputError(f"two inputs are called {one.name}: their files would be the same; track them separately")
+        opened[given] = one
+    if not opened:
+        raise InputError("; ".join(refused.values()))
+    return OpenedInputs(opened, refused)
 
 
 def track_input(

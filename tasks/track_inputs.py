@@ -39,7 +39,7 @@ def check_outputs(
     """
     outputs = [output]
     for one in opened:
-        outputs += _files(output, one, settings, explain)
+        outputs += output_files(output, one, settings, explain)
     inputs = [path for text in given for path in _read_of(text, settings.detections)]
     inputs += [path.parent for one in opened for path in getattr(one.source, "paths", ())[:1]]
     named = (settings.detections, settings.refinement.checkpoint, config)
@@ -53,14 +53,14 @@ def check_outputs(
     refuse_inputs_as_outputs(outputs, inputs, "name another folder with --output")
 
 
-def _files(folder: Path, opened: TrackInput, settings: TrackSettings, explain: int | None) -> Iterator[Path]:
-    """The files that tracking `opened` writes."""
+def output_files(folder: Path, opened: TrackInput, settings: TrackSettings, explain: int | None = None) -> list[Path]:
+    """The files that tracking `opened` writes, the text of results first."""
     endings = [".txt", ".parquet"]
     if settings.video and opened.source is not None:
         endings.append(".mp4")
     if explain is not None:
         endings += [f".explain-{explain}.txt", f".explain-{explain}.png"]
-    return (folder / f"{opened.name}{ending}" for ending in endings)
+    return [folder / f"{opened.name}{ending}" for ending in endings]
 
 
 def _read_of(given: str, detections: str | None) -> Iterator[Path]:

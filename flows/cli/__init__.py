@@ -15,6 +15,7 @@ VERBS = {
     "decode": "Decode collected clips into the Parquet frame store.",
     "train": "Train the embedder on the frame store (CosFace over clips).",
     "colours": "Learn in a minute, from followed patches of the clips, which colours tell things apart.",
+    "adapt": "Adapt an embedder to the people of one camera, from unlabelled footage.",
     "benchmark": "Track MOTChallenge sequences and score the result.",
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",

@@ -129,7 +129,7 @@ def _reasons_table(status: dict[str, Any]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="reasons of clips that failed")
+    table = Table(title="reasons of clips that failed or lost pictures")
     table.add_column("outcome")
     table.add_column("clips", justify="right")
     table.add_column("reason", overflow="fold", ratio=3)

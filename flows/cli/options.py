@@ -30,6 +30,7 @@ CONFIG_SECTIONS = {
     "benchmark",
     "track",
     "probe",
+    "adapt",
     "link",
     "demo",
     "scale",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
+from ssat.errors import InputError
 from ssat.pipeline.settings import TrackSettings
 
 if TYPE_CHECKING:
@@ -66,12 +67,16 @@ def command(
     from tasks.detectors import resolve_detector
     from tasks.embedders import check_embedder, track_default
     from tasks.track import TrackWishes, open_all, track_input
-    from tasks.track_inputs import check_outputs
+    from tasks.track_inputs import check_outputs, output_files
+    from tasks.tracked import TrackedRecord, track_key
 
     place = Workspace.open(workspace)
     folder = (output or place.root / "tracks").expanduser()
-    opened = open_all(inputs, settings)
-    check_outputs(opened, inputs, settings, place, output=folder, explain=explain, config=config)
+    found = open_all(inputs, settings)
+    opened, failed = found.opened, found.refused
+    for error in failed.values():
+        click.echo(f"ssat: error: {error}; going on with the other inputs", err=True)
+    check_outputs(list(opened.values()), inputs, settings, place, output=folder, explain=explain, config=config)
     spec = settings.embedder or track_default(place)
     if settings.needs_appearance:
         check_embedder(spec, place)
@@ -80,8 +85,30 @@ def command(
     detectors = resolve_detector(settings, place)
     wishes = TrackWishes(folder, overwrite, _print_line if live else None, explain)
     results = []
-    for one in opened:
-        result = track_input(one, settings, place, wishes, embedder=embedder, detectors=detectors)
+    digests = [None if one is None else one.digest for one in (embedder, *detectors)]
+    for given, one in opened.items():
+        record = TrackedRecord(place, output_files(folder, one, settings), track_key(one, given, settings, digests))
+        # A single input says itself that its files are there.
+        done = record.finished() if len(inputs) > 1 and not (overwrite or live or explain is not None) else None
+        if done is not None:
+            done = replace(done, notes=(*done.notes, "tracked before with the same settings: its files are kept"))
+            _show(done, to_stderr=as_json or live)
+            results.append(done)
+            continue
+        own = replace(wishes, overwrite=overwrite or record.may_be_replaced())
+        record.watch()
+        try:
+            result = track_input(one, settings, place, own, embedder=embedder, detectors=detectors)
+        except InputError as error:
+            record.ended_early()
+            if len(inputs) == 1:
+                raise
+            failed[given] = str(error)
+            click.echo(f"ssat: error: {error}; going on with the other inputs", err=True)
+            continue
+        except BaseException:
+            record.ended_early()
+            raise
         if embedder is not None:
             notes = result.notes
             if spec != settings.embedder:
@@ -89,11 +116,18 @@ def command(
                     f"appearance by {spec}, a histogram: {place.root} holds no training; name another with --embedder",
                 )
             result = replace(result, embedder=(spec, embedder.digest), notes=notes)
+        record.write(result)
         _show(result, to_stderr=as_json or live)
         results.append(result)
     if as_json:
         answers = [result.to_json() for result in results]
-        print_json(answers[0] if len(answers) == 1 else {"inputs": answers})
+        faults = [{"input": given, "error": error} for given, error in failed.items()]
+        print_json(answers[0] if len(inputs) == 1 else {"inputs": answers, **({"failed": faults} if faults else {})})
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(inputs)} inputs could not be tracked, or not to their end: {', '.join(failed)}; "
+            "the others are done. Started again, the command does only what is missing"
+        )
 
 
 def _show(result: TrackedInput, *, to_stderr: bool) -> None:

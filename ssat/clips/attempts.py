@@ -205,6 +205,7 @@ class Attempts:
             "bytes": clip.bytes,
             "sha256": clip.sha256,
             "path": self._workspace.relative(target),
+            "error_message": f"{clip.dropped} pictures left out: their times go back" if clip.dropped else None,
         }
 
     def _consequence(self, failure: ClipFailure, goes_on: bool, found: Sequence[FailureClass]) -> dict[str, Any]:

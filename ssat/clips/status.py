@@ -183,7 +183,7 @@ def counted(outcomes: Iterable[tuple[str, str | None]]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class FailureReason:
-    """Clips that failed alike.
+    """Clips that failed alike, or lost pictures alike.
 
     Attributes:
         outcome: as they are counted: the error class, or "waiting" where they will be tried again.
@@ -201,12 +201,12 @@ class FailureReason:
 
 
 def failure_reasons(status: pa.Table) -> list[FailureReason]:
-    """Return why clips failed, most frequent first. `status` as `load_status` gives it."""
+    """Return why clips failed or lost pictures (outcome "ok"), most frequent first. `status`: of `load_status`."""
     current = latest(status)
     columns = (current[name].to_pylist() for name in ("clip_id", "status", "error_class", "error_message"))
     groups: dict[tuple[str, str, str], list[str]] = {}
     for clip_id, state, error_class, message in zip(*columns, strict=True):
-        if state != OK:
+        if state != OK or message:
             shown = _without_id(str(message or ""), clip_id) or "no message was recorded"
             key = (outcome_name(state, error_class), str(error_class or ""), shown)
             groups.setdefault(key, []).append(clip_id)

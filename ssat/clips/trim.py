@@ -46,7 +46,12 @@ class TrimSettings:
 
 @dataclass(frozen=True)
 class TrimmedClip:
-    """What was written. `copied` where the packets were taken over without encoding anew."""
+    """What was written.
+
+    Attributes:
+        copied: the packets were taken over without encoding anew.
+        dropped: pictures left out because their times go back.
+    """
 
     width: int
     height: int
@@ -56,6 +61,7 @@ class TrimmedClip:
     bytes: int
     sha256: str
     copied: bool
+    dropped: int = 0
 
 
 def trim_clip(
@@ -73,7 +79,7 @@ def trim_clip(
     """
     seconds = settings.seconds if end_s is None else min(settings.seconds, end_s - start_s)
     try:
-        if start_s == 0 and (copied := _copy(source, target, settings, seconds)):
+        if start_s == 0 and (copied := _copied(source, target, settings, seconds)):
             return copied
         return _encode(source, target, settings, start_s, seconds)
     except VideoError as error:
@@ -98,7 +104,7 @@ def _encode(source: Path, target: Path, settings: TrimSettings, start_s: float, 
         if stated is not None and stated - start_s < settings.min_seconds - interval:
             raise _too_short(stated, start_s, settings)
         with committed(target) as temporary:
-            n_frames, span, ended = _write(container, stream, temporary, settings, start_s, seconds)
+            n_frames, span, ended, dropped = _write(container, stream, temporary, settings, start_s, seconds)
             end = start_s + span
             if ended and stated is not None and end < min(start_s + seconds, stated) - max(0.5, 2 * interval):
                 raise ClipFailure(
@@ -106,7 +112,7 @@ def _encode(source: Path, target: Path, settings: TrimSettings, start_s: float, 
                 )
             if span < settings.min_seconds - interval / 2:
                 raise _too_short(end, start_s, settings)
-            return _facts(temporary, n_frames, span, copied=False)
+            return _facts(temporary, n_frames, span, copied=False, dropped=dropped)
 
 
 def _too_short(end_s: float, start_s: float, settings: TrimSettings) -> ClipFailure:
@@ -124,11 +130,12 @@ def _write(
     settings: TrimSettings,
     start_s: float,
     seconds: float,
-) -> tuple[int, float, bool]:
+) -> tuple[int, float, bool, int]:
     """Encode the frames of the span.
 
     Returns their number, the time that they are shown in seconds (the last one until the next one, which may be
-    beyond the span), and whether reading ended before the span did.
+    beyond the span), whether reading ended before the span did, and the number of frames that were left out because
+    their times go back.
     """
     interval = 1 / frame_rate(stream)
     deadline = time.monotonic() + settings.timeout_s
@@ -136,7 +143,7 @@ def _write(
     tolerance = min(interval / 4, _ROUNDING_S)
     first = last = shown = 0.0  # `shown`: seconds from the first frame to the end of the last
     ended = True
-    n_frames = corrupt = 0
+    n_frames = corrupt = dropped = 0
     with av.open(str(target), "w", options={"movflags": "+faststart"}) as output:
         encoder = None
         upright = None
@@ -150,6 +157,8 @@ def _write(
             if n_frames and at - first >= seconds - tolerance:
                 ended, shown = False, min(at - first, seconds)
                 break
+            if n_frames and at == last:
+                at += interval / 2  # two pictures of one time, as in VOB files of MPEG-4: both are kept
             if encoder is None or upright is None:
                 first, size = at, stored_size(frame, stream, settings.short_side)
                 upright = _Upright(Orientation.of(frame), *size)
@@ -165,7 +174,8 @@ def _write(
                 )
                 kept.tag(encoder.codec_context)
             elif at <= last:
-                continue  # a frame shown before the one already kept: broken times
+                dropped += 1  # shown before the one already kept: broken times
+                continue
             corrupt += frame.is_corrupt
             small = scaled(reformatter, frame, size, Colours.of(frame), kept)
             turned = upright(small)
@@ -180,7 +190,7 @@ def _write(
         if corrupt > n_frames // 20:
             raise ClipFailure(FailureClass.MEDIA, f"{corrupt} of {n_frames} frames are damaged")
         output.mux(encoder.encode(None))
-    return n_frames, max(last - first + interval, shown), ended
+    return n_frames, max(last - first + interval, shown), ended, dropped
 
 
 def _duration(frame: VideoFrame) -> float:
@@ -230,6 +240,16 @@ class _Upright:
         turned = self._graph.pull()
         assert isinstance(turned, VideoFrame)  # noqa: S101 - the graph has pictures alone
         return turned
+
+
+def _copied(source: Path, target: Path, settings: TrimSettings, seconds: float) -> TrimmedClip | None:
+    """`_copy`; None as well where the muxer refuses the packets, as it does where the clock of the file goes back."""
+    try:
+        return _copy(source, target, settings, seconds)
+    except av.error.FFmpegError as error:
+        if error.errno in _FAULTS_OF_THE_DISK:
+            raise
+        return None
 
 
 def _copy(source: Path, target: Path, settings: TrimSettings, seconds: float) -> TrimmedClip | None:
@@ -282,7 +302,7 @@ def _checked(path: Path, packets: int, end_s: float, interval: float) -> Trimmed
     return _facts(path, len(times), times[-1] - times[0] + interval, copied=True)
 
 
-def _facts(path: Path, n_frames: int, duration_s: float, *, copied: bool) -> TrimmedClip:
+def _facts(path: Path, n_frames: int, duration_s: float, *, copied: bool, dropped: int = 0) -> TrimmedClip:
     container, stream = open_video(path)
     with container:
         context = stream.codec_context
@@ -295,4 +315,5 @@ def _facts(path: Path, n_frames: int, duration_s: float, *, copied: bool) -> Tri
             bytes=path.stat().st_size,
             sha256=sha256_of(path),
             copied=copied,
+            dropped=dropped,
         )

@@ -25,7 +25,7 @@ from ssat.patches.views import ViewRule, view
 _SHARPNESS = 20.0  # of the soft cells: 1 / (2 σ²) in units of the channels
 _SAMPLE_VIEWS, _SAMPLE_COLOURS = 300, 20_000
 _BATCH = 128
-_LEAST_PATCHES = 32
+FEWEST_PATCHES = 32
 _PLAIN = ViewRule(background=0.0, cover=0.0)
 
 
@@ -43,26 +43,33 @@ class HeldOutScore:
 
 
 def learn_colours(
-    table: PatchTable, settings: ColoursSettings, advance: Callable[[int], None] = lambda done: None
+    table: PatchTable,
+    settings: ColoursSettings,
+    advance: Callable[[int], None] = lambda done: None,
+    *,
+    fewest: int = FEWEST_PATCHES,
 ) -> HistogramNetwork:
     """Learn the network from followed patches.
 
     Args:
+        table: the patches.
+        settings: number of views of a patch, shrinkage and seed; the rest says where patches come from.
         advance: called with the number of views that were drawn since.
+        fewest: patches that are enough.
 
     Raises:
         InputError: too few patches.
     """
-    if table.n_patches < _LEAST_PATCHES:
+    if table.n_patches < fewest:
         raise InputError(
-            f"{table.n_patches} patches could be followed, expected at least {_LEAST_PATCHES}: collect more clips, or "
+            f"{table.n_patches} patches could be followed, expected at least {fewest}: collect more clips, or "
             "some that are longer than a second and show something"
         )
     rng = np.random.default_rng([settings.seed, 1])
     network = HistogramNetwork().eval()
     sample = [view(table, int(row), rng, _PLAIN) for row in rng.integers(len(table), size=_SAMPLE_VIEWS)]
     _set_cells(network, np.stack(sample), rng)
-    rows = _spread_rows(table, settings.views)
+    rows = spread_rows(table, settings.views)
     features = np.empty((len(rows), len(network.mean)), np.float64)
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]
@@ -92,8 +99,8 @@ def held_out_score(network: HistogramNetwork, table: PatchTable, seed: int = 0) 
     return HeldOutScore(float((above + below).mean() / 2 / len(negative)), len(positive))
 
 
-def _spread_rows(table: PatchTable, views: int) -> NDArray[np.intp]:
-    """Rows of every patch as far apart in time as they are."""
+def spread_rows(table: PatchTable, views: int) -> NDArray[np.intp]:
+    """Return `views` rows of every patch, as far apart in time as they are; some twice where there are fewer."""
     bounds = np.searchsorted(table.patch, np.arange(table.n_patches + 1))
     spread = [np.linspace(start, stop - 1, views).round().astype(np.intp) for start, stop in itertools.pairwise(bounds)]
     return np.concatenate(spread)
@@ -114,6 +121,21 @@ def _set_cells(network: HistogramNetwork, sample: NDArray[np.uint8], rng: np.ran
 def _set_whitening(
     network: HistogramNetwork, features_NF: NDArray[np.float64], patch_N: NDArray[np.int64], shrinkage: float
 ) -> None:
+    whitening = within_class_whitening(features_NF, patch_N, shrinkage)
+    network.whitening.copy_(torch.from_numpy(whitening.astype(np.float32)))
+    network.mean.copy_(torch.from_numpy(features_NF.mean(axis=0).astype(np.float32)))
+
+
+def within_class_whitening(
+    features_NF: NDArray[np.float64], patch_N: NDArray[np.int64], shrinkage: float
+) -> NDArray[np.float64]:
+    """Return the symmetric map (F, F) that evens out how features of one patch vary, shrunk towards the identity.
+
+    Args:
+        features_NF: of views.
+        patch_N: (n,) the patch of each view.
+        shrinkage: how far all directions are taken as equal; 1: altogether.
+    """
     counts = np.bincount(patch_N)
     sums = np.zeros((len(counts), features_NF.shape[1]))
     np.add.at(sums, patch_N, features_NF)
@@ -122,10 +144,9 @@ def _set_whitening(
     width = len(covariance)
     shrunk = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / width * np.eye(width)
     values, vectors = np.linalg.eigh(shrunk)
-    whitening = (vectors * values**-0.5) @ vectors.T
+    whitening: NDArray[np.float64] = (vectors * values**-0.5) @ vectors.T
     whitening /= np.sqrt((whitening**2).sum() / width)
-    network.whitening.copy_(torch.from_numpy(whitening.astype(np.float32)))
-    network.mean.copy_(torch.from_numpy(features_NF.mean(axis=0).astype(np.float32)))
+    return whitening
 
 
 @torch.inference_mode()

@@ -194,7 +194,18 @@ def model_card(embedder: Embedder, file_name: str, agreement: str = "", layout: 
     if agreement:
         lines.append(f"- {agreement}")
     lines += ["", "## Training", ""]
-    if embedder.network.architecture == HISTOGRAM and settings:
+    if "parent" in facts:
+        lines += [
+            f"Beyond the paper, without labels: adapted to one camera, from {facts.get('tracklets', '?')} tracklets of "
+            f"its footage `{facts.get('data_digest', '?')}`.",
+            "",
+            f"- adapted from: `{facts['parent']}`",
+            "",
+            "| setting | value |",
+            "|---|---|",
+            *(f"| {name} | {value} |" for name, value in shown.items()),
+        ]
+    elif embedder.network.architecture == HISTOGRAM and settings:
         lines += [
             "Beyond the paper, without labels: a soft colour histogram whose cells, mean and whitening were learned "
             "from patches that optical flow followed through clips.",
@@ -228,8 +239,8 @@ def model_card(embedder: Embedder, file_name: str, agreement: str = "", layout: 
             "## Probe",
             "",
             "Ranking of pairs of boxes of unlabelled footage, one person against two, at 1, 2 and 3 seconds: "
-            f"AUC {probe['auc']:.4f} (95 % interval {probe['auc_low']:.4f} to {probe['auc_high']:.4f}). The weights of "
-            "the best such score were kept, so on this footage it is biased upwards.",
+            f"AUC {probe['auc']:.4f} (95 % interval {probe['auc_low']:.4f} to {probe['auc_high']:.4f}). This score "
+            "chose the weights, so on this footage it is biased upwards.",
         ]
     lines += [
         "",

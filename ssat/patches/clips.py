@@ -102,7 +102,7 @@ def patches_of_clip(path: Path, settings: FollowSettings, seed: int) -> PatchTab
             at.append(found.first + index)
             boxes.append(found.boxes[index] / (width, height, width, height))
             motion.append(found.motion)
-            cuts.append(_cut(frame, found.boxes[index]))
+            cuts.append(cut_out(frame, found.boxes[index]))
     return _table(patch, start, at, boxes, motion, cuts)
 
 
@@ -149,8 +149,11 @@ def _frames(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
     return frames, rate
 
 
-def _cut(frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The box and what is around it; beyond the picture its border goes on."""
+def cut_out(frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the box (x1 y1 x2 y2, pixels) and what is around it, (160, 80, 3); beyond the picture its border goes on.
+
+    What is around is an eighth of the box on each side.
+    """
     centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * CONTEXT
     x1, y1 = np.floor(centre - half).astype(int).tolist()
     x2, y2 = np.ceil(centre + half).astype(int).tolist()

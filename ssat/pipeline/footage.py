@@ -62,6 +62,13 @@ def footage_digest(opened: list[TrackInput]) -> str:
     return digest.hexdigest()
 
 
+def last_frame(footage: TrackInput) -> int:
+    """Return the number of the last frame; of a video the last that has a detection, for only that is certain."""
+    if footage.numbers is not None:
+        return footage.numbers.stop - 1
+    return 0 if footage.detections is None else int(footage.detections.frames.max(initial=0))
+
+
 _EXPECTED = (
     "MOTChallenge sequences (SEQ/seqinfo.ini, img1/, det/det.txt), or videos, each with detections of the same name "
     "(street.mp4 and street.txt)"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.errors import InputError
 from ssat.mot.rows import MotRows
-from ssat.pipeline.footage import footage_digest, open_footage
+from ssat.pipeline.footage import footage_digest, last_frame, open_footage
 from ssat.pipeline.inputs import TrackInput
 from ssat.pipeline.row_features import features_of_rows
 from ssat.tracking.probe import HARD_GAPS_SECONDS, HARD_REJOIN_SECONDS, MIN_PAIRS, ProbeFootage
@@ -45,6 +45,8 @@ class ProbeEvaluation:
     Args:
         folder: of the footage.
         anchors: frames per gap from which pairs are drawn, over all footage.
+        after: only the frames after this share of each footage.
+        min_score: leave out detections that score less.
 
     Attributes:
         digest: of the footage; scores of different digests cannot be compared.
@@ -54,14 +56,16 @@ class ProbeEvaluation:
         InputError: no usable footage, or none with enough pairs at any gap; names folder and footage.
     """
 
-    def __init__(self, folder: Path | str, anchors: int = _ANCHORS) -> None:
-        opened = open_footage(folder)
+    def __init__(
+        self, folder: Path | str, anchors: int = _ANCHORS, *, after: float = 0.0, min_score: float | None = None
+    ) -> None:
+        opened = open_footage(folder, min_score)
         each = max(_FEWEST_ANCHORS, anchors // len(opened))
         self.digest = footage_digest(opened)
         self.notes: list[str] = []
         self._footage: list[_Probed] = []
         for footage in opened:
-            probed = _probed(footage, Path(folder), each)
+            probed = _probed(footage, Path(folder), each, after)
             gaps = {pairs.gap_seconds for pairs in measurable(probed.pairs)}
             self.notes += [
                 f"{footage.name}: fewer than {MIN_PAIRS} pairs of a kind at a gap of {gap:g} s: left out"
@@ -99,10 +103,11 @@ class ProbeEvaluation:
         return self.score(embedder).named()
 
 
-def _probed(footage: TrackInput, folder: Path, anchors: int) -> _Probed:
+def _probed(footage: TrackInput, folder: Path, anchors: int, after: float) -> _Probed:
     rows, source = footage.detections, footage.source
     if rows is None or source is None:
         raise ValueError(f"{footage.name}: no detections or no frames")
+    rows = rows.select(rows.frames > last_frame(footage) * after)
     try:
         pairs = ProbeFootage.of_boxes(
             rows.frames,

@@ -38,7 +38,7 @@ def features_of_rows(
     """
 
     def detected() -> Iterator[DetectedFrame]:
-        for number, image in _frames(source, numbers):
+        for number, image in wanted_frames(source, numbers):
             at = wanted[np.searchsorted(numbers_of_rows, number) : np.searchsorted(numbers_of_rows, number, "right")]
             look(image, at)
             yield DetectedFrame(number, image, Detections.of_boxes(rows.boxes[at], rows.scores[at]))
@@ -60,8 +60,11 @@ def features_of_rows(
     return matrix
 
 
-def _frames(source: FrameSource, wanted: NDArray[np.int64]) -> Iterator[tuple[int, Image]]:
-    """The frames of those numbers; of images no others are read, and nothing after the last."""
+def wanted_frames(source: FrameSource, wanted: NDArray[np.int64]) -> Iterator[tuple[int, Image]]:
+    """Yield number and image of the frames of those numbers.
+
+    Of images no others are read, and nothing after the last.
+    """
     asked, last = set(wanted.tolist()), int(wanted.max(initial=0))
     if isinstance(source, ImageSource):
         kept = [at for at, number in enumerate(source.numbers) if number in asked]

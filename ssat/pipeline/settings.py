@@ -271,6 +271,34 @@ class ProbeSettings(StageSettings):
         return gaps
 
 
+class AdaptSettings(StageSettings):
+    """Beyond the paper: how an embedder is adapted to the people of one camera, and on what that is judged."""
+
+    section = "adapt"
+
+    embedder: str | None = Field(
+        default=None,
+        description="What is adapted: run of a training, its file, or `colour` (learned colours are compared with the "
+        "plain histogram); by default the workspace's latest training, else `colour`",
+    )
+    held_out: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="Share of the footage, its end, that is kept out of the adaptation and judges it",
+    )
+    views: int = Field(default=1500, ge=100, description="Views drawn of all tracklets together")
+    shrinkage: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="How far the changes in every direction are taken as equal, 1: altogether; by default 0.8 for "
+        "colours, 0.03 for a network",
+    )
+    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
+    seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
+
+
 class LinkSettings(StageSettings):
     """Beyond the paper: which tracks of a finished result are joined over absences."""
 

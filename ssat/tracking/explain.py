@@ -102,6 +102,10 @@ class Explainer:
         for so_far, former in given.regained:
             if self.identity in (so_far, former):
                 self._regained(given, so_far, former)
+        for recall in given.recalls:
+            if not recall.regained and self.identity == recall.identity:
+                column = int((given.detection_ids == self.identity).nonzero()[0][0])
+                self._remember(f"compared with the people who left: {recall}", given.detections.boxes[column], [])
         mine = (given.before.ids == self.identity).nonzero()[0]
         if self.identity in given.new:
             self._started(given)
@@ -131,7 +135,7 @@ class Explainer:
                 lines.extend(f"  {candidate.name}, {comparison}" for comparison in candidate.comparisons)
         if self._matched:
             lines.append(f"in between: seen in {len(self._matched)} frames, the last one is {self._matched[-1]}")
-        if self.moments[-1].text.startswith(("began", "found")):
+        if self.moments[-1].text.startswith(("began", "found", "compared")):
             lines.append("it was still tracked when the input ended")
         return "\n".join(lines) + "\n"
 
@@ -153,6 +157,7 @@ class Explainer:
         column = int((given.detection_ids == former).nonzero()[0][0])
         self._lost_since = None
         text = f"found again by appearance after an absence: identity {so_far} until now, {former} from now on"
+        text += "".join(f"; {recall}" for recall in given.recalls if recall.regained and recall.identity == so_far)
         self._remember(text, given.detections.boxes[column], [])
 
     def _found(self, given: Association, row: int) -> None:

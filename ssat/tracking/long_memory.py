@@ -24,6 +24,38 @@ _RIVAL_RATIO = 2.5  # nothing is given back where somebody else is as near, up t
 _SMALLEST = 1e-6  # of a distance, for its logarithm
 
 
+@dataclass(frozen=True)
+class Recall:
+    """A comparison of a new track with the people who left.
+
+    Attributes:
+        identity: of the track so far.
+        former: who of those who left is nearest.
+        distance: 1 - cosine of the two means.
+        limit: identities are given back up to this distance; None: too few pairs of different people to tell.
+        rival: distance of the nearest other person, remembered or in the picture; None: there is none.
+        regained: whether the identity was given back.
+    """
+
+    identity: int
+    former: int
+    distance: float
+    limit: float | None
+    rival: float | None
+    regained: bool
+
+    def __str__(self) -> str:
+        numbers = f"nearest identity {self.former} at distance {self.distance:.3f}"
+        if self.limit is None:
+            return f"{numbers}: fewer than {MIN_DIFFERENT} pairs of different people to tell how near is near enough"
+        numbers += f", limit {self.limit:.3f}"
+        if self.rival is not None:
+            numbers += f", nearest other person {self.rival:.3f} (needed: more than {_RIVAL_RATIO * self.distance:.3f})"
+        if self.regained:
+            return f"{numbers}: given back"
+        return f"{numbers}: {'too far' if self.distance > self.limit else 'another person is too near as well'}"
+
+
 @dataclass
 class LongMemory:
     """The people who left.
@@ -36,6 +68,7 @@ class LongMemory:
         age: (M,) frames since they were last seen.
         sums: count, sum and sum of squares of the logarithms of distances between tracks that share a frame.
         regained: how many identities were given back.
+        recalls: the comparisons of the last frame.
     """
 
     life: int
@@ -45,6 +78,7 @@ class LongMemory:
     age: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
     regained: int = 0
+    recalls: list[Recall] = field(default_factory=list)
 
     def pass_time(self, frames: int) -> None:
         """Count frames, and forget who left too long ago."""
@@ -68,13 +102,14 @@ class LongMemory:
 
         Whoever is given back is not remembered any more, and their track is not compared again.
         """
+        self.recalls = []
         if state.feature_sum is None or state.hits is None:
             return ()
         here = (state.time_since_update == 0).nonzero()[0]
         due = [int(row) for row in here if state.hits[row] in ATTEMPTS]
         pairs = []
         for row in due:
-            former = self._recalled(state.feature_sum, row, here[here != row])
+            former = self._recalled(int(state.ids[row]), state.feature_sum, row, here[here != row])
             if former:
                 pairs.append((int(state.ids[row]), former))
                 state.hits[row] = ATTEMPTS[-1] + 1
@@ -99,7 +134,7 @@ class LongMemory:
         """Continue from the arrays of another memory."""
         self.ids, self.means, self.age, self.sums = (arrays[name] for name in ("ids", "means", "age", "sums"))
 
-    def _recalled(self, sums_TF: NDArray[np.float32], row: int, beside: NDArray[np.intp]) -> int:
+    def _recalled(self, identity: int, sums_TF: NDArray[np.float32], row: int, beside: NDArray[np.intp]) -> int:
         (mean_F,), (known,) = _means(sums_TF[row : row + 1])
         if not known:
             return 0
@@ -108,16 +143,22 @@ class LongMemory:
         logarithms = np.log(np.maximum(different, _SMALLEST))
         self.sums += (len(logarithms), logarithms.sum(), (logarithms**2).sum())
         limit = self.limit
-        if limit is None or not len(self.ids):
+        if not len(self.ids):
             return 0
         distances = 1.0 - (self.means @ mean_F).astype(np.float64)
         best = int(distances.argmin())
+        former, distance = int(self.ids[best]), float(distances[best])
+        if limit is None:
+            self.recalls.append(Recall(identity, former, distance, None, None, regained=False))
+            return 0
         # Two remembered tracks that are near each other may be one person, and then are no rivals.
         others = distances[1.0 - self.means @ self.means[best] > limit]
         rivals = np.concatenate((others, different))
-        if distances[best] > limit or (rivals <= _RIVAL_RATIO * distances[best]).any():
+        refused = distance > limit or bool((rivals <= _RIVAL_RATIO * distance).any())
+        rival = float(rivals.min()) if len(rivals) else None
+        self.recalls.append(Recall(identity, former, distance, limit, rival, regained=not refused))
+        if refused:
             return 0
-        former = int(self.ids[best])
         self._keep(np.arange(len(self.ids)) != best)
         self.regained += 1
         return former

@@ -15,6 +15,7 @@ from ssat.errors import InputError
 from ssat.tracking.checks import as_array, checked_boxes, checked_camera, checked_scores, normalised_features
 from ssat.tracking.config import TrackerConfig
 from ssat.tracking.costs import Costs
+from ssat.tracking.long_memory import Recall
 from ssat.tracking.method import Method, method_of
 from ssat.tracking.passes import Matches, Pass
 from ssat.tracking.state import FrameDetections, TrackState
@@ -101,6 +102,7 @@ class Association:
         new, ended: identities that started and ended with this frame.
         appearance_scale: factor of the appearance cost, by the calibration.
         regained: as in `Tracks`.
+        recalls: new tracks that were compared with the people who left.
     """
 
     before: TrackState
@@ -112,6 +114,7 @@ class Association:
     ended: NDArray[np.int64]
     appearance_scale: float = 1.0
     regained: tuple[tuple[int, int], ...] = ()
+    recalls: tuple[Recall, ...] = ()
 
 
 class Tracker:
@@ -220,7 +223,10 @@ class Tracker:
         new = self._start_tracks(matches, detections, init_rule or births, detection_ids)
         if self.observer is not None:
             scale = 1.0 if self.method.calibration is None else self.method.calibration.scale
-            decided = Association(before, detections, terms, tuple(records), detection_ids, new, ended, scale, regained)
+            recalls = () if self.method.long_memory is None else tuple(self.method.long_memory.recalls)
+            decided = Association(
+                before, detections, terms, tuple(records), detection_ids, new, ended, scale, regained, recalls
+            )
             self.observer(decided)
         shown = self._shown(detections, detection_ids)
         if given is not None:

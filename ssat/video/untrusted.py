@@ -25,6 +25,7 @@ _CLOCK_S = 2**33 / 90_000  # their clock starts again at 0 after this many secon
 # They store the order of decoding, and no times of presentation.
 _DECODING_TIMES = {"asf", "mxf"}
 _MAX_HELD_BYTES = 64 << 20  # of packets since a key frame; beyond it they are decoded at once
+_MAX_JUMP_S, _MAX_BACK_S = 10.0, 1.0  # beyond these steps ahead and back a clock has restarted
 _SOONEST_S = 2.0  # the first step backwards where a seek came too late; doubled with every further one
 
 
@@ -115,12 +116,15 @@ def timed_frames(container: InputContainer, stream: VideoStream, start_s: float)
     `container` has to be newly opened. The frames before `start_s` that are yielded reach back to a key frame. Where
     the first picture after a seek is later than `start_s` (no index, a wrong one, or a key frame whose earlier
     neighbours need the pictures before it), the seek is repeated further back, down to the beginning.
+
+    Where the clock restarts, as in joined segments, the times go on from the picture before. Containers with an index
+    are only read that way from their beginning.
     """
     clock = _Clock(container, stream)
+    packets = _continuous(container.demux(stream), stream)
     if start_s <= 0:
-        yield from clock.frames(container.demux(stream))
+        yield from clock.frames(packets)
         return
-    packets = container.demux(stream)
     start = list(_until_first_frame(clock, packets))
     if container.format.name in _WITHOUT_INDEX:
         attempts = iter([_packets_from(clock, packets, start, start_s)])
@@ -141,7 +145,7 @@ def timed_frames(container: InputContainer, stream: VideoStream, start_s: float)
     whole, its_stream = open_video(Path(container.name))
     with whole:
         its_stream.thread_type = stream.thread_type
-        yield from _Clock(whole, its_stream).frames(whole.demux(its_stream))
+        yield from _Clock(whole, its_stream).frames(_continuous(whole.demux(its_stream), its_stream))
 
 
 class _Clock:
@@ -216,6 +220,38 @@ class _Clock:
         if not self._wraps or self._near is None:
             return time
         return time + round((self._near - time) / _CLOCK_S) * _CLOCK_S
+
+
+def _continuous(packets: Iterable[Packet[VideoStream]], stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Yield `packets`, read in order of the file, with times that go on where the clock restarts.
+
+    The clock restarts where it goes back, or jumps ahead by more than 10 s (as in ffmpeg), at a key frame. Elsewhere
+    only a step back of more than 1 s counts: smaller ones come from broken times, and a jump ahead is a picture that
+    stands still.
+    """
+    base = _time_base(stream)
+    interval = max(1, round(1 / frame_rate(stream) / base))
+    wrap = round(_CLOCK_S / base)
+    shift = 0
+    last: int | None = None  # decoding time of the last packet, by the file's clock
+    end: int | None = None  # of the pictures so far, by the clock that goes on
+    untimed = 0  # packets without times since the last one that has them
+    for packet in packets:
+        if packet.dts is not None:
+            if last is not None and end is not None:
+                step = (packet.dts - last + wrap // 2) % wrap - wrap // 2  # a clock that wraps around goes on
+                at_key_frame = packet.is_keyframe and (step < 0 or step > _MAX_JUMP_S / base or (step == 0 and untimed))
+                if at_key_frame or step < -_MAX_BACK_S / base:
+                    shift = end + untimed * interval - (packet.dts if packet.pts is None else packet.pts)
+            last = packet.dts
+            packet.dts += shift
+        if packet.pts is not None:
+            packet.pts += shift
+            end = packet.pts + interval if end is None else max(end, packet.pts + interval)
+            untimed = 0
+        elif packet.dts is None and packet.size:
+            untimed += 1
+        yield packet
 
 
 def _until_first_frame(clock: _Clock, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:

@@ -129,6 +129,42 @@ def test_several_inputs_each_have_their_files(
     assert "two inputs are called WALK-02" in str(outcome.exception)
 
 
+def test_one_input_that_fails_does_not_stop_the_others(
+    make_sequence: Callable[..., Path], video: tuple[Path, Path], tmp_path: Path
+) -> None:
+    odd = make_sequence(tmp_path / "more", "ODD-01", n_frames=12)
+    frames = [odd / "img1", tmp_path / "missing.mp4", video[0]]
+    picture = (odd / "img1" / "000008.jpg").read_bytes()
+    cv2.imwrite(str(odd / "img1" / "000008.jpg"), np.zeros((100, 160, 3), np.uint8))
+    options = (*_BOX, "--output", tmp_path / "out", "--workspace", tmp_path / "ws", "--json")
+    given = (*frames, "--detections", video[1], *options)
+    outcome = _run(*given)
+    assert isinstance(outcome.exception, InputError)
+    assert f"2 of 3 inputs could not be tracked, or not to their end: {frames[1]}, {frames[0]}" in str(
+        outcome.exception
+    )
+    assert "000008.jpg: is 160x100 pixels, expected 320x200; the 7 frames before it" in " ".join(outcome.stderr.split())
+    answer = json.loads(outcome.stdout.splitlines()[-1])
+    assert [one["name"] for one in answer["inputs"]] == ["walk"]
+    assert [one["input"] for one in answer["failed"]] == [str(frames[1]), str(frames[0])]
+    walk = (tmp_path / "out" / "walk.txt").stat()
+    # Put right and started again: the finished one is kept, the one that broke is done anew.
+    (odd / "img1" / "000008.jpg").write_bytes(picture)
+    outcome = _run(frames[0], video[0], "--detections", video[1], *options)
+    assert outcome.exception is None, outcome.output
+    again = json.loads(outcome.stdout.splitlines()[-1])["inputs"]
+    assert [one["frames"] for one in again] == [12, 12]
+    assert "tracked before with the same settings: its files are kept" in again[1]["notes"]
+    assert (tmp_path / "out" / "walk.txt").stat().st_mtime_ns == walk.st_mtime_ns
+    # Other settings, or files that somebody changed, are never replaced unasked.
+    outcome = _run(frames[0], video[0], "--detections", video[1], *options, "--min-score", "0.1")
+    assert "holds walk.txt, walk.parquet, walk.mp4 already" in str(outcome.stderr)
+    (tmp_path / "out" / "img1.txt").write_text("mine\n")
+    outcome = _run(frames[0], video[0], "--detections", video[1], *options)
+    assert "holds img1.txt, img1.parquet, img1.mp4 already" in str(outcome.stderr)
+    assert (tmp_path / "out" / "img1.txt").read_text() == "mine\n"
+
+
 def test_gaps_are_filled_in_text_and_table_and_not_in_what_is_said_live(
     video: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -41,10 +41,15 @@ _PAIRS = {
     "flv": ("h264", "h264 open GOP", "flv1"),
     "ts": _MPEG,
     "mpg": _MPEG,
-    "vob": ("mpeg2 B-frames", "h264 open GOP"),
+    "vob": ("mpeg2 B-frames", "h264 open GOP", "mpeg4"),
     "asf": ("h264 open GOP", "mpeg2 B-frames", "wmv2"),
     "mxf": ("h264 open GOP", "mpeg2 B-frames"),
     "nut": ("h264 open GOP", "mpeg4 B-frames"),
+    "3gp": ("h264 open GOP", "mpeg4 B-frames"),
+    "m4v": ("h264 open GOP",),
+    "m2ts": ("h264 open GOP", "mpeg2 B-frames"),
+    "wmv": ("wmv2",),
+    "ogv": ("vp8",),
 }
 
 

@@ -62,7 +62,24 @@ def test_the_change_is_announced_once_and_explained() -> None:
             explainer.seen(0, None)
             regained += tracker.update(_boxes(who), _features(rng, who)).regained
     assert regained == [(6, 1)]
-    assert "found again by appearance after an absence: identity 6 until now, 1 from now on" in explainer.text()
+    text = explainer.text()
+    assert "found again by appearance after an absence: identity 6 until now, 1 from now on; nearest identity 1" in text
+    assert "given back" in text
+
+
+def test_it_is_explained_why_a_stranger_gets_no_former_identity() -> None:
+    rng = np.random.default_rng(1)
+    tracker = _tracker()
+    explainer = Explainer(6, tracker.config)  # of person 5, who was never here
+    tracker.observer = explainer
+    for who, frames in (([0, 1, 2, 3, 4], 80), ([1, 2, 3, 4], 50), ([1, 2, 3, 4, 5], 80)):
+        for _ in range(frames):
+            explainer.seen(0, None)
+            tracker.update(_boxes(who), _features(rng, who))
+    text = explainer.text()
+    assert text.count("compared with the people who left: nearest identity 1 at distance") == len(ATTEMPTS)
+    assert text.count(": too far") >= len(ATTEMPTS)
+    assert "it was still tracked when the input ended" in text
 
 
 @pytest.mark.parametrize(
