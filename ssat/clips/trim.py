@@ -190,7 +190,8 @@ def _write(
         if corrupt > n_frames // 20:
             raise ClipFailure(FailureClass.MEDIA, f"{corrupt} of {n_frames} frames are damaged")
         output.mux(encoder.encode(None))
-    return n_frames, max(last - first + interval, shown), ended, dropped
+    # The average rate of a picture that stands still is low, and its interval long.
+    return n_frames, min(max(last - first + interval, shown), seconds), ended, dropped
 
 
 def _duration(frame: VideoFrame) -> float:

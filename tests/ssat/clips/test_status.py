@@ -116,3 +116,12 @@ def test_a_damaged_part_is_named(workspace: Workspace) -> None:
     part.write_bytes(b"PAR1")
     with pytest.raises(WorkspaceError, match=r"part-00000001\.parquet: not a readable part of the status table"):
         load_status(workspace)
+
+
+def test_clips_that_lost_pictures_are_among_the_reasons(workspace: Workspace) -> None:
+    log = StatusLog(workspace)
+    log.append({**_row("a", 1, "ok"), "error_message": "2 pictures left out: their times go back"})
+    log.append(_row("b", 1, "ok"))
+    (reason,) = st.failure_reasons(load_status(workspace))
+    assert (reason.outcome, reason.clips, reason.examples) == ("ok", 1, ("a",))
+    assert reason.message.startswith("2 pictures left out")
