@@ -49,6 +49,7 @@ CASES = {
     "compare not-a-run abcdef": "run 'not-a-run': expected an MLflow run id",
     "promote abcdef": "no runs are recorded here",
     "promote abcdef --mot nope": "nope: no such folder",
+    "adapt nope": "nope: no such folder",
     "embed nope.jpg": "nope.jpg: no such file",
     "export": "no finished training",
     "export --run nope": "embedder 'nope': neither a file",
