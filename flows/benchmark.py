@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
+from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace, committed
-from tasks.benchmark import (
-    RESULT_FILE,
-    Prepared,
-    benchmark_folder,
-    data_digest,
-    pack_submission,
-    prepare,
-    score_benchmark,
-)
+from tasks.benchmark import RESULT_FILE, benchmark_folder, pack_submission, score_benchmark
 from tasks.calibration import with_stored_calibration
 from tasks.detectors import resolve_detector
 from tasks.fan_out import Networks, track_sequences, tracked_detections

@@ -18,14 +18,13 @@ from prefect.flows import Flow
 from prefect.schedules import Cron
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from flows.deployment_file import ENTRY_POINTS
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
 from ssat.remote import is_remote
 from ssat.settings import StageSettings
 from tasks.notify import BLOCK, VARIABLE, webhook_url
 
-FILE_NAME = "prefect.yaml"
-_ENTRY_POINTS = "flows.deployments."
 # Settings that may name a local file: made absolute, for a worker has a folder of its own.
 _PATHS = ("source", "mirrors", "mot", "embedder", "warm_start", "evaluate_mot", "probe")
 
@@ -67,26 +66,12 @@ class Entry(BaseModel):
     @property
     def flow_name(self) -> str:
         """The flow's name, which is also that of its entry point."""
-        return self.entrypoint.removeprefix(_ENTRY_POINTS)
+        return self.entrypoint.removeprefix(ENTRY_POINTS)
 
     @property
     def scheduled(self) -> bool:
         """Whether it runs by itself."""
         return any(schedule.active for schedule in self.schedules)
-
-
-def prefect_file(given: Path | None) -> Path:
-    """`given`, else prefect.yaml in the current folder, else the one that comes with this project.
-
-    Raises:
-        InputError: there is none.
-    """
-    here = Path(__file__).resolve().parent
-    places = [given] if given is not None else [Path(FILE_NAME), here.parent / FILE_NAME, here / FILE_NAME]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise InputError(f"{places[0]}: no such file; expected deployments as in this project's {FILE_NAME}")
-    return found
 
 
 def read_entries(path: Path, only: Sequence[str] = ()) -> list[Entry]:
@@ -155,8 +140,8 @@ def _flow(path: Path, entry: Entry) -> Flow[..., Any]:
     import flows.deployments
 
     found = getattr(flows.deployments, entry.flow_name, None)
-    if not entry.entrypoint.startswith(_ENTRY_POINTS) or not isinstance(found, Flow):
-        raise InputError(f"{path}: entrypoint {entry.entrypoint}: expected {_ENTRY_POINTS}NAME, a flow of that module")
+    if not entry.entrypoint.startswith(ENTRY_POINTS) or not isinstance(found, Flow):
+        raise InputError(f"{path}: entrypoint {entry.entrypoint}: expected {ENTRY_POINTS}NAME, a flow of that module")
     return found
 
 

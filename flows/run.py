@@ -16,9 +16,9 @@ from flows.train import train_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
+from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
-from tasks.benchmark import prepare
 
 
 @flow(name="run", persist_result=False)

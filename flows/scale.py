@@ -19,12 +19,12 @@ from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.settings import DecodeSettings
+from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.budget import GIB, Budget
 from ssat.scale.ladder import Ladder, Rung
 from ssat.scale.settings import ScaleSettings
 from ssat.workspace import Workspace
-from tasks.benchmark import prepare
 from tasks.failures import unwrap
 from tasks.halt import Halted, halting
 from tasks.notify import notify

@@ -13,6 +13,7 @@ from prefect.artifacts import create_table_artifact
 from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.errors import InputError
+from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare, sequences_of
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import tuning_figure
@@ -32,7 +33,6 @@ from ssat.studies.tuning import (
 from ssat.tracking.config import TrackerConfig
 from ssat.video.image_files import image_digest
 from ssat.workspace import Workspace, committed
-from tasks.benchmark import Prepared, data_digest, prepare, sequences_of
 from tasks.calibration import with_stored_calibration
 from tasks.embedders import resolve_embedder
 from tasks.mlflow_reporter import MlflowReporter

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssat.embedding.histogram import HISTOGRAM
 from ssat.embedding.named import BASELINES, COLOUR, assembled, embedder_parts, load_part
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.embedding.reid_input import ReidInput
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 MODEL_NAME = "ssat-embedder"
 EMBEDDER_FILE = "embedder.safetensors"
 UNTRAINED = "untrained"
+_LEARNED_COLOURS = "histogram"  # architecture of learned colours; not imported from the network, which needs torch
 _RUN = re.compile(r"models:/.+|[0-9a-f]{32}")
 RESULT_FILE = "result.json"
 ADAPTED = "adapted-"  # how folders of adaptations begin
@@ -105,10 +105,7 @@ def resolve_embedder(
             return load_part(name, reid, device, precision)
         if is_run(name):
             return Embedder.load(download_embedder(name), device=device, precision=precision)
-        raise InputError(
-            f"embedder {name!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION, nor one of "
-            f"{', '.join((*BASELINES, UNTRAINED))}"
-        )
+        raise _unknown_embedder(name)
 
     return assembled(embedder_parts(spec), load)
 
@@ -120,9 +117,31 @@ def _untrained(workspace: Workspace, device: Device, precision: Precision) -> Em
     for folder in _finished_trainings(workspace):
         # The fair floor: the network that was trained last, before training.
         settings = json.loads((folder / RESULT_FILE).read_text())["settings"]
-        if settings["architecture"] != HISTOGRAM:  # which has no weights to draw
+        if settings["architecture"] != _LEARNED_COLOURS:  # which has no weights to draw
             architecture, input_size = settings["architecture"], settings["crop"]
     return Embedder.untrained(architecture, input_size, device=device, precision=precision)  # type: ignore[arg-type]
+
+
+def check_embedder(spec: str | None, workspace: Workspace) -> None:
+    """Check that `resolve_embedder` can find what `spec` names, as far as no network is loaded and no server asked.
+
+    Raises:
+        InputError: a file that is missing, a name that is unknown, or no finished training for None.
+    """
+    if spec is None:
+        _latest_training(workspace)
+        return
+    for part in embedder_parts(spec):
+        known = part.name in (*BASELINES, UNTRAINED) or _RUN.fullmatch(part.name)
+        if not known and not Path(part.name).expanduser().exists():
+            raise _unknown_embedder(part.name)
+
+
+def _unknown_embedder(name: str) -> InputError:
+    return InputError(
+        f"embedder {name!r}: neither a file, nor an MLflow run id, nor models:/NAME/VERSION, nor one of "
+        f"{', '.join((*BASELINES, UNTRAINED))}"
+    )
 
 
 def track_default(workspace: Workspace) -> str | None:
@@ -202,7 +221,7 @@ def latest_of_kinds(workspace: Workspace) -> dict[str, Path]:
     """Return the embedder files of the latest learned colours and of the latest network, as far as there are any."""
     found = {}
     for folder in _finished_trainings(workspace):
-        learned = json.loads((folder / RESULT_FILE).read_text())["settings"].get("architecture") == HISTOGRAM
+        learned = json.loads((folder / RESULT_FILE).read_text())["settings"].get("architecture") == _LEARNED_COLOURS
         found["learned colours" if learned else "trained network"] = folder / EMBEDDER_FILE
     return found
 

@@ -16,10 +16,10 @@ from ssat.embedding.named import COLOUR, IMAGENET, EmbedderPart, assembled, load
 from ssat.embedding.reid_input import ReidInput
 from ssat.errors import InputError
 from ssat.mot.rows import MotRows
+from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
-from tasks.benchmark import Prepared
 from tasks.progress import progress_bar
 from tasks.results_cache import fetch_results, keep_results, results_key
 from tasks.sequences import detect_in_sequence, track_sequence

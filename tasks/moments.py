@@ -8,8 +8,8 @@ from pathlib import Path
 from ssat.mot.protocols import Protocol, scored_frames
 from ssat.mot.rows import MotRows, read_results
 from ssat.mot.switches import Stretch, identity_switches, stretches
+from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.report.html import ReportFigure
-from tasks.benchmark import Prepared
 
 _TIMELINE_NOTE = "A stroke is a frame in which a labelled person goes on under another identity."
 _MOMENTS_NOTE = (

@@ -13,11 +13,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ssat.mot.rows import write_results
+from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.feature_cache import CachedFeatures, feature_key, load_features, store_features
 from ssat.pipeline.frames import StageSeconds
 from ssat.pipeline.sequence_result import STAGES, SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
-from tasks.benchmark import Prepared
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from ssat.errors import InputError
 from ssat.mot.protocols import Protocol
 from ssat.mot.rows import MotRows
 from ssat.mot.scores import ToScore
+from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.feature_cache import feature_key, load_features, rows_digest
 from ssat.pipeline.inputs import read_frames, sequence_source
 from ssat.studies.sweep import SweepSequence
 from ssat.tracking import TrackerConfig
 from ssat.tracking.camera_motion import CameraMotion
 from ssat.workspace import committed
-from tasks.benchmark import Prepared
 from tasks.progress import progress_bar
 
 _CAMERA_VERSION = 1  # part of the key: raise it when the estimate changes

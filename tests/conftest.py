@@ -132,7 +132,7 @@ def object_store() -> Iterator[dict[str, str]]:
     server.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sequence() -> Callable[..., Path]:
     """Writes a MOTChallenge sequence of coloured figures that walk across a noisy ground: folder → its path."""
     return _write_sequence

@@ -42,13 +42,18 @@ def command(
     if download:
         settings = settings.model_copy(update={"mot": _download(Path(settings.mot), download_url, download_sha256)})
 
-    from flows.benchmark import benchmark_flow
     from ssat.workspace import Workspace
+    from tasks.checks import check_benchmark
+
+    opened = Workspace.open(workspace)
+    check_benchmark(opened, settings)
+
+    from flows.benchmark import benchmark_flow
     from tasks.fan_out import ray_is_named
     from tasks.services import services
 
     ray = ray_is_named() and settings.side_by_side != "never"
-    with services(Workspace.open(workspace), mlflow=True, ray=ray, debug=debug):
+    with services(opened, mlflow=True, ray=ray, debug=debug):
         result = benchmark_flow(workspace, settings)
     show_benchmark(workspace, result, as_json)
     if as_json:

@@ -50,11 +50,16 @@ def command(
         return
     settings = build_settings(CollectSettings, config=config, preset=preset, given=collect_given)
 
-    from flows.collect import collect_flow
     from ssat.workspace import Workspace
+    from tasks.checks import check_collect
+
+    opened = Workspace.open(workspace)
+    check_collect(opened, settings)
+
+    from flows.collect import collect_flow
     from tasks.services import services
 
-    with services(Workspace.open(workspace), debug=debug):
+    with services(opened, debug=debug):
         result = collect_flow(workspace, settings)
     show_collected(result, as_json)
     if as_json:

@@ -46,11 +46,16 @@ def command(
     if not runs and experiment is None:
         raise click.UsageError("name two or more runs, or --experiment NAME")
 
-    from flows.compare import compare_flow
     from ssat.workspace import Workspace
+    from tasks.checks import check_runs
+
+    opened = Workspace.open(workspace)
+    check_runs(opened, [*runs, *([against] if against is not None else [])])
+
+    from flows.compare import compare_flow
     from tasks.services import services
 
-    with services(Workspace.open(workspace), mlflow=True, debug=debug):
+    with services(opened, mlflow=True, debug=debug):
         result = compare_flow(workspace, runs, experiment, against, metric)
     _show(workspace, result, as_json)
     if as_json:

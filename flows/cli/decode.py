@@ -30,11 +30,16 @@ def command(
     """
     settings = build_settings(DecodeSettings, config=config, preset=preset, given=decode_given)
 
-    from flows.decode import decode_flow
     from ssat.workspace import Workspace
+    from tasks.checks import check_decode
+
+    opened = Workspace.open(workspace, objects=True)
+    check_decode(opened)
+
+    from flows.decode import decode_flow
     from tasks.services import services
 
-    with services(Workspace.open(workspace, objects=True), ray=True, debug=debug):
+    with services(opened, ray=True, debug=debug):
         result = decode_flow(workspace, settings)
     show_store(result, as_json)
     if as_json:

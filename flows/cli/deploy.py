@@ -45,13 +45,17 @@ def command(
         raise ServiceError(
             "Prefect: PREFECT_API_URL names no server to register with; set it, or run `ssat serve`, which needs none"
         )
+    from flows.deployment_file import check_deployments, prefect_file
+
+    path = prefect_file(file)
+    check_deployments(path, names)
+
     from ssat.workspace import Workspace
     from tasks.services import prefect_session
 
     with prefect_session(Workspace(Path(workspace)), debug=debug):
-        from flows.registration import build_deployments, prefect_file, read_entries, register
+        from flows.registration import build_deployments, read_entries, register
 
-        path = prefect_file(file)
         entries = read_entries(path, names)
         made = build_deployments(path, entries, workspace, preset, sections, work_pool=True)
         rows = register(entries, made)

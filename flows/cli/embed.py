@@ -59,16 +59,21 @@ def command(
     if config:
         read_config(config, CONFIG_SECTIONS)
 
+    from ssat.workspace import Workspace
+    from tasks.checks import check_files
+    from tasks.embedders import check_embedder, embedder_files, is_run, resolve_embedder
+
+    opened = Workspace.open(workspace)
+    check_files(images)
+    check_embedder(spec, opened)
+
     from rich.console import Console
     from rich.table import Table
 
     from ssat.embedding.images import embed_images, write_features
     from ssat.output_paths import refuse_inputs_as_outputs
-    from ssat.workspace import Workspace
-    from tasks.embedders import embedder_files, is_run, resolve_embedder
     from tasks.services import mlflow_session
 
-    opened = Workspace.open(workspace)
     if output is not None:
         read = [*images, *embedder_files(spec, opened), *([config] if config else [])]
         refuse_inputs_as_outputs([output], read, "name another file with --output")

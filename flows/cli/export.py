@@ -57,6 +57,11 @@ def command(
 
     if target is not None and format_ != "onnx":
         raise InputError(f"--for {target} writes float32 ONNX; expected --format onnx, not {format_}")
+    from ssat.workspace import Workspace
+    from tasks.embedders import check_embedder, embedder_files, is_run, patches_to_try, resolve_embedder
+
+    opened = Workspace.open(workspace)
+    check_embedder(spec, opened)
 
     from rich.console import Console
 
@@ -64,11 +69,8 @@ def command(
     from ssat.embedding.export import CARD, FILES, export_embedder
     from ssat.embedding.export_for import export_for, file_for
     from ssat.output_paths import refuse_inputs_as_outputs
-    from ssat.workspace import Workspace
-    from tasks.embedders import embedder_files, is_run, patches_to_try, resolve_embedder
     from tasks.services import mlflow_session
 
-    opened = Workspace.open(workspace)
     read = [*embedder_files(spec, opened), *([config] if config else [])]
     name = FILES[format_] if target is None else file_for(target)
     refuse_inputs_as_outputs([output / name, output / CARD], read, "name another folder with --output")

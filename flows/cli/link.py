@@ -54,7 +54,7 @@ def command(
     from ssat.pipeline.linking import link_result
     from ssat.video.streams import is_stream
     from ssat.workspace import Workspace
-    from tasks.embedders import track_default
+    from tasks.embedders import check_embedder, track_default
     from tasks.progress import progress_bar
 
     place = Workspace.open(workspace)
@@ -66,6 +66,7 @@ def command(
     assert opened.source is not None  # noqa: S101 - open_input with detecting has frames; for the type checker
     files = _targets(output or result.parent / "linked", result, footage, settings, place, overwrite, config)
     spec = settings.embedder or track_default(place)
+    check_embedder(spec, place)
     embedder = _resolve(spec, settings, place)
     with progress_bar(f"look at {opened.name}, frames", None) as advance:
         linked = link_result(opened.source, rows, opened.frame_rate, embedder, settings, advance)

@@ -56,6 +56,7 @@ def command(
     from ssat.pipeline.probing import load_footage, probe
     from ssat.workspace import Workspace
     from tasks.detectors import shelf_detector
+    from tasks.embedders import check_embedder
     from tasks.progress import progress_bar
 
     place = Workspace.open(workspace)
@@ -64,6 +65,8 @@ def command(
         open_input(given, settings.detections, settings.frame_rate, settings.min_score, detecting=detecting)
         for given in inputs
     ]
+    for name in settings.embedder:
+        check_embedder(name, place)
     targets = _targets(output, [one.name for one in opened], inputs, settings, place, overwrite, config)
     embedders = _embedders(settings, place)
     detector = shelf_detector(settings.detector, settings.detector_score)

@@ -75,11 +75,19 @@ def command(
     elif unused := sorted(set(benchmark_given) - {"split", "protocol"}):
         raise click.UsageError(f"--{unused[0].replace('_', '-')} is for a benchmark: give --mot as well")
 
-    from flows.promote import promote_flow
+    from ssat.pipeline.benchmark_inputs import check_sequences
     from ssat.workspace import Workspace
+    from tasks.checks import check_runs
+
+    opened = Workspace.open(workspace)
+    if benchmark is not None:
+        check_sequences(benchmark)
+    check_runs(opened, [run])
+
+    from flows.promote import promote_flow
     from tasks.services import services
 
-    with services(Workspace.open(workspace), ray=benchmark is not None, mlflow=True, debug=debug):
+    with services(opened, ray=benchmark is not None, mlflow=True, debug=debug):
         result = promote_flow(
             workspace,
             run,

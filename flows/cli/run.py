@@ -57,17 +57,21 @@ def command(
     decode = build_settings(DecodeSettings, given=decode_given, **common)
     train = build_settings(TrainSettings, given=train_given, **common)
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
-    if benchmark is not None:
-        # Asked before hours of work rather than after them.
-        from tasks.benchmark import sequences_of
 
-        sequences_of(benchmark)
+    from ssat.workspace import Workspace
+    from tasks.checks import check_benchmark, check_collect, check_train
+
+    # Before hours of work, and before a service starts.
+    opened = Workspace.open(workspace)
+    check_collect(opened, collect)
+    check_train(opened, train, stored=False)
+    if benchmark is not None:
+        check_benchmark(opened, benchmark, trained=False)
 
     from flows.run import run_flow
-    from ssat.workspace import Workspace
     from tasks.services import services
 
-    with services(Workspace.open(workspace), ray=True, mlflow=True, debug=debug):
+    with services(opened, ray=True, mlflow=True, debug=debug):
         result = run_flow(workspace, collect, decode, train, benchmark)
     _show(workspace, result, as_json)
     if as_json:

@@ -65,16 +65,23 @@ def command(
     decode = build_settings(DecodeSettings, given=decode_given, **common)
     train = build_settings(TrainSettings, given=train_given, **common)
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common)
-    # Asked before hours of work rather than after them.
-    from tasks.benchmark import sequences_of
 
-    sequences_of(benchmark)
+    from ssat.errors import InputError
+    from ssat.workspace import Workspace
+    from tasks.checks import check_benchmark, check_collect, check_train
+
+    # Before hours of work, and before a service starts.
+    if not benchmark.needs_appearance:
+        raise InputError(f"setting benchmark.tracker: {benchmark.tracker} uses no features; use ssat")
+    opened = Workspace.open(workspace)
+    check_collect(opened, collect)
+    check_train(opened, train, stored=False)
+    check_benchmark(opened, benchmark, trained=False)
 
     from flows.scale import scale_flow
-    from ssat.workspace import Workspace
     from tasks.services import services
 
-    with services(Workspace.open(workspace), ray=True, mlflow=True, debug=debug):
+    with services(opened, ray=True, mlflow=True, debug=debug):
         result = scale_flow(workspace, scale, collect, decode, train, benchmark)
     show_ladder(result, as_json)
     if as_json:

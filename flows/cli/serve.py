@@ -43,10 +43,13 @@ def command(
     Uses the Prefect server of PREFECT_API_URL, or one on loopback with its database in the workspace, whose page can
     start, cancel, suspend and retry runs. A schedule that was switched off on the page stays off.
     """
+    from flows.deployment_file import check_deployments, prefect_file
     from ssat.settings import read_config
     from ssat.workspace import Workspace
 
     sections = read_config(config, CONFIG_SECTIONS) if config else {}
+    path = prefect_file(file)
+    check_deployments(path, names)
     opened = Workspace.open(workspace)
     with ExitStack() as stack:
         if not os.environ.get("PREFECT_API_URL"):
@@ -64,9 +67,8 @@ def command(
         from prefect.client.orchestration import get_client
         from prefect.runner import Runner
 
-        from flows.registration import build_deployments, keep_paused, prefect_file, read_entries, save_webhook
+        from flows.registration import build_deployments, keep_paused, read_entries, save_webhook
 
-        path = prefect_file(file)
         entries = read_entries(path, names)
         made = build_deployments(path, entries, workspace, preset, sections, work_pool=False)
         with get_client(sync_client=True) as client:

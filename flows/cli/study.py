@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,9 @@ from ssat.studies.settings import (
     ThresholdsStudySettings,
     TrackersStudySettings,
 )
+
+if TYPE_CHECKING:
+    from ssat.workspace import Workspace
 
 _OWN = frozenset({"tracker", "video"})  # what the studies decide themselves
 
@@ -51,7 +54,12 @@ def extensions(
 
         return extensions_study(workspace, benchmark)
 
-    _start(workspace, as_json, debug, run)
+    def check(opened: Workspace) -> None:
+        from tasks.checks import check_benchmark
+
+        check_benchmark(opened, benchmark)
+
+    _start(workspace, as_json, debug, run, check)
 
 
 @command.command("strong", epilog="Example: ssat study strong --mot MOT17/train --embedder colour")
@@ -66,7 +74,12 @@ def strong(workspace: str, config: Path | None, as_json: bool, debug: bool, benc
 
         return strong_study(workspace, benchmark)
 
-    _start(workspace, as_json, debug, run)
+    def check(opened: Workspace) -> None:
+        from tasks.checks import check_benchmark
+
+        check_benchmark(opened, benchmark)
+
+    _start(workspace, as_json, debug, run, check)
 
 
 @command.command(
@@ -99,7 +112,15 @@ def features(
 
         return features_study(workspace, settings, benchmark)
 
-    _start(workspace, as_json, debug, run)
+    def check(opened: Workspace) -> None:
+        from ssat.pipeline.benchmark_inputs import check_sequences
+        from tasks.embedders import check_embedder
+
+        check_sequences(benchmark)
+        for name in settings.embedder:
+            check_embedder(name, opened)
+
+    _start(workspace, as_json, debug, run, check)
 
 
 @command.command(
@@ -127,7 +148,14 @@ def trackers(
 
         return trackers_study(workspace, settings, benchmark)
 
-    _start(workspace, as_json, debug, run)
+    def check(opened: Workspace) -> None:
+        from tasks.checks import check_benchmark
+
+        tracker = "ssat" if settings.needs_appearance else "box"
+        named = bool({"ssat", "deepsort"} & set(settings.trackers))
+        check_benchmark(opened, benchmark.model_copy(update={"tracker": tracker}), trained=named)
+
+    _start(workspace, as_json, debug, run, check)
 
 
 @command.command(
@@ -158,7 +186,13 @@ def clips(
 
         return clips_study(workspace, settings, train, benchmark)
 
-    _start(workspace, as_json, debug, run)
+    def check(opened: Workspace) -> None:
+        from tasks.checks import check_benchmark, check_train
+
+        check_train(opened, train)
+        check_benchmark(opened, benchmark, trained=False)
+
+    _start(workspace, as_json, debug, run, check)
 
 
 @command.command(
@@ -194,14 +228,34 @@ def thresholds(
 
         return thresholds_study(workspace, settings, benchmark, train)
 
-    _start(workspace, as_json, debug, run)
+    def check(opened: Workspace) -> None:
+        from ssat.pipeline.benchmark_inputs import sequences_of
+        from tasks.checks import check_benchmark, check_train
+
+        trains = bool(settings.margin or settings.scale)
+        if trains:
+            check_train(opened, train)
+        if settings.choose_mot:
+            sequences_of(
+                benchmark.model_copy(update={"mot": settings.choose_mot, "sequences": settings.choose_sequences})
+            )
+        check_benchmark(opened, benchmark, trained=not trains)
+
+    _start(workspace, as_json, debug, run, check)
 
 
-def _start(workspace: str, as_json: bool, debug: bool, run: Callable[[], dict[str, Any]]) -> None:
+def _start(
+    workspace: str, as_json: bool, debug: bool, run: Callable[[], dict[str, Any]], check: Callable[[Workspace], None]
+) -> None:
+    """Run a study with the services that it needs; `check` refuses before they start what cannot be used."""
     from ssat.workspace import Workspace
+
+    opened = Workspace.open(workspace)
+    check(opened)
+
     from tasks.services import services
 
-    with services(Workspace.open(workspace), ray=True, mlflow=True, debug=debug):
+    with services(opened, ray=True, mlflow=True, debug=debug):
         result = run()
     _show(workspace, result, as_json)
     if as_json:

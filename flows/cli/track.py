@@ -66,7 +66,7 @@ def command(
     from ssat.workspace import Workspace
     from tasks.calibration import with_stored_calibration
     from tasks.detectors import resolve_detector
-    from tasks.embedders import track_default
+    from tasks.embedders import check_embedder, track_default
     from tasks.track import TrackWishes, open_all, track_input
     from tasks.track_inputs import check_outputs, output_files
     from tasks.tracked import TrackedRecord, track_key
@@ -79,6 +79,8 @@ def command(
         click.echo(f"ssat: error: {error}; going on with the other inputs", err=True)
     check_outputs(list(opened.values()), inputs, settings, place, output=folder, explain=explain, config=config)
     spec = settings.embedder or track_default(place)
+    if settings.needs_appearance:
+        check_embedder(spec, place)
     embedder = _resolve(spec, settings, place) if settings.needs_appearance else None
     settings = with_stored_calibration(settings, embedder, place)
     detectors = resolve_detector(settings, place)

@@ -23,13 +23,18 @@ def command(
     """Train the embedder on the frame store: every clip is a class, CosFace tells them apart."""
     settings = build_settings(TrainSettings, config=config, preset=preset, given=train_given)
 
-    from flows.train import train_flow
     from ssat.workspace import Workspace
+    from tasks.checks import check_train
+
+    opened = Workspace.open(workspace)
+    check_train(opened, settings)
+
+    from flows.train import train_flow
     from tasks.evaluations import probe_of_settings
     from tasks.services import services
 
     probe_of_settings(settings)  # footage that cannot be probed is reported before a service starts
-    with services(Workspace.open(workspace), ray=True, mlflow=True, debug=debug):
+    with services(opened, ray=True, mlflow=True, debug=debug):
         result = train_flow(workspace, settings)
     show_training(result, as_json)
     if as_json:

@@ -42,12 +42,18 @@ def command(
     given = {**benchmark_given, "mot": settings.report}
     benchmark = build_settings(BenchmarkSettings, config=config, preset="strong", given=given)
 
-    from flows.tune import sides_of, tune_flow
+    from ssat.pipeline.benchmark_inputs import sequences_of
     from ssat.workspace import Workspace
-    from tasks.embedders import resolve_embedder
-    from tasks.services import services
+    from tasks.embedders import check_embedder, resolve_embedder
 
     place = Workspace.open(workspace)
+    for folder in (settings.train, settings.report):
+        sequences_of(benchmark.model_copy(update={"mot": folder, "sequences": ()}))
+    check_embedder(benchmark.embedder, place)
+
+    from flows.tune import sides_of, tune_flow
+    from tasks.services import services
+
     sides_of(settings, benchmark)
     resolve_embedder(benchmark.embedder, place, reid=benchmark.reid)
     with services(place, ray=True, mlflow=True, debug=debug):

@@ -38,11 +38,16 @@ def command(workspace: str, config: Path | None, as_json: bool, debug: bool, sam
     if not is_remote(workspace) and not Path(workspace).expanduser().is_dir():
         raise InputError(f"workspace {workspace}: no such folder; nothing was decoded there")
 
-    from flows.verify import verify_flow
     from ssat.workspace import Workspace
+    from tasks.checks import check_verify
+
+    opened = Workspace.open(workspace, objects=True, read_only=not repair)
+    check_verify(opened)
+
+    from flows.verify import verify_flow
     from tasks.services import services
 
-    with services(Workspace.open(workspace, objects=True, read_only=not repair), ray=True, debug=debug):
+    with services(opened, ray=True, debug=debug):
         result = verify_flow(workspace, sample, repair)
     show_check(result, as_json)
     if as_json:

@@ -9,6 +9,7 @@ from typing import Any
 from prefect.artifacts import create_table_artifact
 
 from flows.benchmark import benchmark_flow
+from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import methods_figure
@@ -16,7 +17,6 @@ from ssat.report.tables import score_rows
 from ssat.studies.published import SOURCE
 from ssat.tracking.config import TrackerConfig
 from ssat.workspace import Workspace
-from tasks.benchmark import Prepared, data_digest, prepare
 from tasks.embedders import resolve_embedder
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset

@@ -14,6 +14,7 @@ from flows.studies.benchmarked import settings_table
 from ssat.embedding.data import split_ranks
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.store import FrameStore
+from ssat.pipeline.benchmark_inputs import data_digest, prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import clips_figure
@@ -22,7 +23,6 @@ from ssat.studies.intervals import confidence_interval
 from ssat.studies.published import SOURCE, TABLE_4, TABLE_4_CLIPS
 from ssat.studies.settings import ClipsStudySettings
 from ssat.workspace import Workspace
-from tasks.benchmark import data_digest, prepare
 from tasks.held_out import common_recall
 from tasks.mlflow_run import Dataset
 from tasks.moments import timelines

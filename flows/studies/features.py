@@ -17,6 +17,7 @@ from flows.studies.benchmarked import settings_table
 from ssat.embedding.named import COLOUR, IMAGENET, embedder_parts
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.errors import InputError
+from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
 from ssat.pipeline.feature_cache import feature_key, load_features
 from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.row_features import features_of_rows
@@ -27,7 +28,6 @@ from ssat.report.tables import score_rows
 from ssat.studies.features import FeatureAuc, StudiedSequence, feature_auc, gain_over, rank_correlation
 from ssat.studies.settings import FeaturesStudySettings
 from ssat.workspace import Workspace
-from tasks.benchmark import Prepared, data_digest, prepare
 from tasks.detectors import resolve_detector
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, UNTRAINED, latest_of_kinds, resolve_embedder
 from tasks.fan_out import tracked_detections

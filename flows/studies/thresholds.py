@@ -14,13 +14,13 @@ from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
+from ssat.pipeline.benchmark_inputs import data_digest, prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import surfaces_figure
 from ssat.studies.settings import ThresholdsStudySettings
 from ssat.studies.sweep import PARAMETERS, best_point, grid_points
 from ssat.workspace import Workspace
-from tasks.benchmark import data_digest, prepare
 from tasks.embedders import resolve_embedder
 from tasks.mlflow_run import Dataset
 from tasks.moments import timelines

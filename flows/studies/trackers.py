@@ -11,12 +11,12 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.studies.benchmarked import finish_comparison, run_variants
+from ssat.pipeline.benchmark_inputs import data_digest, prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.published import TABLE_1, TABLE_2
 from ssat.studies.settings import TrackersStudySettings, tracker_of
 from ssat.tracking.baselines import make_tracker
 from ssat.workspace import Workspace
-from tasks.benchmark import data_digest, prepare
 from tasks.embedders import resolve_embedder
 from tasks.mlflow_run import Dataset
 from tasks.study import Study

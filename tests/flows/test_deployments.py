@@ -223,7 +223,8 @@ def test_settings_that_do_not_fit_are_refused_when_a_run_is_asked_for(served):
 def test_deploying_again_keeps_what_a_person_switched_off(prefect_server, tmp_path, monkeypatch):
     from prefect.client.orchestration import get_client
 
-    from flows.registration import build_deployments, prefect_file, read_entries, register
+    from flows.deployment_file import prefect_file
+    from flows.registration import build_deployments, read_entries, register
 
     path = prefect_file(None)
     entries = read_entries(path, ["verify"])

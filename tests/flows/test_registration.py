@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from flows.registration import build_deployments, prefect_file, read_entries
+from flows.deployment_file import prefect_file
+from flows.registration import build_deployments, read_entries
 from ssat.errors import InputError
 
 

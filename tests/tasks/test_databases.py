@@ -165,7 +165,7 @@ def _folder(file: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("service", ["MLflow", "Prefect"])
-def test_the_first_line_says_why_a_database_cannot_be_used(copy, capfd, spoil, cause, service):
+def test_the_first_line_says_why_a_database_cannot_be_used(copy, capfd, with_roster, spoil, cause, service):
     workspace, _ = copy
     file = workspace.mlflow / "mlflow.db"
     if service == "Prefect":
@@ -182,7 +182,7 @@ def test_the_first_line_says_why_a_database_cannot_be_used(copy, capfd, spoil, c
             pytest.fail("recorded")
         assert run(["promote", "0" * 32, "--workspace", str(workspace.root)]) == 2
     else:
-        assert run(["decode", "--workspace", str(workspace.root)]) == 2
+        assert run(["decode", "--workspace", str(with_roster(workspace.root))]) == 2
     errors = capfd.readouterr().err
     assert errors.splitlines()[0].startswith(f"ssat: error: {service}: {file} ")
     assert "unset" not in errors

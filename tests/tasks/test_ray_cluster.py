@@ -113,10 +113,10 @@ def test_an_address_of_another_form_is_an_error(monkeypatch, address):
 
 
 @pytest.mark.parametrize("form", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])
-def test_sigterm_ends_the_wait(tmp_path, form):
+def test_sigterm_ends_the_wait(with_roster, tmp_path, form):
     with _silent() as port:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("ssat"), "decode", "--workspace", tmp_path / "w"],
+            [Path(sys.executable).with_name("ssat"), "decode", "--workspace", with_roster(tmp_path / "w")],
             env={**os.environ, "RAY_ADDRESS": form.format(port=port)},
             stderr=subprocess.PIPE,
             text=True,

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from flows.cli import run
+from ssat.pipeline.benchmark_inputs import sequences_of
 from ssat.pipeline.settings import BenchmarkSettings
-from tasks.benchmark import sequences_of
 from tasks.recorded import comparable
 from tasks.study import Study
 

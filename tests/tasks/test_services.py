@@ -104,10 +104,10 @@ def answering(bodies: dict[str, tuple[int, bytes]], other: tuple[int, bytes]) ->
 
 
 @pytest.mark.parametrize("body", [b"<html>a page for every path</html>", b"", b'{"status": "ok"}', b"OK", b"\xff\xfe"])
-def test_a_server_that_answers_200_to_everything_is_not_prefect(monkeypatch, capfd, tmp_path, body):
+def test_a_server_that_answers_200_to_everything_is_not_prefect(monkeypatch, capfd, with_roster, tmp_path, body):
     with answering({}, (200, body)) as address:
         monkeypatch.setenv("PREFECT_API_URL", f"{address}/api")
-        assert run(["decode", "--workspace", str(tmp_path / "w")]) == 2
+        assert run(["decode", "--workspace", str(with_roster(tmp_path / "w"))]) == 2
     first = capfd.readouterr().err.splitlines()[0]
     assert first.startswith(f"ssat: error: Prefect: no usable answer from PREFECT_API_URL={address}/api (its /health")
 

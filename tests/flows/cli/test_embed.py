@@ -36,4 +36,4 @@ def test_features_of_images_are_shown_and_kept(
 
 def test_a_missing_image_is_named(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["embed", "nobody.jpg", "--workspace", str(workspace.root), "--embedder", "untrained"]) == 2
-    assert "nobody.jpg: cannot be read" in capsys.readouterr().err
+    assert "nobody.jpg: no such file; expected an image" in capsys.readouterr().err

@@ -180,7 +180,11 @@ def test_every_stage_may_have_its_section_in_the_configuration_file():
 
 
 def test_a_server_that_does_not_answer_ends_a_command_with_2(tmp_path):
-    result = _call("decode", "--workspace", str(tmp_path), PREFECT_API_URL="http://me:s3cret@127.0.0.1:9/api")
+    (tmp_path / "urls.txt").write_text("https://example.org/clip.mp4\n")
+    source = str(tmp_path / "urls.txt")
+    result = _call(
+        "collect", "--source", source, "--workspace", str(tmp_path), PREFECT_API_URL="http://me:s3cret@127.0.0.1:9/api"
+    )
     assert result.returncode == 2
     assert "PREFECT_API_URL=http://127.0.0.1:9/api" in result.stderr
     assert "s3cret" not in result.stderr
@@ -188,11 +192,14 @@ def test_a_server_that_does_not_answer_ends_a_command_with_2(tmp_path):
 
 
 def test_run_wants_a_benchmark_it_can_do_before_it_begins(tmp_path, capsys):
-    assert run(["run", "--workspace", str(tmp_path), "--source", "x"]) == 2
+    source, place = tmp_path / "urls.txt", tmp_path / "workspace"
+    source.write_text("https://example.org/clip.mp4\n")
+    common = ["run", "--workspace", str(place), "--source", str(source)]
+    assert run(common) == 2
     assert "give --mot" in capsys.readouterr().err
-    assert run(["run", "--workspace", str(tmp_path), "--source", "x", "--mot", str(tmp_path / "none")]) == 2
+    assert run([*common, "--mot", str(tmp_path / "none")]) == 2
     assert "none: no such folder" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert not list(place.iterdir())
 
 
 @pytest.mark.integration
