@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -121,7 +122,7 @@ def timed_frames(container: InputContainer, stream: VideoStream, start_s: float)
     are only read that way from their beginning.
     """
     clock = _Clock(container, stream)
-    packets = _continuous(container.demux(stream), stream)
+    packets = _continuous(container, stream)
     if start_s <= 0:
         yield from clock.frames(packets)
         return
@@ -145,7 +146,7 @@ def timed_frames(container: InputContainer, stream: VideoStream, start_s: float)
     whole, its_stream = open_video(Path(container.name))
     with whole:
         its_stream.thread_type = stream.thread_type
-        yield from _Clock(whole, its_stream).frames(_continuous(whole.demux(its_stream), its_stream))
+        yield from _Clock(whole, its_stream).frames(_continuous(whole, its_stream))
 
 
 class _Clock:
@@ -222,13 +223,14 @@ class _Clock:
         return time + round((self._near - time) / _CLOCK_S) * _CLOCK_S
 
 
-def _continuous(packets: Iterable[Packet[VideoStream]], stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Yield `packets`, read in order of the file, with times that go on where the clock restarts.
+def _continuous(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Yield the packets in order of the file, with times that go on where the clock restarts.
 
-    The clock restarts where it goes back, or jumps ahead by more than 10 s (as in ffmpeg), at a key frame. Elsewhere
-    only a step back of more than 1 s counts: smaller ones come from broken times, and a jump ahead is a picture that
-    stands still.
+    The clock restarts where it goes back at a key frame or, in containers without an index, jumps ahead by more than
+    10 s (as in ffmpeg). Elsewhere only a step back of more than 1 s counts: smaller ones come from broken times, and a
+    jump ahead is a picture that stands still, such as a slide.
     """
+    most_ahead_s = _MAX_JUMP_S if container.format.name in _WITHOUT_INDEX else math.inf
     base = _time_base(stream)
     interval = max(1, round(1 / frame_rate(stream) / base))
     wrap = round(_CLOCK_S / base)
@@ -236,11 +238,13 @@ def _continuous(packets: Iterable[Packet[VideoStream]], stream: VideoStream) -> 
     last: int | None = None  # decoding time of the last packet, by the file's clock
     end: int | None = None  # of the pictures so far, by the clock that goes on
     untimed = 0  # packets without times since the last one that has them
-    for packet in packets:
+    for packet in container.demux(stream):
         if packet.dts is not None:
             if last is not None and end is not None:
                 step = (packet.dts - last + wrap // 2) % wrap - wrap // 2  # a clock that wraps around goes on
-                at_key_frame = packet.is_keyframe and (step < 0 or step > _MAX_JUMP_S / base or (step == 0 and untimed))
+                at_key_frame = packet.is_keyframe and (
+                    step < 0 or step * base > most_ahead_s or (step == 0 and untimed)
+                )
                 if at_key_frame or step < -_MAX_BACK_S / base:
                     shift = end + untimed * interval - (packet.dts if packet.pts is None else packet.pts)
             last = packet.dts

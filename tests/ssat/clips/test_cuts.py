@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from ssat.clips.trim import TrimSettings, trim_clip
@@ -129,3 +130,21 @@ def test_a_picture_that_stands_still_lasts_until_the_next(
     clip = trim_clip(path, tmp_path / "clip.mp4", TrimSettings(seconds=10.0))
     assert (clip.n_frames, clip.duration_s) == (50, 10.0)
     assert shown_numbers(tmp_path / "clip.mp4") == list(range(50))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_slides_keep_their_times(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"slides{suffix}"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        stream.codec_context.time_base = Fraction(1, 10)
+        for number in range(4):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 60 * number, np.uint8), "rgb24")
+            frame.pts, frame.time_base = number * 150, Fraction(1, 10)
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    container, stream = open_video(path)
+    with container:
+        times = [at for at, _ in timed_frames(container, stream, 0.0)]
+    assert times[:4] == pytest.approx([0, 15, 30, 45])
