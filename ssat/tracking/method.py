@@ -88,7 +88,7 @@ def method_of(config: TrackerConfig, frame_rate: float) -> Method:
                 updates_appearance=False,
             )
         )
-    motion = ConstantVelocity(config.hold_size) if config.motion == "kalman" else LastBox()
+    motion = ConstantVelocity(config.hold_size, frame_rate) if config.motion == "kalman" else LastBox()
     beta = config.beta if config.accumulate else 1.0
     memory: AppearanceMemory = Gallery(beta, config.gallery) if config.gallery else Accumulated(beta)
     long_memory = None

@@ -11,6 +11,7 @@ from ssat.tracking.state import TrackState
 
 # Standard deviations as shares of the box height, as in DeepSORT (arXiv 1703.07402).
 _POSITION_SHARE, _VELOCITY_SHARE = 1 / 20, 1 / 160
+_USUAL_RATE = 25.0  # frames per second
 _MIN_SIDE = 1.0  # pixels: noise of a box without height
 
 Array = NDArray[np.float64]
@@ -55,10 +56,17 @@ class ConstantVelocity:
     Args:
         hold_size: lost tracks keep the size of their box, as in ByteTrack. The box of a person who is being covered
             shrinks, the person does not.
+        frame_rate: frames per second. The shares of DeepSORT are steps of videos with 25 frames a second or more; where
+            frames lie further apart, people go further and turn more from one to the next.
     """
 
-    def __init__(self, hold_size: bool = False) -> None:
+    def __init__(self, hold_size: bool = False, frame_rate: float = _USUAL_RATE) -> None:
         self.hold_size = hold_size
+        # The steps of usual length between two frames. A velocity per frame grows with them, and so do its changes.
+        steps = max(1.0, _USUAL_RATE / frame_rate)
+        self._first_velocity = (10 * _VELOCITY_SHARE * steps) ** 2
+        self._position_noise = _POSITION_SHARE**2 * steps
+        self._velocity_noise = (_VELOCITY_SHARE * steps) ** 2
 
     def predict(self, state: TrackState, camera_23: Array | None) -> None:
         """Move every track on by one frame, after moving it with the camera."""
@@ -70,11 +78,11 @@ class ConstantVelocity:
         position += velocity
         # Width and height are never predicted below one pixel.
         np.maximum(position[:, 2:], _MIN_SIDE, out=position[:, 2:])
-        height_T1 = position[:, 3:]
+        squared_height_T1 = position[:, 3:] ** 2
         variance, cross, velocity_variance = covariance[:, :, 0], covariance[:, :, 1], covariance[:, :, 2]
-        variance += 2 * cross + velocity_variance + (_POSITION_SHARE * height_T1) ** 2
+        variance += 2 * cross + velocity_variance + self._position_noise * squared_height_T1
         cross += velocity_variance
-        velocity_variance += (_VELOCITY_SHARE * height_T1) ** 2
+        velocity_variance += self._velocity_noise * squared_height_T1
         state.boxes = _corners(position)
 
     def update(self, state: TrackState, rows: NDArray[np.intp], boxes_N4: Array) -> None:
@@ -98,7 +106,7 @@ class ConstantVelocity:
         """Return the filters of new tracks: standing still, with a wide velocity."""
         centred = centre_form(boxes_N4)
         height = np.maximum(centred[:, 3:], _MIN_SIDE) * np.ones(4)
-        spread = ((2 * _POSITION_SHARE * height) ** 2, np.zeros_like(height), (10 * _VELOCITY_SHARE * height) ** 2)
+        spread = ((2 * _POSITION_SHARE * height) ** 2, np.zeros_like(height), self._first_velocity * height**2)
         return {"position": centred, "velocity": np.zeros_like(centred), "covariance": np.stack(spread, axis=2)}
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssat.tracking import Tracker, TrackerConfig
-from ssat.tracking.motion import ConstantVelocity, moved_boxes
+from ssat.tracking.motion import ConstantVelocity, mahalanobis, moved_boxes
 from ssat.tracking.state import TrackState
 
 
@@ -10,8 +10,8 @@ def _walk(frame: int, speed: float = 6.0) -> list[float]:
     return [10 + speed * frame, 20.0, 50 + speed * frame, 120.0]
 
 
-def _started(boxes: list[list[float]]) -> tuple[ConstantVelocity, TrackState]:
-    motion, array = ConstantVelocity(), np.array(boxes)
+def _started(boxes: list[list[float]], frame_rate: float = 30.0) -> tuple[ConstantVelocity, TrackState]:
+    motion, array = ConstantVelocity(frame_rate=frame_rate), np.array(boxes)
     state = TrackState(np.arange(len(array)), array, np.zeros(len(array), np.int64))
     state.set(motion.start(array))
     return motion, state
@@ -89,3 +89,12 @@ def test_a_camera_map_that_is_none() -> None:
     tracker = Tracker(TrackerConfig(camera_motion=True))
     with pytest.raises(Exception, match=r"camera motion has shape \(3, 3\)"):
         tracker.update([_walk(0)], None, camera=np.eye(3))
+
+
+@pytest.mark.parametrize(("frame_rate", "inside"), [(60.0, False), (30.0, False), (25.0, False), (10.0, True)])
+def test_where_frames_lie_further_apart_people_may_go_further(frame_rate: float, inside: bool) -> None:
+    # A person 100 pixels high who begins to walk half their height from one frame to the next: 5 heights a second at
+    # 10 frames a second, 12.5 at 25.
+    motion, state = _started([_walk(0)], frame_rate)
+    motion.predict(state, None)
+    assert (mahalanobis(state, np.array([_walk(1, 50.0)]))[0, 0] < 9.4877) == inside

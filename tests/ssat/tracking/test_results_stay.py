@@ -33,7 +33,8 @@ def _identities(config: TrackerConfig, *, boxes_only: bool) -> str:
     rng = np.random.default_rng(11)
     appearance, position = rng.normal(size=(9, 32)) + 0.8 * rng.normal(size=32), rng.uniform(0, 500, (9, 2))
     velocity = rng.normal(0, 4, (9, 2))
-    tracker, rows = Tracker(config, frame_rate=12), []
+    # Lost tracks live for 12 frames, as when the digests were taken, at a rate that motion is not adapted to.
+    tracker, rows = Tracker(config.model_copy(update={"lost_seconds": 12 / 25}), frame_rate=25), []
     for frame in range(150):
         position += velocity
         velocity[(position < 0) | (position > 500)] *= -1
