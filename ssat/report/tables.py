@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 # Key of the scores → heading, and how a value reads ("share" as percent, "count", "rate").
@@ -26,8 +27,9 @@ _MISSING = "–"
 
 def score_table(sequences: Mapping[str, Mapping[str, Any]], overall: Mapping[str, Any] | None, title: str) -> Table:
     """A table for the terminal: a row per sequence (or method), and one over all of them."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
+    # Lean enough for a terminal of 80 columns: names are what must not be cut.
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("", overflow="fold")
     columns = _columns([*sequences.values(), overall])
     for heading, _ in columns.values():
         table.add_column(heading, justify="right")
