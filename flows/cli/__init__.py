@@ -100,6 +100,12 @@ def main() -> None:
 
 def run(arguments: list[str], *, debug: bool = False) -> int:
     """Runs the command line `arguments` and returns its exit code; prints what went wrong on standard error."""
+    from flows.cli.extras import lacks_pipeline
+
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    if not {"-h", "--help"} & set(arguments) and (lacking := lacks_pipeline(verb)):
+        click.echo(f"ssat: error: {verb}: {lacking}", err=True)
+        return 2
     try:
         # Without standalone mode click returns the code of --help and raises everything else to here.
         result = cli.main(arguments, prog_name="ssat", standalone_mode=False)

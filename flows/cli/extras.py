@@ -4,10 +4,41 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import PackageNotFoundError, requires
+from importlib.util import find_spec
 
 _MODULES = {"pynvml": "nvidia-ml-py"}  # module → package, where their names differ
 _DISTRIBUTION = "ssat"
 _NOT_FOR_USERS = "dev"
+# Verbs that run flows, trainings or servers. `verify` and `demo` do without for a part of what they do.
+_PIPELINE_VERBS = frozenset(
+    [
+        "collect",
+        "decode",
+        "train",
+        "colours",
+        "adapt",
+        "benchmark",
+        "run",
+        "scale",
+        "study",
+        "tune",
+        "compare",
+        "promote",
+        "deploy",
+        "serve",
+        "doctor",
+        "ui",
+    ]
+)
+
+
+def lacks_pipeline(verb: str) -> str | None:
+    """Return what to install before `verb` can run at all, as a sentence; None where nothing is missing."""
+    if verb in _PIPELINE_VERBS:
+        for module in ("prefect", "ray", "mlflow"):
+            if find_spec(module) is None:
+                return missing_extra(ModuleNotFoundError(name=module))
+    return None
 
 
 def missing_extra(error: BaseException) -> str | None:

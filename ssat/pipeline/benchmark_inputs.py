@@ -78,13 +78,13 @@ def _prepare(settings: BenchmarkSettings, *, digests: bool) -> tuple[list[Prepar
         if sequence.image_folder is None and _detects(settings):
             skipped[sequence.name] = "labels only, no frames (img1): there is nothing to detect in"
         elif settings.needs_appearance and sequence.image_folder is None:
-            skipped[sequence.name] = "labels only, no frames (img1): appearance needs frames; --tracker box does not"
+            skipped[sequence.name] = "labels only, no frames (img1): appearance needs frames, the tracker box does not"
         else:
             prepared.append(_prepare_one(sequence, settings, digests=digests))
     if not prepared:
         raise InputError(
             f"{settings.mot}: {', '.join(skipped)}: no folder of frames (img1); appearance needs the frames, "
-            "the box tracker (--tracker box) does not"
+            "the tracker box does not"
         )
     return prepared, skipped
 
@@ -128,5 +128,5 @@ def _detects(settings: BenchmarkSettings) -> bool:
 
 
 def data_digest(prepared: Iterable[Prepared]) -> str:
-    """SHA-256 over everything that is read of the sequences: the MLflow dataset digest."""
+    """SHA-256 over everything that is read of the sequences: the digest of the data set."""
     return hashlib.sha256("".join(one.digest for one in prepared).encode()).hexdigest()

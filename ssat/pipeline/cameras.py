@@ -51,7 +51,10 @@ class Cameras:
             raise InputError(f"camera {', '.join(unknown)}: not one of {', '.join(self.trackers)}")
         # All inputs are checked before any tracker continues: an error leaves every camera unchanged.
         checked = {}
-        for camera, (image, boxes, scores) in frames.items():
+        for camera, frame in frames.items():
+            if not isinstance(frame, tuple | list) or len(frame) != 3:
+                raise InputError(f"camera {camera}: expected three values, image, boxes and scores (or None)")
+            image, boxes, scores = frame
             try:
                 boxes_D4 = checked_boxes(boxes)
                 scores_D = None if scores is None else checked_scores(scores, len(boxes_D4))

@@ -45,6 +45,8 @@ def test_each_camera_has_its_own_identities_and_their_patches_are_embedded_toget
             np.testing.assert_array_equal(answer[name].ids, expected.ids)
             embedder.calls.clear()
     image = np.zeros((20, 20, 3), np.uint8)
+    with pytest.raises(InputError, match=r"camera yard: expected three values, image, boxes and scores"):
+        cameras.update({"yard": ([], [])})  # type: ignore[dict-item]
     with pytest.raises(InputError, match=r"camera roof: not one of hall, yard"):
         cameras.update({"roof": (image, np.empty((0, 4)), None)})
     with pytest.raises(InputError, match=r"camera yard: box of detection 0"):
