@@ -136,6 +136,16 @@ def test_the_tud_sequences_are_trackevals(tmp_path: Path, trackeval_scores: Any)
     _assert_same(score(sequences, "motchallenge"), trackeval_scores(tmp_path, sequences))
 
 
+def test_boxes_without_extent_count_as_in_trackeval(tmp_path: Path, trackeval_scores: Any) -> None:
+    data = Path(str(files("motmetrics"))) / "data" / "TUD-Campus"
+    path = tmp_path / "TUD-Campus.txt"
+    more = "1,901,10,10,0,20,1,-1,-1,-1\n2,901,10,10,5,0,1,-1,-1,-1\n3,902,30,30,0,0,1,-1,-1,-1\n"
+    path.write_text(f"{(data / 'test.txt').read_text().rstrip()}\n{more}")
+    results = read_results(path, 71, keep_empty_boxes=True)
+    sequences = {"TUD-Campus": ToScore(read_ground_truth(data / "gt.txt", 71), results, range(1, 72))}
+    _assert_same(score(sequences, "motchallenge"), trackeval_scores(tmp_path / "reference", sequences))
+
+
 @pytest.mark.real_data
 def test_the_real_validation_halves_are_trackevals(real_data: Path, tmp_path: Path, trackeval_scores: Any) -> None:
     sequences = {}

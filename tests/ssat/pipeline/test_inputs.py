@@ -36,3 +36,14 @@ def test_what_is_not_there(make_sequence: Callable[..., Path], tmp_path: Path) -
         open_input(tmp_path / "nothing.mp4", None)
     folder = make_sequence(tmp_path, images=False)
     assert open_input(folder, None).source is None
+
+
+def test_a_size_that_seqinfo_does_not_say_is_refused(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_sequence(tmp_path, n_frames=2)
+    info = folder / "seqinfo.ini"
+    info.write_text(info.read_text().replace("imWidth=320", "imWidth=640"))
+    said = r"000001.jpg: is 320x200 pixels, expected 640x200 as imWidth and imHeight in seqinfo.ini say"
+    source = open_input(folder, None).source
+    assert source is not None
+    with pytest.raises(InputError, match=said):
+        next(iter(source))
