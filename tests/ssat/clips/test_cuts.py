@@ -31,6 +31,7 @@ _CODECS = {
     "flv1": ("flv", 0, {}),
     "wmv2": ("wmv2", 0, {}),
     "ffv1": ("ffv1", 0, {}),
+    "gif": ("gif", 0, {}),
 }
 _MPEG = ("h264", "h264 open GOP", "hevc open GOP", "mpeg4 B-frames", "mpeg2 B-frames", "mpeg1 B-frames")
 _PAIRS = {
@@ -51,6 +52,7 @@ _PAIRS = {
     "m2ts": ("h264 open GOP", "mpeg2 B-frames"),
     "wmv": ("wmv2",),
     "ogv": ("vp8",),
+    "gif": ("gif",),
 }
 
 
@@ -58,7 +60,8 @@ def _write(path: Path, codec: str, *, fps: int = _FPS, frames: int = _FRAMES, of
     """`frames` numbered frames; the clock of the file begins at frame `offset`."""
     name, b_frames, options = _CODECS[codec]
     with av.open(str(path), "w") as output:
-        stream = output.add_stream(name, rate=fps, width=_SIZE[0], height=_SIZE[1], pix_fmt="yuv420p", options=options)
+        stream = output.add_stream(name, rate=fps, width=_SIZE[0], height=_SIZE[1], options=options)
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
         stream.codec_context.gop_size = _GOP
         stream.codec_context.max_b_frames = b_frames
         stream.bit_rate = 600_000
