@@ -36,7 +36,7 @@ def test_sequences_without_frames_are_left_out_where_appearance_is_asked_for(
     assert "WALK-02" in skipped
     prepared, skipped = prepare(_settings(tmp_path, tracker="box"))
     assert ([one.sequence.name for one in prepared], skipped) == (["WALK-01", "WALK-02"], {})
-    with pytest.raises(InputError, match=r"WALK-02: no folder of frames.*--tracker box"):
+    with pytest.raises(InputError, match=r"WALK-02: no folder of frames.*the tracker box does not"):
         prepare(_settings(labels_only))
 
 

@@ -16,7 +16,9 @@ def test_every_method_is_scored_against_the_ceiling(tmp_path: Path) -> None:
     assert list(scores) == [*methods, CEILING]
     assert len(done) == len(methods) * len(SEQUENCES)
     assert scores[CEILING].idsw == 0
-    assert all(scores[CEILING].idf1 > scores[name].idf1 for name in methods)
+    # Filled gaps are boxes that no detector gave: with them a method may pass the ceiling.
+    unfilled = [name for name, method in methods.items() if not method.interpolate_seconds]
+    assert all(scores[CEILING].idf1 > scores[name].idf1 for name in unfilled)
     assert scores[COLOUR].idf1 != scores[BOX].idf1
     for name in methods:
         for sequence in SEQUENCES:
