@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "ssat-promotion"
 NO_PROBE = "none"
-_NONE = "none"  # tag of a promotion that replaced nobody
+_NONE = "none"  # tag of a promotion that replaced no champion
 
 
 @task(name="promote embedder", persist_result=False, cache_policy=NO_CACHE)
@@ -241,7 +241,7 @@ def _write(workspace: Workspace, recorded: Recorded, result: dict[str, Any]) -> 
 
 
 def _set_champion(client: MlflowClient, version: str, challenger: str | None) -> None:
-    """Move `champion`, then `challenger`; None: nobody challenges any more."""
+    """Move `champion`, then `challenger`; None: there is no challenger any more."""
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     if challenger is not None:
         client.set_registered_model_alias(MODEL_NAME, CHALLENGER, challenger)
@@ -275,7 +275,7 @@ def undo_promotion(workspace: Workspace, *, dry_run: bool = False) -> Undone:
         dry_run: say what would be done, change nothing.
 
     Raises:
-        InputError: there is no champion, it replaced nobody, or the version that it replaced was deleted.
+        InputError: there is no champion, it replaced none, or the version that it replaced was deleted.
     """
     recorded = Recorded(workspace)
     champion = recorded.champion()

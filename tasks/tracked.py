@@ -46,7 +46,7 @@ class TrackedRecord:
         return TrackedInput.from_json(found["result"]) if files and files == found["files"] else None
 
     def may_be_replaced(self) -> bool:
-        """Whether the files that are there were left by tracking that ended early, and nobody touched them since."""
+        """Whether the existing files were left by tracking that ended early and are unchanged since."""
         found = self._read()
         files = self._files()
         return found is not None and found["result"] is None and bool(files) and files == found["files"]

@@ -1,4 +1,4 @@
-"""How a command ends when nobody reads what it prints."""
+"""How a command ends when the reader of its output has closed the pipe."""
 
 from __future__ import annotations
 
