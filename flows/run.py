@@ -19,6 +19,7 @@ from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
+from tasks.checks import refuse_dry_writer
 
 
 @flow(name="run", persist_result=False)
@@ -37,9 +38,10 @@ def run_flow(
     if benchmark is not None:
         # Sequences and detections that cannot be used are found before hours of work rather than after them.
         prepare(benchmark)
+    refuse_dry_writer(decode)
     result: dict[str, Any] = {"minutes": {}}
 
-    def stage(name: str, work: Callable[[], dict[str, Any]]) -> None:
+    def stage(name: str, work: Callable[[], Any]) -> None:
         began = time.monotonic()
         result[name] = work()
         result["minutes"][name] = round((time.monotonic() - began) / 60, 2)

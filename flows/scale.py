@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import flow, runtime
 
@@ -25,11 +25,15 @@ from ssat.scale.budget import GIB, Budget
 from ssat.scale.ladder import Ladder, Rung
 from ssat.scale.settings import ScaleSettings
 from ssat.workspace import Workspace
+from tasks.checks import refuse_dry_writer
+from tasks.decode import DecodedStore, DryDecoding
 from tasks.failures import unwrap
 from tasks.halt import Halted, halting
 from tasks.notify import notify
 from tasks.promotion import promote
 from tasks.scale import images_of, missing_held_out, report_climb, stored_bytes
+
+_Result = TypeVar("_Result")
 
 
 @flow(name="scale", persist_result=False)
@@ -55,6 +59,7 @@ def scale_flow(
     try:
         # Sequences that cannot be used are found before hours of work rather than after them.
         prepare(benchmark)
+        refuse_dry_writer(decode)
         if not benchmark.needs_appearance:
             raise InputError(f"setting benchmark.tracker: {benchmark.tracker} looks at no features; use ssat")
         with halting(climb.budget.spent, climb.budget.note_outcomes):
@@ -147,7 +152,7 @@ class _Climb:
             protocol=scored["protocol"],
             minutes=dict(self._minutes),
             stored_bytes=stored_bytes(self.workspace),
-            frames_per_second=decoded["frames_per_second"],
+            frames_per_second=decoded.frames_per_second,
             images=images,
             training_seconds=60 * self._minutes["train"],
             promoted=verdict["promoted"],
@@ -166,7 +171,7 @@ class _Climb:
         else:
             notify("not-promoted", f"{clips:,} clips: not promoted ({rung.verdict})", clips=clips, **rung.overall)
 
-    def _gather(self, clips: int) -> tuple[int, dict[str, Any]]:
+    def _gather(self, clips: int) -> tuple[int, DecodedStore]:
         """Clips and frames for a rung; gives its training clips, fewer where the list has no more, and the store."""
         held_out, spare = self.train.data.held_out_clips, 0
         root = str(self.workspace.root)
@@ -179,7 +184,8 @@ class _Climb:
             on_disk = stored_bytes(self.workspace)
             self._stop_if(self.budget.spent() or self.budget.refuses_decode(roster, on_disk, self.ladder.last))
             decoded = self._timed("decode", lambda: decode_flow(root, self.decode))
-            self.budget.note_failures(decoded["failed"])
+            assert not isinstance(decoded, DryDecoding)  # noqa: S101 - refused before; for the type checker
+            self.budget.note_failures(decoded.failed)
             self._stop_if(self.budget.spent())
             # Clips that cannot be decoded leave gaps: among the classes that does no harm, those held out are counted.
             missing = missing_held_out(self.workspace, clips, held_out)
@@ -216,7 +222,7 @@ class _Climb:
         folder: Path = self.workspace.absolute(last.embedder).parent
         return str(folder) if (folder / "checkpoints").is_dir() else None
 
-    def _timed(self, stage: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _timed(self, stage: str, work: Callable[[], _Result]) -> _Result:
         began = time.monotonic()
         result = work()
         self._minutes[stage] = self._minutes.get(stage, 0.0) + round((time.monotonic() - began) / 60, 3)
