@@ -15,6 +15,7 @@ from flows.benchmark import benchmark_flow
 from flows.collect import NothingCollectedError, collect_flow
 from flows.decode import decode_flow
 from flows.train import train_flow
+from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
@@ -178,9 +179,9 @@ class _Climb:
         while True:
             wanted = clips + held_out + spare
             collected = self._timed("collect", partial(self._collect, wanted))
-            if collected["ranks"] < wanted:
+            if collected.ranks < wanted:
                 clips = self._all_there_is(clips, collected)
-            roster = collected["ranks"]
+            roster = collected.ranks
             on_disk = stored_bytes(self.workspace)
             self._stop_if(self.budget.spent() or self.budget.refuses_decode(roster, on_disk, self.ladder.last))
             decoded = self._timed("decode", lambda: decode_flow(root, self.decode))
@@ -189,28 +190,28 @@ class _Climb:
             self._stop_if(self.budget.spent())
             # Clips that cannot be decoded leave gaps: among the classes that does no harm, those held out are counted.
             missing = missing_held_out(self.workspace, clips, held_out)
-            if not missing or collected["ranks"] < wanted:
+            if not missing or collected.ranks < wanted:
                 return clips - missing, decoded
             spare += missing
 
-    def _collect(self, wanted: int) -> dict[str, Any]:
+    def _collect(self, wanted: int) -> CollectResult:
         limits: dict[str, Any] = {"clips": wanted}
         if self.settings.gib is not None:
             limits["disk_gib"] = min(self.settings.gib, self.collect.disk_gib or self.settings.gib)
         try:
-            collected: dict[str, Any] = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
+            collected: CollectResult = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
         except NothingCollectedError as error:
             # A budget or a pause of the source that came before the first clip is no failure either.
             self._stop_if(error.stopped)
             raise
-        self._stop_if(collected["stopped"])
+        self._stop_if(collected.stopped)
         return collected
 
-    def _all_there_is(self, clips: int, collected: dict[str, Any]) -> int:
-        there = int(collected["ranks"]) - self.train.data.held_out_clips
+    def _all_there_is(self, clips: int, collected: CollectResult) -> int:
+        there = collected.ranks - self.train.data.held_out_clips
         if not self.ladder.worth(there):
             raise Halted(
-                f"the list has {collected['ranks']:,} clips to offer and no more, too few for the rung of {clips:,}; "
+                f"the list has {collected.ranks:,} clips to offer and no more, too few for the rung of {clips:,}; "
                 "give a longer list"
             )
         return there

@@ -1,15 +1,21 @@
 """The order of a climb and its endings, with stages that answer at once."""
 
+from dataclasses import replace
+
 import pytest
 
 from flows import scale as scaling
+from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.ladder import Ladder
 from ssat.scale.settings import ScaleSettings
+from tasks.decode import DecodedStore
 from tasks.halt import halted, halting
+
+COLLECTED = CollectResult("videos", 1, 1, 1, 1, 1, 0, {"ok": 1}, 0, (), 0, (), (), "", 1.0, "r", "roster.parquet", 0)
 
 
 class Stages:
@@ -22,11 +28,11 @@ class Stages:
 
     def collect(self, workspace, settings):
         self.asked.append(("collect", settings.clips))
-        return {"ranks": min(settings.clips, self.available), "stopped": self.stopped, "pause_s": 0}
+        return replace(COLLECTED, ranks=min(settings.clips, self.available), stopped=self.stopped)
 
     def decode(self, workspace, settings):
         self.asked.append(("decode", None))
-        return {"failed": self.undecodable, "frames_per_second": 100.0}
+        return DecodedStore(10, 100, 1, 1000, 1, 100, 1.0, 100.0, self.undecodable, (), "0")
 
     def train(self, workspace, settings):
         self.asked.append(("train", settings.data.clips, settings.warm_start))
