@@ -66,7 +66,7 @@ def decode(workspace: str, settings: DecodeSettings) -> State[Any]:
 @flow(name="train", **_HOOKS)
 def train(workspace: str, settings: TrainSettings) -> State[Any]:
     """Train the embedder: frame store in, registered embedder out."""
-    return _deployed(train_flow, workspace, settings, ray=True, mlflow=True, told=lambda result: result["embedder"])
+    return _deployed(train_flow, workspace, settings, ray=True, mlflow=True, told=lambda result: result.embedder)
 
 
 @flow(name="benchmark", **_HOOKS)

@@ -51,7 +51,7 @@ def run_flow(
     stage("train", lambda: train_flow(workspace, train))
     if benchmark is not None:
         # By name, not "the latest": a training that was done before need not be the latest one of the workspace.
-        trained = str(Workspace.open(workspace).absolute(result["train"]["embedder"]))
+        trained = str(Workspace.open(workspace).absolute(result["train"].embedder))
         chosen = benchmark if benchmark.embedder else benchmark.model_copy(update={"embedder": trained})
         stage("benchmark", lambda: benchmark_flow(workspace, chosen))
         result |= {key: result["benchmark"][key] for key in ("sequences", "overall")}

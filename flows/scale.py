@@ -126,7 +126,7 @@ class _Climb:
         self._stop_if(self.budget.spent() or self.budget.refuses_training(images, last))
         root = str(self.workspace.root)
         trained = self._timed("train", lambda: train_flow(root, train))
-        embedder = str(self.workspace.absolute(trained["embedder"]))
+        embedder = str(self.workspace.absolute(trained.embedder))
         champion = self.ladder.champion
         if champion is not None:
             # Done before, unless the sequences or settings of the comparison have changed since.
@@ -137,17 +137,17 @@ class _Climb:
         )
         verdict = promote(
             self.workspace,
-            trained["mlflow_run_id"],
+            trained.mlflow_run_id,
             split=scored["split"],
             protocol=scored["protocol"],
             data_digest=scored["data_digest"],
         )
         rung = Rung(
             clips=clips,
-            classes=trained["classes"],
+            classes=trained.classes,
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            embedder=trained["embedder"],
-            model_version=trained["model_version"],
+            embedder=trained.embedder,
+            model_version=trained.model_version,
             architecture=train.network.architecture,
             overall={name: scored["overall"][name] for name in ("mota", "idf1", "idsw", "fp", "fn")},
             protocol=scored["protocol"],

@@ -14,6 +14,7 @@ from ssat.scale.ladder import Ladder
 from ssat.scale.settings import ScaleSettings
 from tasks.decode import DecodedStore
 from tasks.halt import halted, halting
+from tasks.train import TrainedEmbedder
 
 COLLECTED = CollectResult("videos", 1, 1, 1, 1, 1, 0, {"ok": 1}, 0, (), 0, (), (), "", 1.0, "r", "roster.parquet", 0)
 
@@ -39,12 +40,9 @@ class Stages:
         folder = self.workspace.training / str(settings.data.clips)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "embedder.safetensors").touch()
-        return {
-            "embedder": f"training/{settings.data.clips}/embedder.safetensors",
-            "mlflow_run_id": "0" * 32,
-            "model_version": str(settings.data.clips),
-            "classes": settings.data.clips,
-        }
+        clips = settings.data.clips
+        embedder = f"training/{clips}/embedder.safetensors"
+        return TrainedEmbedder(embedder, "0" * 32, str(clips), {}, "0", clips, 1, {}, {}, [])
 
     def benchmark(self, workspace, settings):
         self.asked.append(("benchmark", settings.embedder.split("/")[-2]))

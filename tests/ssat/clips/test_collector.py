@@ -17,6 +17,7 @@ from ssat.clips.roster import load_roster
 from ssat.clips.settings import CollectSettings
 from ssat.clips.status import load_status
 from ssat.errors import InputError, WorkspaceError
+from ssat.json_values import json_values
 from ssat.workspace import Workspace, sha256_of
 
 HEADER = "youtube_id,time_start,time_end,split\n"
@@ -264,7 +265,7 @@ def test_a_folder_tells_what_it_left_out_and_takes_names_that_are_not_utf_8(fold
     assert (result.rejected, result.skipped) == (0, 1)
     assert result.skipped_files[0].group.reason == "not a video by the suffix: 1 .txt"
     assert result.skipped_files[0].folder == str(folder)
-    json.dumps(result).encode()
+    json.dumps(json_values(result)).encode()
     assert str(folder / "caf\\xe9.mp4") in load_status(workspace)["source"].to_pylist()
 
 

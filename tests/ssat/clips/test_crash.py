@@ -24,7 +24,7 @@ from ssat.workspace import Workspace, sha256_of
 # What the child does just before or after a step of its work: it kills itself.
 POINTS = {
     "trimming": "after(Trimmers, '_current', 3)",
-    "trimmed, no row yet": "after(Attempts, '_fetch_and_trim', 3)",
+    "trimmed, no row yet": "after(Attempts, '_fetched_and_trimmed', 3)",
     "row being written": "torn_row(3)",
     "part written, not renamed": "before(status, '_without_doubles', 2)",
     "part renamed, journal still there": "before_unlink('journal.jsonl')",
