@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
+from ssat.pipeline.benchmark_inputs import Prepared, data_digest
 from ssat.pipeline.settings import BenchmarkSettings
+from ssat.report.headline import headline
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace, committed
-from tasks.benchmark import RESULT_FILE, benchmark_folder, pack_submission, score_benchmark
-from tasks.calibration import with_stored_calibration
+from tasks.benchmark import pack_submission, score_benchmark
 from tasks.detectors import resolve_detector
+from tasks.embedders import resolve_embedder
 from tasks.fan_out import Networks, track_sequences, tracked_detections
+from tasks.finished import locate_benchmark
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
-
-if TYPE_CHECKING:
-    from ssat.embedding.protocol import PatchEmbedder
 
 EXPERIMENT = "ssat-benchmark"
 
@@ -37,17 +36,15 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
     it), "mlflow_run_id" and "reused".
     """
     place = Workspace.open(workspace)
-    prepared, skipped = prepare(settings)
-    embedder = _embedder(settings, place)
-    settings = with_stored_calibration(settings, embedder, place)
-    digest = embedder.digest if embedder is not None else None
-    detector, refiner = resolve_detector(settings, place)
-    used = detector or refiner
-    folder = benchmark_folder(place, settings, prepared, digest, None if used is None else used.digest)
-    result_file = folder / RESULT_FILE
-    if result_file.is_file():
-        result = {**json.loads(result_file.read_text()), "reused": True}
-    else:
+    located = locate_benchmark(place, settings)
+    result = located.finished()
+    if result is None:
+        prepared, settings, folder, digest = located.prepared, located.settings, located.folder, located.embedder_digest
+        embedder = None
+        if settings.needs_appearance:
+            embedder = resolve_embedder(settings.embedder, place, reid=settings.reid)
+        detector, refiner = resolve_detector(settings, place)
+        used = detector or refiner
         folder.mkdir(parents=True, exist_ok=True)
         dataset = Dataset("mot", data_digest(prepared), str(Path(settings.mot).expanduser().resolve()))
         tags = {"protocol": settings.protocol, "split": settings.split, "embedder_digest": digest or "none"}
@@ -75,11 +72,11 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
                 "files": {name: one.to_json() for name, one in tracked.items()},
                 "submission": submission,
                 "report": place.relative(folder / "report.html") if submission is None else None,
-                "skipped": skipped,
+                "skipped": located.skipped,
                 "mlflow_run_id": reporter.run_id,
             }
             _report(reporter, result, prepared, folder, settings)
-        with committed(result_file) as temporary:
+        with committed(located.result_file) as temporary:
             temporary.write_text(json.dumps(result, indent=1))
         result["reused"] = False
     create_table_artifact(
@@ -88,34 +85,6 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
         description=f"{headline(result)}; MLflow run {result['mlflow_run_id']}",
     )
     return result
-
-
-def headline(result: dict[str, Any]) -> str:
-    """What a benchmark's numbers belong to, in one line: the protocol is never left out."""
-    chosen = f", score ≥ {result['min_score']:g}" if result["min_score"] is not None else ""
-    appearance = ""
-    if result["embedder_digest"] is not None:
-        appearance = f", embedder {result['embedder'] or 'of the latest training'} ({result['embedder_digest'][:8]})"
-    source = f"{result['detections']} detections{chosen}"
-    if result["detector"] is not None:
-        source = f"detections of {result['detector']} ({result['detector_sha256'][:8]})"
-        if result["refine"] != "none":
-            source += f", refined {result['refine']}"
-    # Results of earlier versions do not know them, and other trackers have constants of their own.
-    departures = result.get("departures", []) if result["tracker"] in ("ssat", "box") else []
-    changed = "".join(f", {one}" for one in departures)
-    beyond = f", beyond the paper: {', '.join(result['extensions'])}" if result["extensions"] else ""
-    scored = f"protocol {result['protocol']}" if result["split"] != "test" else "which the server scores"
-    how = f"{result['tracker']} on {source}{appearance}{changed}{beyond}"
-    return f"{how}, split {result['split']}, {scored}"
-
-
-def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> PatchEmbedder | None:
-    if not settings.needs_appearance:
-        return None
-    from tasks.embedders import resolve_embedder
-
-    return resolve_embedder(settings.embedder, workspace, reid=settings.reid)
 
 
 def _report(

@@ -133,11 +133,9 @@ def check_benchmark(workspace: Workspace, settings: BenchmarkSettings, *, traine
     if settings.needs_appearance and (trained or settings.embedder is not None):
         check_embedder(settings.embedder, workspace)
     if settings.refine != "none":
-        from ssat.detection.checkpoint import WHERE, checkpoint_path
+        from ssat.detection.checkpoint import checkpoint_path, refuse_missing
 
-        path = checkpoint_path(settings.refinement.checkpoint, workspace.root)
-        if not path.is_file():
-            raise InputError(f"{path}: no checkpoint for the refinement. {WHERE}")
+        refuse_missing(checkpoint_path(settings.refinement.checkpoint, workspace.root))
 
 
 def check_verify(workspace: Workspace) -> None:

@@ -9,10 +9,10 @@ import shutil
 from pathlib import Path
 
 from ssat.pipeline.benchmark_inputs import Prepared
+from ssat.pipeline.benchmark_key import NOT_IN_KEY, VERSION
 from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import committed
-from tasks.benchmark import NOT_IN_KEY, VERSION
 
 _KEPT = "answer.json"
 
