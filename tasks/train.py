@@ -17,18 +17,21 @@ from prefect import task
 from ssat.embedding.progress import EpochRecord, records
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError, SsatError
+from ssat.frames.instances import InstanceTable
 from ssat.frames.store import FrameStore
 from ssat.locks import writing
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
 from tasks.evaluations import evaluation_of, probe_of_settings
 from tasks.halt import terminable
+from tasks.instances import InstanceCounts, instances_of
 from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress_board import new_board, watched
 from tasks.train_worker import train_worker
 
 if TYPE_CHECKING:
+    from ssat.embedding.data import TrainingData
     from ssat.embedding.train_loop import TrainResult
     from ssat.pipeline.probe_evaluation import ProbeEvaluation
 
@@ -61,6 +64,8 @@ class TrainedEmbedder:
     history: Sequence[EpochRecord]
     probe: dict[str, float] = field(default_factory=dict)
     """`auc`, `auc_low` and `auc_high` of the embedder on the footage of setting `probe`; empty without it."""
+    instances: dict[str, int] = field(default_factory=dict)
+    """Fields of `tasks.instances.InstanceCounts`; empty where a class is a clip."""
     reused: bool = False
     """The training was done before."""
 
@@ -85,18 +90,53 @@ class TrainedEmbedder:
         return cls(**{**content, "history": records(content["history"])})
 
 
+@dataclass(frozen=True)
+class _Data:
+    """What a training learns from: frames, and instances in them where a class is not a clip."""
+
+    store: FrameStore
+    instances: InstanceTable | None
+
+    @property
+    def digest(self) -> str:
+        """Names both."""
+        return _digest(self.store, self.instances)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the table of instances holds; empty without one."""
+        return {} if self.instances is None else asdict(InstanceCounts.of(self.instances))
+
+    def opened(self, settings: TrainSettings, world: int) -> TrainingData:
+        """Return the batches of the first of `world` processes."""
+        from ssat.embedding.data import TrainingData
+
+        return TrainingData(settings, self.store, 0, world, self.instances)
+
+
 def training_folder(
-    workspace: Workspace, settings: TrainSettings, store: FrameStore, probe_digest: str | None = None
+    workspace: Workspace,
+    settings: TrainSettings,
+    store: FrameStore,
+    probe_digest: str | None = None,
+    instances: InstanceTable | None = None,
 ) -> Path:
     """Return the folder of this training: one per data and settings, so that the same training is done once.
 
     Args:
         probe_digest: of the footage that chooses the weights, where there is one.
+        instances: the table of the instances, where they are not clips.
     """
     # Where it runs does not change what it learns, so that it can go on with more or fewer workers.
-    parts = [settings.identity(), store.digest, *([] if probe_digest is None else [probe_digest])]
+    parts = [settings.identity(), _digest(store, instances), *([] if probe_digest is None else [probe_digest])]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return workspace.training / digest[:16]
+
+
+def _digest(store: FrameStore, instances: InstanceTable | None) -> str:
+    from ssat.embedding.instance_data import data_digest
+
+    return data_digest(store, instances)
 
 
 @task(name="train embedder", persist_result=False)
@@ -109,24 +149,26 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
     """
     store = FrameStore.open(workspace.frames)
     probe = probe_of_settings(settings)
-    folder = training_folder(workspace, settings, store, None if probe is None else probe.digest)
+    instances = instances_of(workspace, settings, store)
+    folder = training_folder(workspace, settings, store, None if probe is None else probe.digest, instances)
+    data = _Data(store, instances)
     result_file = folder / RESULT_FILE
     if result_file.exists():
-        return replace(_registered(TrainedEmbedder.load(result_file), settings, store, folder), reused=True)
+        return replace(_registered(TrainedEmbedder.load(result_file), settings, data, folder), reused=True)
     _check_resources(settings)
     evaluation_of(settings)  # a fault is found now and not after hours
     # Two at a time would write each other's checkpoints, and register the embedder twice.
     with writing(folder, "training"):
         if result_file.exists():
-            return replace(_registered(TrainedEmbedder.load(result_file), settings, store, folder), reused=True)
-        return _train_recorded(workspace, settings, store, folder, probe)
+            return replace(_registered(TrainedEmbedder.load(result_file), settings, data, folder), reused=True)
+        return _train_recorded(workspace, settings, data, folder, probe)
 
 
 def _train_recorded(
-    workspace: Workspace, settings: TrainSettings, store: FrameStore, folder: Path, probe: ProbeEvaluation | None
+    workspace: Workspace, settings: TrainSettings, data: _Data, folder: Path, probe: ProbeEvaluation | None
 ) -> TrainedEmbedder:
     """The training in an MLflow run; its result is committed last."""
-    dataset = Dataset("frames", store.digest, str(workspace.frames))
+    dataset = Dataset("frames", data.digest, str(workspace.frames))
     parameters = settings.model_dump(mode="json")
     if probe is not None:
         parameters |= {"probe": str(Path(str(settings.evaluation.probe)).expanduser().absolute())}
@@ -134,20 +176,22 @@ def _train_recorded(
         for note in probe.notes:
             _LOG.warning("setting train.probe: %s", note)
     with mlflow_run(workspace, EXPERIMENT, f"train-{folder.name}", parameters, dataset=dataset) as reporter:
-        examples = _report_crops(reporter, settings, store, folder)
-        trained = _train_on_ray(settings, workspace, folder, reporter)
+        examples = _report_crops(reporter, settings, data, folder)
+        trained = _train_on_ray(settings, workspace, data, folder, reporter)
         _report_curves(reporter, [record.row() for record in trained.history], folder)
-        _report_neighbours(reporter, settings, store, folder)
+        _report_neighbours(reporter, settings, data, folder)
         _report_checkpoint(reporter, folder)
         # The last entry of a curve is that of the last evaluation; these are of the weights that were kept.
         reporter.scalars({f"kept_probe_{name}": value for name, value in trained.probe.items()}, trained.steps)
+        reporter.scalars({f"instances_{name}": value for name, value in data.counts.items()}, trained.steps)
         reporter.flush()
         result = TrainedEmbedder(
             embedder=workspace.relative(folder / EMBEDDER_FILE),
             mlflow_run_id=reporter.run_id,
             model_version=None,
             settings=settings.model_dump(mode="json"),
-            data_digest=store.digest,
+            data_digest=data.digest,
+            instances=data.counts,
             classes=trained.classes,
             steps=trained.steps,
             held_out=trained.held_out,
@@ -181,27 +225,23 @@ def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path
     return result
 
 
-def _registered(result: TrainedEmbedder, settings: TrainSettings, store: FrameStore, folder: Path) -> TrainedEmbedder:
+def _registered(result: TrainedEmbedder, settings: TrainSettings, data: _Data, folder: Path) -> TrainedEmbedder:
     """A finished training's result; registers the embedder where the tracking server was away when it ended."""
     if result.model_version is not None:
         return result
-    return _register(result, _crops(settings, store)[0][:_EXAMPLE_PATCHES], folder)
+    return _register(result, _crops(settings, data)[0][:_EXAMPLE_PATCHES], folder)
 
 
-def _crops(settings: TrainSettings, store: FrameStore) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _crops(settings: TrainSettings, data: _Data) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """A batch as training sees it. Of the full-size epochs: the embedder does not take the small ones of the first."""
-    from ssat.embedding.data import TrainingData
-
-    return next(TrainingData(settings, store, 0, settings.execution.workers).epoch(settings.data.early_epochs))
+    return next(data.opened(settings, settings.execution.workers).epoch(settings.data.early_epochs))
 
 
-def _report_crops(
-    reporter: MlflowReporter, settings: TrainSettings, store: FrameStore, folder: Path
-) -> NDArray[np.uint8]:
+def _report_crops(reporter: MlflowReporter, settings: TrainSettings, data: _Data, folder: Path) -> NDArray[np.uint8]:
     """Logs a picture of crops exactly as training sees them; gives a few of them as the model's input example."""
     from ssat.report.sheets import crop_sheet
 
-    crops, labels = _crops(settings, store)
+    crops, labels = _crops(settings, data)
     reporter.file(crop_sheet(crops[:64], labels[:64].tolist(), folder / "crops.png"), "pictures")
     return crops[:_EXAMPLE_PATCHES]
 
@@ -213,15 +253,16 @@ def _report_curves(reporter: MlflowReporter, history: list[dict[str, float]], fo
     reporter.file(training_curves(history, folder / "curves.png"), "pictures")
 
 
-def _report_neighbours(reporter: MlflowReporter, settings: TrainSettings, store: FrameStore, folder: Path) -> None:
-    from ssat.embedding.data import TrainingData
+def _report_neighbours(reporter: MlflowReporter, settings: TrainSettings, data: _Data, folder: Path) -> None:
     from ssat.embedding.embedder import Embedder
     from ssat.report.sheets import neighbour_sheet
 
-    data = TrainingData(settings, store, 0, 1)
-    if len(data.held_out) < 2:
+    opened = data.opened(settings, 1)
+    if len(opened.held_out) < 2:
         return
-    frames = data.held_out_frames
+    frames = opened.held_out_frames
+    if not len(frames.crops):
+        return
     features = Embedder.load(folder / EMBEDDER_FILE)(frames.crops)
     picture = neighbour_sheet(frames.crops, features, frames.clips, frames.times_us, folder / "neighbours.png")
     reporter.file(picture, "pictures")
@@ -264,7 +305,9 @@ def _check_resources(settings: TrainSettings) -> None:
         raise InputError(f"setting train.{name}: {workers} are more than the Ray cluster's {cpus} CPUs")
 
 
-def _train_on_ray(settings: TrainSettings, workspace: Workspace, folder: Path, reporter: MlflowReporter) -> TrainResult:
+def _train_on_ray(
+    settings: TrainSettings, workspace: Workspace, data: _Data, folder: Path, reporter: MlflowReporter
+) -> TrainResult:
     """Run `train_loop` in every worker of a Ray Train group; return the result of rank 0."""
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -280,6 +323,7 @@ def _train_on_ray(settings: TrainSettings, workspace: Workspace, folder: Path, r
         train_loop_config={
             "settings": _for_workers(settings).model_dump(mode="json"),
             "frames": str(workspace.frames),
+            "instances": None if data.instances is None else str(data.instances.folder),
             "folder": str(folder),
             "tracking_uri": reporter.tracking_uri,
             "run_id": reporter.run_id,

@@ -31,7 +31,9 @@ def train_worker(config: dict[str, Any]) -> TrainResult | None:
     from torch import distributed
 
     from ssat.embedding.train_loop import train_loop
+    from ssat.frames.instances import InstanceTable
     from ssat.frames.store import FrameStore
+    from ssat.remote import location
 
     board = config["board"]
     if ray.get(board.failure.remote()) is not None:
@@ -55,6 +57,7 @@ def train_worker(config: dict[str, Any]) -> TrainResult | None:
             reporter,
             distributed.group.WORLD if context.get_world_size() > 1 else None,
             evaluate,
+            None if config["instances"] is None else InstanceTable.open(location(config["instances"])),
         )
     except SsatError as error:
         ray.get(board.fail.remote(error))

@@ -23,7 +23,10 @@ _MUCH_WAITING = 0.05  # share of the last epoch's time
 def command(
     workspace: str, config: Path | None, as_json: bool, debug: bool, preset: str, train_given: dict[str, Any]
 ) -> None:
-    """Train the embedder on the frame store: every clip is a class, CosFace tells them apart."""
+    """Train the embedder on the frame store: every clip is a class, CosFace tells them apart.
+
+    Beyond the paper, `--instances patch` takes boxes that optical flow follows through the clips as classes.
+    """
     settings = build_settings(TrainSettings, config=config, preset=preset, given=train_given)
 
     from ssat.workspace import Workspace
@@ -66,6 +69,18 @@ def show_training(result: TrainedEmbedder, as_json: bool = False) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     Console(stderr=as_json).print(table)
+
+
+def _classes(result: dict[str, Any]) -> dict[str, str]:
+    """How many classes there are, and what they are."""
+    found = result["instances"]
+    if not found:
+        return {"classes (clips)": str(result["classes"])}
+    return {
+        "classes (patches)": str(result["classes"]),
+        "patches of all clips": f"{found['instances']}, {found['moving']} of them move",
+        "clips, without a patch, unreadable": f"{found['clips']}, {found['without']}, {found['unreadable']}",
+    }
 
 
 def _probed(result: TrainedEmbedder) -> dict[str, str]:

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.embedding.held_out import HeldOutFrames, held_out_frames
+from ssat.embedding.instance_data import data_digest, held_out_instances, instance_crops, instance_sampler
 from ssat.embedding.settings import AugmentationSettings, DataSettings, TrainSettings
 from ssat.errors import InputError
 from ssat.frames.augment import Augment
+from ssat.frames.instances import MAX_PER_CLIP, InstanceTable
 from ssat.frames.sampler import FrameSampler, read_crops
 from ssat.frames.store import FrameStore
 
@@ -66,41 +68,74 @@ class TrainingData:
     """The batches of one process, and the held-out frames that all of them share.
 
     Attributes:
-        training: class ids of the clips that train, in the order of the labels.
+        training: class ids of the clips that train.
         held_out: class ids of the held-out clips.
+        class_ids: of the classes, in the order of the labels: those clips, or the instances in them.
         classes: number of the labels.
+        digest: names the data: the store, and the instances where there are some.
         world: processes that share the batches.
         images_per_step: images of a step over all processes.
     """
 
-    def __init__(self, settings: TrainSettings, store: FrameStore, rank: int, world: int) -> None:
+    def __init__(
+        self, settings: TrainSettings, store: FrameStore, rank: int, world: int, instances: InstanceTable | None = None
+    ) -> None:
+        """Prepare to draw.
+
+        Raises:
+            InputError: settings that the store cannot serve, or no instances where they are asked for.
+        """
         batch_size = settings.optimiser.batch_size
+        if (instances is None) != (settings.classes.kind == "clip"):
+            raise InputError(
+                f"setting train.instances: {settings.classes.kind}, but "
+                f"{'no instances table' if instances is None else 'an instances table'} is given; expected one for "
+                "patch, none for clip"
+            )
         self.settings = settings.data
         self.store = store
+        self.instances = instances
         self.world = world
         self.training, self.held_out = split_ranks(settings.data, store.ranks.tolist())
-        self.classes = len(self.training)
-        self.images_per_step = batch_size // world * world
-        self._sampler = FrameSampler(
-            store,
+        self.digest = data_digest(store, instances)
+        if instances is None:
+            self.class_ids = self.training
+            self._sampler = self._frame_sampler(settings, rank)
+        else:
+            self.class_ids = instances.class_ids(self.training).tolist()
+            self._sampler = instance_sampler(settings, store, instances, self.training, rank, world)
+        self.classes = len(self.class_ids)
+        self.images_per_step = self._images_of_process(settings) * world
+        if self._sampler.steps_per_epoch < 1:
+            raise InputError(
+                f"setting train.batch_size: {batch_size} images are more than one epoch of "
+                f"{len(self.training)} clips gives; lower it or raise train.frames_per_clip"
+            )
+
+    def _frame_sampler(self, settings: TrainSettings, rank: int) -> FrameSampler:
+        return FrameSampler(
+            self.store,
             class_ids=self.training,
-            batch_size=batch_size // world,
+            batch_size=settings.optimiser.batch_size // self.world,
             crop=settings.data.crop,
             short_side=settings.data.short_side,
             frames_per_clip=settings.data.frames_per_clip,
             seed=settings.seed,
             process_rank=rank,
-            world_size=world,
+            world_size=self.world,
             workers=settings.data.loader_threads,
             augment=augment_of(settings.augmentation),
-            order_batch=batch_size,
+            order_batch=settings.optimiser.batch_size,
             lanes=settings.data.lanes,
         )
-        if self._sampler.steps_per_epoch < 1:
-            raise InputError(
-                f"setting train.batch_size: {batch_size} images are more than one epoch of "
-                f"{self.classes} clips gives; lower it or raise train.frames_per_clip"
-            )
+
+    def _images_of_process(self, settings: TrainSettings) -> int:
+        per_frame = 1 if self.instances is None else settings.classes.per_frame
+        return settings.optimiser.batch_size // per_frame // self.world * per_frame
+
+    def clip_of(self, label: int) -> int:
+        """Return the class id of the clip that a class is, or is seen in."""
+        return self.class_ids[label] // (1 if self.instances is None else MAX_PER_CLIP)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -126,12 +161,17 @@ class TrainingData:
 
     @cached_property
     def held_out_frames(self) -> HeldOutFrames:
-        """Frames of the held-out clips."""
+        """Frames of the held-out clips, or boxes of the instances in them."""
+        if self.instances is not None:
+            return held_out_instances(self.store, self.instances, self.held_out, self.settings.crop)
         return held_out_frames(self.store, self.held_out, self.settings)
 
     def whitening_crops(self) -> NDArray[np.uint8]:
-        """Return centre crops of about a thousand frames of training clips."""
-        clips = self.training[:: -(-2 * self.classes // _WHITENING_CROPS)]
+        """Return crops of about a thousand frames of training clips."""
+        if self.instances is not None:
+            clips = self.training[:: -(-len(self.training) // (_WHITENING_CROPS // 8))]
+            return instance_crops(self.store, self.instances, clips, 2, self.settings.crop).crops[:_WHITENING_CROPS]
+        clips = self.training[:: -(-2 * len(self.training) // _WHITENING_CROPS)]
         frames = max(2, _WHITENING_CROPS // len(clips))
         crops, _, _ = read_crops(self.store, clips, frames, self.settings.crop, self.settings.short_side)
         return crops

@@ -106,7 +106,7 @@ class Evaluator:
     def _embedder(self, network: EmbeddingNetwork, scores: Mapping[str, float]) -> Embedder:
         facts = {
             "settings": self._settings.model_dump(mode="json"),
-            "data_digest": self._data.store.digest,
+            "data_digest": self._data.digest,
             "classes": self._data.classes,
             "steps": self._settings.schedule.epochs * self._data.steps_per_epoch,
             "held_out": held_out_of(scores),

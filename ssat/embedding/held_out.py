@@ -22,14 +22,16 @@ _OTHER_GAPS_S = (0.1, 5.0)
 
 @dataclass(frozen=True)
 class HeldOutFrames:
-    """Centre crops of evenly spaced frames, ordered by clip and time."""
+    """Crops of evenly spaced frames, ordered by class and time: centre crops of clips, or boxes of instances."""
 
     crops: NDArray[np.uint8]
     """(n, S, S, 3) RGB."""
     clips: NDArray[np.int64]
-    """(n,) class id of each frame's clip."""
+    """(n,) class id of each crop: of its clip, or of its instance."""
     times_us: NDArray[np.int64]
     """(n,) time in the clip, microseconds."""
+    other_gaps_s: tuple[float, ...] = _OTHER_GAPS_S
+    """Distances in seconds, beside one second, that are scored."""
 
 
 @dataclass(frozen=True)
@@ -66,4 +68,4 @@ def held_out_scores(frames: HeldOutFrames, features_BD: NDArray[np.float32]) -> 
     def at(gap: float) -> RetrievalScores:
         return retrieval_scores(features_BD, frames.clips, frames.times_us, gap_us=round(1e6 * gap))
 
-    return HeldOutScores(at(_HEADLINE_GAP_S), {gap: at(gap) for gap in _OTHER_GAPS_S})
+    return HeldOutScores(at(_HEADLINE_GAP_S), {gap: at(gap) for gap in frames.other_gaps_s})

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ssat.embedding.instance_settings import InstanceSettings
 from ssat.setting_marks import ByContent, LocalPath, Replicate, Runtime, without
 from ssat.settings import Component, ComposedSettings, FlatName, OmittedAtDefault
 
@@ -243,6 +244,7 @@ class TrainSettings(ComposedSettings):
     }
 
     data: DataSettings = DataSettings()
+    classes: InstanceSettings = InstanceSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     network: NetworkSettings = NetworkSettings()
     warm_start: Annotated[str | None, LocalPath()] = Field(
@@ -276,6 +278,31 @@ class TrainSettings(ComposedSettings):
             raise ValueError(f"a worker's {batch_size // workers} images do not divide into accumulate {accumulate}")
         if batch_size % self.data.lanes:
             raise ValueError(f"batch_size {batch_size} does not divide by lanes {self.data.lanes}")
+        self._check_instances()
         if self.head.negative_share < 1 and (self.head.placement == "dense" or accumulate > 1):
             raise ValueError("negative_share below 1 needs a sharded head and accumulate 1")
         return self
+
+    def _check_instances(self) -> None:
+        """Refuse what a kind of instances does not use, and batches that do not divide into frames."""
+        if self.classes.kind == "clip":
+            unused = sorted(set(self.classes.model_fields_set) - {"kind"})
+            changed = [name for name in unused if getattr(self.classes, name) != getattr(InstanceSettings(), name)]
+            if changed:
+                raise ValueError(f"{', '.join(changed)}: for instances patch only, but instances is clip")
+            return
+        augmentation = AugmentationSettings(flip=self.augmentation.flip)
+        if self.augmentation != augmentation:
+            raise ValueError(
+                "area_min, aspect, brightness and contrast are for instances clip; views of patches follow from "
+                "replace_background, cover, misplace and blur"
+            )
+        if self.optimiser.batch_size % self.classes.per_frame:
+            raise ValueError(
+                f"batch_size {self.optimiser.batch_size} does not divide by instances_per_frame "
+                f"{self.classes.per_frame}"
+            )
+        frames = self.optimiser.batch_size // self.classes.per_frame
+        for name, parts in (("workers", self.execution.workers), ("lanes", self.data.lanes)):
+            if frames % parts:
+                raise ValueError(f"the {frames} frames of a batch do not divide by {name} {parts}")

@@ -19,6 +19,7 @@ from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_step import TrainStep
 from ssat.embedding.training_state import TrainingState
 from ssat.errors import InputError, SsatError
+from ssat.frames.instances import InstanceTable
 from ssat.frames.store import FrameStore
 from ssat.reporter import NullReporter, Reporter
 
@@ -62,6 +63,7 @@ def train_loop(
     reporter: Reporter | None = None,
     process_group: dist.ProcessGroup | None = None,
     evaluate: Evaluate | None = None,
+    instances: InstanceTable | None = None,
 ) -> TrainResult:
     """Train on `store` and leave `embedder.safetensors` and `checkpoints` in `folder`.
 
@@ -76,6 +78,7 @@ def train_loop(
         reporter: receives step and epoch numbers and progress.
         process_group: the ranks.
         evaluate: further scores of an embedder, asked for at each evaluation, on rank 0.
+        instances: the table of the kind that the settings name; None for kind clip.
 
     Raises:
         InputError: settings that the store cannot serve, a checkpoint of other data or settings.
@@ -90,8 +93,8 @@ def train_loop(
         )
     reporter = reporter if reporter is not None and rank == 0 else NullReporter()
     device = usable_device(settings.execution.device, "setting train.device")
-    data = TrainingData(settings, store, rank, world)
-    state = TrainingState(settings, data.training, store.digest, device, group)
+    data = TrainingData(settings, store, rank, world, instances)
+    state = TrainingState(settings, data.class_ids, data.digest, device, group, instances)
     checkpoints = Checkpoints(folder / CHECKPOINTS, rank, world if state.sharded else 1, settings.checkpoints.keep)
     state.begin(latest_checkpoint(checkpoints.folder))
     if group is not None:
@@ -166,7 +169,7 @@ def _diverged(error: NonFiniteLossError, data: TrainingData, kept: Path | None) 
     """Name the clips of the batch, and the checkpoint that is kept: the batch has spoilt the weights after it."""
     table = data.store.clips
     ids = dict(zip(table.column("rank").to_pylist(), table.column("clip_id").to_pylist(), strict=True))
-    clips = [ids[data.training[label]] for label in error.labels]
+    clips = [ids[data.clip_of(label)] for label in error.labels]
     shown = ", ".join(clips[:8]) + (f" and {len(clips) - 8} more" if len(clips) > 8 else "")
     return TrainingDivergedError(
         f"training diverged: loss {error.loss} at step {error.step}, on clips {shown}; "

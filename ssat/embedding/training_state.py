@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,19 @@ from ssat.embedding.progress import Progress
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.sharded_head import ShardedCosFaceHead
 from ssat.errors import InputError
+from ssat.frames.instances import InstanceTable
+from ssat.setting_marks import ByContent
+from ssat.settings import OmittedAtDefault
+
+_LOG = logging.getLogger(__name__)
+
+# Settings that records leave out at their default: a checkpoint must not have another value either.
+_OMITTED = {
+    name: None
+    for name, field in TrainSettings.fields().items()
+    if any(isinstance(mark, OmittedAtDefault) for mark in field.metadata)
+    and not any(isinstance(mark, ByContent) for mark in field.metadata)
+}
 
 
 class TrainingState:
@@ -39,6 +53,7 @@ class TrainingState:
         data_digest: str,
         device: torch.device,
         group: dist.ProcessGroup | None,
+        instances: InstanceTable | None = None,
     ) -> None:
         world = group.size() if group is not None else 1
         if len(class_ids) < world:
@@ -46,6 +61,7 @@ class TrainingState:
         self._settings = settings
         self._class_ids = list(class_ids)
         self._data_digest = data_digest
+        self._instances = None if instances is None else instances.recipe
         self._device = device
         torch.manual_seed(settings.seed)
         self.network = EmbeddingNetwork(settings.network.architecture, pretrained=settings.network.pretrained)
@@ -87,6 +103,7 @@ class TrainingState:
             "data_digest": self._data_digest,
             "settings": self._settings.model_dump(mode="json"),
             "class_ranks": self._class_ids,
+            **({} if self._instances is None else {"instances": self._instances}),
             **self.progress.state_dict(),
         }
         shared = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
@@ -106,7 +123,7 @@ class TrainingState:
         """
         # Whitening is done to what the training gives, not in it.
         must_agree = {name: value for name, value in self._settings.identity().items() if name != "whiten"}
-        state = load_state(checkpoint, data_digest=self._data_digest, settings={"lanes": None, **must_agree})
+        state = load_state(checkpoint, data_digest=self._data_digest, settings={**_OMITTED, **must_agree})
         if state["class_ranks"] != self._class_ids:
             raise InputError(f"{checkpoint}: made for other classes; delete it to start again")
         tensors = load_network(checkpoint)
@@ -133,19 +150,25 @@ class TrainingState:
         if checkpoint is None:
             raise InputError(f"setting train.warm_start: {folder} holds no checkpoint; expected a training's folder")
         state = load_state(checkpoint, settings={"architecture": self._settings.network.architecture})
+        _load_into(self.network, _below("network.", load_network(checkpoint)), checkpoint)
+        if self.average is not None:
+            self.average.module.load_state_dict(self.network.state_dict())
+        if state.get("instances") != self._instances:
+            _LOG.warning(
+                "setting train.warm_start: the classes of %s are of another kind; only its network is taken",
+                folder,
+            )
+            return
         before = state["class_ranks"]
         if before != self._class_ids[: len(before)]:
             raise InputError(
                 f"setting train.warm_start: the {len(before)} classes of {folder} are not the first of these "
                 f"{len(self._class_ids)}; expected a training on fewer clips of the same roster"
             )
-        _load_into(self.network, _below("network.", load_network(checkpoint)), checkpoint)
         rows = load_head_rows(checkpoint, state["head_files"], self.head.rows)
         if "weight" in rows:
             with torch.no_grad():
                 self.head.weight[: len(rows["weight"])] = rows["weight"].to(self._device)
-        if self.average is not None:
-            self.average.module.load_state_dict(self.network.state_dict())
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -28,8 +28,12 @@ _MAX_CORRUPT = 0.01  # share of an epoch's rows; beyond it the store is broken, 
 _logger = logging.getLogger(__name__)
 
 
-class _OpenGroup:
-    """A row group that is being drawn from. Its JPEGs are read at the first use, and only the chosen ones are kept."""
+class OpenGroup:
+    """A row group that is being drawn from. Its JPEGs are read at the first use, and only the chosen ones are kept.
+
+    Attributes:
+        bank: pictures of the row group that samplers share while it is open; guarded by `bank_lock`.
+    """
 
     def __init__(self, store: FrameStore, shard: int, group: int, facts: RowGroup, samples: GroupSamples) -> None:
         self.facts = facts
@@ -39,15 +43,31 @@ class _OpenGroup:
         self._group = group
         self._lock = threading.Lock()
         self._jpegs: dict[int, bytes] | None = None
+        self.bank: list[NDArray[np.uint8]] | None = None
+        self.bank_lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def shard(self) -> int:
+        """Position of its shard in the store."""
+        return self._shard
+
+    @property
+    def number(self) -> int:
+        """Number in the shard."""
+        return self._group
 
     def jpeg(self, sample: int) -> bytes:
         with self._lock:
             if self._jpegs is None:
                 self._jpegs = dict(enumerate(self._read(self.samples.row)))
             return self._jpegs.pop(sample)
+
+    def jpegs(self, samples: list[int]) -> list[bytes]:
+        """The JPEGs of some samples, read again: they may be chosen later."""
+        return self._read(self.samples.row[samples])
 
     def after(self, sample: int) -> Iterator[tuple[int, bytes]]:
         """The other samples of the row group and their JPEGs, from the next one on."""
@@ -63,7 +83,7 @@ class _OpenGroup:
         return f"{self._store.manifest.shards[self._shard].path} row group {self._group}"
 
 
-_Pick = tuple[_OpenGroup, int]
+Pick = tuple[OpenGroup, int]
 
 
 class FrameSampler:
@@ -127,7 +147,7 @@ class FrameSampler:
         if lanes < 1 or self._order_batch % lanes:
             raise InputError(f"lanes {lanes}: expected a divisor of the {self._order_batch} samples of a step")
         self._store = store
-        self._selection = Selection(store, class_ids, frames_per_clip, seed)
+        self._selection = self._select(class_ids, frames_per_clip, seed)
         self._batch_size = batch_size
         self._crop = crop
         self._short_side = short_side
@@ -148,6 +168,9 @@ class FrameSampler:
         self.steps_per_epoch = self.steps_after(0)
         self.skipped = 0
         self.empty_classes = self._selection.empty_classes
+
+    def _select(self, class_ids: Sequence[int], frames_per_clip: int | None, seed: int) -> Selection:
+        return Selection(self._store, class_ids, frames_per_clip, seed)
 
     def steps_after(self, samples: int) -> int:
         """Return the steps of an epoch that remain after `samples` samples, taken by all processes together."""
@@ -194,7 +217,7 @@ class FrameSampler:
             # Also when the caller stops half way: nothing may go on decoding.
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _batches(self, epoch: int, start: int) -> Iterator[tuple[int, list[_Pick]]]:
+    def _batches(self, epoch: int, start: int) -> Iterator[tuple[int, list[Pick]]]:
         """Position and samples of each batch of this process, from position `start` of the epoch on."""
         order = EpochOrder(
             lambda group, again: self._open(group, epoch + again),
@@ -212,31 +235,37 @@ class FrameSampler:
                 return
             yield first, picks
 
-    def _open(self, number: int, epoch: int) -> _OpenGroup:
+    def _open(self, number: int, epoch: int) -> OpenGroup:
         shard, group = self._groups[number]
         facts = self._facts.get((shard, group))
         if facts is None:
             facts = self._store.reader(shard).facts(group)
             if len(self._groups) <= _CACHED_GROUPS:
                 self._facts[shard, group] = facts
-        return _OpenGroup(self._store, shard, group, facts, self._selection.of_group(facts, epoch))
+        return OpenGroup(self._store, shard, group, facts, self._selection.of_group(facts, epoch, shard))
 
-    def _decode(self, epoch: int, first: int, picks: list[_Pick], crop: int, short_side: int) -> Batch:
+    def _decode(self, epoch: int, first: int, picks: list[Pick], crop: int, short_side: int) -> Batch:
         draws = sample_draws(self._seed, epoch, first, len(picks), batch=self._order_batch, width=DRAWS)
         images = np.empty((len(picks), crop, crop, 3), np.uint8)
         labels = np.empty(len(picks), np.int64)
         decoder = FrameDecoder()
         for i, (group, sample) in enumerate(picks):
-            try:
-                frame = decoder.decode(group.jpeg(sample), short_side)
-            except ValueError as problem:
-                self._count_corrupt(group, sample, problem)
-                sample, frame = _stand_in(group, sample, decoder, short_side)
+            sample, frame = self._frame(group, sample, decoder, short_side)
             labels[i] = group.samples.label[sample]
             self._augment.into(images[i], frame, short_side, draws[i])
         return images, labels
 
-    def _count_corrupt(self, group: _OpenGroup, sample: int, problem: Exception) -> None:
+    def _frame(
+        self, group: OpenGroup, sample: int, decoder: FrameDecoder, short_side: int
+    ) -> tuple[int, NDArray[np.uint8]]:
+        """The sample and its frame, until the decoder's next; where it is corrupt, those that stand in for it."""
+        try:
+            return sample, decoder.decode(group.jpeg(sample), short_side)
+        except ValueError as problem:
+            self._count_corrupt(group, sample, problem)
+            return _stand_in(group, sample, decoder, short_side)
+
+    def _count_corrupt(self, group: OpenGroup, sample: int, problem: Exception) -> None:
         with self._count_lock:
             self.skipped += 1
             skipped = self.skipped
@@ -256,7 +285,7 @@ class FrameSampler:
             )
 
 
-def _stand_in(group: _OpenGroup, sample: int, decoder: FrameDecoder, short_side: int) -> tuple[int, NDArray[np.uint8]]:
+def _stand_in(group: OpenGroup, sample: int, decoder: FrameDecoder, short_side: int) -> tuple[int, NDArray[np.uint8]]:
     """The next sample of the row group that can be decoded: the same one whichever process asks."""
     for other, jpeg in group.after(sample):
         try:

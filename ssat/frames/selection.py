@@ -39,14 +39,28 @@ class Selection:
         empty_classes: class ids of chosen clips that have no frames, since they failed to decode.
     """
 
-    def __init__(self, store: FrameStore, class_ids: Sequence[int], frames_per_clip: int | None, seed: int) -> None:
+    def __init__(
+        self,
+        store: FrameStore,
+        class_ids: Sequence[int],
+        frames_per_clip: int | None,
+        seed: int,
+        counts: NDArray[np.int64] | None = None,
+    ) -> None:
         """Choose the clips `class_ids`; a clip's label is its position there.
+
+        Args:
+            store: the opened frame store.
+            class_ids: of the clips.
+            frames_per_clip: frames of each clip in an epoch; None: all.
+            seed: of the choice of frames.
+            counts: (highest class id + 1,) frames of each clip that may be chosen; None: the stored ones.
 
         Raises:
             InputError: no class, a class twice, or one that the store does not know.
         """
         chosen = np.asarray(list(class_ids), np.int64)
-        counts = store.frames_of
+        counts = store.frames_of if counts is None else counts
         if not len(chosen):
             raise InputError("no clips to draw from: class_ids is empty")
         if len(np.unique(chosen)) != len(chosen):
@@ -77,13 +91,17 @@ class Selection:
         """Return whether the shard may hold samples."""
         return bool((self.label_of[shard.first_rank : shard.last_rank + 1] >= 0).any())
 
-    def of_group(self, facts: RowGroup, epoch: int) -> GroupSamples:
-        """Return the samples of a row group in `epoch`, in the order of the rows."""
+    def ordinal(self, shard: int, facts: RowGroup) -> NDArray[np.int64]:
+        """Return (rows,) number of each row's frame among those of its clip that may be chosen; -1: not one of them."""
+        return facts.frame_index.astype(np.int64) // self._stride
+
+    def of_group(self, facts: RowGroup, epoch: int, shard: int = 0) -> GroupSamples:
+        """Return the samples of a row group of a shard in `epoch`, in the order of the rows."""
         class_id = facts.class_id
-        mask = self.label_of[class_id] >= 0
+        ordinal = self.ordinal(shard, facts)
+        mask = (self.label_of[class_id] >= 0) & (ordinal >= 0)
         if not self._all:
             n, k = self._n[class_id], self._k[class_id]
-            ordinal = facts.frame_index.astype(np.int64) // self._stride
             # (ordinal · k) mod n takes values below k for exactly k of the n ordinals, evenly spread; each shift by k
             # gives the next such set.
             shift = self._start[class_id] + (epoch * self._step[class_id]) % self._sets[class_id] * k

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ssat.patches.follow import follow_patches
 from ssat.patches.settings import FollowSettings
+from ssat.video.display_matrix import Orientation
 from ssat.video.untrusted import VideoError, frame_rate, open_video
 from ssat.workspace import committed
 
@@ -89,8 +90,8 @@ def patches_of_clip(path: Path, settings: FollowSettings, seed: int) -> PatchTab
     Raises:
         VideoError: the file is no video, or breaks.
     """
-    frames, rate = _frames(path)
-    greys = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
+    frames, rate, _ = looked_at(path)
+    greys = greys_of(frames)
     patch, start, at, boxes, motion, cuts = [], [], [], [], [], []
     for number, found in enumerate(follow_patches(greys, rate, settings, seed)):
         kept = np.unique(np.linspace(0, len(found.boxes) - 1, settings.boxes).round().astype(int))
@@ -124,8 +125,20 @@ def _table(
     )
 
 
-def _frames(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
-    """About 15 frames a second (H, W, 3) RGB, reduced; and how many a second they are."""
+def greys_of(frames: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Return the frames (H, W) in grey."""
+    return [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
+
+
+def looked_at(path: Path) -> tuple[list[NDArray[np.uint8]], float, int]:
+    """Decode about 15 frames a second of a video, short side at most 256 pixels, upright.
+
+    Returns:
+        The frames (H, W, 3) RGB, how many a second they are, and their distance in frames of the video.
+
+    Raises:
+        VideoError: the file is no video, or breaks.
+    """
     frames: list[NDArray[np.uint8]] = []
     try:
         container, stream = open_video(path)
@@ -140,13 +153,14 @@ def _frames(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
                 scale = min(1.0, _SHORT_SIDE / min(frame.width, frame.height))
                 width, height = round(frame.width * scale), round(frame.height * scale)
                 small = frame.reformat(width, height, "rgb24", interpolation="AREA")
-                picture = np.asarray(small.to_ndarray(), np.uint8)
+                upright = Orientation.of(frame).apply(np.asarray(small.to_ndarray(), np.uint8))
+                picture = np.ascontiguousarray(upright)
                 if frames and picture.shape != frames[0].shape:
                     break  # another size: what was followed ends here
                 frames.append(picture)
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: breaks after {len(frames)} frames ({error.strerror or error})") from error
-    return frames, rate
+    return frames, rate, step
 
 
 def cut_out(frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:

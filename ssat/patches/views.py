@@ -6,6 +6,7 @@ walk in front of theirs, so the background of a view is another patch's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -30,6 +31,7 @@ class ViewRule:
         shift, scale: largest misplacement, and largest logarithm of the change of size.
         warp: strength of rows that slide sideways, as in a walk.
         blur: probability of a loss of resolution.
+        mirror: probability that a view is mirrored.
         gain, channel_gain: largest logarithm of the change of brightness, and of each colour's.
     """
 
@@ -40,20 +42,46 @@ class ViewRule:
     scale: float = 0.12
     warp: float = 0.08
     blur: float = 0.5
+    mirror: float = 0.5
     gain: float = 0.08
     channel_gain: float = 0.02
 
 
 def view(table: PatchTable, row: int, rng: np.random.Generator, rule: ViewRule) -> Image:
     """One view (H, W, 3) uint8 of a row of the table; other patches of it lend what is in front and behind."""
-    image = table.cuts[row]
+
+    def cover() -> Image:
+        cut: Image = table.cuts[rng.integers(len(table))]
+        return cut
+
+    return view_of_cut(table.cuts[row], lambda: _other(table, row, rng), cover, rng, rule)
+
+
+def view_of_cut(
+    image: Image,
+    behind: Callable[[], Image],
+    cover: Callable[[], Image],
+    rng: np.random.Generator,
+    rule: ViewRule,
+    size: tuple[int, int] | None = None,
+) -> Image:
+    """One view (H, W, 3) uint8 of a cut (160, 80, 3).
+
+    Args:
+        image: the cut, as `cut_out` makes it.
+        behind: gives the cut that replaces the background; called where it is replaced.
+        cover: gives the cut that covers a part; called where one is covered.
+        rng: draws what happens.
+        rule: how views are drawn.
+        size: height and width of the view, pixels, in place of those of `rule`.
+    """
+    height, width = size or rule.size
     if rng.random() < rule.background:
-        image = _before(_other(table, row, rng), image, rng)
+        image = _before(behind(), image, rng)
     if rng.random() < rule.cover:
-        image = _covered(image, table.cuts[rng.integers(len(table))], rng)
-    image = _placed(image, rng, rule)
+        image = _covered(image, cover(), rng)
+    image = _placed(image, rng, rule, height, width)
     if rng.random() < rule.blur:
-        height, width = rule.size
         factor = rng.uniform(1.2, 4.0)
         small = (max(8, int(width / factor)), max(16, int(height / factor)))
         small_image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
@@ -99,9 +127,8 @@ def _covered(image: Image, other: Image, rng: np.random.Generator) -> Image:
     return image
 
 
-def _placed(image: Image, rng: np.random.Generator, rule: ViewRule) -> Image:
-    """The box, misplaced and misjudged in size, at the size of a view; mirrored half of the times."""
-    height, width = rule.size
+def _placed(image: Image, rng: np.random.Generator, rule: ViewRule, height: int, width: int) -> Image:
+    """The box, misplaced and misjudged in size, at the size of a view; mirrored by chance."""
     scale = np.exp(rng.uniform(-rule.scale, rule.scale))
     aspect = np.exp(rng.uniform(-rule.scale, rule.scale) / 2)
     tall, wide = min(_BOX_HEIGHT * scale * aspect, CUT_HEIGHT - 2), min(_BOX_WIDTH * scale / aspect, CUT_WIDTH - 1)
@@ -111,7 +138,7 @@ def _placed(image: Image, rng: np.random.Generator, rule: ViewRule) -> Image:
     left = np.clip(centre_x, wide / 2, CUT_WIDTH - wide / 2) - wide / 2
     x = left + (np.arange(width) + 0.5) * wide / width - 0.5
     y = top + (np.arange(height) + 0.5) * tall / height - 0.5
-    if rng.random() < 0.5:
+    if rng.random() < rule.mirror:
         x = x[::-1]
     slide = np.zeros(height)
     if rule.warp and rng.random() < 0.6:
