@@ -1,6 +1,5 @@
 """The command as a person meets it: help, exit codes, what goes to which stream."""
 
-import importlib
 import json
 import os
 import resource
@@ -45,7 +44,7 @@ def failing_verb(monkeypatch):
 
 @pytest.mark.parametrize("verb", verbs())
 def test_every_verb_that_is_listed_exists_and_shows_an_example(verb):
-    command = importlib.import_module(f"flows.cli.{verb}").command
+    command = cli.get_command(click.Context(cli), verb)
     kinds = [[kind] for kind in command.commands] if isinstance(command, click.Group) else [[]]
     for kind in kinds:
         result = CliRunner().invoke(command, [*kind, "--help"])
