@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest
+from ssat.pipeline.benchmark_result import REPORT_FILE, BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
-from ssat.report.headline import headline
 from ssat.report.tables import score_rows
-from ssat.workspace import Workspace, committed
+from ssat.workspace import Workspace
 from tasks.benchmark import pack_submission, score_benchmark
 from tasks.detectors import resolve_detector
 from tasks.embedders import resolve_embedder
@@ -26,15 +24,8 @@ EXPERIMENT = "ssat-benchmark"
 
 
 @flow(name="benchmark", persist_result=False)
-def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any]:
-    """Tracks and scores the sequences of a folder; the same benchmark is not done twice.
-
-    Gives "sequences", "detectors" (public ones of MOT17, where there are several) and "overall" (scores as shares,
-    counts, fps, the ceiling of association on these detections), "protocol", "split", "folder" (result files and
-    videos, relative to the workspace), "report",
-    "skipped" (sequence → reason), "submission" (of the split `test`: the zip for the server, and what it would say of
-    it), "mlflow_run_id" and "reused".
-    """
+def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> BenchmarkResult:
+    """Track and score the sequences of a folder; the same benchmark is not done twice."""
     place = Workspace.open(workspace)
     located = locate_benchmark(place, settings)
     result = located.finished()
@@ -53,64 +44,64 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
         with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", settings, tags, dataset) as reporter:
             tracked = track_sequences(prepared, settings, folder, place, Networks(embedder, detector, refiner))
             detected = tracked_detections(prepared, settings, place, detector, refiner)
-            sequences, detectors, overall = score_benchmark(prepared, settings, folder, tracked, detected)
+            scored = score_benchmark(prepared, settings, folder, tracked, detected)
             submission = pack_submission(folder, tracked) if settings.split == "test" else None
-            result = {
-                "sequences": sequences,
-                "detectors": detectors,
-                "overall": overall,
-                **settings.model_dump(mode="json", include={"protocol", "split", "detections", "min_score", "tracker"}),
-                "detector": None if used is None else used.name,
-                "detector_sha256": None if used is None else used.digest,
-                "refine": settings.refine,
-                "departures": list(settings.association.departures),
-                "extensions": settings.extensions,
-                "embedder": settings.embedder,
-                "embedder_digest": digest,
-                "data_digest": dataset.digest,
-                "folder": place.relative(folder),
-                "files": {name: one.to_json() for name, one in tracked.items()},
-                "submission": submission,
-                "report": place.relative(folder / "report.html") if submission is None else None,
-                "skipped": located.skipped,
-                "mlflow_run_id": reporter.run_id,
-            }
+            result = BenchmarkResult(
+                sequences=scored.sequences,
+                detectors=scored.detectors,
+                overall=scored.overall,
+                split=settings.split,
+                detections=settings.detections,
+                min_score=settings.min_score,
+                tracker=settings.tracker,
+                protocol=settings.protocol,
+                detector=None if used is None else used.name,
+                detector_sha256=None if used is None else used.digest,
+                refine=settings.refine,
+                departures=tuple(settings.association.departures),
+                extensions=tuple(settings.extensions),
+                embedder=settings.embedder,
+                embedder_digest=digest,
+                data_digest=dataset.digest,
+                folder=place.relative(folder),
+                files=tracked,
+                submission=submission,
+                report=place.relative(folder / REPORT_FILE) if submission is None else None,
+                skipped=located.skipped,
+                mlflow_run_id=reporter.run_id,
+            )
             _report(reporter, result, prepared, folder, settings)
-        with committed(located.result_file) as temporary:
-            temporary.write_text(json.dumps(result, indent=1))
-        result["reused"] = False
+        result.save(located.result_file)
     create_table_artifact(
-        table=score_rows(result["sequences"], result["overall"]),
+        table=score_rows(result.rows(), result.overall.as_json()),
         key="benchmark",
-        description=f"{headline(result)}; MLflow run {result['mlflow_run_id']}",
+        description=f"{result.headline}; MLflow run {result.mlflow_run_id}",
     )
     return result
 
 
 def _report(
     reporter: MlflowReporter,
-    result: dict[str, Any],
+    result: BenchmarkResult,
     prepared: list[Prepared],
     folder: Path,
     settings: BenchmarkSettings,
 ) -> None:
-    if result["submission"] is not None:
-        files = [folder / result["submission"]["file"]]
+    if result.submission is not None:
+        files = [folder / result.submission.file]
     else:
         files = _page(result, prepared, folder, settings)
-    numbers = {f"{name}/{key}": value for name, scores in result["sequences"].items() for key, value in scores.items()}
-    numbers |= result["overall"]
-    reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)
-    reporter.table("scores", score_rows(result["sequences"], result["overall"]))
+    reporter.scalars(result.numbers(), 0)
+    reporter.table("scores", score_rows(result.rows(), result.overall.as_json()))
     for path in files:
         reporter.file(path)
-    for names in result["files"].values():
-        for kind, into in (("results", "results"), ("video", "videos"), ("picture", "pictures")):
-            if kind in names:
-                reporter.file(folder / names[kind], into)
+    for tracked in result.files.values():
+        for file, into in ((tracked.results, "results"), (tracked.video, "videos"), (tracked.picture, "pictures")):
+            if file is not None:
+                reporter.file(folder / file, into)
 
 
-def _page(result: dict[str, Any], prepared: list[Prepared], folder: Path, settings: BenchmarkSettings) -> list[Path]:
+def _page(result: BenchmarkResult, prepared: list[Prepared], folder: Path, settings: BenchmarkSettings) -> list[Path]:
     from ssat.report.benchmark import write_benchmark_report
     from tasks.environment import environment_facts, git_commit
     from tasks.moments import timeline, worst_moments
@@ -118,12 +109,10 @@ def _page(result: dict[str, Any], prepared: list[Prepared], folder: Path, settin
     switches = timeline(prepared, settings.protocol, folder)
     switches += worst_moments(prepared, settings.protocol, folder, folder)
     facts = {
-        "data digest": result["data_digest"],
-        "embedder digest": result["embedder_digest"] or "–",
-        "detector digest": result["detector_sha256"] or "–",
+        "data digest": result.data_digest,
+        "embedder digest": result.embedder_digest or "–",
+        "detector digest": result.detector_sha256 or "–",
         "commit": git_commit() or "–",
         **environment_facts()["versions"],
     }
-    return write_benchmark_report(
-        folder, headline(result), result, settings.model_dump(mode="json"), switches=switches, facts=facts
-    )
+    return write_benchmark_report(folder, result, settings.model_dump(mode="json"), switches=switches, facts=facts)

@@ -15,9 +15,9 @@ from prefect.cache_policies import NO_CACHE
 from ssat.mot.rows import write_results
 from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.feature_cache import CachedFeatures, feature_key, load_features, store_features
-from ssat.pipeline.frames import StageSeconds
-from ssat.pipeline.sequence_result import STAGES, SequenceResult, result_path
+from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
+from ssat.pipeline.stage_seconds import StageSeconds
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def track_sequence(
         results=f"{name}.txt",
         n_frames=tracked.n_frames,
         n_detections=len(prepared.detections),
-        seconds={stage: getattr(seconds, stage) for stage in STAGES},
+        seconds=seconds,
         video=files.get("video"),
         picture=files.get("picture"),
         detect_fps=round(detect_fps, 2) if detect_fps else None,

@@ -15,9 +15,10 @@ from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
     from ssat.embedding.protocol import PatchEmbedder
-    from ssat.pipeline.frames import DetectedFrame, StageSeconds
+    from ssat.pipeline.frames import DetectedFrame
     from ssat.pipeline.inputs import TrackInput
     from ssat.pipeline.pipeline import Pipeline
+    from ssat.pipeline.stage_seconds import StageSeconds
     from ssat.tracking.tracker import Tracks
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
 from ssat.errors import InputError
 from ssat.pipeline.settings import BenchmarkSettings
+
+if TYPE_CHECKING:
+    from ssat.pipeline.benchmark_result import BenchmarkResult
 
 
 @click.command(
@@ -77,27 +80,26 @@ def _download(folder: Path, url: str | None, sha256: str | None) -> str:
         close_progress()
 
 
-def show_benchmark(workspace: str, result: dict[str, Any], as_json: bool = False) -> None:
+def show_benchmark(workspace: str, result: BenchmarkResult, as_json: bool = False) -> None:
     """The summary table of a benchmark, and where its files lie."""
     from rich.console import Console
 
-    from ssat.report.headline import headline
     from ssat.report.tables import score_table
 
     console = Console(stderr=as_json)
-    title = headline(result) + (" (done before)" if result["reused"] else "")
-    rows = result["sequences"] | {f"all {name}": scores for name, scores in result["detectors"].items()}
-    console.print(score_table(rows, result["overall"], title))
-    for name, reason in result["skipped"].items():
+    title = result.headline + (" (done before)" if result.reused else "")
+    rows = result.rows() | {f"all {name}": scored.as_json() for name, scored in result.detectors.items()}
+    console.print(score_table(rows, result.overall.as_json(), title))
+    for name, reason in result.skipped.items():
         console.print(f"left out: {name}: {reason}", markup=False)
-    for name, files in result["files"].items():
-        for note in files.get("notes", []):
+    for name, tracked in result.files.items():
+        for note in tracked.notes:
             console.print(f"note: {name}: {note}", markup=False, soft_wrap=True)
-    if submission := result["submission"]:
-        zip_file = Path(workspace) / result["folder"] / submission["file"]
+    if submission := result.submission:
+        zip_file = Path(workspace) / result.folder / submission.file
         console.print(f"for the server: {zip_file}", markup=False, soft_wrap=True)
-        for kind in ("faults", "warnings"):
-            for text in submission[kind]:
-                console.print(f"{kind.removesuffix('s')}: {text}", markup=False, soft_wrap=True)
-    if result["report"]:
-        console.print(f"report: {Path(workspace) / result['report']}", markup=False, soft_wrap=True)
+        for kind, texts in (("fault", submission.faults), ("warning", submission.warnings)):
+            for text in texts:
+                console.print(f"{kind}: {text}", markup=False, soft_wrap=True)
+    if result.report:
+        console.print(f"report: {Path(workspace) / result.report}", markup=False, soft_wrap=True)

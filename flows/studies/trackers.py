@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -14,12 +13,13 @@ from flows.studies.benchmarked import finish_comparison, run_variants
 from ssat.pipeline.benchmark_inputs import data_digest, prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.published import TABLE_1, TABLE_2
+from ssat.studies.results import ComparisonStudy
 from ssat.studies.settings import TrackersStudySettings, tracker_of
 from ssat.tracking.baselines import make_tracker
 from ssat.workspace import Workspace
 from tasks.embedders import resolve_embedder
 from tasks.mlflow_run import Dataset
-from tasks.study import Study
+from tasks.study import Study, StudyResult
 from tasks.tracklets import train_tracklet_embedder, unlabelled_digest
 
 NAMES = {
@@ -35,8 +35,10 @@ NAMES = {
 
 
 @flow(name="study trackers", persist_result=False)
-def trackers_study(workspace: str, settings: TrackersStudySettings, benchmark: BenchmarkSettings) -> dict[str, Any]:
-    """Tracks the same detections with every tracker of `settings`; gives what `extensions_study` gives.
+def trackers_study(
+    workspace: str, settings: TrackersStudySettings, benchmark: BenchmarkSettings
+) -> StudyResult[ComparisonStudy]:
+    """Tracks the same detections with every tracker of `settings`.
 
     Where one of them needs frames, all of them track the sequences that have frames.
     """
@@ -53,7 +55,7 @@ def trackers_study(workspace: str, settings: TrackersStudySettings, benchmark: B
     if "tracklets" in settings.trackers:
         digests["unlabelled video"] = unlabelled_digest(settings)
     study = Study(place, "trackers", {"benchmark": base, "study_trackers": settings}, digests)
-    result = study.finished()
+    result = study.finished(ComparisonStudy)
     if result is None:
         dataset = Dataset("mot", digests["data"], str(Path(base.mot).expanduser().resolve()))
         with study.recorded(dataset) as reporter:
@@ -64,10 +66,10 @@ def trackers_study(workspace: str, settings: TrackersStudySettings, benchmark: B
                     key = hashlib.sha256(json.dumps(digests["unlabelled video"]).encode()).hexdigest()[:16]
                     with study.child("train on tracklets", settings.tracklets.model_dump(mode="json")) as child:
                         trained = train_tracklet_embedder(settings, place.training / f"tracklets-{key}", child)
-                    embedder = trained["embedder"]
+                    embedder = trained.embedder
                     notes.append(
-                        f"Tracklet pseudo-labels: {trained['tracklets']} tracklets of SORT with {trained['patches']} "
-                        f"patches of {', '.join(trained['sequences'])}; a {settings.tracklets.architecture} trained to "
+                        f"Tracklet pseudo-labels: {trained.tracklets} tracklets of SORT with {trained.patches} "
+                        f"patches of {', '.join(trained.sequences)}; a {settings.tracklets.architecture} trained to "
                         "name them (cross-entropy), its features in SSAT's tracker. It does not claim to reproduce "
                         "UnsuperTrack."
                     )
@@ -90,5 +92,5 @@ def trackers_study(workspace: str, settings: TrackersStudySettings, benchmark: B
                 shown=NAMES[settings.trackers[0]],
                 notes=notes,
             )
-    create_table_artifact(table=result["table"], key="study-trackers", description=result["report"])
+    create_table_artifact(table=list(result.content.table), key="study-trackers", description=result.report)
     return result

@@ -45,5 +45,5 @@ def test_the_table_for_the_terminal_shows_the_same() -> None:
 
 
 def test_published_rows_show_what_they_have() -> None:
-    row = score_rows({"SSAT": TABLE_1[-1]}, first="method")[0]
+    row = score_rows({"SSAT": TABLE_1[-1].as_json()}, first="method")[0]
     assert (row["MOTA"], row["MT"], row["FP"], row["HOTA"]) == ("62.0", "27.6", "14970", "–")
