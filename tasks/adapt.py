@@ -18,6 +18,7 @@ from ssat.errors import InputError
 from ssat.frames.manifest import canonical_json
 from ssat.locks import writing
 from ssat.pipeline.settings import AdaptSettings
+from ssat.setting_marks import ByContent, without
 from ssat.workspace import Workspace, committed
 from tasks.embedders import (
     ADAPTED,
@@ -94,7 +95,7 @@ def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) 
     judge = ProbeEvaluation(footage, _ANCHORS, after=until, min_score=settings.min_score)
     parent = parent_embedder(settings, workspace)
     digest = footage_digest(footages)
-    learned = settings.model_dump(mode="json", exclude={"embedder"})
+    learned = without(settings, ByContent)
     key = hashlib.sha256(canonical_json([_VERSION, learned, digest, parent.digest])).hexdigest()[:16]
     folder = workspace.training / f"{ADAPTED}{key}"
     if (folder / RESULT_FILE).exists():

@@ -19,6 +19,7 @@ from ssat.locks import writing
 from ssat.patches.clips import VERSION, PatchTable, joined
 from ssat.patches.follow import MOVING
 from ssat.patches.settings import ColoursSettings, FollowSettings
+from ssat.setting_marks import Runtime, without
 from ssat.video.untrusted import VideoError
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
@@ -93,7 +94,7 @@ def learn_colours_task(workspace: Workspace, settings: ColoursSettings) -> Learn
     n_train, n_held = _split(roster.num_rows, settings)
     rows = roster.slice(0, n_train + n_held)
     digest = hashlib.sha256("\n".join([VERSION, *rows["sha256"].to_pylist()]).encode()).hexdigest()
-    learned = settings.model_dump(mode="json", exclude={"workers"})
+    learned = without(settings, Runtime)
     key = hashlib.sha256(canonical_json([VERSION, learned, n_train, digest])).hexdigest()[:16]
     folder = workspace.training / f"colours-{key}"
     if (folder / RESULT_FILE).exists():
