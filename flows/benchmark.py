@@ -113,6 +113,6 @@ def _page(result: BenchmarkResult, prepared: list[Prepared], folder: Path, setti
         "embedder digest": result.embedder_digest or "–",
         "detector digest": result.detector_sha256 or "–",
         "commit": git_commit() or "–",
-        **environment_facts()["versions"],
+        **environment_facts().versions,
     }
     return write_benchmark_report(folder, result, settings.model_dump(mode="json"), switches=switches, facts=facts)

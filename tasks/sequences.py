@@ -131,7 +131,7 @@ def track_sequence(
         results=f"{name}.txt",
         n_frames=tracked.n_frames,
         n_detections=len(prepared.detections),
-        seconds=seconds,
+        seconds=StageSeconds(**seconds.of_tracker),
         video=files.get("video"),
         picture=files.get("picture"),
         detect_fps=round(detect_fps, 2) if detect_fps else None,

@@ -148,7 +148,7 @@ class Study:
 
     def facts(self) -> list[dict[str, str]]:
         """Digests and versions, for the report."""
-        versions = environment_facts()["versions"]
+        versions = environment_facts().versions
         named = {f"digest of {name}": value for name, value in self.digests.items()}
         return [
             {"what": what, "value": value}
@@ -194,7 +194,7 @@ def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspa
     return None
 
 
-def _chosen_before(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _chosen_before(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
     """What named the folders of studies without refinement up to version 0.1: such results are found again."""
     left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
     left_out |= {"trials", "train", "report"}

@@ -74,7 +74,7 @@ class TrackedInput:
     embedder: tuple[str | None, str] | None = None
     regained: int | None = None
 
-    def to_json(self) -> dict[str, object]:
+    def as_json(self) -> Mapping[str, object]:
         """The keys of `ssat track --json`; those without a value are left out."""
         optional: dict[str, object] = {
             "video": None if self.video is None else str(self.video),
@@ -104,7 +104,7 @@ class TrackedInput:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> TrackedInput:
-        """The result that `to_json` gave."""
+        """The result that `as_json` gave."""
         return cls(
             name=found["name"],
             notes=tuple(found["notes"]),

@@ -121,7 +121,7 @@ def command(
         _show(result, to_stderr=as_json or live)
         results.append(result)
     if as_json:
-        answers = [result.to_json() for result in results]
+        answers = [result.as_json() for result in results]
         faults = [{"input": given, "error": error} for given, error in failed.items()]
         print_json(answers[0] if len(inputs) == 1 else {"inputs": answers, **({"failed": faults} if faults else {})})
     if failed:
