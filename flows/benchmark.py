@@ -7,8 +7,9 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
+from ssat.file_names import REPORT_FILE
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest
-from ssat.pipeline.benchmark_result import REPORT_FILE, BenchmarkResult
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace

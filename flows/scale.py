@@ -19,6 +19,7 @@ from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
+from ssat.file_names import CHECKPOINTS
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
@@ -226,7 +227,7 @@ class _Climb:
         if not self.settings.warm_start or last is None or last.architecture != self.train.network.architecture:
             return None
         folder: Path = self.workspace.absolute(last.embedder).parent
-        return str(folder) if (folder / "checkpoints").is_dir() else None
+        return str(folder) if (folder / CHECKPOINTS).is_dir() else None
 
     def _timed(self, stage: str, work: Callable[[], _Result]) -> _Result:
         began = time.monotonic()

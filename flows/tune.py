@@ -13,8 +13,9 @@ from prefect.artifacts import create_table_artifact
 from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.errors import InputError
+from ssat.file_names import REPORT_FILE
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare, sequences_of
-from ssat.pipeline.benchmark_result import REPORT_FILE, BenchmarkResult
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import tuning_figure

@@ -9,12 +9,13 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from ssat.file_names import SUBMISSION_FILE
 from ssat.mot.rows import MotRows, read_results
 from ssat.mot.scores import Scoring, ToScore
 from ssat.mot.sequence import by_public_detector
 from ssat.mot.submission import check_submission, write_submission
 from ssat.pipeline.benchmark_inputs import Prepared
-from ssat.pipeline.benchmark_result import SUBMISSION_FILE, PackedSubmission, Scored, Speed
+from ssat.pipeline.benchmark_result import PackedSubmission, Scored, Speed
 from ssat.pipeline.ceiling import CeilingInput, Ceilings
 from ssat.pipeline.sequence_result import SequenceResult
 from ssat.pipeline.settings import BenchmarkSettings

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from ssat.demo.settings import DemoSettings
 from ssat.demo.world import SEQUENCES, world_folder, write_clips, write_sequences
+from ssat.file_names import REPORT_FILE
 from ssat.json_values import json_values
 from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.workspace import Workspace, committed
@@ -118,7 +119,7 @@ def report_demo(
         for method in METHODS
     }
     report = write_report(
-        root / "report.html",
+        root / REPORT_FILE,
         title="SSAT demo: a rendered world",
         notes=[
             f"Everything here was rendered by this program with seed {settings.seed}: {settings.clips} clips without "

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssat.file_names import BENCHMARK_RESULT
 from ssat.pipeline.benchmark_inputs import Prepared, prepare
-from ssat.pipeline.benchmark_key import RESULT_FILE, benchmark_folder
+from ssat.pipeline.benchmark_key import benchmark_folder
 from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
@@ -36,7 +37,7 @@ class LocatedBenchmark:
     @property
     def result_file(self) -> Path:
         """The file of its result, which is written last."""
-        return self.folder / RESULT_FILE
+        return self.folder / BENCHMARK_RESULT
 
     def finished(self) -> BenchmarkResult | None:
         """Return the result of the same benchmark done before, or None."""
@@ -69,6 +70,6 @@ def finished_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> Ben
     """
     if settings.needs_appearance and is_run(settings.embedder):
         return None
-    if not any(workspace.benchmark.glob(f"*/{RESULT_FILE}")):
+    if not any(workspace.benchmark.glob(f"*/{BENCHMARK_RESULT}")):
         return None
     return locate_benchmark(workspace, settings).finished()

@@ -13,8 +13,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from ssat.file_names import REPORT_FILE, STUDY_RESULT
 from ssat.json_values import json_values
-from ssat.pipeline.benchmark_result import REPORT_FILE, BenchmarkResult
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.setting_marks import Budget, ByContent, Display, Runtime, without
 from ssat.settings import StageSettings
@@ -27,7 +28,6 @@ from tasks.mlflow_run import Dataset, mlflow_run
 _LOG = logging.getLogger(__name__)
 
 EXPERIMENT = "ssat-study"
-RESULT_FILE = "study.json"
 # Part of every key: raise it when a study comes to mean something else.
 _VERSION = 1
 
@@ -110,7 +110,7 @@ class Study:
 
     def finished(self, content: type[Content]) -> StudyResult[Content] | None:
         """The result, where the same study was done before; `content`: the class of what it holds."""
-        path = self.folder / RESULT_FILE
+        path = self.folder / STUDY_RESULT
         if not path.is_file():
             return None
         found = json.loads(path.read_text())
@@ -171,7 +171,7 @@ class Study:
         )
         values = json_values(result, finite=False)
         del values["reused"]
-        with committed(self.folder / RESULT_FILE) as temporary:
+        with committed(self.folder / STUDY_RESULT) as temporary:
             temporary.write_text(json.dumps(values, indent=1))
         return result
 

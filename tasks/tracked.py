@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssat.file_names import SEQUENCE_INFO
 from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace, committed
 from tasks.track import TrackedInput
@@ -105,7 +106,7 @@ def track_key(opened: TrackInput, given: str, settings: TrackSettings, digests: 
     digest = hashlib.sha256(settings.model_dump_json().encode())
     digest.update(repr(digests).encode())
     path = Path(given).expanduser()
-    files = [path, path / "seqinfo.ini", path / "det" / (settings.detections or "det.txt")]
+    files = [path, path / SEQUENCE_INFO, path / "det" / (settings.detections or "det.txt")]
     files += list(getattr(opened.source, "paths", ()))
     if settings.detections is not None:
         files.append(Path(settings.detections).expanduser())

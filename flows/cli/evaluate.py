@@ -10,6 +10,7 @@ import click
 
 from flows.cli.options import build_settings, common_options, print_json
 from ssat.errors import InputError
+from ssat.file_names import BENCHMARK_RESULT
 
 if TYPE_CHECKING:
     from ssat.mot.score_values import Scores
@@ -182,9 +183,8 @@ def _folder_of_files(folder: Path, names: list[str]) -> Path:
 
 
 def _latest_benchmark(workspace: Path) -> Path:
-    from ssat.pipeline.benchmark_key import RESULT_FILE
 
-    done = sorted(workspace.glob(f"benchmark/*/{RESULT_FILE}"), key=lambda path: path.stat().st_mtime_ns)
+    done = sorted(workspace.glob(f"benchmark/*/{BENCHMARK_RESULT}"), key=lambda path: path.stat().st_mtime_ns)
     if not done:
         raise InputError(f"workspace {workspace}: no finished benchmark; name a folder of result files with --results")
     return done[-1].parent

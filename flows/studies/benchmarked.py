@@ -8,8 +8,9 @@ from pathlib import Path
 from prefect.artifacts import create_table_artifact
 
 from flows.benchmark import benchmark_flow
+from ssat.file_names import REPORT_FILE
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
-from ssat.pipeline.benchmark_result import REPORT_FILE, BenchmarkResult
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import methods_figure

@@ -14,9 +14,9 @@ from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.data import split_ranks
 from ssat.embedding.settings import TrainSettings
+from ssat.file_names import REPORT_FILE
 from ssat.frames.store import FrameStore
 from ssat.pipeline.benchmark_inputs import data_digest, prepare
-from ssat.pipeline.benchmark_result import REPORT_FILE
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import clips_figure

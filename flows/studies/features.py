@@ -17,8 +17,9 @@ from flows.studies.benchmarked import settings_table
 from ssat.embedding.named import COLOUR, IMAGENET, embedder_parts
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.errors import InputError
+from ssat.file_names import EMBEDDER_FILE, REPORT_FILE, TRAINING_RESULT
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
-from ssat.pipeline.benchmark_result import REPORT_FILE, BenchmarkResult, Scored
+from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.pipeline.feature_cache import feature_key, load_features
 from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.row_features import features_of_rows
@@ -31,7 +32,7 @@ from ssat.studies.results import FeatureOnSequence, FeatureRow, FeaturesStudy
 from ssat.studies.settings import FeaturesStudySettings
 from ssat.workspace import Workspace
 from tasks.detectors import resolve_detector
-from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, UNTRAINED, latest_of_kinds, resolve_embedder
+from tasks.embedders import UNTRAINED, latest_of_kinds, resolve_embedder
 from tasks.fan_out import tracked_detections
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset
@@ -119,7 +120,7 @@ def _short(spec: str) -> str:
         path = Path(part.name).expanduser()
         name = part.name
         if path.exists():
-            trained = path.name == EMBEDDER_FILE and (path.parent / RESULT_FILE).is_file()
+            trained = path.name == EMBEDDER_FILE and (path.parent / TRAINING_RESULT).is_file()
             name = path.parent.name if trained else path.name
         parts.append(name if part.weight == 1 else f"{part.weight:g}*{name}")
     return "+".join(parts)

@@ -15,9 +15,10 @@ from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
+from ssat.file_names import REPORT_FILE
 from ssat.mot.score_values import Scores
 from ssat.pipeline.benchmark_inputs import data_digest, prepare
-from ssat.pipeline.benchmark_result import REPORT_FILE, BenchmarkResult, Scored
+from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import surfaces_figure

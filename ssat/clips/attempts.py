@@ -23,6 +23,7 @@ from ssat.clips.sources import Source, Stopped
 from ssat.clips.status import StatusLog
 from ssat.clips.trim import TrimmedClip, TrimSettings
 from ssat.clips.trimmers import Trimmers
+from ssat.file_names import TRIMMED
 from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 
@@ -193,10 +194,7 @@ class Attempts:
         video = source.fetch(candidate, folder, self.stopped)
         # Two hexadecimal digits make 256 folders: 2,000 files in each at 500,000 clips.
         target = (
-            self._workspace.clips
-            / "trimmed"
-            / candidate_key(0, candidate.clip_id).hex()[:2]
-            / f"{candidate.clip_id}.mp4"
+            self._workspace.clips / TRIMMED / candidate_key(0, candidate.clip_id).hex()[:2] / f"{candidate.clip_id}.mp4"
         )
         try:
             clip: TrimmedClip = self._trimmers.trim(video.path, target, self._trim_settings, video.start_s, video.end_s)

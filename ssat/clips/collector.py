@@ -30,9 +30,10 @@ from ssat.clips.sources.chain import sources_of
 from ssat.clips.stages import ArchiveFailure, Finished, Job, Work
 from ssat.clips.status import StatusLog
 from ssat.errors import InputError, WorkspaceError
+from ssat.file_names import ROSTER
 from ssat.locks import FolderLock
 from ssat.redaction import without_credentials
-from ssat.workspace import ROSTER, Workspace
+from ssat.workspace import Workspace
 
 __all__ = ["Collector", "Shard", "ShardOutcome"]
 

@@ -16,9 +16,6 @@ from ssat.pipeline.sequence_result import SequenceResult
 from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.workspace import committed
 
-REPORT_FILE = "report.html"
-SUBMISSION_FILE = "submission.zip"
-
 
 @dataclass(frozen=True)
 class Speed:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssat.pipeline.benchmark_result import REPORT_FILE, BenchmarkResult
+from ssat.file_names import REPORT_FILE
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_report
 from ssat.report.plots import score_bars
 from ssat.report.tables import score_rows

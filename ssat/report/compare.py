@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ssat.file_names import REPORT_FILE
 from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_report
 from ssat.report.study_plots import curves_figure, methods_figure
 
@@ -144,7 +145,7 @@ def write_comparison(runs: Sequence[ComparedRun], folder: Path, metric: str = "i
         if (path := run.videos.get(sequence)) is not None
     ]
     report = write_report(
-        folder / "report.html",
+        folder / REPORT_FILE,
         title="Comparison of runs",
         notes=[f"Gains are over {runs[0].label}, the first one; the largest loss stands first."],
         tables=[

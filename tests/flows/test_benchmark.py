@@ -14,6 +14,7 @@ import pytest
 
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
+from ssat.json_values import json_values
 from ssat.mot.rows import read_results
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
@@ -79,7 +80,7 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
 
         again = benchmark_flow(str(workspace.root), settings)
         assert again == replace(result, reused=True)
-        assert _by_command(workspace, mot, embedder) == again
+        assert _by_command(workspace, mot, embedder) == json_values(again)
         # Another threshold: another benchmark, on the same features.
         features = {path: path.stat().st_mtime_ns for path in workspace.cache.rglob("*.safetensors")}
         assert len(features) == 2
