@@ -156,8 +156,8 @@ def measure(folder: Path, clips: int) -> list[dict[str, Any]]:
                     {
                         "source": str(listed),
                         "url_template": "http://127.0.0.1:9/{clip_id}",
-                        "free_gib": 0,
-                        "per_hour": 10**9,
+                        "min_free_gib": 0,
+                        "requests_per_hour": 10**9,
                         "jitter_seconds": 0,
                     },
                 ),

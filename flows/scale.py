@@ -203,7 +203,7 @@ class _Climb:
     def _collect(self, wanted: int) -> CollectResult:
         limits: dict[str, Any] = {"clips": wanted}
         if self.settings.gib is not None:
-            limits["disk_gib"] = min(self.settings.gib, self.collect.disk_gib or self.settings.gib)
+            limits["max_disk_gib"] = min(self.settings.gib, self.collect.max_disk_gib or self.settings.gib)
         try:
             collected: CollectResult = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
         except NothingCollectedError as error:

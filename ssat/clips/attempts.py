@@ -124,7 +124,7 @@ class Attempts:
         rows: list[StatusRow] = []
         counts: Counter[FailureClass] = Counter()
         # A local file reads the same the second time.
-        most = {FailureClass.NET: self._settings.net_attempts, FailureClass.MEDIA: 2 if source.network else 1}
+        most = {FailureClass.NET: self._settings.network_attempts, FailureClass.MEDIA: 2 if source.network else 1}
         while not self._has_to_stop(source):
             row = self._begun(candidate, before + len(rows) + 1, address, source.tool)
             started = time.monotonic()
@@ -224,7 +224,7 @@ class Attempts:
         if kind is FailureClass.GONE and not goes_on and all(other is FailureClass.GONE for other in found):
             state = st.GONE
         elif kind is FailureClass.RATE:
-            self._egress.open(max(self._settings.rate_pause_seconds, failure.retry_after_s or 0), failure.message)
+            self._egress.open(max(self._settings.rate_limit_pause_seconds, failure.retry_after_s or 0), failure.message)
             state = st.WAITING
         return replace(
             row,
@@ -243,7 +243,7 @@ class Attempts:
                 self._undecided.append(row)
                 alike = [other for other in self._undecided if other.error_class == found]
                 # Where a list names many servers, one that fails says nothing about the others.
-                if self._one_server and len(alike) >= self._settings.stop_after:
+                if self._one_server and len(alike) >= self._settings.max_similar_failures:
                     self._stop_reason = self._explain(row, len(alike))
                     self._decide(st.WAITING)
                 return

@@ -52,8 +52,8 @@ class DownloadSettings:
             raise InputError("the cookie file (setting cookies or SSAT_COOKIES) cannot be read")
         return cls(
             min_side=settings.short_side,
-            max_bytes=settings.max_mib << 20,
-            socket_timeout=settings.socket_timeout,
+            max_bytes=settings.max_download_mib << 20,
+            socket_timeout=settings.socket_timeout_seconds,
             proxy=secret("proxy"),
             cookies=cookies,
             user_agent=secret("user_agent"),
