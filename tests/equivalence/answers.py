@@ -23,7 +23,7 @@ from typing import Any
 
 # Durations and rates; their types are compared.
 _VOLATILE = re.compile(
-    r"fps|.*seconds|minutes|.*per_second|.*_wait_share|.*_per_hour|per_hour|remaining_s|finished_at|.*mtime.*|stored_gib"
+    r"fps|fps_by_stage|.*seconds|minutes|.*per_second|.*_wait_share|.*_per_hour|per_hour|remaining_s|finished_at|.*mtime.*|stored_gib"
 )
 _DRAWN = re.compile(r"\b[0-9a-f]{32}\b")
 # Keys of tables that people read: rates again.
@@ -52,7 +52,9 @@ class _Answers:
 
     def _masked(self, value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            return [[self._text(name), self._masked(value[name], name)] for name in value]
+            # Rates and durations by stage.
+            inner = key if _VOLATILE.fullmatch(key) else ""
+            return [[self._text(name), self._masked(value[name], inner or name)] for name in value]
         if isinstance(value, list):
             return [self._masked(entry, key) for entry in value]
         if key in _RATES or _VOLATILE.fullmatch(key):
