@@ -14,6 +14,7 @@ from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace, committed
 from tasks.benchmark import RESULT_FILE, benchmark_folder, pack_submission, score_benchmark
+from tasks.boxmot import Boxmot, track_sequences_with_boxmot
 from tasks.calibration import with_stored_calibration
 from tasks.detectors import resolve_detector
 from tasks.fan_out import Networks, track_sequences, tracked_detections
@@ -36,14 +37,25 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
     "skipped" (sequence → reason), "submission" (of the split `test`: the zip for the server, and what it would say of
     it), "mlflow_run_id" and "reused".
     """
-    place = Workspace.open(workspace)
+    return run_benchmark(Workspace.open(workspace), settings)
+
+
+def run_benchmark(place: Workspace, settings: BenchmarkSettings, boxmot: Boxmot | None = None) -> dict[str, Any]:
+    """Do what `benchmark_flow` does, inside of a flow.
+
+    Args:
+        place: the workspace.
+        settings: of the benchmark; with `boxmot` its tracker only says whether appearance is looked at.
+        boxmot: tracks instead of our trackers.
+    """
     prepared, skipped = prepare(settings)
     embedder = _embedder(settings, place)
     settings = with_stored_calibration(settings, embedder, place)
     digest = embedder.digest if embedder is not None else None
     detector, refiner = resolve_detector(settings, place)
     used = detector or refiner
-    folder = benchmark_folder(place, settings, prepared, digest, None if used is None else used.digest)
+    by = None if boxmot is None else boxmot.name
+    folder = benchmark_folder(place, settings, prepared, digest, None if used is None else used.digest, by)
     result_file = folder / RESULT_FILE
     if result_file.is_file():
         result = {**json.loads(result_file.read_text()), "reused": True}
@@ -53,8 +65,13 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
         tags = {"protocol": settings.protocol, "split": settings.split, "embedder_digest": digest or "none"}
         if used is not None:
             tags |= {"detector": used.name, "detector_sha256": used.digest}
-        with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", settings, tags, dataset) as reporter:
-            tracked = track_sequences(prepared, settings, folder, place, Networks(embedder, detector, refiner))
+        recorded = settings.model_dump(mode="json") | ({} if by is None else {"tracker": by})
+        with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", recorded, tags, dataset) as reporter:
+            networks = Networks(embedder, detector, refiner)
+            if boxmot is None:
+                tracked = track_sequences(prepared, settings, folder, place, networks)
+            else:
+                tracked = track_sequences_with_boxmot(prepared, settings, folder, place, networks, boxmot)
             detected = tracked_detections(prepared, settings, place, detector, refiner)
             sequences, detectors, overall = score_benchmark(prepared, settings, folder, tracked, detected)
             submission = pack_submission(folder, tracked) if settings.split == "test" else None
@@ -62,7 +79,8 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
                 "sequences": sequences,
                 "detectors": detectors,
                 "overall": overall,
-                **settings.model_dump(mode="json", include={"protocol", "split", "detections", "min_score", "tracker"}),
+                **settings.model_dump(mode="json", include={"protocol", "split", "detections", "min_score"}),
+                "tracker": recorded["tracker"],
                 "detector": None if used is None else used.name,
                 "detector_sha256": None if used is None else used.digest,
                 "refine": settings.refine,

@@ -47,10 +47,16 @@ def benchmark_folder(
     prepared: list[Prepared],
     embedder_digest: str | None,
     detector_digest: str | None = None,
+    tracked_by: str | None = None,
 ) -> Path:
-    """Where this benchmark lies: one folder per data, settings and networks, so that the same one is done once."""
+    """Where this benchmark lies: one folder per data, settings and networks, so that the same one is done once.
+
+    Args:
+        tracked_by: name and version of another program that tracks; None: ours does.
+    """
     chosen = settings.model_dump(mode="json", exclude=NOT_IN_KEY)
-    key = json.dumps([VERSION, _TOLD, chosen, embedder_digest, detector_digest, data_digest(prepared)], sort_keys=True)
+    content = [VERSION, _TOLD, chosen, embedder_digest, detector_digest, data_digest(prepared)]
+    key = json.dumps(content if tracked_by is None else [*content, tracked_by], sort_keys=True)
     return workspace.benchmark / hashlib.sha256(key.encode()).hexdigest()[:16]
 
 

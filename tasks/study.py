@@ -51,6 +51,7 @@ class Study:
         left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
         # A tuning with more trials goes on with those that it has; its sequences are in the digests.
         left_out |= {"trials", "train", "report"}
+        left_out |= {"boxmot_python", "boxmot_timeout_seconds"}  # BoxMOT's version is in the digests
         chosen = {
             section: _by_content({key: value for key, value in model.items() if key not in left_out}, workspace)
             for section, model in self.settings.items()

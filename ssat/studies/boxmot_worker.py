@@ -1,0 +1,113 @@
+"""Track one sequence with one of BoxMOT's trackers; run by the Python of BoxMOT's environment, never imported by ssat.
+
+    PYTHON -I boxmot_worker.py FOLDER
+
+FOLDER has `request.json` (tracker, frame_rate, width, height, images: path of every frame or null) and `request.npz`
+(counts: detections of every frame; boxes (n, 4) x1 y1 x2 y2; scores (n,) between 0 and 1; features (n, F), absent where
+the tracker looks at boxes alone). The answer is `answer.npz` (rows, ids: detection and identity of every tracked box,
+in the order of the frames) and `answer.json` (cpu_seconds of association, camera_seconds of camera motion). Nothing is
+pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np  # noqa: E402 - after the number of threads is set
+
+_NOMINAL_RATE = 30.0  # frames per second at which BoxMOT's settings count
+
+
+def make_tracker(name: str, frame_rate: float) -> Any:
+    """Return BoxMOT's tracker with BoxMOT's own settings, times that it counts in frames scaled to `frame_rate`."""
+    from boxmot.trackers.config import load_tracker_config  # type: ignore[import-not-found, unused-ignore]
+    from boxmot.trackers.factory import create_tracker  # type: ignore[import-not-found, unused-ignore]
+    from boxmot.trackers.specs import TrackerSpec  # type: ignore[import-not-found, unused-ignore]
+
+    defaults, options = load_tracker_config(name), {}
+    if "frame_rate" in defaults:
+        options["frame_rate"] = max(1, round(frame_rate))
+    elif "max_age" in defaults:
+        options["max_age"] = max(1, round(defaults["max_age"] * frame_rate / _NOMINAL_RATE))
+    return create_tracker(TrackerSpec(name, options=tuple(sorted(options.items()))))
+
+
+class TimedCamera:
+    """BoxMOT's estimate of camera motion, with the time that it takes: that is no association."""
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator, self.seconds = estimator, 0.0
+
+    def apply(self, *arguments: Any) -> Any:
+        """Estimate as BoxMOT does."""
+        began = time.process_time()
+        try:
+            return self._estimator.apply(*arguments)
+        finally:
+            self.seconds += time.process_time() - began
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._estimator, name)
+
+
+def track(folder: Path) -> None:
+    """Answer the request in `folder`."""
+    import cv2
+    import torch
+    from boxmot.structures import Boxes, Detections  # type: ignore[import-not-found, unused-ignore]
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    request = json.loads((folder / "request.json").read_text())
+    with np.load(folder / "request.npz", allow_pickle=False) as content:
+        counts, boxes, scores = content["counts"], content["boxes"], content["scores"]
+        features = content.get("features")
+    tracker = make_tracker(request["tracker"], request["frame_rate"])
+    camera = None
+    if getattr(tracker, "cmc", None) is not None:
+        camera = tracker.cmc = TimedCamera(tracker.cmc)
+    blank = np.zeros((request["height"], request["width"], 3), np.uint8)
+    rows: list[int] = []
+    ids: list[int] = []
+    seconds, first = 0.0, 0
+    for index, count in enumerate(counts.tolist()):
+        given = np.arange(first, first + count)
+        first += count
+        # BoxMOT divides by the height of a box.
+        given = given[(boxes[given, 2:] > boxes[given, :2]).all(axis=1)]
+        detections = Detections(
+            Boxes(torch.from_numpy(boxes[given].astype(np.float32))),
+            torch.from_numpy(scores[given].astype(np.float32)),
+            torch.zeros(len(given), dtype=torch.int64),
+            str(index),
+            embeddings=None if features is None else torch.from_numpy(features[given].astype(np.float32)),
+        )
+        image: Any = blank
+        if request["images"] is not None and camera is not None:
+            image = cv2.imread(request["images"][index])
+            if image is None:
+                raise SystemExit(f"{request['images'][index]}: not a readable image")
+        before = 0.0 if camera is None else camera.seconds
+        began = time.process_time()
+        tracks = tracker.update(detections, image)
+        spent = time.process_time() - began
+        seconds += spent - ((0.0 if camera is None else camera.seconds) - before)
+        matched = tracks.detection_indices.numpy()
+        shown = matched >= 0
+        rows += given[matched[shown]].tolist()
+        ids += tracks.track_ids.numpy()[shown].tolist()
+    np.savez(folder / "answer.npz", rows=np.array(rows, np.int64), ids=np.array(ids, np.int64))
+    answer = {"cpu_seconds": seconds, "camera_seconds": 0.0 if camera is None else camera.seconds}
+    (folder / "answer.json").write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    track(Path(sys.argv[1]))
