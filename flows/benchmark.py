@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
+from ssat.mot.protocols import Protocol
+from ssat.pipeline.benchmark_inputs import Prepared, data_digest
 from ssat.pipeline.settings import BenchmarkSettings
+from ssat.report.headline import headline
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace, committed
-from tasks.benchmark import RESULT_FILE, benchmark_folder, pack_submission, score_benchmark
+from tasks.benchmark import pack_submission, score_benchmark
 from tasks.boxmot import Boxmot, track_sequences_with_boxmot
-from tasks.calibration import with_stored_calibration
 from tasks.detectors import resolve_detector
+from tasks.embedders import resolve_embedder
 from tasks.fan_out import Networks, track_sequences, tracked_detections
+from tasks.finished import locate_benchmark
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
-
-if TYPE_CHECKING:
-    from ssat.embedding.protocol import PatchEmbedder
 
 EXPERIMENT = "ssat-benchmark"
 
@@ -48,24 +49,23 @@ def run_benchmark(place: Workspace, settings: BenchmarkSettings, boxmot: Boxmot 
         settings: of the benchmark; with `boxmot` its tracker only says whether appearance is looked at.
         boxmot: tracks instead of our trackers.
     """
-    prepared, skipped = prepare(settings)
-    embedder = _embedder(settings, place)
-    settings = with_stored_calibration(settings, embedder, place)
-    digest = embedder.digest if embedder is not None else None
-    detector, refiner = resolve_detector(settings, place)
-    used = detector or refiner
-    by = None if boxmot is None else boxmot.name
-    folder = benchmark_folder(place, settings, prepared, digest, None if used is None else used.digest, by)
-    result_file = folder / RESULT_FILE
-    if result_file.is_file():
-        result = {**json.loads(result_file.read_text()), "reused": True}
-    else:
+    located = locate_benchmark(place, settings)
+    if boxmot is not None:
+        located = replace(located, folder=located.folder.with_name(f"{located.folder.name}-{boxmot.slug}"))
+    result = located.finished()
+    if result is None:
+        prepared, settings, folder, digest = located.prepared, located.settings, located.folder, located.embedder_digest
+        embedder = None
+        if settings.needs_appearance:
+            embedder = resolve_embedder(settings.embedder, place, reid=settings.reid)
+        detector, refiner = resolve_detector(settings, place)
+        used = detector or refiner
         folder.mkdir(parents=True, exist_ok=True)
         dataset = Dataset("mot", data_digest(prepared), str(Path(settings.mot).expanduser().resolve()))
         tags = {"protocol": settings.protocol, "split": settings.split, "embedder_digest": digest or "none"}
         if used is not None:
             tags |= {"detector": used.name, "detector_sha256": used.digest}
-        recorded = settings.model_dump(mode="json") | ({} if by is None else {"tracker": by})
+        recorded = settings.model_dump(mode="json") | ({} if boxmot is None else {"tracker": boxmot.name})
         with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", recorded, tags, dataset) as reporter:
             networks = Networks(embedder, detector, refiner)
             if boxmot is None:
@@ -93,11 +93,11 @@ def run_benchmark(place: Workspace, settings: BenchmarkSettings, boxmot: Boxmot 
                 "files": {name: one.to_json() for name, one in tracked.items()},
                 "submission": submission,
                 "report": place.relative(folder / "report.html") if submission is None else None,
-                "skipped": skipped,
+                "skipped": located.skipped,
                 "mlflow_run_id": reporter.run_id,
             }
-            _report(reporter, result, prepared, folder, settings)
-        with committed(result_file) as temporary:
+            _report(reporter, result, prepared, folder, settings, recorded)
+        with committed(located.result_file) as temporary:
             temporary.write_text(json.dumps(result, indent=1))
         result["reused"] = False
     create_table_artifact(
@@ -108,45 +108,18 @@ def run_benchmark(place: Workspace, settings: BenchmarkSettings, boxmot: Boxmot 
     return result
 
 
-def headline(result: dict[str, Any]) -> str:
-    """What a benchmark's numbers belong to, in one line: the protocol is never left out."""
-    chosen = f", score ≥ {result['min_score']:g}" if result["min_score"] is not None else ""
-    appearance = ""
-    if result["embedder_digest"] is not None:
-        appearance = f", embedder {result['embedder'] or 'of the latest training'} ({result['embedder_digest'][:8]})"
-    source = f"{result['detections']} detections{chosen}"
-    if result["detector"] is not None:
-        source = f"detections of {result['detector']} ({result['detector_sha256'][:8]})"
-        if result["refine"] != "none":
-            source += f", refined {result['refine']}"
-    # Results of earlier versions do not know them, and other trackers have constants of their own.
-    departures = result.get("departures", []) if result["tracker"] in ("ssat", "box") else []
-    changed = "".join(f", {one}" for one in departures)
-    beyond = f", beyond the paper: {', '.join(result['extensions'])}" if result["extensions"] else ""
-    scored = f"protocol {result['protocol']}" if result["split"] != "test" else "which the server scores"
-    how = f"{result['tracker']} on {source}{appearance}{changed}{beyond}"
-    return f"{how}, split {result['split']}, {scored}"
-
-
-def _embedder(settings: BenchmarkSettings, workspace: Workspace) -> PatchEmbedder | None:
-    if not settings.needs_appearance:
-        return None
-    from tasks.embedders import resolve_embedder
-
-    return resolve_embedder(settings.embedder, workspace, reid=settings.reid)
-
-
 def _report(
     reporter: MlflowReporter,
     result: dict[str, Any],
     prepared: list[Prepared],
     folder: Path,
     settings: BenchmarkSettings,
+    recorded: dict[str, Any],
 ) -> None:
     if result["submission"] is not None:
         files = [folder / result["submission"]["file"]]
     else:
-        files = _page(result, prepared, folder, settings)
+        files = _page(result, prepared, folder, settings.protocol, recorded)
     numbers = {f"{name}/{key}": value for name, scores in result["sequences"].items() for key, value in scores.items()}
     numbers |= result["overall"]
     reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)
@@ -159,13 +132,15 @@ def _report(
                 reporter.file(folder / names[kind], into)
 
 
-def _page(result: dict[str, Any], prepared: list[Prepared], folder: Path, settings: BenchmarkSettings) -> list[Path]:
+def _page(
+    result: dict[str, Any], prepared: list[Prepared], folder: Path, protocol: Protocol, recorded: dict[str, Any]
+) -> list[Path]:
     from ssat.report.benchmark import write_benchmark_report
     from tasks.environment import environment_facts, git_commit
     from tasks.moments import timeline, worst_moments
 
-    switches = timeline(prepared, settings.protocol, folder)
-    switches += worst_moments(prepared, settings.protocol, folder, folder)
+    switches = timeline(prepared, protocol, folder)
+    switches += worst_moments(prepared, protocol, folder, folder)
     facts = {
         "data digest": result["data_digest"],
         "embedder digest": result["embedder_digest"] or "–",
@@ -173,6 +148,4 @@ def _page(result: dict[str, Any], prepared: list[Prepared], folder: Path, settin
         "commit": git_commit() or "–",
         **environment_facts()["versions"],
     }
-    return write_benchmark_report(
-        folder, headline(result), result, settings.model_dump(mode="json"), switches=switches, facts=facts
-    )
+    return write_benchmark_report(folder, headline(result), result, recorded, switches=switches, facts=facts)

@@ -22,11 +22,9 @@ from flows.deployment_file import ENTRY_POINTS
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
 from ssat.remote import is_remote
+from ssat.setting_marks import LocalPath, marked
 from ssat.settings import StageSettings
 from tasks.notify import BLOCK, VARIABLE, webhook_url
-
-# Settings that may name a local file: made absolute, for a worker has a folder of its own.
-_PATHS = ("source", "mirrors", "mot", "embedder", "warm_start", "evaluate_mot", "probe")
 
 
 class _Schedule(BaseModel):
@@ -196,7 +194,18 @@ def _settings(
             f"deployments; set {', '.join(f'SSAT_{name.upper()}' for name in secrets)} where the worker runs"
         )
     values = settings.model_dump(mode="json", exclude_none=True)
-    return {name: _absolute(value) if name in _PATHS else value for name, value in values.items()}
+    return _with_absolute_paths(values, marked(model, LocalPath))
+
+
+def _with_absolute_paths(values: dict[str, Any], paths: frozenset[str], prefix: str = "") -> dict[str, Any]:
+    """Make local files and folders absolute: a worker has a folder of its own."""
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            made[name] = _with_absolute_paths(value, paths, f"{prefix}{name}.")
+        else:
+            made[name] = _absolute(value) if f"{prefix}{name}" in paths else value
+    return made
 
 
 def _absolute(value: Any) -> Any:

@@ -18,6 +18,7 @@ from ssat.errors import InputError
 from ssat.frames.manifest import canonical_json
 from ssat.locks import writing
 from ssat.pipeline.settings import AdaptSettings
+from ssat.setting_marks import ByContent, without
 from ssat.workspace import Workspace, committed
 from tasks.embedders import (
     ADAPTED,
@@ -76,10 +77,6 @@ class AdaptedEmbedder:
     notes: tuple[str, ...]
     reused: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
-
 
 @task(name="adapt embedder", persist_result=False, cache_policy=NO_CACHE)
 def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) -> AdaptedEmbedder:
@@ -98,7 +95,7 @@ def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) 
     judge = ProbeEvaluation(footage, _ANCHORS, after=until, min_score=settings.min_score)
     parent = parent_embedder(settings, workspace)
     digest = footage_digest(footages)
-    learned = settings.model_dump(mode="json", exclude={"embedder"})
+    learned = without(settings, ByContent)
     key = hashlib.sha256(canonical_json([_VERSION, learned, digest, parent.digest])).hexdigest()[:16]
     folder = workspace.training / f"{ADAPTED}{key}"
     if (folder / RESULT_FILE).exists():
@@ -235,7 +232,7 @@ def _kept(
     version = register_embedder(result.mlflow_run_id, folder / EMBEDDER_FILE, _examples(table, adapted), tags)
     result = replace(result, embedder=workspace.relative(folder / EMBEDDER_FILE), model_version=version)
     with committed(folder / RESULT_FILE) as temporary:
-        content = {name: value for name, value in result.as_json().items() if name != "reused"}
+        content = {name: value for name, value in asdict(result).items() if name != "reused"}
         temporary.write_text(json.dumps(content, indent=1))
     return result
 

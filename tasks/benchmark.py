@@ -1,9 +1,7 @@
-"""Which sequences a benchmark tracks, where it lies, and how its results score."""
+"""How the results of a benchmark score."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,48 +14,13 @@ from ssat.mot.rows import MotRows, read_results
 from ssat.mot.scores import Scoring, ToScore
 from ssat.mot.sequence import by_public_detector
 from ssat.mot.submission import check_submission, write_submission
-from ssat.pipeline.benchmark_inputs import Prepared, data_digest
+from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.ceiling import CeilingInput, Ceilings
 from ssat.pipeline.sequence_result import STAGES, SequenceResult
 from ssat.pipeline.settings import BenchmarkSettings
-from ssat.workspace import Workspace
 from tasks.services import available_cpus
 
-# Part of every key: raise it when the tracker, the protocols or the drawing change what a benchmark gives.
-VERSION = 2
-# Part of the key of benchmarks alone: raise it when their result tells more; tracked sequences stay.
-_TOLD = "ceiling"
-# Where the data lies, how networks were named and how the work was shared out change nothing; what data and networks
-# hold is in the digests.
-NOT_IN_KEY: dict[str, Any] = {
-    "mot": True,
-    "embedder": True,
-    "reid": True,
-    "sequences": True,
-    "side_by_side": True,
-    "refinement": {"checkpoint"},
-}
-RESULT_FILE = "benchmark.json"
 SUBMISSION_FILE = "submission.zip"
-
-
-def benchmark_folder(
-    workspace: Workspace,
-    settings: BenchmarkSettings,
-    prepared: list[Prepared],
-    embedder_digest: str | None,
-    detector_digest: str | None = None,
-    tracked_by: str | None = None,
-) -> Path:
-    """Where this benchmark lies: one folder per data, settings and networks, so that the same one is done once.
-
-    Args:
-        tracked_by: name and version of another program that tracks; None: ours does.
-    """
-    chosen = settings.model_dump(mode="json", exclude=NOT_IN_KEY)
-    content = [VERSION, _TOLD, chosen, embedder_digest, detector_digest, data_digest(prepared)]
-    key = json.dumps(content if tracked_by is None else [*content, tracked_by], sort_keys=True)
-    return workspace.benchmark / hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 @task(name="score results", persist_result=False, cache_policy=NO_CACHE)

@@ -43,6 +43,11 @@ class Boxmot:
     timeout_seconds: float
 
     @property
+    def slug(self) -> str:
+        """Return the name for a folder."""
+        return "-".join(self.name.split())
+
+    @property
     def name(self) -> str:
         """Return the tracker with BoxMOT's version, as it is recorded."""
         return f"boxmot {self.environment.version} {self.tracker}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ssat.embedding.protocol import PatchEmbedder
+from ssat.embedding.protocol import Identified, PatchEmbedder
 from ssat.errors import InputError, WorkspaceError
 from ssat.pipeline.settings import BenchmarkSettings, TrackSettings
 from ssat.tracking.calibration import MIN_PAIRS
@@ -21,7 +21,7 @@ _MEDIAN, _PAIRS = "same_frame_median", "pairs"
 Settings = TypeVar("Settings", TrackSettings, BenchmarkSettings)
 
 
-def with_stored_calibration(settings: Settings, embedder: PatchEmbedder | None, workspace: Workspace) -> Settings:
+def with_stored_calibration(settings: Settings, embedder: Identified | None, workspace: Workspace) -> Settings:
     """Return the settings with the median that is stored for the embedder, where they calibrate and name none."""
     association = settings.association
     if embedder is None or not association.calibrate or association.stored_median is not None:
@@ -32,7 +32,7 @@ def with_stored_calibration(settings: Settings, embedder: PatchEmbedder | None, 
     return settings.model_copy(update={"association": association.model_copy(update={"stored_median": median})})
 
 
-def stored_median(embedder: PatchEmbedder, workspace: Workspace) -> float | None:
+def stored_median(embedder: Identified, workspace: Workspace) -> float | None:
     """Return the median of 1 − cosine between people of one frame that was stored for an embedder; None: none was.
 
     Raises:
@@ -96,5 +96,5 @@ def store_calibration(
     return path
 
 
-def _file(embedder: PatchEmbedder, workspace: Workspace) -> Path:
+def _file(embedder: Identified, workspace: Workspace) -> Path:
     return workspace.calibration / f"{embedder.digest}.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ssat.locks import writing
 from ssat.patches.clips import VERSION, PatchTable, joined
 from ssat.patches.follow import MOVING
 from ssat.patches.settings import ColoursSettings, FollowSettings
+from ssat.setting_marks import Runtime, without
 from ssat.video.untrusted import VideoError
 from ssat.workspace import Workspace, committed
 from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
@@ -75,10 +76,6 @@ class LearnedColours:
     held_out: dict[str, float]
     reused: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
     @classmethod
     def load(cls, path: Path) -> LearnedColours:
         """Return the result in a file of a finished learning."""
@@ -97,7 +94,7 @@ def learn_colours_task(workspace: Workspace, settings: ColoursSettings) -> Learn
     n_train, n_held = _split(roster.num_rows, settings)
     rows = roster.slice(0, n_train + n_held)
     digest = hashlib.sha256("\n".join([VERSION, *rows["sha256"].to_pylist()]).encode()).hexdigest()
-    learned = settings.model_dump(mode="json", exclude={"workers"})
+    learned = without(settings, Runtime)
     key = hashlib.sha256(canonical_json([VERSION, learned, n_train, digest])).hexdigest()[:16]
     folder = workspace.training / f"colours-{key}"
     if (folder / RESULT_FILE).exists():
@@ -210,7 +207,7 @@ def _learn_recorded(
             without_patches=without,
         )
         with committed(folder / RESULT_FILE) as temporary:
-            content = {name: value for name, value in result.as_json().items() if name != "reused"}
+            content = {name: value for name, value in asdict(result).items() if name != "reused"}
             temporary.write_text(json.dumps(content, indent=1))
     return result
 

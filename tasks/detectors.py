@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ssat.detection.settings import DetectorName
 from ssat.pipeline.settings import BenchmarkSettings, TrackSettings
-from ssat.workspace import Workspace
+from ssat.workspace import Workspace, sha256_of
 
 if TYPE_CHECKING:
     from ssat.detection.off_the_shelf import ShelfDetector
@@ -31,6 +31,22 @@ def resolve_detector(
     path = checkpoint_path(settings.refinement.checkpoint, workspace.root)
     refiner = Refiner.load(path, settings.refinement)
     return (refiner, None) if settings.refine == "frozen" else (None, refiner)
+
+
+def detector_digest(settings: BenchmarkSettings, workspace: Workspace) -> str | None:
+    """Return the digest of the network that detects, as `resolve_detector` gives it; None where none does.
+
+    Raises:
+        InputError: weights that are missing.
+    """
+    if settings.refine != "none":
+        from ssat.detection.checkpoint import checkpoint_path, refuse_missing
+
+        path = checkpoint_path(settings.refinement.checkpoint, workspace.root)
+        refuse_missing(path)
+        return sha256_of(path)
+    detector, _ = resolve_detector(settings, workspace)
+    return None if detector is None else detector.digest
 
 
 def shelf_detector(name: DetectorName | None, least_score: float) -> ShelfDetector | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssat.embedding.identity import HISTOGRAM, combined_identity, stored_identity
 from ssat.embedding.named import BASELINES, COLOUR, assembled, embedder_parts, load_part
-from ssat.embedding.protocol import PatchEmbedder
+from ssat.embedding.protocol import Identified, PatchEmbedder
 from ssat.embedding.reid_input import ReidInput
 from ssat.embedding.settings import Device, Precision
 from ssat.errors import InputError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 MODEL_NAME = "ssat-embedder"
 EMBEDDER_FILE = "embedder.safetensors"
 UNTRAINED = "untrained"
-_LEARNED_COLOURS = "histogram"  # architecture of learned colours; not imported from the network, which needs torch
 _RUN = re.compile(r"models:/.+|[0-9a-f]{32}")
 RESULT_FILE = "result.json"
 ADAPTED = "adapted-"  # how folders of adaptations begin
@@ -117,9 +117,36 @@ def _untrained(workspace: Workspace, device: Device, precision: Precision) -> Em
     for folder in _finished_trainings(workspace):
         # The fair floor: the network that was trained last, before training.
         settings = json.loads((folder / RESULT_FILE).read_text())["settings"]
-        if settings["architecture"] != _LEARNED_COLOURS:  # which has no weights to draw
+        if settings["architecture"] != HISTOGRAM:  # which has no weights to draw
             architecture, input_size = settings["architecture"], settings["crop"]
     return Embedder.untrained(architecture, input_size, device=device, precision=precision)  # type: ignore[arg-type]
+
+
+def identify_embedder(spec: str | None, workspace: Workspace, *, reid: ReidInput | None = None) -> Identified:
+    """Return the identity of the embedder that `resolve_embedder` would give, without its network where files tell it.
+
+    Raises:
+        InputError: as `resolve_embedder`.
+    """
+    if spec is None:
+        return stored_identity(_latest_training(workspace) / EMBEDDER_FILE)
+
+    def identify(name: str) -> Identified:
+        path = Path(name).expanduser()
+        path = path / EMBEDDER_FILE if path.is_dir() else path
+        if name == UNTRAINED:
+            return _untrained(workspace, "auto", "float32")
+        if name in BASELINES or path.suffix == ".onnx":
+            return load_part(name, reid)
+        if path.exists():
+            return stored_identity(path)
+        if is_run(name):
+            return stored_identity(download_embedder(name))
+        raise _unknown_embedder(name)
+
+    parts = embedder_parts(spec)
+    identities = [identify(part.name) for part in parts]
+    return identities[0] if len(parts) == 1 else combined_identity(identities, [part.weight for part in parts])
 
 
 def check_embedder(spec: str | None, workspace: Workspace) -> None:
@@ -221,7 +248,7 @@ def latest_of_kinds(workspace: Workspace) -> dict[str, Path]:
     """Return the embedder files of the latest learned colours and of the latest network, as far as there are any."""
     found = {}
     for folder in _finished_trainings(workspace):
-        learned = json.loads((folder / RESULT_FILE).read_text())["settings"].get("architecture") == _LEARNED_COLOURS
+        learned = json.loads((folder / RESULT_FILE).read_text())["settings"].get("architecture") == HISTOGRAM
         found["learned colours" if learned else "trained network"] = folder / EMBEDDER_FILE
     return found
 

@@ -44,20 +44,28 @@ def check_ray(address: str) -> None:
     """
     if address == "local":
         return
-    asked = address
-    if address == "auto":
-        asked = _running_cluster() or ""
-        if not asked:
+    with terminable():
+        if address != "auto":
+            _ask_ray(address)
+            return
+        found = _running_cluster()
+        if not found:
             raise no_answer("Ray", _VARIABLE, address, "no Ray runs on this machine", RAY_EMBEDDED)
-    scheme, separator, _ = asked.partition("://")
+        try:
+            _ask_ray(found)
+        except ServiceError as error:
+            reason = f"the Ray of this machine is said to be at {found}. {error}"
+            raise ServiceError(f"Ray: {_VARIABLE}=auto: {reason}") from error
+
+
+def _ask_ray(address: str) -> None:
+    scheme, separator, _ = address.partition("://")
     if separator and scheme != "ray":
         expected = f"{scheme}:// is not an address of a cluster; expected HOST:6379, ray://HOST:10001, auto or local"
         raise no_answer("Ray", _VARIABLE, address, expected, RAY_EMBEDDED)
-    with terminable():
-        began = time.monotonic()
-        assert_port_open("Ray", _VARIABLE, asked, RAY_EMBEDDED)
-        reason = _what_answers(asked, max(2.0, _CHECK_WITHIN_S - (time.monotonic() - began)))
-    if reason:
+    began = time.monotonic()
+    assert_port_open("Ray", _VARIABLE, address, RAY_EMBEDDED)
+    if reason := _what_answers(address, max(2.0, _CHECK_WITHIN_S - (time.monotonic() - began))):
         raise no_answer("Ray", _VARIABLE, address, reason, RAY_EMBEDDED)
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ssat.pipeline.settings import BenchmarkSettings
+from ssat.setting_marks import Budget, ByContent, Display, Runtime, without
 from ssat.settings import StageSettings
 from ssat.workspace import Workspace, committed, sha256_of
 from tasks.environment import environment_facts, git_commit
@@ -19,17 +21,6 @@ EXPERIMENT = "ssat-study"
 RESULT_FILE = "study.json"
 # Part of every key: raise it when a study comes to mean something else.
 _VERSION = 1
-
-
-def _by_content(model: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
-    """Settings with the digest of the refinement's checkpoint in place of its path; None where it is not used."""
-    if "refinement" not in model:
-        return model
-    from ssat.detection.checkpoint import checkpoint_path
-
-    path = checkpoint_path(model["refinement"]["checkpoint"], workspace.root)
-    used = model.get("refine", "none") != "none" and path.is_file()
-    return {**model, "refinement": {**model["refinement"], "checkpoint": sha256_of(path) if used else None}}
 
 
 class Study:
@@ -47,17 +38,17 @@ class Study:
     ) -> None:
         self.workspace, self.kind, self.digests = workspace, kind, dict(digests)
         self.settings = {section: model.model_dump(mode="json") for section, model in settings.items()}
-        # Where data and networks lie changes nothing: what they hold is in the digests.
-        left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
-        # A tuning with more trials goes on with those that it has; its sequences are in the digests.
-        left_out |= {"trials", "train", "report"}
-        left_out |= {"boxmot_python", "boxmot_timeout_seconds"}  # BoxMOT's version is in the digests
-        chosen = {
-            section: _by_content({key: value for key, value in model.items() if key not in left_out}, workspace)
-            for section, model in self.settings.items()
-        }
-        key = json.dumps([_VERSION, kind, chosen, self.digests], sort_keys=True)
-        self.folder = workspace.studies / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        chosen = {section: without(model, Budget, ByContent, Display, Runtime) for section, model in settings.items()}
+        if checkpoint := _refinement_digest(settings, workspace):
+            self.digests["refinement checkpoint"] = checkpoint
+        self.folder = self._folder(chosen)
+        if not self.folder.exists():
+            before = self._folder(_chosen_before(self.settings))
+            self.folder = before if before.exists() else self.folder
+
+    def _folder(self, chosen: Mapping[str, Any]) -> Path:
+        key = json.dumps([_VERSION, self.kind, chosen, self.digests], sort_keys=True)
+        return self.workspace.studies / f"{self.kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
     def finished(self) -> dict[str, Any] | None:
         """The result, where the same study was done before."""
@@ -115,3 +106,24 @@ def log_scores(reporter: MlflowReporter, benchmark: Mapping[str, Any]) -> None:
     reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)
     reporter.tag("benchmark_run_id", str(benchmark["mlflow_run_id"]))
     reporter.tag("reused", str(benchmark["reused"]).lower())
+
+
+def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspace) -> str | None:
+    """SHA-256 of the refinement's checkpoint, where it is used and there."""
+    from ssat.detection.checkpoint import checkpoint_path
+
+    for model in settings.values():
+        if isinstance(model, BenchmarkSettings) and model.refine != "none":
+            path = checkpoint_path(model.refinement.checkpoint, workspace.root)
+            return sha256_of(path) if path.is_file() else None
+    return None
+
+
+def _chosen_before(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What named the folders of studies without refinement up to version 0.1: such results are found again."""
+    left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
+    left_out |= {"trials", "train", "report"}
+    return {
+        section: {name: value for name, value in model.items() if name not in left_out}
+        for section, model in settings.items()
+    }

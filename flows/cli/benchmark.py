@@ -48,13 +48,17 @@ def command(
     opened = Workspace.open(workspace)
     check_benchmark(opened, settings)
 
-    from flows.benchmark import benchmark_flow
-    from tasks.fan_out import ray_is_named
-    from tasks.services import services
+    from tasks.finished import finished_benchmark
 
-    ray = ray_is_named() and settings.side_by_side != "never"
-    with services(opened, mlflow=True, ray=ray, debug=debug):
-        result = benchmark_flow(workspace, settings)
+    result = finished_benchmark(opened, settings)
+    if result is None:
+        from flows.benchmark import benchmark_flow
+        from tasks.fan_out import ray_is_named
+        from tasks.services import services
+
+        ray = ray_is_named() and settings.side_by_side != "never"
+        with services(opened, mlflow=True, ray=ray, debug=debug):
+            result = benchmark_flow(workspace, settings)
     show_benchmark(workspace, result, as_json)
     if as_json:
         print_json(result)
@@ -77,7 +81,7 @@ def show_benchmark(workspace: str, result: dict[str, Any], as_json: bool = False
     """The summary table of a benchmark, and where its files lie."""
     from rich.console import Console
 
-    from flows.benchmark import headline
+    from ssat.report.headline import headline
     from ssat.report.tables import score_table
 
     console = Console(stderr=as_json)

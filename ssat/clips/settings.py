@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from ssat.setting_marks import LocalPath
 from ssat.settings import StageSettings
 
 YOUTUBE_WATCH_URL = "https://www.youtube.com/watch?v={clip_id}"
@@ -19,14 +20,14 @@ class CollectSettings(StageSettings):
     # The paper's largest experiment has 1,600 clips, its smallest 160.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"clips": 1600}, "quick": {"clips": 160}}
 
-    source: str | None = Field(
+    source: Annotated[str | None, LocalPath()] = Field(
         None,
         description="Where the clips come from: a Kinetics CSV, a text file with a URL a line, or a folder of videos",
     )
     url_template: str = Field(
         YOUTUBE_WATCH_URL, description="Address of a CSV row's video; {clip_id} stands for its youtube_id"
     )
-    mirrors: tuple[str, ...] = Field(
+    mirrors: Annotated[tuple[str, ...], LocalPath()] = Field(
         (),
         description="Where the videos of a CSV are looked for before url_template, in this order: a tar archive, a "
         "text file that names tar archives, a folder of either, or an address with {clip_id} in it",

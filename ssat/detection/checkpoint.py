@@ -26,6 +26,12 @@ def checkpoint_path(named: str | None, workspace: Path) -> Path:
     return Path(chosen).expanduser() if chosen else workspace / "models" / CHECKPOINT_NAME
 
 
+def refuse_missing(path: Path) -> None:
+    """Raise InputError where the checkpoint is missing; it says where it is published."""
+    if not path.is_file():
+        raise InputError(f"{path}: no checkpoint for the refinement. {WHERE}")
+
+
 def read_checkpoint(path: Path) -> tuple[Mapping[str, Any], str]:
     """The state dict of a checkpoint file (.pth or .safetensors) and the file's SHA-256.
 
@@ -34,8 +40,7 @@ def read_checkpoint(path: Path) -> tuple[Mapping[str, Any], str]:
     """
     import torch
 
-    if not path.is_file():
-        raise InputError(f"{path}: no checkpoint for the refinement. {WHERE}")
+    refuse_missing(path)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 
@@ -10,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ssat.embedding.identity import combined_identity
 from ssat.embedding.protocol import PatchEmbedder, check_patches, patch_shape
-from ssat.errors import InputError
 
 
 class CombinedEmbedder:
@@ -26,6 +25,7 @@ class CombinedEmbedder:
 
     Attributes:
         input_size: (height, width) of the patches, pixels: the largest of the parts; the others see them scaled down.
+        digest: SHA-256 over the parts' digests and weights.
 
     Raises:
         InputError: no part, or weights that do not fit.
@@ -33,21 +33,11 @@ class CombinedEmbedder:
 
     def __init__(self, parts: Sequence[PatchEmbedder], weights: Sequence[float] | None = None) -> None:
         weights = [1.0] * len(parts) if weights is None else list(weights)
-        if not parts or len(weights) != len(parts) or not all(math.isfinite(w) and w > 0 for w in weights):
-            raise InputError(
-                f"{len(parts)} embedders with the weights {weights}; expected at least one "
-                "embedder and a positive weight for each"
-            )
+        identity = combined_identity(parts, weights)
         self.parts = tuple(parts)
         self.weights = tuple(weight / sum(weights) for weight in weights)
-        shapes = [patch_shape(part) for part in parts]
-        self.input_size = (max(height for height, _ in shapes), max(width for _, width in shapes))
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the parts' digests and weights."""
-        named = " ".join(f"{part.digest} {weight:.9f}" for part, weight in zip(self.parts, self.weights, strict=True))
-        return hashlib.sha256(f"combined-1 {self.input_size} {named}".encode()).hexdigest()
+        self.input_size = identity.input_size
+        self.digest = identity.digest
 
     def __call__(self, patches: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
         """Return L2-normalised features (B, F) of RGB patches (B, H, W, 3), (H, W) = `input_size`.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast
 
 import numpy as np
 import safetensors
@@ -19,14 +18,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssat.embedding.device import dtype_of, usable_device
-from ssat.embedding.histogram import HISTOGRAM, HistogramNetwork
+from ssat.embedding.histogram import HistogramNetwork
+from ssat.embedding.identity import FORMAT, HISTOGRAM, read_header, weights_digest
 from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
 from ssat.embedding.settings import Architecture, Device, Precision
 from ssat.errors import InputError, WorkspaceError
 from ssat.workspace import committed
 
-FORMAT = "ssat-embedder-1"
-ARCHITECTURES = (*get_args(Architecture), HISTOGRAM)
 _RUN = re.compile(r"[0-9a-f]{32}|models:/.+")
 
 
@@ -91,31 +89,13 @@ class Embedder:
             from ssat.embedding.onnx_embedder import OnnxEmbedder
 
             return OnnxEmbedder(path, device=device)
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-            tensors = safetensors.torch.load_file(path)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise InputError(
-                f"{path}: not a readable safetensors file ({error}); expected an embedder that `ssat train` wrote"
-            ) from error
-        if metadata.get("format") != FORMAT:
-            raise InputError(
-                f"{path}: format {metadata.get('format')!r}, expected {FORMAT!r}: not an embedder of this program"
-            )
-        architecture = metadata.get("architecture", "")
-        if architecture not in ARCHITECTURES:
-            raise InputError(f"{path}: unknown architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}")
-        try:
-            input_size, facts = int(metadata["input_size"]), json.loads(metadata.get("facts", "{}"))
-        except (KeyError, ValueError) as error:
-            raise InputError(f"{path}: damaged metadata ({error})") from error
-        if not 32 <= input_size <= 1024:
-            raise InputError(f"{path}: input_size {input_size} is outside 32 … 1024 pixels")
-        network = HistogramNetwork() if architecture == HISTOGRAM else EmbeddingNetwork(architecture)
+        header = read_header(path)
+        tensors = safetensors.torch.load_file(path)
+        histogram = header.architecture == HISTOGRAM
+        network = HistogramNetwork() if histogram else EmbeddingNetwork(cast(Architecture, header.architecture))
         _check_tensors(path, network.state_dict(), tensors)
         network.load_state_dict(tensors)
-        return cls(network, input_size, facts, device=device, precision=precision)
+        return cls(network, header.input_size, header.facts, device=device, precision=precision)
 
     def save(self, path: Path) -> None:
         """Writes tensors and metadata to one safetensors file, whole or not at all.
@@ -141,11 +121,9 @@ class Embedder:
     def digest(self) -> str:
         """SHA-256 over architecture, input size, arithmetic and weights: what names the embedder in a cache key."""
         arithmetic = "" if self._dtype == torch.float32 else f" {self._dtype}"
-        digest = hashlib.sha256(f"{FORMAT} {self.network.architecture} {self.input_size}{arithmetic}".encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        weights = sorted(self.network.state_dict().items())
+        tensors = ((name, tensor.cpu().contiguous().numpy().tobytes()) for name, tensor in weights)
+        return weights_digest(self.network.architecture, self.input_size, tensors, arithmetic)
 
     @torch.inference_mode()
     def __call__(self, patches: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:

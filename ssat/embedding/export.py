@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssat.embedding.embedder import Embedder
-from ssat.embedding.histogram import HISTOGRAM
+from ssat.embedding.identity import HISTOGRAM
 from ssat.embedding.network import FEATURE_DIM
 from ssat.embedding.onnx_embedder import FACTS_KEY, OnnxEmbedder
 from ssat.errors import InputError

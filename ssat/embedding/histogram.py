@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-HISTOGRAM: Literal["histogram"] = "histogram"
+from ssat.embedding.identity import HISTOGRAM
+
 CELLS, STRIPES = 128, 4
 _ROWS, _COLUMNS = 64, 32  # pixels after pooling
 _HALF_WIDTH = 0.33  # of the ellipse, in widths of the box; it is as high as the box

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ssat.errors import InputError
 
 
-class PatchEmbedder(Protocol):
-    """A function from patches to appearance features.
+class Identified(Protocol):
+    """The part of an embedder that can be known without its network.
 
     Attributes:
         input_size: side of square patches, or (height, width), pixels.
@@ -24,12 +24,16 @@ class PatchEmbedder(Protocol):
     @property
     def digest(self) -> str: ...
 
+
+class PatchEmbedder(Identified, Protocol):
+    """A function from patches to appearance features."""
+
     def __call__(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return L2-normalised features (B, F) of RGB patches (B, H, W, 3)."""
         ...
 
 
-def patch_shape(embedder: PatchEmbedder) -> tuple[int, int]:
+def patch_shape(embedder: Identified) -> tuple[int, int]:
     """Return height and width, pixels, of the patches that `embedder` takes."""
     size = embedder.input_size
     return size if isinstance(size, tuple) else (size, size)

@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from ssat.errors import InputError
 from ssat.video.display_matrix import upright_rgb
 from ssat.video.image_files import IMAGE_SUFFIXES, image_digest, list_images, read_image
-from ssat.video.untrusted import VideoError, main_stream
+from ssat.video.untrusted import VideoError, joined_parts, open_video
 from ssat.workspace import sha256_of
 
 Image = NDArray[np.uint8]
 NumberedFrame = tuple[int, Image]
 
 _AHEAD = 4  # frames decoded before they are asked for
-# A playlist in disguise must not make FFmpeg open other files or addresses.
-_LOCAL = {"protocol_whitelist": "file"}
 
 
 class FrameSource(Protocol):
@@ -124,10 +122,10 @@ class VideoSource:
         if not path.is_file():
             raise InputError(f"{path}: no such video file")
         try:
-            with av.open(str(path), options=_LOCAL) as container:
-                stream = main_stream(container)
+            container, stream = open_video(path)
+            with container:
                 rate = frame_rate or stream.average_rate or stream.guessed_rate
-                n_frames = int(stream.frames) or None
+                n_frames = None if joined_parts(container) else int(stream.frames) or None
                 has_sound = bool(container.streams.audio)
         except VideoError as error:
             raise InputError(f"{path}: {error}; expected a file with video") from error
@@ -144,14 +142,22 @@ class VideoSource:
         times = _FrameTimes()
         self.notes.clear()
         try:
-            with av.open(str(self.path), options=_LOCAL) as container:
-                stream = main_stream(container)
-                stream.thread_type = "AUTO"
-                for number, frame in enumerate(container.decode(stream), start=1):
-                    times.add(frame.time)
-                    yield number, upright_rgb(frame)
+            container, _ = open_video(self.path)
+            with container:
+                parts = joined_parts(container)
+            for part in parts or (None,):
+                times.restart()
+                container, stream = open_video(self.path, part)
+                with container:
+                    stream.thread_type = "AUTO"
+                    for frame in container.decode(stream):
+                        number += 1
+                        times.add(frame.time)
+                        yield number, upright_rgb(frame)
         except av.FFmpegError as error:
             raise InputError(f"{self.path}: broken after frame {number} ({error})") from error
+        if parts:
+            self.notes.append(f"{len(parts)} videos are joined in this file; they are read as one, in order")
         if not number:
             raise InputError(f"{self.path}: holds no frame that can be decoded")
         if self.n_frames is not None and number < self.n_frames:
@@ -177,6 +183,10 @@ class _FrameTimes:
     def __init__(self) -> None:
         self._last: float | None = None
         self._steps: dict[int, int] = {}
+
+    def restart(self) -> None:
+        """Forget the last time: another clock follows."""
+        self._last = None
 
     def add(self, seconds: float | None) -> None:
         if seconds is not None and self._last is not None:

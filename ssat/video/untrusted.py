@@ -11,10 +11,13 @@ from pathlib import Path
 
 import av
 import av.error
+from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+
+from ssat.video.parts import Part, video_parts
 
 # Larger pictures are refused before they are decoded: a few bytes can ask for gigabytes.
 _MAX_PIXELS = 8192 * 8192
@@ -22,6 +25,8 @@ _MAX_BROKEN_PACKETS = 100
 # Containers without an index and with a clock that wraps around: they are read from their beginning, and packets are
 # passed over undecoded until the last key frame before the start.
 _WITHOUT_INDEX = {"mpegts", "mpeg", "mpegvideo"}
+# Where the clock of one of these restarts, a seek by time leads to the wrong place: they are read in the same way.
+_READ_FROM_BEGINNING = {*_WITHOUT_INDEX, "flv", "m4v", "h264", "hevc"}
 _CLOCK_S = 2**33 / 90_000  # their clock starts again at 0 after this many seconds
 # They store the order of decoding, and no times of presentation.
 _DECODING_TIMES = {"asf", "mxf"}
@@ -34,10 +39,13 @@ class VideoError(ValueError):
     """The file is not a video that can be used; the message says why, in one line."""
 
 
-def open_video(source: Path) -> tuple[InputContainer, VideoStream]:
+def open_video(source: Path, part: Part | None = None) -> tuple[InputContainer, VideoStream]:
     """Open the file and choose its main video stream, see `main_stream`.
 
     The caller closes the file.
+
+    Args:
+        part: read these bytes alone; by default the first of the videos that are joined in the file.
 
     Raises:
         VideoError: the file is empty, has no pictures, or they are too large.
@@ -50,7 +58,14 @@ def open_video(source: Path) -> tuple[InputContainer, VideoStream]:
     if size == 0:
         raise VideoError("the file is empty (0 bytes)")
     # Playlists and concatenations could name other files and addresses: a downloaded file is read as a file alone.
-    container = av.open(str(source), options={"protocol_whitelist": "file"})
+    if part is None:
+        parts = _parts(source)
+        part = parts[0] if len(parts) > 1 else None
+    if part is None:
+        container = av.open(str(source), options={"protocol_whitelist": "file"})
+    else:
+        address = f"subfile,,start,{part.start},end,{part.end},,:{source.absolute()}"
+        container = av.open(address, options={"protocol_whitelist": "file,subfile"})
     try:
         stream = main_stream(container)
         if stream.codec_context.width * stream.codec_context.height > _MAX_PIXELS:
@@ -99,8 +114,28 @@ def _time_base(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, 1000)
 
 
+def joined_parts(container: InputContainer) -> tuple[Part, ...]:
+    """Return the videos that are joined in the opened file; empty where it holds a single one."""
+    if not container.name.startswith("subfile,"):
+        return ()
+    return _parts(_path_of(container))
+
+
+def _parts(path: Path) -> tuple[Part, ...]:
+    try:
+        return video_parts(path)
+    except OSError as error:
+        raise VideoError(f"the file cannot be read: {error.strerror}") from error
+
+
+def _path_of(container: InputContainer) -> Path:
+    return Path(container.name.split(",,:", 1)[-1])
+
+
 def stated_end(container: InputContainer, stream: VideoStream) -> float | None:
     """Seconds after the first frame at which the file says that its pictures end; None where it does not say."""
+    if joined_parts(container):
+        return None  # the first one speaks for itself
     if container.format.name in _WITHOUT_INDEX:
         return None  # libavformat estimates it from the last times that it finds near the file's end
     if stream.duration:
@@ -119,15 +154,24 @@ def timed_frames(container: InputContainer, stream: VideoStream, start_s: float)
     neighbours need the pictures before it), the seek is repeated further back, down to the beginning.
 
     Where the clock restarts, as in joined segments, the times go on from the picture before. Containers with an index
-    are only read that way from their beginning.
+    are only read that way from their beginning. Whole videos in one file follow each other in the same way.
     """
+    if parts := joined_parts(container):
+        yield from _frames_of_parts(_path_of(container), parts, stream.thread_type)
+    else:
+        yield from _frames_of_one(container, stream, start_s)
+
+
+def _frames_of_one(
+    container: InputContainer, stream: VideoStream, start_s: float
+) -> Iterator[tuple[float, VideoFrame]]:
     clock = _Clock(container, stream)
     packets = _continuous(container, stream)
     if start_s <= 0:
         yield from clock.frames(packets)
         return
     start = list(_until_first_frame(clock, packets))
-    if container.format.name in _WITHOUT_INDEX:
+    if container.format.name in _READ_FROM_BEGINNING:
         attempts = iter([_packets_from(clock, packets, start, start_s)])
     elif clock.counts_all:
         attempts = iter([])
@@ -147,6 +191,19 @@ def timed_frames(container: InputContainer, stream: VideoStream, start_s: float)
     with whole:
         its_stream.thread_type = stream.thread_type
         yield from _Clock(whole, its_stream).frames(_continuous(whole, its_stream))
+
+
+def _frames_of_parts(path: Path, parts: Iterable[Part], thread_type: ThreadType) -> Iterator[tuple[float, VideoFrame]]:
+    shift = 0.0
+    for part in parts:
+        container, stream = open_video(path, part)
+        with container:
+            stream.thread_type = thread_type
+            end = shift
+            for at, frame in _frames_of_one(container, stream, 0.0):
+                end = max(end, shift + at)
+                yield shift + at, frame
+            shift = end + 1 / frame_rate(stream)
 
 
 class _Clock:

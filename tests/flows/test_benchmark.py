@@ -1,7 +1,12 @@
 """The benchmark flow on a real Prefect server and a real MLflow store."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -73,6 +78,7 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
 
         again = benchmark_flow(str(workspace.root), settings)
         assert again == {**result, "reused": True}
+        assert _by_command(workspace, mot, embedder) == again
         # Another threshold: another benchmark, on the same features.
         features = {path: path.stat().st_mtime_ns for path in workspace.cache.rglob("*.safetensors")}
         assert len(features) == 2
@@ -88,6 +94,27 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
         artifacts = prefect.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["benchmark"])))
     # The server is shared with other tests, which leave tables of their own sequences.
     assert any("WALK-01" in str(artifact.data) for artifact in artifacts)
+
+
+def _by_command(workspace: Workspace, mot: Path, embedder: Path) -> dict[str, Any]:
+    """The result of the same benchmark by its command, to which no service answers."""
+    code = (
+        "import sys; from flows.cli import run; code = run(sys.argv[1:]); "
+        "print(*{'prefect', 'mlflow', 'ray', 'torch'} & set(sys.modules), file=sys.stderr); sys.exit(code)"
+    )
+    command = ["benchmark", "--workspace", str(workspace.root), "--mot", str(mot), "--split", "train", "--json"]
+    nowhere = "http://127.0.0.1:9"
+    told = subprocess.run(
+        [sys.executable, "-c", code, *command, "--preset", "paper", "--embedder", str(embedder)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PREFECT_API_URL": f"{nowhere}/api", "MLFLOW_TRACKING_URI": nowhere},
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert "(done before)" in told.stderr
+    assert told.stderr.splitlines()[-1] == "", "nothing of Prefect, MLflow, Ray or torch was imported"
+    return json.loads(told.stdout)
 
 
 def test_a_broken_frame_stops_the_benchmark_and_names_it(

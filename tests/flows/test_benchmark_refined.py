@@ -38,7 +38,8 @@ def test_frozen_and_in_the_loop(
 ) -> None:
     from mlflow import MlflowClient
 
-    from flows.benchmark import benchmark_flow, headline
+    from flows.benchmark import benchmark_flow
+    from ssat.report.headline import headline
     from tasks.services import mlflow_tracking_uri
 
     folder = make_sequence(tmp_path, "WALK-01", n_frames=6)

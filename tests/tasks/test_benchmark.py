@@ -7,10 +7,11 @@ from ssat.errors import InputError
 from ssat.mot.rows import write_results
 from ssat.mot.submission import check_submission
 from ssat.pipeline.benchmark_inputs import prepare
+from ssat.pipeline.benchmark_key import benchmark_folder
 from ssat.pipeline.sequence_result import SequenceResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
-from tasks.benchmark import benchmark_folder, pack_submission
+from tasks.benchmark import pack_submission
 
 
 def _settings(folder: Path, **values: object) -> BenchmarkSettings:

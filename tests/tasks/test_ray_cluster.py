@@ -20,7 +20,7 @@ from tasks.ray_cluster import check_ray, ray_session
 
 
 @contextmanager
-def _web_server() -> Iterator[int]:
+def _web_server(host: str = "127.0.0.1") -> Iterator[int]:
     class Greets(BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
@@ -30,21 +30,21 @@ def _web_server() -> Iterator[int]:
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Greets) as server:
+    with ThreadingHTTPServer((host, 0), Greets) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
 
 
 @contextmanager
-def _silent() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def _silent(host: str = "127.0.0.1") -> Iterator[int]:
+    with socket.create_server((host, 0)) as server:
         yield server.getsockname()[1]
 
 
 @contextmanager
-def _closed() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def _closed(host: str = "127.0.0.1") -> Iterator[int]:
+    with socket.create_server((host, 0)) as server:
         port = server.getsockname()[1]
     yield port
 
@@ -80,6 +80,8 @@ def _other_grpc() -> Iterator[int]:
     server.stop(0)
 
 
+_FOUND = "127.0.0.2"  # Ray replaces 127.0.0.1 by the machine's address in the network
+
 SERVERS: dict[str, Callable] = {
     "web server": _web_server,
     "silent": _silent,
@@ -112,12 +114,45 @@ def test_an_address_of_another_form_is_an_error(monkeypatch, address):
     assert doctor.ray().state == "bad"
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])
+@contextmanager
+def _left_behind(port: int, folder: Path) -> Iterator[None]:
+    """What Ray's search for a running cluster finds: its address file, and a process of a node's name.
+
+    With the process there is more than one where other clusters run, and then the file decides.
+    """
+    (folder / "ray").mkdir()
+    (folder / "ray" / "ray_current_cluster").write_text(f"{_FOUND}:{port}")
+    arguments = ["raylet", "-c", "import time; time.sleep(600)", f"--gcs-address={_FOUND}:{port}"]
+    with subprocess.Popen(arguments, executable=sys.executable) as node:
+        try:
+            yield
+        finally:
+            node.kill()
+
+
+@pytest.mark.parametrize("kind", ["web server", "silent", "closed"])
+def test_auto_that_leads_to_something_else_is_an_error_within_ten_seconds(with_roster, tmp_path, kind):
+    with SERVERS[kind](_FOUND) as port, _left_behind(port, tmp_path):
+        began = time.monotonic()
+        ended = subprocess.run(
+            [Path(sys.executable).with_name("ssat"), "decode", "--workspace", with_roster(tmp_path / "w")],
+            env={**os.environ, "RAY_ADDRESS": "auto", "RAY_TMPDIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        seconds = time.monotonic() - began
+    assert ended.returncode == 2, ended.stderr
+    assert f"RAY_ADDRESS=auto: the Ray of this machine is said to be at {_FOUND}:{port}" in ended.stderr
+    assert seconds < 20, ended.stderr  # ten, and the command's own start on a machine under load
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "auto"])
 def test_sigterm_ends_the_wait(with_roster, tmp_path, form):
-    with _silent() as port:
+    with _silent(_FOUND if form == "auto" else "127.0.0.1") as port, _left_behind(port, tmp_path):
         process = subprocess.Popen(
             [Path(sys.executable).with_name("ssat"), "decode", "--workspace", with_roster(tmp_path / "w")],
-            env={**os.environ, "RAY_ADDRESS": form.format(port=port)},
+            env={**os.environ, "RAY_ADDRESS": form.format(port=port), "RAY_TMPDIR": str(tmp_path)},
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -7,6 +7,8 @@ import av
 import pytest
 
 from ssat.clips.trim import TrimSettings, trim_clip
+from ssat.video.parts import Part, video_parts
+from ssat.video.sources import VideoSource
 from tests.ssat.clips.conftest import number_picture
 
 _SIZE = (160, 96)
@@ -17,12 +19,21 @@ _PAIRS = [
     ("ts", "mpeg2video", 2),
     ("mpg", "mpeg2video", 2),
     ("mpg", "libx264", 0),
+    ("mp4", "libx264", 2),
+    ("mov", "mpeg4", 2),
+    ("3gp", "libx264", 0),
+    ("flv", "libx264", 2),
+    ("flv", "flv1", 0),
+    ("mkv", "libx264", 2),
+    ("webm", "libvpx", 0),
+    ("wmv", "mpeg4", 0),
+    ("avi", "mpeg4", 0),
 ]
 
 
-def _segment(path: Path, numbers: range, codec: str, b_frames: int = 0) -> bytes:
+def _segment(path: Path, numbers: range, codec: str, b_frames: int = 0, options: dict[str, str] | None = None) -> bytes:
     """Numbered frames at 25 fps, on a clock that begins anew."""
-    with av.open(str(path), "w") as output:
+    with av.open(str(path), "w", options=options or {}) as output:
         stream = output.add_stream(codec, rate=25, width=_SIZE[0], height=_SIZE[1], pix_fmt="yuv420p")
         stream.codec_context.gop_size = 13
         stream.codec_context.max_b_frames = b_frames
@@ -61,6 +72,42 @@ def test_all_pictures_of_joined_segments_are_kept_in_order(
         clip = trim_clip(joined, tmp_path / "clip.mp4", _SETTINGS, start_s=start)
         assert shown_numbers(tmp_path / "clip.mp4") == list(numbers), start
         assert clip.duration_s == pytest.approx(len(numbers) / 25, abs=0.01)
+
+
+def test_segments_of_flv_without_headers_between_them(
+    shown_numbers: Callable[[Path], list[int]], tmp_path: Path
+) -> None:
+    video = _moved(tmp_path, range(60), lambda ms: ms - 1560 if ms >= 1560 else ms)
+    clip = trim_clip(video, tmp_path / "clip.mp4", _SETTINGS, start_s=1.2)
+    assert clip.dropped == 0
+    assert shown_numbers(tmp_path / "clip.mp4") == list(range(30, 60))
+
+
+def test_an_index_at_the_end_and_a_streamed_file(shown_numbers: Callable[[Path], list[int]], tmp_path: Path) -> None:
+    parts = []
+    for first, options in ((0, {"movflags": "+faststart"}), (40, {"movflags": "frag_keyframe+empty_moov"}), (80, {})):
+        parts.append(_segment(tmp_path / f"{first}.mp4", range(first, first + 40), "libx264", 0, options))
+    (tmp_path / "joined.mp4").write_bytes(b"".join(parts))
+    trim_clip(tmp_path / "joined.mp4", tmp_path / "clip.mp4", _SETTINGS, start_s=1.0)
+    assert shown_numbers(tmp_path / "clip.mp4") == list(range(25, 120))
+
+
+def test_a_single_video_has_one_part(tmp_path: Path) -> None:
+    for suffix in ("mp4", "mkv", "flv", "wmv", "avi"):
+        path = tmp_path / f"one.{suffix}"
+        content = _segment(path, range(30), "mpeg4" if suffix in ("wmv", "avi") else "libx264")
+        assert video_parts(path) == (Part(0, len(content)),)
+        path.write_bytes(content[: len(content) // 2])  # cut off
+        assert video_parts(path) == (Part(0, len(content) // 2),)
+
+
+def test_joined_videos_are_tracked_as_one(tmp_path: Path) -> None:
+    parts = [_segment(tmp_path / f"{first}.mp4", range(first, first + 10), "libx264") for first in (0, 10)]
+    (tmp_path / "joined.mp4").write_bytes(b"".join(parts))
+    source = VideoSource.open(tmp_path / "joined.mp4")
+    assert source.n_frames is None
+    assert [number for number, _ in source] == list(range(1, 21))
+    assert source.notes == ["2 videos are joined in this file; they are read as one, in order"]
 
 
 def test_where_the_muxer_refuses_the_packets_the_clip_is_encoded(
