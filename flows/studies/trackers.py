@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,8 +152,8 @@ def _frames_per_cpu_second(place: Workspace, benchmark: BenchmarkSettings) -> fl
     seconds, frames = 0.0, 0
     for one in prepare(benchmark)[0]:
         features = None if embedder is None else known_features(one, embedder, place.cache / "features")[0]
-        tracker = make_tracker(benchmark.tracker, benchmark.association, one.sequence.frame_rate)
-        seconds += association_cpu_seconds(one, tracker, features)
+        make = partial(make_tracker, benchmark.tracker, benchmark.association, one.sequence.frame_rate)
+        seconds += association_cpu_seconds(one, make, features)
         frames += len(one.frames)
     return frames / max(seconds, 1e-9)
 

@@ -24,6 +24,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402 - after the number of threads is set
 
 _NOMINAL_RATE = 30.0  # frames per second at which BoxMOT's settings count
+_WARM_UP_FRAMES = 20
 
 
 def make_tracker(name: str, frame_rate: float) -> Any:
@@ -58,56 +59,86 @@ class TimedCamera:
         return getattr(self._estimator, name)
 
 
-def track(folder: Path) -> None:
-    """Answer the request in `folder`."""
-    import cv2
-    import torch
-    from boxmot.structures import Boxes, Detections  # type: ignore[import-not-found, unused-ignore]
+class Sequence:
+    """The detections and images of the request, as BoxMOT wants them."""
 
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    request = json.loads((folder / "request.json").read_text())
-    with np.load(folder / "request.npz", allow_pickle=False) as content:
-        counts, boxes, scores = content["counts"], content["boxes"], content["scores"]
-        features = content.get("features")
-    tracker = make_tracker(request["tracker"], request["frame_rate"])
+    def __init__(self, folder: Path) -> None:
+        self.request = json.loads((folder / "request.json").read_text())
+        with np.load(folder / "request.npz", allow_pickle=False) as content:
+            counts, self._boxes, self._scores = content["counts"], content["boxes"], content["scores"]
+            self._features = content.get("features")
+        ends = np.cumsum(counts)
+        # BoxMOT divides by the height of a box.
+        whole = (self._boxes[:, 2:] > self._boxes[:, :2]).all(axis=1)
+        self.rows = [first + np.flatnonzero(whole[first:end]) for first, end in zip(ends - counts, ends, strict=True)]
+        self.blank = np.zeros((self.request["height"], self.request["width"], 3), np.uint8)
+
+    def detections(self, index: int) -> Any:
+        """Return the detections of a frame."""
+        import torch
+        from boxmot.structures import Boxes, Detections  # type: ignore[import-not-found, unused-ignore]
+
+        given = self.rows[index]
+        features = None if self._features is None else torch.from_numpy(self._features[given].astype(np.float32))
+        return Detections(
+            Boxes(torch.from_numpy(self._boxes[given].astype(np.float32))),
+            torch.from_numpy(self._scores[given].astype(np.float32)),
+            torch.zeros(len(given), dtype=torch.int64),
+            str(index),
+            embeddings=features,
+        )
+
+    def image(self, index: int) -> Any:
+        """Return the image of a frame, black where there is none."""
+        import cv2
+
+        if self.request["images"] is None:
+            return self.blank
+        image = cv2.imread(self.request["images"][index])
+        if image is None:
+            raise SystemExit(f"{self.request['images'][index]}: not a readable image")
+        return image
+
+
+def associate(sequence: Sequence, frames: range) -> tuple[list[int], list[int], float, float]:
+    """Return rows and identities of the tracked boxes, seconds of association and seconds of camera motion."""
+    tracker = make_tracker(sequence.request["tracker"], sequence.request["frame_rate"])
     camera = None
     if getattr(tracker, "cmc", None) is not None:
         camera = tracker.cmc = TimedCamera(tracker.cmc)
-    blank = np.zeros((request["height"], request["width"], 3), np.uint8)
     rows: list[int] = []
     ids: list[int] = []
-    seconds, first = 0.0, 0
-    for index, count in enumerate(counts.tolist()):
-        given = np.arange(first, first + count)
-        first += count
-        # BoxMOT divides by the height of a box.
-        given = given[(boxes[given, 2:] > boxes[given, :2]).all(axis=1)]
-        detections = Detections(
-            Boxes(torch.from_numpy(boxes[given].astype(np.float32))),
-            torch.from_numpy(scores[given].astype(np.float32)),
-            torch.zeros(len(given), dtype=torch.int64),
-            str(index),
-            embeddings=None if features is None else torch.from_numpy(features[given].astype(np.float32)),
-        )
-        image: Any = blank
-        if request["images"] is not None and camera is not None:
-            image = cv2.imread(request["images"][index])
-            if image is None:
-                raise SystemExit(f"{request['images'][index]}: not a readable image")
-        before = 0.0 if camera is None else camera.seconds
+    seconds = 0.0
+    for index in frames:
+        detections, image = sequence.detections(index), sequence.blank if camera is None else sequence.image(index)
         began = time.process_time()
         tracks = tracker.update(detections, image)
-        spent = time.process_time() - began
-        seconds += spent - ((0.0 if camera is None else camera.seconds) - before)
+        seconds += time.process_time() - began
         matched = tracks.detection_indices.numpy()
         shown = matched >= 0
-        rows += given[matched[shown]].tolist()
+        rows += sequence.rows[index][matched[shown]].tolist()
         ids += tracks.track_ids.numpy()[shown].tolist()
+    estimating = 0.0 if camera is None else camera.seconds
+    return rows, ids, seconds - estimating, estimating
+
+
+def main() -> None:
+    """Answer the request in the folder that is named."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    folder = Path(sys.argv[1])
+    sequence = Sequence(folder)
+    n_frames = len(sequence.rows)
+    # Another tracker sees the first frames before: imports at the first call do not count.
+    associate(sequence, range(min(n_frames, _WARM_UP_FRAMES)))
+    rows, ids, seconds, estimating = associate(sequence, range(n_frames))
     np.savez(folder / "answer.npz", rows=np.array(rows, np.int64), ids=np.array(ids, np.int64))
-    answer = {"cpu_seconds": seconds, "camera_seconds": 0.0 if camera is None else camera.seconds}
+    answer = {"cpu_seconds": seconds, "camera_seconds": estimating}
     (folder / "answer.json").write_text(json.dumps(answer))
 
 
 if __name__ == "__main__":
-    track(Path(sys.argv[1]))
+    main()
