@@ -152,9 +152,12 @@ def trackers(
     def check(opened: Workspace) -> None:
         from tasks.checks import check_benchmark
 
+        if settings.boxmot_python is not None:
+            from ssat.studies.boxmot import find_boxmot
+
+            find_boxmot(settings.boxmot_python)
         tracker = "ssat" if settings.needs_appearance else "box"
-        named = bool({"ssat", "deepsort"} & set(settings.trackers))
-        check_benchmark(opened, benchmark.model_copy(update={"tracker": tracker}), trained=named)
+        check_benchmark(opened, benchmark.model_copy(update={"tracker": tracker}), trained=settings.needs_embedder)
 
     _start(workspace, as_json, debug, run, check)
 

@@ -23,6 +23,7 @@ class SequenceResult:
         video, picture: annotated mp4, and a frame of it; None: not written.
         detect_fps: frames per second of detecting; None: detections were given.
         notes: for people.
+        association_cpu_seconds: of a tracker that runs in a process of its own.
     """
 
     results: str
@@ -33,6 +34,7 @@ class SequenceResult:
     picture: str | None = None
     detect_fps: float | None = None
     notes: tuple[str, ...] = field(default=())
+    association_cpu_seconds: float | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -43,6 +45,7 @@ class SequenceResult:
         """The values that there are."""
         optional: dict[str, object] = {"video": self.video, "picture": self.picture, "detect_fps": self.detect_fps}
         optional["notes"] = list(self.notes) or None
+        optional["association_cpu_seconds"] = self.association_cpu_seconds
         return {
             "results": self.results,
             "n_frames": self.n_frames,

@@ -22,19 +22,29 @@ _FlatScored = Annotated[Scored, BeforeValidator(Scored.of)]
 
 @dataclass(frozen=True)
 class Variant:
-    """One variant, method or tracker, and what was measured over all sequences."""
+    """One variant, method or tracker, and what was measured over all sequences.
+
+    Attributes:
+        frames_per_cpu_second: of association alone; None where it was not measured.
+    """
 
     name: str
     scored: Scored
+    frames_per_cpu_second: float | None = None
 
     def as_json(self) -> Mapping[str, Any]:
         """Return the name beside the scores."""
-        return {"name": self.name, **self.scored.as_json()}
+        return {"name": self.name, **self.row()}
+
+    def row(self) -> Mapping[str, Any]:
+        """Return the scores, and the speed of association where it was measured."""
+        rate = self.frames_per_cpu_second
+        return {**self.scored.as_json(), **({} if rate is None else {"frames_per_cpu_second": rate})}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Variant:
         """Return what `as_json` gave these values."""
-        return cls(values["name"], Scored.of(values))
+        return cls(values["name"], Scored.of(values), values.get("frames_per_cpu_second"))
 
 
 @dataclass(frozen=True)

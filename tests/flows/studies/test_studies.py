@@ -122,7 +122,7 @@ def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings)
     settings = TrackersStudySettings.build(
         None,
         {
-            "trackers": ["ssat", "centertrack", "tracklets", "sort"],
+            "trackers": ["ssat", "centertrack", "tracklets", "sort", "strong-box"],
             "unlabelled": [benchmark.mot],
             "tracklets": tracklets,
         },
@@ -133,6 +133,11 @@ def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings)
         "CenterTrack's association",
         "tracklet pseudo-labels",
         "SORT",
+        "preset strong, boxes alone",
+    ]
+    assert all(row.frames_per_cpu_second > 100 for row in result.content.rows)
+    assert [row["frames/CPU-s"] for row in result.content.table] == [
+        f"{row.frames_per_cpu_second:,.0f}" for row in result.content.rows
     ]
     assert "train on tracklets" in _children(place, result.mlflow_run_id)
     assert any("does not claim" in note for note in result.content.notes)
