@@ -228,7 +228,7 @@ def main(clips: int) -> None:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     last = rows[-1]
-    shards = -(-(clips + HELD_OUT) // CollectSettings().shard_size)
+    shards = -(-(clips + HELD_OUT) // CollectSettings().candidates_per_shard)
     report(
         "scale_control_plane",
         f"the ladder up to {clips:,} clips with dummy work: {sum(row['CPU s'] for row in rows):.0f} CPU-seconds, "
