@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ssat.errors import InputError, SsatError
 from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace
+from tasks.live import LiveFrame, LiveRegained, LiveTrack
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class TrackWishes:
 
     output: Path
     overwrite: bool = False
-    live: Callable[[dict[str, Any]], None] | None = None
+    live: Callable[[LiveFrame], None] | None = None
     explain: int | None = None
 
 
@@ -344,12 +345,14 @@ def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks) -> None
     if wishes.live is None:
         return
     scores = [None] * len(tracks) if tracks.scores is None else tracks.scores.round(4).tolist()
-    rows = [
-        {"id": identity, "box": box, "score": score}
-        for identity, box, score in zip(tracks.ids.tolist(), tracks.boxes.round(2).tolist(), scores, strict=True)
-    ]
-    regained = [{"id": former, "so_far": so_far} for so_far, former in tracks.regained]
-    wishes.live({"frame": frame.number, "tracks": rows, **({"regained": regained} if regained else {})})
+    rows = zip(tracks.ids.tolist(), tracks.boxes.round(2).tolist(), scores, strict=True)
+    wishes.live(
+        LiveFrame(
+            frame.number,
+            tuple(LiveTrack(*row) for row in rows),
+            tuple(LiveRegained(former, so_far) for so_far, former in tracks.regained),
+        )
+    )
 
 
 def _rates(name: str, frames: int, seconds: StageSeconds) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 @click.option("--download", is_flag=True, help="Fetch MOT17 (5.5 GB) from motchallenge.net into --mot first.")
 @click.option("--download-url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
 @click.option("--download-sha256", help="What the zip must have; by default it is recorded.")
+@click.option(
+    "--explain",
+    metavar="SEQUENCE:ID",
+    help="Tell why this identity of a sequence began and ended; NAME.explain-ID.txt beside the results, and a picture.",
+)
 @association_preset_option("quick")
 @settings_options(BenchmarkSettings)
 def command(
@@ -34,6 +40,7 @@ def command(
     download: bool,
     download_url: str | None,
     download_sha256: str | None,
+    explain: str | None,
     benchmark_given: dict[str, Any],
 ) -> None:
     """Track MOTChallenge sequences and score the result."""
@@ -50,6 +57,12 @@ def command(
 
     opened = Workspace.open(workspace)
     check_benchmark(opened, settings)
+    asked = None
+    if explain is not None:
+        from tasks.explain import Asked, check_explain
+
+        asked = Asked.parse(explain)
+        check_explain(settings, asked)
 
     from tasks.finished import finished_benchmark
 
@@ -63,8 +76,17 @@ def command(
         with services(opened, mlflow=True, ray=ray, debug=debug):
             result = benchmark_flow(workspace, settings)
     show_benchmark(workspace, result, as_json)
+    answer: Mapping[str, object] = vars(result)
+    if asked is not None:
+        from tasks.explain import explain_in_benchmark
+
+        explanation = explain_in_benchmark(opened, settings, asked)
+        click.echo(explanation.explanation, err=as_json)
+        for path in explanation.explained:
+            click.echo(f"explained: {path}", err=as_json)
+        answer = {**answer, "explanation": explanation.explanation, "explained": explanation.explained}
     if as_json:
-        print_json(result)
+        print_json(answer)
 
 
 def _download(folder: Path, url: str | None, sha256: str | None) -> str:

@@ -42,8 +42,8 @@ def test_side_by_side_gives_the_same_and_is_found_again(
         # Another protocol, or fewer of the sequences: the tracks are the same files.
         for values in ({"protocol": "motchallenge"}, {"sequences": ["WALK-02"]}):
             other = benchmark_flow(str(workspace.root), settings(**values))
-            assert other["folder"] != result.folder
-            again = workspace.absolute(other["folder"]) / "WALK-02.txt"
+            assert other.folder != result.folder
+            again = workspace.absolute(other.folder) / "WALK-02.txt"
             assert again.stat().st_ino == files[1].stat().st_ino
 
         frame = mot / "WALK-02" / "img1" / "000005.jpg"
