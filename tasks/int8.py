@@ -41,7 +41,7 @@ def track_embedder(spec: str | None, workspace: Workspace, settings: TrackSettin
 
 def _int8(embedder: Embedder, workspace: Workspace) -> PatchEmbedder:
     from ssat.embedding.export import FILES, export_embedder
-    from ssat.embedding.histogram import HISTOGRAM
+    from ssat.embedding.identity import HISTOGRAM
     from ssat.embedding.onnx_embedder import OnnxEmbedder
 
     if embedder.device.type != "cpu" or embedder.network.architecture == HISTOGRAM:
