@@ -28,6 +28,7 @@ from flows.train import train_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.studies.settings import ClipsStudySettings
@@ -72,7 +73,7 @@ def benchmark(workspace: str, settings: BenchmarkSettings) -> State[Any]:
         workspace,
         settings,
         mlflow=True,
-        told=lambda result: f"IDF1 {100 * result['overall']['idf1']:.1f}; {result['report']}",
+        told=_benchmarked,
     )
 
 
@@ -82,7 +83,7 @@ def study(
 ) -> State[Any]:
     """Study: scores against the number of training clips, with several seeds."""
     stages = (settings, train, benchmark)
-    return _deployed_flow(clips_study, workspace, *stages, ray=True, mlflow=True, told=lambda result: result["report"])
+    return _deployed_flow(clips_study, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.report)
 
 
 @flow(name="scale", **_HOOKS)
@@ -96,7 +97,7 @@ def scale(
 ) -> State[Any]:
     """Scale: one rung further up the ladder of training sizes."""
     stages = (settings, collect, decode, train, benchmark)
-    return _deployed_flow(scale_flow, workspace, *stages, ray=True, mlflow=True, told=lambda result: result["told"])
+    return _deployed_flow(scale_flow, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.told)
 
 
 def _deployed_stage(name: str) -> Flow[..., Any]:
@@ -114,6 +115,13 @@ def _deployed_stage(name: str) -> Flow[..., Any]:
 
     work.__module__ = __name__
     return Flow(with_signature(work, stage, State[Any]), name=name, description=stage.summary, **_HOOKS)
+
+
+def _benchmarked(result: BenchmarkResult) -> str:
+    scores = result.overall.scores
+    return (
+        f"zip for the server in {result.folder}" if scores is None else f"IDF1 {100 * scores.idf1:.1f}; {result.report}"
+    )
 
 
 def _deployed_flow(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from ssat.remote import is_remote
 from ssat.setting_marks import LocalPath, marked
 from ssat.settings import StageSettings
 from tasks.notify import BLOCK, VARIABLE, webhook_url
+
+Parameters = dict[str, Any]
+"""Parameters of a flow as Prefect stores them: JSON values by name."""
 
 
 class _Schedule(BaseModel):
@@ -164,7 +168,7 @@ def _parameters(
     workspace: str,
     preset: str,
     sections: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
+) -> Parameters:
     known = inspect.signature(flow.fn, eval_str=True).parameters
     parameters = dict(entry.parameters)
     if entry.flow_name in STAGES:
@@ -187,7 +191,7 @@ def _parameters(
 
 def _settings(
     path: Path, entry: Entry, model: type[StageSettings], preset: str, layers: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> Parameters:
     where = f"{path}: deployment {entry.flow_name}"
     try:
         settings = model.build(preset, *layers)
@@ -216,9 +220,9 @@ def _settings(
     return _with_absolute_paths(values, marked(model, LocalPath))
 
 
-def _with_absolute_paths(values: dict[str, Any], paths: frozenset[str], prefix: str = "") -> dict[str, Any]:
+def _with_absolute_paths(values: Parameters, paths: frozenset[str], prefix: str = "") -> Parameters:
     """Make local files and folders absolute: a worker has a folder of its own."""
-    made: dict[str, Any] = {}
+    made: Parameters = {}
     for name, value in values.items():
         if isinstance(value, dict):
             made[name] = _with_absolute_paths(value, paths, f"{prefix}{name}.")
@@ -234,10 +238,20 @@ def _absolute(value: Any) -> Any:
     return str(path.resolve()) if path.exists() else value
 
 
-def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) -> list[dict[str, Any]]:
-    """Work pools, deployments and, where SSAT_WEBHOOK_URL is set, its block on the configured server.
+@dataclass(frozen=True)
+class RegisteredDeployment:
+    """A deployment as FLOW/NAME, its schedules in words, its work pool and the server's id of it."""
 
-    A schedule that a person switched off on the page stays off. Gives a row for each deployment.
+    deployment: str
+    schedule: str
+    work_pool: str
+    id: str
+
+
+def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) -> list[RegisteredDeployment]:
+    """Register work pools, deployments and, where SSAT_WEBHOOK_URL is set, its block on the configured server.
+
+    A schedule that a person switched off on the page stays off.
     """
     rows = []
     with get_client(sync_client=True) as client:
@@ -247,12 +261,12 @@ def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) 
             keep_paused(client, entry, deployment)
             identity = deployment.apply()
             rows.append(
-                {
-                    "deployment": f"{entry.flow_name}/{entry.name}",
-                    "schedule": describe_schedules(deployment),
-                    "work_pool": entry.work_pool.name,
-                    "id": str(identity),
-                }
+                RegisteredDeployment(
+                    f"{entry.flow_name}/{entry.name}",
+                    describe_schedules(deployment),
+                    entry.work_pool.name,
+                    str(identity),
+                )
             )
     save_webhook()
     return rows
