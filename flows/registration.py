@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from prefect.schedules import Cron
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from flows.deployment_file import ENTRY_POINTS
+from flows.stage import STAGES, stage_named
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
 from ssat.remote import is_remote
 from ssat.setting_marks import LocalPath, marked
 from ssat.settings import StageSettings
 from tasks.notify import BLOCK, VARIABLE, webhook_url
+
+Parameters = dict[str, Any]
+"""Parameters of a flow as Prefect stores them: JSON values by name."""
 
 
 class _Schedule(BaseModel):
@@ -90,10 +95,23 @@ def read_entries(path: Path, only: Sequence[str] = ()) -> list[Entry]:
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"{path}: a deployment's {where}: {first['msg']} (given: {first['input']!r})") from error
     known = [entry.flow_name for entry in entries]
+    entries += [_unscheduled(name) for name in only if name in STAGES and name not in known]
     for name in only:
-        if name not in known:
+        if name not in known and name not in STAGES:
             raise InputError(f"{path}: no deployment of a flow {name}; it has {', '.join(known)}")
     return [entry for entry in entries if not only or entry.flow_name in only]
+
+
+def _unscheduled(name: str) -> Entry:
+    """The deployment of a stage that the file does not have: it runs when a person or another flow starts it."""
+    return Entry(
+        name="ssat",
+        entrypoint=f"{ENTRY_POINTS}{name}",
+        description=stage_named(name).summary,
+        tags=["ssat"],
+        concurrency_limit=_Concurrency(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        work_pool=_WorkPool(name="ssat"),
+    )
 
 
 def build_deployments(
@@ -150,9 +168,14 @@ def _parameters(
     workspace: str,
     preset: str,
     sections: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
+) -> Parameters:
     known = inspect.signature(flow.fn, eval_str=True).parameters
     parameters = dict(entry.parameters)
+    if entry.flow_name in STAGES:
+        # Files of version 0.1 give settings of `verify` beside the workspace.
+        own = stage_named(entry.flow_name).settings.fields()
+        beside = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
+        parameters["settings"] = {**beside, **(parameters.get("settings") or {})}
     for name in parameters:
         if name not in known:
             raise InputError(f"{path}: deployment {entry.flow_name}: no parameter {name}; it has {', '.join(known)}")
@@ -160,7 +183,7 @@ def _parameters(
     for name, parameter in known.items():
         model = parameter.annotation
         if isinstance(model, type) and issubclass(model, StageSettings):
-            given = entry.parameters.get(name) or {}
+            given = parameters.get(name) or {}
             layers = [sections.get(model.section, {}), given]
             parameters[name] = _settings(path, entry, model, preset, layers)
     return parameters
@@ -168,7 +191,7 @@ def _parameters(
 
 def _settings(
     path: Path, entry: Entry, model: type[StageSettings], preset: str, layers: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> Parameters:
     where = f"{path}: deployment {entry.flow_name}"
     try:
         settings = model.build(preset, *layers)
@@ -197,9 +220,9 @@ def _settings(
     return _with_absolute_paths(values, marked(model, LocalPath))
 
 
-def _with_absolute_paths(values: dict[str, Any], paths: frozenset[str], prefix: str = "") -> dict[str, Any]:
+def _with_absolute_paths(values: Parameters, paths: frozenset[str], prefix: str = "") -> Parameters:
     """Make local files and folders absolute: a worker has a folder of its own."""
-    made: dict[str, Any] = {}
+    made: Parameters = {}
     for name, value in values.items():
         if isinstance(value, dict):
             made[name] = _with_absolute_paths(value, paths, f"{prefix}{name}.")
@@ -215,10 +238,20 @@ def _absolute(value: Any) -> Any:
     return str(path.resolve()) if path.exists() else value
 
 
-def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) -> list[dict[str, Any]]:
-    """Work pools, deployments and, where SSAT_WEBHOOK_URL is set, its block on the configured server.
+@dataclass(frozen=True)
+class RegisteredDeployment:
+    """A deployment as FLOW/NAME, its schedules in words, its work pool and the server's id of it."""
 
-    A schedule that a person switched off on the page stays off. Gives a row for each deployment.
+    deployment: str
+    schedule: str
+    work_pool: str
+    id: str
+
+
+def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) -> list[RegisteredDeployment]:
+    """Register work pools, deployments and, where SSAT_WEBHOOK_URL is set, its block on the configured server.
+
+    A schedule that a person switched off on the page stays off.
     """
     rows = []
     with get_client(sync_client=True) as client:
@@ -228,12 +261,12 @@ def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) 
             keep_paused(client, entry, deployment)
             identity = deployment.apply()
             rows.append(
-                {
-                    "deployment": f"{entry.flow_name}/{entry.name}",
-                    "schedule": describe_schedules(deployment),
-                    "work_pool": entry.work_pool.name,
-                    "id": str(identity),
-                }
+                RegisteredDeployment(
+                    f"{entry.flow_name}/{entry.name}",
+                    describe_schedules(deployment),
+                    entry.work_pool.name,
+                    str(identity),
+                )
             )
     save_webhook()
     return rows

@@ -15,20 +15,13 @@ from prefect.cache_policies import NO_CACHE
 
 from ssat.embedding.named import COLOUR
 from ssat.errors import InputError
+from ssat.file_names import EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.manifest import canonical_json
 from ssat.locks import writing
 from ssat.pipeline.settings import AdaptSettings
 from ssat.setting_marks import ByContent, without
 from ssat.workspace import Workspace, committed
-from tasks.embedders import (
-    ADAPTED,
-    EMBEDDER_FILE,
-    MODEL_NAME,
-    RESULT_FILE,
-    latest_of_its_own,
-    register_embedder,
-    resolve_embedder,
-)
+from tasks.embedders import ADAPTED, MODEL_NAME, latest_of_its_own, register_embedder, resolve_embedder
 from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress import progress_bar
 
@@ -79,7 +72,7 @@ class AdaptedEmbedder:
 
 
 @task(name="adapt embedder", persist_result=False, cache_policy=NO_CACHE)
-def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) -> AdaptedEmbedder:
+def adapt_embedder(workspace: Workspace, settings: AdaptSettings) -> AdaptedEmbedder:
     """Adapt, judge, record, and register what is better; or return what was accepted before.
 
     Raises:
@@ -90,25 +83,24 @@ def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) 
     from ssat.pipeline.probe_evaluation import ProbeEvaluation
     from ssat.pipeline.tracklet_patches import tracklet_patches
 
-    footages = open_footage(footage, settings.min_score)
+    footages = open_footage(settings.footage, settings.min_score)
     until = 1 - settings.held_out
-    judge = ProbeEvaluation(footage, _ANCHORS, after=until, min_score=settings.min_score)
+    judge = ProbeEvaluation(settings.footage, _ANCHORS, after=until, min_score=settings.min_score)
     parent = parent_embedder(settings, workspace)
     digest = footage_digest(footages)
     learned = without(settings, ByContent)
     key = hashlib.sha256(canonical_json([_VERSION, learned, digest, parent.digest])).hexdigest()[:16]
     folder = workspace.training / f"{ADAPTED}{key}"
-    if (folder / RESULT_FILE).exists():
-        return _load(folder / RESULT_FILE)
+    if (folder / TRAINING_RESULT).exists():
+        return _load(folder / TRAINING_RESULT)
     with writing(folder, "training"):
         with progress_bar("tracklets, frames", None) as advance:
             table = tracklet_patches(footages, until, advance=advance)
         network_of = _adapted(parent, table, settings)
         with progress_bar("probe, frames", None) as advance:
             before, after = judge.score(parent, advance), judge.score(network_of, advance)
-        return _record(
-            workspace, settings, Path(footage), folder, parent, network_of, table, digest, (before, after), judge.notes
-        )
+        scores = before, after
+        return _record(workspace, settings, folder, parent, network_of, table, digest, scores, judge.notes)
 
 
 def parent_embedder(settings: AdaptSettings, workspace: Workspace) -> PatchEmbedder:
@@ -156,7 +148,6 @@ def _adapted(parent: PatchEmbedder, table: PatchTable, settings: AdaptSettings) 
 def _record(
     workspace: Workspace,
     settings: AdaptSettings,
-    footage: Path,
     folder: Path,
     parent: PatchEmbedder,
     adapted: Embedder,
@@ -183,7 +174,7 @@ def _record(
         "crop": adapted.input_size,
         "parent": parent.digest,
     }
-    dataset = Dataset("footage", digest, str(footage.expanduser().absolute()))
+    dataset = Dataset("footage", digest, str(Path(settings.footage).expanduser().absolute()))
     with mlflow_run(workspace, EXPERIMENT, folder.name, shown, dataset=dataset) as reporter:
         # The score of what is used from now on, under the name that trainings give it.
         numbers = {f"kept_probe_{name}": value for name, value in probe["after" if accepted else "before"].items()}
@@ -231,7 +222,7 @@ def _kept(
     }
     version = register_embedder(result.mlflow_run_id, folder / EMBEDDER_FILE, _examples(table, adapted), tags)
     result = replace(result, embedder=workspace.relative(folder / EMBEDDER_FILE), model_version=version)
-    with committed(folder / RESULT_FILE) as temporary:
+    with committed(folder / TRAINING_RESULT) as temporary:
         content = {name: value for name, value in asdict(result).items() if name != "reused"}
         temporary.write_text(json.dumps(content, indent=1))
     return result

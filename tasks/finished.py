@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ssat.file_names import BENCHMARK_RESULT
 from ssat.pipeline.benchmark_inputs import Prepared, prepare
-from ssat.pipeline.benchmark_key import RESULT_FILE, benchmark_folder
+from ssat.pipeline.benchmark_key import benchmark_folder
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.calibration import with_stored_calibration
@@ -37,13 +37,11 @@ class LocatedBenchmark:
     @property
     def result_file(self) -> Path:
         """The file of its result, which is written last."""
-        return self.folder / RESULT_FILE
+        return self.folder / BENCHMARK_RESULT
 
-    def finished(self) -> dict[str, Any] | None:
+    def finished(self) -> BenchmarkResult | None:
         """Return the result of the same benchmark done before, or None."""
-        if not self.result_file.is_file():
-            return None
-        return {**json.loads(self.result_file.read_text()), "reused": True}
+        return BenchmarkResult.load(self.result_file) if self.result_file.is_file() else None
 
 
 def locate_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> LocatedBenchmark:
@@ -62,7 +60,7 @@ def locate_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> Locat
     return LocatedBenchmark(settings, prepared, skipped, digest, folder)
 
 
-def finished_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> dict[str, Any] | None:
+def finished_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> BenchmarkResult | None:
     """Return the result of the same benchmark done before; None without one.
 
     None as well for an embedder that is named as a run, for which a tracking server has to be asked.
@@ -72,6 +70,6 @@ def finished_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> dic
     """
     if settings.needs_appearance and is_run(settings.embedder):
         return None
-    if not any(workspace.benchmark.glob(f"*/{RESULT_FILE}")):
+    if not any(workspace.benchmark.glob(f"*/{BENCHMARK_RESULT}")):
         return None
     return locate_benchmark(workspace, settings).finished()

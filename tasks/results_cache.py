@@ -39,7 +39,7 @@ def fetch_results(cache: Path, key: str, folder: Path, name: str) -> bool:
         result = SequenceResult.read(kept / _KEPT)
         for file in result.files:
             _link(kept / Path(file).name, folder / Path(file).name)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     result.write(done)
     return True

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from flows.cli.options import CONFIG_SECTIONS, common_options, preset_option, print_json
+from flows.cli.options import common_options, config_sections, preset_option, print_json
+
+if TYPE_CHECKING:
+    from flows.registration import RegisteredDeployment
 
 
 @click.command(
@@ -40,7 +44,7 @@ def command(
     from ssat.errors import ServiceError
     from ssat.settings import read_config
 
-    sections = read_config(config, CONFIG_SECTIONS) if config else {}
+    sections = read_config(config, config_sections()) if config else {}
     if not os.environ.get("PREFECT_API_URL"):
         raise ServiceError(
             "Prefect: PREFECT_API_URL names no server to register with; set it, or run `ssat serve`, which needs none"
@@ -64,7 +68,7 @@ def command(
         print_json({"deployments": rows})
 
 
-def _show(rows: list[dict[str, str]], as_json: bool) -> None:
+def _show(rows: list[RegisteredDeployment], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -72,7 +76,7 @@ def _show(rows: list[dict[str, str]], as_json: bool) -> None:
     for name in ("deployment", "schedule", "work pool"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(row["deployment"], row["schedule"], row["work_pool"])
+        table.add_row(row.deployment, row.schedule, row.work_pool)
     Console(stderr=as_json).print(table)
-    pools = " ".join(sorted({row["work_pool"] for row in rows}))
+    pools = " ".join(sorted({row.work_pool for row in rows}))
     click.echo(f"A worker runs them: prefect worker start --pool {pools}", err=as_json)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flows.cli.options import CONFIG_SECTIONS, build_settings, common_options, print_json, settings_options
+from flows.cli.options import build_settings, common_options, config_sections, print_json, settings_options
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.settings import read_config
 
@@ -69,7 +69,7 @@ def command(
         return
     assert run is not None  # noqa: S101 - for the type checker
     benchmark = None
-    configured = read_config(config, CONFIG_SECTIONS).get("benchmark", {}) if config is not None else {}
+    configured = read_config(config, config_sections()).get("benchmark", {}) if config is not None else {}
     if "mot" in configured or "mot" in benchmark_given:
         benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
     elif unused := sorted(set(benchmark_given) - {"split", "protocol"}):
@@ -99,17 +99,15 @@ def command(
             probe=probe,
             dry_run=dry_run,
         )
-    verdict = "promoted" if result["promoted"] else "not promoted"
+    verdict = "promoted" if result.promoted else "not promoted"
     would = " (dry run: nothing was changed)" if dry_run else ""
-    where = f"split {result['split']}, protocol {result['protocol']}"
-    click.echo(f"version {result['candidate']['version']} {verdict}{would}: {result['reason']}; {where}", err=as_json)
+    where = f"split {result.split}, protocol {result.protocol}"
+    click.echo(f"version {result.candidate.version} {verdict}{would}: {result.reason}; {where}", err=as_json)
     if as_json:
         print_json(result)
 
 
 def _undo(workspace: str, as_json: bool, debug: bool, dry_run: bool) -> None:
-    from dataclasses import asdict
-
     from flows.promote import undo_flow
     from ssat.workspace import Workspace
     from tasks.services import services
@@ -121,4 +119,4 @@ def _undo(workspace: str, as_json: bool, debug: bool, dry_run: bool) -> None:
         f"version {undone.champion} is champion again{would}, version {undone.challenger} challenger", err=as_json
     )
     if as_json:
-        print_json(asdict(undone) | {"dry_run": dry_run})
+        print_json(undone)

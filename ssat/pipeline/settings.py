@@ -12,7 +12,7 @@ from ssat.embedding.reid_input import ReidInput
 from ssat.embedding.settings import Precision
 from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
-from ssat.setting_marks import ByContent, Display, LocalPath, Runtime, Scoring
+from ssat.setting_marks import ByContent, Display, LocalPath, Positional, Runtime, Scoring
 from ssat.settings import StageSettings
 from ssat.tracking.config import QUICK_ALPHA, STRONG, TrackerConfig, TrackerName
 from ssat.tracking.probe import HARD_REJOIN_SECONDS
@@ -22,8 +22,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "strong": {"association": STRONG, "interpolate_seconds": 1.0},
 }
-
-
+TrackPrecision = Literal["auto", "float32", "bfloat16", "int8"]
 WITH_APPEARANCE = ("ssat", "deepsort")
 
 
@@ -170,9 +169,17 @@ class TrackSettings(StageSettings):
         "`colour`",
     )
     reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
-    precision: Precision = Field(
+    precision: TrackPrecision = Field(
         default="float32",
-        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
+        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively; int8: 8-bit "
+        "integers by onnxruntime, for CPUs",
+    )
+    embed_every: int = Field(
+        default=1,
+        ge=1,
+        le=30,
+        description="Beyond the paper: frames from one patch to the next of a person who cannot be mistaken for "
+        "another (no other box near); in between their feature stays; 1: every patch is embedded",
     )
     frame_rate: float | None = Field(
         default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
@@ -221,7 +228,9 @@ class TrackSettings(StageSettings):
     @property
     def extensions(self) -> list[str]:
         """What of the result is beyond the paper."""
-        return _beyond_the_paper(self.association, self.interpolate_seconds)
+        every = self.embed_every if self.needs_appearance else 1
+        saved = [f"patches embedded every {every} frames where nobody is near"] if every > 1 else []
+        return [*_beyond_the_paper(self.association, self.interpolate_seconds), *saved]
 
 
 class ProbeSettings(StageSettings):
@@ -281,6 +290,9 @@ class AdaptSettings(StageSettings):
 
     section = "adapt"
 
+    footage: Annotated[str, ByContent(), LocalPath(), Positional("FOLDER")] = Field(
+        description="Folder of MOTChallenge sequences, or of videos with detections of the same names beside them"
+    )
     embedder: Annotated[str | None, ByContent(), LocalPath()] = Field(
         default=None,
         description="What is adapted: run of a training, its file, or `colour` (learned colours are compared with the "

@@ -14,6 +14,7 @@ import pytest
 
 from ssat.clips.roster import ROSTER_SCHEMA, roster_digest, save_roster
 from ssat.frames.build import commit_store, missing_shards, plan_shards
+from ssat.frames.instances import ClipInstances, InstanceTable, write_instances
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import write_shard
 from ssat.frames.store import FrameStore
@@ -109,6 +110,23 @@ def small_store(tmp_path_factory: pytest.TempPathFactory, small_clips: list[Path
     folder.mkdir(parents=True)
     roster = _write_roster(workspace, [Path(shutil.copy(clip, folder)) for clip in small_clips])
     return _build_store(workspace, roster, DecodeSettings(shard_clips=4))
+
+
+@pytest.fixture(scope="session")
+def small_instances(small_store: FrameStore, tmp_path_factory: pytest.TempPathFactory) -> InstanceTable:
+    """Five boxes a clip that move with the pattern, 2 pixels a frame, in every second frame; none in clip 4."""
+    folder = tmp_path_factory.mktemp("instances")
+    parts = []
+    for entry in small_store.manifest.shards:
+        clips = []
+        for class_id in range(entry.first_rank, entry.last_rank + 1):
+            number, index = (part.ravel() for part in np.mgrid[: 0 if class_id == 4 else 5, 0:29:2])
+            x, y = (4 * number + 2 * index) / 96, (8 * number) / 64
+            boxes = np.stack([x, y, x + 16 / 96, y + 24 / 64], axis=1)
+            clips.append(ClipInstances(class_id, f"clip{class_id}", number, index, boxes, 0))
+        parts.append((str(entry.index), clips))
+    write_instances(folder, "patch", {}, parts)
+    return InstanceTable.open(folder)
 
 
 @pytest.fixture(scope="session")

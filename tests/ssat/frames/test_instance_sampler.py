@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ssat.errors import InputError
 from ssat.frames.augment import Image
 from ssat.frames.instance_sampler import InstanceSampler
-from ssat.frames.instances import ClipInstances, InstanceTable, write_instances
+from ssat.frames.instances import InstanceTable
 from ssat.frames.store import FrameStore
 
-_PER_CLIP = 5
+_PER_CLIP = 5  # of the table
 _SIDE = 12
 
 
@@ -32,32 +32,15 @@ class MarkedViews:
         return crop
 
 
-@pytest.fixture(scope="module")
-def table(small_store: FrameStore, tmp_path_factory: pytest.TempPathFactory) -> InstanceTable:
-    """Five boxes a clip that move with the pattern, 2 pixels a frame, in every second frame; none in clip 4."""
-    folder = tmp_path_factory.mktemp("instances")
-    parts = []
-    for entry in small_store.manifest.shards:
-        clips = []
-        for class_id in range(entry.first_rank, entry.last_rank + 1):
-            number, index = (part.ravel() for part in np.mgrid[: 0 if class_id == 4 else _PER_CLIP, 0:12:2])
-            x, y = (8 * number + 2 * index) / 96, (8 * number) / 64
-            boxes = np.stack([x, y, x + 16 / 96, y + 24 / 64], axis=1)
-            clips.append(ClipInstances(class_id, f"clip{class_id}", number, index, boxes, 0))
-        parts.append((str(entry.index), clips))
-    write_instances(folder, "patch", {}, parts)
-    return InstanceTable.open(folder)
-
-
 def sampler(store: FrameStore, table: InstanceTable, **options: object) -> InstanceSampler:
     values = {"clips": range(10), "batch_size": 12, "per_frame": 3, "crop": _SIDE, "frames_per_clip": 4, "seed": 5}
     return InstanceSampler(store, table, MarkedViews(), **{**values, **options})  # type: ignore[arg-type]
 
 
 def test_crops_show_the_boxes_of_their_class_and_frames_give_several(
-    small_store: FrameStore, table: InstanceTable
+    small_store: FrameStore, small_instances: InstanceTable
 ) -> None:
-    drawn = sampler(small_store, table)
+    drawn = sampler(small_store, small_instances)
     assert drawn.steps_per_epoch == 9 * 4 // 4
     assert drawn.empty_classes == [4]
     batches = list(drawn.epoch(0))
@@ -76,17 +59,17 @@ def test_crops_show_the_boxes_of_their_class_and_frames_give_several(
     assert np.ptp(first, axis=0).min() > 60
 
 
-def test_a_box_never_lends_its_own_background(small_store: FrameStore, table: InstanceTable) -> None:
-    images, labels = (np.concatenate(parts) for parts in zip(*sampler(small_store, table).epoch(0), strict=True))
+def test_a_box_never_lends_its_own_background(small_store: FrameStore, small_instances: InstanceTable) -> None:
+    images = np.concatenate([images for images, _ in sampler(small_store, small_instances).epoch(0)])
     differs = np.abs(images[:, 0, 0].astype(int) - images[:, -1, 0]).max(axis=1)
-    assert len(labels) and (differs > 0).mean() > 0.9
+    assert (differs > 0).mean() > 0.9
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_any_number_of_processes_and_threads_gives_the_same(
-    small_store: FrameStore, table: InstanceTable, lanes: int
+    small_store: FrameStore, small_instances: InstanceTable, lanes: int
 ) -> None:
-    alone = list(sampler(small_store, table, lanes=lanes).epoch(3))
+    alone = list(sampler(small_store, small_instances, lanes=lanes).epoch(3))
     shares = [
         list(
             sampler(
@@ -108,27 +91,29 @@ def test_any_number_of_processes_and_threads_gives_the_same(
         np.testing.assert_array_equal(labels, np.concatenate([part[1] for part in parts]))
 
 
-def test_an_epoch_goes_on_in_the_middle(small_store: FrameStore, table: InstanceTable) -> None:
-    drawn = sampler(small_store, table)
+def test_an_epoch_goes_on_in_the_middle(small_store: FrameStore, small_instances: InstanceTable) -> None:
+    drawn = sampler(small_store, small_instances)
     whole, rest = list(drawn.epoch(1)), list(drawn.epoch(1, start_sample=5 * 12))
     assert drawn.steps_after(5 * 12) == len(rest) == len(whole) - 5
     for before, after in zip(whole[5:], rest, strict=True):
         np.testing.assert_array_equal(before[0], after[0])
 
 
-def test_frames_with_too_few_instances_show_some_twice(small_store: FrameStore, table: InstanceTable) -> None:
-    images, labels = next(sampler(small_store, table, batch_size=14, per_frame=7).epoch(0))
+def test_frames_with_too_few_instances_show_some_twice(small_store: FrameStore, small_instances: InstanceTable) -> None:
+    images, labels = next(sampler(small_store, small_instances, batch_size=14, per_frame=7).epoch(0))
     assert images.shape == (14, _SIDE, _SIDE, 3)
     assert [len(set(part.tolist())) for part in (labels[:7], labels[7:])] == [_PER_CLIP, _PER_CLIP]
 
 
-def test_a_batch_that_does_not_divide_is_refused(small_store: FrameStore, table: InstanceTable) -> None:
+def test_a_batch_that_does_not_divide_is_refused(small_store: FrameStore, small_instances: InstanceTable) -> None:
     with pytest.raises(InputError, match="expected a multiple of the 3 crops"):
-        sampler(small_store, table, batch_size=10)
+        sampler(small_store, small_instances, batch_size=10)
 
 
-def test_a_damaged_table_ends_the_epoch(small_store: FrameStore, table: InstanceTable, tmp_path: Path) -> None:
-    for path in Path(str(table.folder)).iterdir():
+def test_a_damaged_table_ends_the_epoch(
+    small_store: FrameStore, small_instances: InstanceTable, tmp_path: Path
+) -> None:
+    for path in Path(str(small_instances.folder)).iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "part-00001.parquet").unlink()
     with pytest.raises(InputError, match=r"part-00001\.parquet: cannot be read"):

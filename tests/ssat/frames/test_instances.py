@@ -72,7 +72,7 @@ def test_a_changed_part_and_a_changed_manifest_are_refused(tmp_path: Path) -> No
     with pytest.raises(InputError, match="digest does not fit"):
         InstanceTable.open(tmp_path)
     manifest.write_text(json.dumps({**stated, "table_version": 2}))
-    with pytest.raises(InputError, match="[Uu]pgrade ssat"):
+    with pytest.raises(InputError, match="pgrade ssat"):
         InstanceTable.open(tmp_path)
     manifest.write_text("[]")
     with pytest.raises(InputError, match="damaged"):
