@@ -29,6 +29,7 @@ from support.stores import dummy_shard
 
 from ssat.clips import status as st
 from ssat.clips.attempts import Attempts
+from ssat.clips.rows import StatusRow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -36,26 +37,27 @@ from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import LADDER, ScaleSettings
 from ssat.workspace import Workspace, committed
 from tasks.services import services
+from tasks.train import TrainedEmbedder
 
 HELD_OUT = 16
 
 
 def collect_dummy(
     self: Attempts, candidate: Any, attempts_before: int, sources: Any, last: bool = True
-) -> list[dict[str, Any]]:
+) -> list[StatusRow]:
     """A clip that is collected at once: its row is written to the status log as any."""
-    row = dict.fromkeys(st.STATUS_SCHEMA.names) | {
-        "clip_id": candidate.clip_id,
-        "attempt": attempts_before + 1,
-        "status": st.OK,
-        "n_frames": FRAMES,
-        "bytes": 0,
-        "sha256": f"{int(candidate.clip_id):064x}",
-        "path": "clips/empty.mp4",
-        "started_at": st.now(),
-        "elapsed_s": 0.0,
-        "run_id": self._run_id,
-    }
+    row = StatusRow(
+        clip_id=candidate.clip_id,
+        attempt=attempts_before + 1,
+        status=st.OK,
+        n_frames=FRAMES,
+        bytes=0,
+        sha256=f"{int(candidate.clip_id):064x}",
+        path="clips/empty.mp4",
+        started_at=st.now(),
+        elapsed_s=0.0,
+        run_id=self._run_id,
+    )
     self._log.append(row)
     return [row]
 
@@ -97,16 +99,13 @@ def dummy_stages(stack: ExitStack, workspace: Workspace) -> None:
     from tasks import decode
 
     @flow(name="train", persist_result=False)
-    def train_flow(workspace: str, settings: TrainSettings) -> dict[str, Any]:
+    def train_flow(workspace: str, settings: TrainSettings) -> TrainedEmbedder:
         folder = Path(workspace) / "training" / str(settings.data.clips)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "embedder.safetensors").touch()
-        return {
-            "embedder": f"training/{settings.data.clips}/embedder.safetensors",
-            "mlflow_run_id": "0" * 32,
-            "model_version": str(settings.data.clips),
-            "classes": settings.data.clips,
-        }
+        clips = settings.data.clips or 0
+        embedder = f"training/{clips}/embedder.safetensors"
+        return TrainedEmbedder(embedder, "0" * 32, str(clips), {}, "0", clips, 1, {}, {}, [])
 
     @flow(name="benchmark", persist_result=False)
     def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
+from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
 from ssat.output_paths import refuse_source_in
@@ -23,13 +23,8 @@ class NothingCollectedError(InputError):
 
 
 @flow(name="collect", persist_result=False)
-def collect_flow(workspace: str, settings: CollectSettings) -> dict[str, Any]:
-    """Collects into the workspace what it does not have yet.
-
-    Gives "ranks" (in the roster now), "wanted", "attempted", "collected", "candidates", "left" (not settled yet),
-    "by_class" (clips of the list by outcome), "rejected" and "rejected_rows" (of the list), "skipped" and
-    "skipped_files" (of folders: their number, and reasons with remedies), "stopped" (why the run ended early, empty
-    when it did not), "seconds", "run_id" and "roster".
+def collect_flow(workspace: str, settings: CollectSettings) -> CollectResult:
+    """Collect into the workspace what it does not have yet.
 
     Raises:
         InputError: the list cannot be used.
@@ -40,14 +35,11 @@ def collect_flow(workspace: str, settings: CollectSettings) -> dict[str, Any]:
     if settings.source is not None:
         refuse_source_in(place.clips, Path(settings.source).expanduser())
     result = collect_clips(place, settings)
-    if not result["ranks"]:
-        counts = ", ".join(f"{count} {name}" for name, count in result["by_class"].items()) or "none attempted"
+    if not result.ranks:
+        counts = ", ".join(f"{count} {name}" for name, count in result.by_class.items()) or "none attempted"
         raise NothingCollectedError(
             f"{settings.source}: no clip could be collected ({counts}). "
-            + (
-                result["stopped"]
-                or "`ssat collect --status` counts the reasons, clips/status/ in the workspace has all"
-            ),
-            result["stopped"],
+            + (result.stopped or "`ssat collect --status` counts the reasons, clips/status/ in the workspace has all"),
+            result.stopped,
         )
     return result

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow
 
 from ssat.frames.settings import DecodeSettings
 from ssat.workspace import Workspace
-from tasks.decode import decode_dry, decode_shards, report_store
+from tasks.decode import DecodedStore, DryDecoding, decode_dry, decode_shards, report_store
 from tasks.services import ray_session
 
 
 @flow(name="decode", persist_result=False)
-def decode_flow(workspace: str, settings: DecodeSettings) -> dict[str, Any]:
-    """Decodes what the workspace's frame store lacks of its roster.
-
-    Gives "clips", "frames", "shards" and "bytes" of the store, "written_shards", "written_frames", "seconds" and
-    "frames_per_second" of this run, "failed" and "failures" (rank, clip_id, reason), and "digest", the data digest.
-    With `dry_writer` the store stays as it is: "clips", "frames", "shards", "seconds" and "frames_per_second".
+def decode_flow(workspace: str, settings: DecodeSettings) -> DecodedStore | DryDecoding:
+    """Decode what the workspace's frame store lacks of its roster; with `dry_writer` the store stays as it is.
 
     Raises:
         InputError: nothing was collected, or no clip can be decoded.
@@ -27,8 +21,8 @@ def decode_flow(workspace: str, settings: DecodeSettings) -> dict[str, Any]:
     opened = Workspace.open(workspace, objects=True)
     with ray_session(opened):
         if settings.dry_writer:
-            dry: dict[str, Any] = decode_dry(opened, settings)
+            dry: DryDecoding = decode_dry(opened, settings)
             return dry
-        result: dict[str, Any] = decode_shards(opened, settings)
+        result: DecodedStore = decode_shards(opened, settings)
     report_store(result)
     return result

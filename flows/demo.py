@@ -45,7 +45,7 @@ def demo_flow(workspace: str, settings: DemoSettings) -> dict[str, Any]:
         timed("collect", lambda: collect_flow(workspace, collect_settings(settings, str(world["clips"]), address)))
     timed("decode", lambda: decode_flow(workspace, decode_settings()))
     train = timed("train", lambda: train_flow(workspace, train_settings(settings)))
-    embedders = {"ssat": str(opened.absolute(train["embedder"])), "untrained": "untrained", "box": None}
+    embedders = {"ssat": str(opened.absolute(train.embedder)), "untrained": "untrained", "box": None}
     benchmarks = timed(
         "track",
         lambda: {
@@ -54,7 +54,7 @@ def demo_flow(workspace: str, settings: DemoSettings) -> dict[str, Any]:
         },
     )
     files = timed(
-        "report", lambda: report_demo(opened, settings, world["mot"], benchmarks, train["history"], dict(minutes))
+        "report", lambda: report_demo(opened, settings, world["mot"], benchmarks, train.rows(), dict(minutes))
     )
     overall = {TITLES[method]: benchmarks[method]["overall"] for method in METHODS}
     create_table_artifact(table=score_rows(overall, first="tracker"), key="demo", description="SSAT's demo world")

@@ -23,7 +23,7 @@ from flows.decode import decode_flow
 from flows.scale import scale_flow
 from flows.studies.clips import clips_study
 from flows.train import train_flow
-from flows.verify import verify_flow
+from flows.verify import StoreCheck, verify_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -54,19 +54,19 @@ _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure],
 @flow(name="collect", **_HOOKS)
 def collect(workspace: str, settings: CollectSettings) -> State[Any]:
     """Collect clips: a list, a folder or URLs in, trimmed clips and their roster out."""
-    return _deployed(collect_flow, workspace, settings, told=lambda result: f"{result['ranks']:,} ranks")
+    return _deployed(collect_flow, workspace, settings, told=lambda result: f"{result.ranks:,} ranks")
 
 
 @flow(name="decode", **_HOOKS)
 def decode(workspace: str, settings: DecodeSettings) -> State[Any]:
     """Decode: collected clips in, Parquet frame store out."""
-    return _deployed(decode_flow, workspace, settings, ray=True, told=lambda result: f"{result['frames']:,} frames")
+    return _deployed(decode_flow, workspace, settings, ray=True, told=lambda result: f"{result.frames:,} frames")
 
 
 @flow(name="train", **_HOOKS)
 def train(workspace: str, settings: TrainSettings) -> State[Any]:
     """Train the embedder: frame store in, registered embedder out."""
-    return _deployed(train_flow, workspace, settings, ray=True, mlflow=True, told=lambda result: result["embedder"])
+    return _deployed(train_flow, workspace, settings, ray=True, mlflow=True, told=lambda result: result.embedder)
 
 
 @flow(name="benchmark", **_HOOKS)
@@ -110,16 +110,16 @@ def verify(workspace: str, sample: Annotated[float, Field(ge=0, le=1)] = 1.0, re
     return _deployed(verify_flow, workspace, sample, repair, ray=True, told=_verified)
 
 
-def _verified(result: dict[str, Any]) -> str:
-    broken = len(result["broken"]) - len(result["repaired"])
-    return f"{result['shards']} shards, {broken} broken, {len(result['repaired'])} repaired"
+def _verified(result: StoreCheck) -> str:
+    broken = len(result.broken) - len(result.repaired)
+    return f"{result.shards} shards, {broken} broken, {len(result.repaired)} repaired"
 
 
 def _deployed(
     inner: Flow[..., Any],
     workspace: str,
     *arguments: Any,
-    told: Callable[[dict[str, Any]], str],
+    told: Callable[[Any], str],
     ray: bool = False,
     mlflow: bool = False,
 ) -> State[Any]:
@@ -151,9 +151,9 @@ def _deployed(
             return Failed(message=str(cause))
     if suspension.state is not None:
         raise Pause("suspended on Prefect's page", state=suspension.state)
-    if inner is verify_flow and len(result["broken"]) > len(result["repaired"]):
+    if inner is verify_flow and len(result.broken) > len(result.repaired):
         return Failed(message=f"{_verified(result)}; run it with repair")
     message = told(result)
-    if stopped := result.get("stopped"):
+    if stopped := getattr(result, "stopped", ""):
         message = message if stopped in message else f"{message}; {stopped}"
     return Completed(message=message)

@@ -103,7 +103,7 @@ def _trained(place: Any, data: Path) -> str:
         TrainSettings.build("quick"),
         None,
     )
-    return str(place.absolute(result["train"]["embedder"]))
+    return str(place.absolute(result["train"].embedder))
 
 
 def _learned_colours(place: Any, data: Path) -> Iterator[Path]:
@@ -116,7 +116,7 @@ def _learned_colours(place: Any, data: Path) -> Iterator[Path]:
     collect_flow(str(place.root), CollectSettings.build("quick", {"source": str(data / "clips" / "trimmed")}))
     for seed in _COLOUR_SEEDS:
         result = colours_flow(str(place.root), ColoursSettings(seed=seed))
-        yield place.absolute(result["embedder"])
+        yield place.absolute(result.embedder)
 
 
 def _features_wanted(only: str) -> bool:

@@ -19,6 +19,7 @@ from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
+from tasks.checks import refuse_dry_writer
 
 
 @flow(name="run", persist_result=False)
@@ -37,9 +38,10 @@ def run_flow(
     if benchmark is not None:
         # Sequences and detections that cannot be used are found before hours of work rather than after them.
         prepare(benchmark)
+    refuse_dry_writer(decode)
     result: dict[str, Any] = {"minutes": {}}
 
-    def stage(name: str, work: Callable[[], dict[str, Any]]) -> None:
+    def stage(name: str, work: Callable[[], Any]) -> None:
         began = time.monotonic()
         result[name] = work()
         result["minutes"][name] = round((time.monotonic() - began) / 60, 2)
@@ -49,7 +51,7 @@ def run_flow(
     stage("train", lambda: train_flow(workspace, train))
     if benchmark is not None:
         # By name, not "the latest": a training that was done before need not be the latest one of the workspace.
-        trained = str(Workspace.open(workspace).absolute(result["train"]["embedder"]))
+        trained = str(Workspace.open(workspace).absolute(result["train"].embedder))
         chosen = benchmark if benchmark.embedder else benchmark.model_copy(update={"embedder": trained})
         stage("benchmark", lambda: benchmark_flow(workspace, chosen))
         result |= {key: result["benchmark"][key] for key in ("sequences", "overall")}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import flow, runtime
 
@@ -15,6 +15,7 @@ from flows.benchmark import benchmark_flow
 from flows.collect import NothingCollectedError, collect_flow
 from flows.decode import decode_flow
 from flows.train import train_flow
+from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
@@ -25,11 +26,15 @@ from ssat.scale.budget import GIB, Budget
 from ssat.scale.ladder import Ladder, Rung
 from ssat.scale.settings import ScaleSettings
 from ssat.workspace import Workspace
+from tasks.checks import refuse_dry_writer
+from tasks.decode import DecodedStore, DryDecoding
 from tasks.failures import unwrap
 from tasks.halt import Halted, halting
 from tasks.notify import notify
 from tasks.promotion import promote
 from tasks.scale import images_of, missing_held_out, report_climb, stored_bytes
+
+_Result = TypeVar("_Result")
 
 
 @flow(name="scale", persist_result=False)
@@ -55,6 +60,7 @@ def scale_flow(
     try:
         # Sequences that cannot be used are found before hours of work rather than after them.
         prepare(benchmark)
+        refuse_dry_writer(decode)
         if not benchmark.needs_appearance:
             raise InputError(f"setting benchmark.tracker: {benchmark.tracker} looks at no features; use ssat")
         with halting(climb.budget.spent, climb.budget.note_outcomes):
@@ -120,7 +126,7 @@ class _Climb:
         self._stop_if(self.budget.spent() or self.budget.refuses_training(images, last))
         root = str(self.workspace.root)
         trained = self._timed("train", lambda: train_flow(root, train))
-        embedder = str(self.workspace.absolute(trained["embedder"]))
+        embedder = str(self.workspace.absolute(trained.embedder))
         champion = self.ladder.champion
         if champion is not None:
             # Done before, unless the sequences or settings of the comparison have changed since.
@@ -131,23 +137,23 @@ class _Climb:
         )
         verdict = promote(
             self.workspace,
-            trained["mlflow_run_id"],
+            trained.mlflow_run_id,
             split=scored["split"],
             protocol=scored["protocol"],
             data_digest=scored["data_digest"],
         )
         rung = Rung(
             clips=clips,
-            classes=trained["classes"],
+            classes=trained.classes,
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            embedder=trained["embedder"],
-            model_version=trained["model_version"],
+            embedder=trained.embedder,
+            model_version=trained.model_version,
             architecture=train.network.architecture,
             overall={name: scored["overall"][name] for name in ("mota", "idf1", "idsw", "fp", "fn")},
             protocol=scored["protocol"],
             minutes=dict(self._minutes),
             stored_bytes=stored_bytes(self.workspace),
-            frames_per_second=decoded["frames_per_second"],
+            frames_per_second=decoded.frames_per_second,
             images=images,
             training_seconds=60 * self._minutes["train"],
             promoted=verdict["promoted"],
@@ -166,45 +172,46 @@ class _Climb:
         else:
             notify("not-promoted", f"{clips:,} clips: not promoted ({rung.verdict})", clips=clips, **rung.overall)
 
-    def _gather(self, clips: int) -> tuple[int, dict[str, Any]]:
+    def _gather(self, clips: int) -> tuple[int, DecodedStore]:
         """Clips and frames for a rung; gives its training clips, fewer where the list has no more, and the store."""
         held_out, spare = self.train.data.held_out_clips, 0
         root = str(self.workspace.root)
         while True:
             wanted = clips + held_out + spare
             collected = self._timed("collect", partial(self._collect, wanted))
-            if collected["ranks"] < wanted:
+            if collected.ranks < wanted:
                 clips = self._all_there_is(clips, collected)
-            roster = collected["ranks"]
+            roster = collected.ranks
             on_disk = stored_bytes(self.workspace)
             self._stop_if(self.budget.spent() or self.budget.refuses_decode(roster, on_disk, self.ladder.last))
             decoded = self._timed("decode", lambda: decode_flow(root, self.decode))
-            self.budget.note_failures(decoded["failed"])
+            assert not isinstance(decoded, DryDecoding)  # noqa: S101 - refused before; for the type checker
+            self.budget.note_failures(decoded.failed)
             self._stop_if(self.budget.spent())
             # Clips that cannot be decoded leave gaps: among the classes that does no harm, those held out are counted.
             missing = missing_held_out(self.workspace, clips, held_out)
-            if not missing or collected["ranks"] < wanted:
+            if not missing or collected.ranks < wanted:
                 return clips - missing, decoded
             spare += missing
 
-    def _collect(self, wanted: int) -> dict[str, Any]:
+    def _collect(self, wanted: int) -> CollectResult:
         limits: dict[str, Any] = {"clips": wanted}
         if self.settings.gib is not None:
             limits["disk_gib"] = min(self.settings.gib, self.collect.disk_gib or self.settings.gib)
         try:
-            collected: dict[str, Any] = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
+            collected: CollectResult = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
         except NothingCollectedError as error:
             # A budget or a pause of the source that came before the first clip is no failure either.
             self._stop_if(error.stopped)
             raise
-        self._stop_if(collected["stopped"])
+        self._stop_if(collected.stopped)
         return collected
 
-    def _all_there_is(self, clips: int, collected: dict[str, Any]) -> int:
-        there = int(collected["ranks"]) - self.train.data.held_out_clips
+    def _all_there_is(self, clips: int, collected: CollectResult) -> int:
+        there = collected.ranks - self.train.data.held_out_clips
         if not self.ladder.worth(there):
             raise Halted(
-                f"the list has {collected['ranks']:,} clips to offer and no more, too few for the rung of {clips:,}; "
+                f"the list has {collected.ranks:,} clips to offer and no more, too few for the rung of {clips:,}; "
                 "give a longer list"
             )
         return there
@@ -216,7 +223,7 @@ class _Climb:
         folder: Path = self.workspace.absolute(last.embedder).parent
         return str(folder) if (folder / "checkpoints").is_dir() else None
 
-    def _timed(self, stage: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _timed(self, stage: str, work: Callable[[], _Result]) -> _Result:
         began = time.monotonic()
         result = work()
         self._minutes[stage] = self._minutes.get(stage, 0.0) + round((time.monotonic() - began) / 60, 3)

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from ssat.embedding.settings import TrainSettings
 from ssat.workspace import Workspace
 from tasks.services import ray_session
-from tasks.train import train_embedder
+from tasks.train import TrainedEmbedder, train_embedder
 
 
 @flow(name="train", persist_result=False)
-def train_flow(workspace: str, settings: TrainSettings) -> dict[str, Any]:
-    """Train on the workspace's frame store; the same training is not done twice.
-
-    Returns:
-        the fields of `tasks.train.TrainedEmbedder` as JSON values; "history" holds a row per epoch.
-    """
+def train_flow(workspace: str, settings: TrainSettings) -> TrainedEmbedder:
+    """Train on the workspace's frame store; the same training is not done twice."""
     opened = Workspace.open(workspace)
     with ray_session(opened):
-        result = train_embedder(opened, settings).as_json()
+        result: TrainedEmbedder = train_embedder(opened, settings)
     create_table_artifact(
         table=[
             {"epoch": row["epoch"], **{key: value for key, value in row.items() if key != "epoch"}}
-            for row in result["history"]
+            for row in result.rows()
         ],
         key="training",
-        description=f"Training of {result['embedder']}, MLflow run {result['mlflow_run_id']}",
+        description=f"Training of {result.embedder}, MLflow run {result.mlflow_run_id}",
     )
     return result

@@ -17,6 +17,8 @@ from pathlib import Path
 from ssat.errors import InputError, WorkspaceError
 from ssat.remote import AnyPath, RemotePath, is_remote
 
+ROSTER = "clips/roster.parquet"  # relative to the root of a workspace
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -78,7 +80,7 @@ class Workspace:
     @property
     def roster(self) -> AnyPath:
         """The roster's file."""
-        return self._base / "clips" / "roster.parquet"
+        return self._base / ROSTER
 
     @property
     def _base(self) -> AnyPath:

@@ -76,10 +76,6 @@ class AdaptedEmbedder:
     notes: tuple[str, ...]
     reused: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
-
 
 @task(name="adapt embedder", persist_result=False, cache_policy=NO_CACHE)
 def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) -> AdaptedEmbedder:
@@ -235,7 +231,7 @@ def _kept(
     version = register_embedder(result.mlflow_run_id, folder / EMBEDDER_FILE, _examples(table, adapted), tags)
     result = replace(result, embedder=workspace.relative(folder / EMBEDDER_FILE), model_version=version)
     with committed(folder / RESULT_FILE) as temporary:
-        content = {name: value for name, value in result.as_json().items() if name != "reused"}
+        content = {name: value for name, value in asdict(result).items() if name != "reused"}
         temporary.write_text(json.dumps(content, indent=1))
     return result
 

@@ -18,6 +18,7 @@ from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.manifest import refuse_newer_store
+from ssat.frames.settings import DecodeSettings
 from ssat.frames.store import FrameStore
 from ssat.output_paths import refuse_source_in
 from ssat.pipeline.benchmark_inputs import check_sequences, sequences_of
@@ -54,6 +55,18 @@ def check_decode(workspace: Workspace) -> None:
     """
     load_roster(workspace)
     refuse_newer_store(workspace.frames)
+
+
+def refuse_dry_writer(settings: DecodeSettings) -> None:
+    """Refuse to throw the frames away where a training follows.
+
+    Raises:
+        InputError: setting `dry_writer` is on.
+    """
+    if settings.dry_writer:
+        raise InputError(
+            "setting decode.dry_writer: on, and a training follows; expected off. Measure with the stage decode alone"
+        )
 
 
 def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool = True) -> None:

@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 from uuid import UUID
 
 from prefect import task
@@ -15,7 +16,8 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
-from ssat.clips.collector import Collector, Shard
+from ssat.clips.collected import CollectResult
+from ssat.clips.collector import Collector, Shard, ShardOutcome
 from ssat.clips.lists import describe_rejected
 from ssat.clips.settings import CollectSettings
 from ssat.clips.status import OK
@@ -30,10 +32,8 @@ from tasks.progress import progress_bar
 _TELL_EVERY_S = 5.0
 
 
-def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, Any]:
-    """Collect until there are ranks enough, the list is through, or going on makes no sense; gives the result.
-
-    Beside what `Collector.result` gives it has "pause_s": the seconds for which the egress is paused.
+def collect_clips(workspace: Workspace, settings: CollectSettings) -> CollectResult:
+    """Collect until there are ranks enough, the list is through, or going on makes no sense.
 
     Shards run one after the other: ranks go in candidate order, and how many more candidates are needed is known only
     when the last shard is through. Inside a shard clips are fetched and trimmed side by side.
@@ -50,20 +50,19 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> dict[str, 
                 name = f"clips of {without_credentials(shard.archive).rpartition('/')[2]}"
             # Quoted: Prefect would look through the collector for futures.
             outcome = collect_shard.with_options(task_run_name=name)(cast(Collector, quote(collector)), shard)
-            note_outcomes(outcome["by_class"])
+            note_outcomes(outcome.by_class)
         result = collector.result()
-        result["stopped"] = reason or result["stopped"]
-        result["pause_s"] = round(collector.egress.pause_s())
+        result = replace(result, stopped=reason or result.stopped)
         rejected = describe_rejected(collector.list)
     report_clips(result, rejected)
-    if result["pause_s"]:
-        notify("breaker-open", f"collecting pauses: {result['stopped']}", seconds=result["pause_s"])
+    if result.pause_s:
+        notify("breaker-open", f"collecting pauses: {result.stopped}", seconds=result.pause_s)
     return result
 
 
 @task(name="collect-shard", persist_result=False, cache_policy=NO_CACHE)
-def collect_shard(collector: Collector, shard: Shard) -> dict[str, Any]:
-    """Work through one shard; gives its counts."""
+def collect_shard(collector: Collector, shard: Shard) -> ShardOutcome:
+    """Work through one shard."""
     # How many of the wanted clips an archive holds is known at its end.
     total = None if shard.archive else len(shard.positions)
     with progress_bar(f"clips, shard {shard.number}", total) as advance, _shared_progress(collector) as tell:
@@ -79,7 +78,7 @@ def collect_shard(collector: Collector, shard: Shard) -> dict[str, Any]:
             count(COLLECTED_CLIPS, clips)
         else:
             count(FAILURES, clips, stage="collect", kind=kind)
-    return vars(outcome)
+    return outcome
 
 
 @contextmanager
@@ -117,17 +116,17 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
     update_progress_artifact(artifact, percent(ranks), description=f"{ranks} of {wanted} ranks")
 
 
-def report_clips(result: dict[str, Any], rejected: list[str]) -> None:
+def report_clips(result: CollectResult, rejected: list[str]) -> None:
     """The result as a Prefect artifact."""
     create_table_artifact(
         key="clips",
-        table=[{"outcome": name, "clips": count} for name, count in result["by_class"].items()],
+        table=[{"outcome": name, "clips": count} for name, count in result.by_class.items()],
         description="\n\n".join(
             [
-                f"{result['ranks']} of {result['wanted']} ranks in {result['seconds']:.0f} s; "
-                f"{result['attempted']} clips attempted, {result['left']} of {result['candidates']} candidates left",
-                *filter(None, [result["stopped"]]),
-                *(f"{row['archive']}: {row['problem']}" for row in result["archives"]),
+                f"{result.ranks} of {result.wanted} ranks in {result.seconds:.0f} s; "
+                f"{result.attempted} clips attempted, {result.left} of {result.candidates} candidates left",
+                *filter(None, [result.stopped]),
+                *(f"{archive.archive}: {archive.problem}" for archive in result.archives),
                 *rejected,
             ]
         ),

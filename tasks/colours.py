@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,6 @@ class LearnedColours:
     unreadable: int
     held_out: dict[str, float]
     reused: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def load(cls, path: Path) -> LearnedColours:
@@ -210,7 +206,7 @@ def _learn_recorded(
             without_patches=without,
         )
         with committed(folder / RESULT_FILE) as temporary:
-            content = {name: value for name, value in result.as_json().items() if name != "reused"}
+            content = {name: value for name, value in asdict(result).items() if name != "reused"}
             temporary.write_text(json.dumps(content, indent=1))
     return result
 

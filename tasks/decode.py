@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
@@ -27,9 +27,54 @@ from tasks.ray_work import run_bounded, share_cluster
 _FAILURES_SHOWN = 20
 
 
+@dataclass(frozen=True)
+class FailedClip:
+    """A clip of the roster that could not be decoded, and why."""
+
+    rank: int
+    clip_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DecodedStore:
+    """What the frame store holds now, and what this run did.
+
+    Attributes:
+        clips, frames, shards, bytes: of the store.
+        written_shards, written_frames, seconds, frames_per_second: of this run.
+        failed: clips of the roster that the store lacks.
+        failures: the first of them.
+        digest: the data digest.
+    """
+
+    clips: int
+    frames: int
+    shards: int
+    bytes: int
+    written_shards: int
+    written_frames: int
+    seconds: float
+    frames_per_second: float
+    failed: int
+    failures: tuple[FailedClip, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class DryDecoding:
+    """Clips that were decoded, encoded and thrown away, and how long that took in seconds."""
+
+    clips: int
+    frames: int
+    shards: int
+    seconds: float
+    frames_per_second: float
+
+
 @task(name="decode-shards", persist_result=False, cache_policy=NO_CACHE)
-def decode_shards(workspace: Workspace, settings: DecodeSettings) -> dict[str, Any]:
-    """Bring the workspace's frame store up to its roster; gives what it holds now and what was done.
+def decode_shards(workspace: Workspace, settings: DecodeSettings) -> DecodedStore:
+    """Bring the workspace's frame store up to its roster.
 
     Raises:
         InputError: no roster, none of its clips can be decoded, or a later version wrote the store.
@@ -93,10 +138,8 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
 
 
 @task(name="decode-dry", persist_result=False, cache_policy=NO_CACHE)
-def decode_dry(workspace: Workspace, settings: DecodeSettings) -> dict[str, Any]:
+def decode_dry(workspace: Workspace, settings: DecodeSettings) -> DryDecoding:
     """Decode and encode every clip of the roster and throw the result away; the store stays as it is.
-
-    Gives "clips", "frames", "shards", "seconds" and "frames_per_second".
 
     Raises:
         InputError: no roster.
@@ -112,13 +155,7 @@ def decode_dry(workspace: Workspace, settings: DecodeSettings) -> dict[str, Any]
             frames += counted
             advance(counted)
     seconds = time.monotonic() - began
-    return {
-        "clips": roster.num_rows,
-        "frames": frames,
-        "shards": len(jobs),
-        "seconds": round(seconds, 2),
-        "frames_per_second": round(frames / seconds, 1),
-    }
+    return DryDecoding(roster.num_rows, frames, len(jobs), round(seconds, 2), round(frames / seconds, 1))
 
 
 def _dry_shard(job: ShardJob, threads: int) -> int:
@@ -148,31 +185,28 @@ def _result(
     written: int,
     new_frames: int,
     seconds: float,
-) -> dict[str, Any]:
-    return {
-        "clips": manifest.n_clips,
-        "frames": manifest.n_frames,
-        "shards": len(manifest.shards),
-        "bytes": sum(entry.bytes for entry, _ in finished),
-        "written_shards": written,
-        "written_frames": new_frames,
-        "seconds": round(seconds, 2),
-        "frames_per_second": round(new_frames / seconds, 1),
-        "failed": len(failed),
-        "failures": [
-            {"rank": record.rank, "clip_id": record.clip_id, "reason": record.reason}
-            for record in failed[:_FAILURES_SHOWN]
-        ],
-        "digest": manifest.digest,
-    }
+) -> DecodedStore:
+    return DecodedStore(
+        clips=manifest.n_clips,
+        frames=manifest.n_frames,
+        shards=len(manifest.shards),
+        bytes=sum(entry.bytes for entry, _ in finished),
+        written_shards=written,
+        written_frames=new_frames,
+        seconds=round(seconds, 2),
+        frames_per_second=round(new_frames / seconds, 1),
+        failed=len(failed),
+        failures=tuple(FailedClip(record.rank, record.clip_id, record.reason) for record in failed[:_FAILURES_SHOWN]),
+        digest=manifest.digest,
+    )
 
 
-def report_store(result: dict[str, Any]) -> None:
+def report_store(result: DecodedStore) -> None:
     """The store and its failed clips as a Prefect artifact."""
     facts = ("clips", "frames", "shards", "bytes", "written_shards", "frames_per_second", "failed", "digest")
     create_table_artifact(
         key="frame-store",
-        table=[{"fact": name.replace("_", " "), "value": result[name]} for name in facts]
-        + [{"fact": f"failed: {row['clip_id']}", "value": row["reason"]} for row in result["failures"]],
-        description=f"Frame store, data digest {result['digest']}",
+        table=[{"fact": name.replace("_", " "), "value": getattr(result, name)} for name in facts]
+        + [{"fact": f"failed: {clip.clip_id}", "value": clip.reason} for clip in result.failures],
+        description=f"Frame store, data digest {result.digest}",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,9 +64,13 @@ class TrainedEmbedder:
     reused: bool = False
     """The training was done before."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Mapping[str, object]:
         """Return JSON values; the history as flat rows."""
-        return {**asdict(self), "history": [record.row() for record in self.history]}
+        return {**asdict(self), "history": self.rows()}
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return the history as flat rows, one of each epoch."""
+        return [record.row() for record in self.history]
 
     def save(self, path: Path) -> None:
         """Commit the result file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -46,12 +46,20 @@ def _verify(job: tuple[str, int, float], threads: int) -> ShardReport:
     return verify_shard(FrameStore.open(folder), position, sample)
 
 
+@dataclass(frozen=True)
+class Repair:
+    """The data digest after a repair, and whether it is another one than before."""
+
+    digest: str
+    digest_changed: bool
+
+
 @task(name="repair-shards", persist_result=False, cache_policy=NO_CACHE)
-def repair_shards(workspace: Workspace, broken: Sequence[ShardReport]) -> dict[str, Any]:
+def repair_shards(workspace: Workspace, broken: Sequence[ShardReport]) -> Repair:
     """Decode the clips of `broken` shards again, by the settings in the manifest.
 
     The same clips and libraries give the same bytes, so the data digest stays. Where it does not (another version of
-    a library), the manifest is written anew and "digest_changed" is true.
+    a library), the manifest is written anew.
 
     Raises:
         InputError: the store is of an earlier version, the roster has changed since, so that another store would come
@@ -82,7 +90,7 @@ def repair_shards(workspace: Workspace, broken: Sequence[ShardReport]) -> dict[s
         if len(finished) != len(jobs):
             raise InputError(f"{workspace.frames}: a shard's own manifest (shard-*.json) is lost; run `ssat decode`")
         manifest = commit_store(workspace.frames, settings, roster_digest(roster), finished)
-    return {"digest": manifest.digest, "digest_changed": manifest.digest != store.digest}
+    return Repair(manifest.digest, manifest.digest != store.digest)
 
 
 def _check_sources(store: FrameStore, jobs: Sequence[ShardJob]) -> None:

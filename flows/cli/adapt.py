@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import build_settings, common_options, print_json, settings_options
 from ssat.pipeline.settings import AdaptSettings
+
+if TYPE_CHECKING:
+    from tasks.adapt import AdaptedEmbedder
 
 
 @click.command(epilog="Example: ssat adapt footage --workspace workspace")
@@ -42,31 +45,31 @@ def command(
         print_json(result)
 
 
-def _show(result: dict[str, Any], as_json: bool) -> None:
+def _show(result: AdaptedEmbedder, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    probe = result["probe"]
-    verdict = "accepted" if result["accepted"] else "not accepted: no higher on the held-out part"
-    if result["accepted"] and not probe["gain"]["low"] > 0:
+    probe = result.probe
+    verdict = "accepted" if result.accepted else "not accepted: no higher on the held-out part"
+    if result.accepted and not probe["gain"]["low"] > 0:
         verdict += ", but the interval of the gain includes 0"
     rows = {
-        "verdict": verdict + (" (done before)" if result["reused"] else ""),
-        "tracklets": str(result["tracklets"]),
+        "verdict": verdict + (" (done before)" if result.reused else ""),
+        "tracklets": str(result.tracklets),
         "probe AUC before (95 %)": _auc(probe["before"]),
         "probe AUC after (95 %)": _auc(probe["after"]),
         "gain (95 %)": f"{probe['gain']['gain']:+.4f} ({probe['gain']['low']:+.4f} to {probe['gain']['high']:+.4f})",
-        "parent": f"{result['parent'][:12]}, version {result['parent_version'] or 'none'}",
-        "version": result["model_version"] or "–",
-        "embedder": result["embedder"] or "–",
-        "MLflow run": result["mlflow_run_id"],
+        "parent": f"{result.parent[:12]}, version {result.parent_version or 'none'}",
+        "version": result.model_version or "–",
+        "embedder": result.embedder or "–",
+        "MLflow run": result.mlflow_run_id,
     }
     table = Table(title="adaptation", show_header=False)
     for name, value in rows.items():
         table.add_row(name, value)
     console = Console(stderr=as_json)
     console.print(table)
-    for note in result["notes"]:
+    for note in result.notes:
         console.print(f"note: held-out part: {note}", markup=False, soft_wrap=True)
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
 from ssat.clips.settings import CollectSettings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ssat.clips.collected import CollectResult
+    from ssat.clips.run_facts import CollectStatus
 
 
 @click.command(
@@ -43,10 +50,10 @@ def command(
     Run again, it does only what is missing; asked for more clips, it keeps the ranks that were given.
     """
     if status_only:
-        result = _status(workspace)
-        show_collected(result, as_json)
+        status = _status(workspace)
+        show_status(status, as_json)
         if as_json:
-            print_json(result)
+            print_json(status)
         return
     settings = build_settings(CollectSettings, config=config, preset=preset, given=collect_given)
 
@@ -66,7 +73,7 @@ def command(
         print_json(result)
 
 
-def _status(workspace: str) -> dict[str, Any]:
+def _status(workspace: str) -> CollectStatus:
     from ssat.clips.run_facts import describe_status
     from ssat.errors import InputError
     from ssat.workspace import Workspace
@@ -76,12 +83,38 @@ def _status(workspace: str) -> dict[str, Any]:
     return describe_status(Workspace.open(workspace))
 
 
-def show_collected(result: dict[str, Any], as_json: bool = False) -> None:
+def show_status(status: CollectStatus, as_json: bool = False) -> None:
+    """The table of clips by outcome, the reasons of failures, the rate, and who is at work."""
+    from rich.console import Console
+
+    _show_outcomes(status.ranks, status.wanted, status.by_class, as_json)
+    if status.reasons:
+        Console(stderr=as_json).print(_reasons_table(status))
+    click.echo(_pace(status), err=as_json)
+
+
+def show_collected(result: CollectResult, as_json: bool = False) -> None:
     """The summary table of the collected clips, and below it what the user should know."""
+    _show_outcomes(result.ranks, result.wanted, result.by_class, as_json)
+    if any(name not in ("ok", "waiting") for name in result.by_class):
+        click.echo("why clips failed: ssat collect --status lists the reasons", err=True)
+    for archive in result.archives:
+        click.echo(f"archive: {archive.archive}: {archive.problem}", err=True)
+    for row in result.rejected_rows:
+        click.echo(f"rejected: {result.source}: line {row.line}: {row.reason}", err=True)
+    if (more := result.rejected - len(result.rejected_rows)) > 0:
+        click.echo(f"rejected: {result.source}: {more} more rows", err=True)
+    for skipped in result.skipped_files:
+        click.echo(f"skipped: {skipped.folder}: {skipped.group.describe()}", err=True)
+    if result.stopped:
+        click.echo(result.stopped, err=True)
+    elif result.ranks < result.wanted:
+        click.echo(f"{result.source}: {result.ranks} of {result.wanted} clips; it has no more to try", err=True)
+
+
+def _show_outcomes(ranks: int, wanted: int | None, by_class: Mapping[str, int], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
-
-    from ssat.clips.folders import Skipped
 
     meanings = {
         "ok": "collected",
@@ -94,37 +127,16 @@ def show_collected(result: dict[str, Any], as_json: bool = False) -> None:
         "TOOL": "downloader failed; tried again with its next version",
         "MEDIA": "no usable video: empty, broken, too short, no pictures",
     }
-    wanted = f" of {result['wanted']} wanted" if result.get("wanted") is not None else ""
-    table = Table(title=f"clips: {result['ranks']} ranks{wanted}")
+    table = Table(title=f"clips: {ranks} ranks" + ("" if wanted is None else f" of {wanted} wanted"))
     table.add_column("outcome")
     table.add_column("clips", justify="right")
     table.add_column("meaning")
-    for name, count in result["by_class"].items():
+    for name, count in by_class.items():
         table.add_row(name, str(count), meanings.get(name, ""))
     Console(stderr=as_json).print(table)
-    if result.get("reasons"):
-        Console(stderr=as_json).print(_reasons_table(result))
-    if "at_work" in result:
-        click.echo(_pace(result), err=as_json)
-    elif any(name not in ("ok", "waiting") for name in result["by_class"]):
-        click.echo("why clips failed: ssat collect --status lists the reasons", err=True)
-    source = result.get("source", "")
-    for row in result.get("archives", []):
-        click.echo(f"archive: {row['archive']}: {row['problem']}", err=True)
-    for row in result.get("rejected_rows", []):
-        click.echo(f"rejected: {source}: line {row['line']}: {row['reason']}", err=True)
-    if (more := result.get("rejected", 0) - len(result.get("rejected_rows", []))) > 0:
-        click.echo(f"rejected: {source}: {more} more rows", err=True)
-    for group in result.get("skipped_files", []):
-        skipped = Skipped(group["reason"], group["remedy"], group["files"], tuple(group["examples"]))
-        click.echo(f"skipped: {group['folder']}: {skipped.describe()}", err=True)
-    if result.get("stopped"):
-        click.echo(result["stopped"], err=True)
-    elif "at_work" not in result and "wanted" in result and result["ranks"] < result["wanted"]:
-        click.echo(f"{source}: {result['ranks']} of {result['wanted']} clips; it has no more to try", err=True)
 
 
-def _reasons_table(status: dict[str, Any]) -> Any:
+def _reasons_table(status: CollectStatus) -> Table:
     """Why clips failed, most frequent first."""
     from rich.table import Table
     from rich.text import Text
@@ -134,29 +146,27 @@ def _reasons_table(status: dict[str, Any]) -> Any:
     table.add_column("clips", justify="right")
     table.add_column("reason", overflow="fold", ratio=3)
     table.add_column("such as", overflow="fold", ratio=1)
-    for reason in status["reasons"]:
-        kind = reason["outcome"]
-        if reason["error_class"] not in ("", kind):
-            kind += f" ({reason['error_class']})"
+    for reason in status.reasons:
+        kind = reason.outcome
+        if reason.error_class not in ("", kind):
+            kind += f" ({reason.error_class})"
         # Text: square brackets in messages are not markup.
-        examples = ", ".join(reason["examples"]) + (", …" if reason["clips"] > len(reason["examples"]) else "")
-        table.add_row(kind, str(reason["clips"]), Text(reason["message"]), Text(examples))
-    if status["reasons_left_out"]:
-        table.caption = f"{status['reasons_left_out']} more reasons; clips/status/ in the workspace holds every attempt"
+        examples = ", ".join(reason.examples) + (", …" if reason.clips > len(reason.examples) else "")
+        table.add_row(kind, str(reason.clips), Text(reason.message), Text(examples))
+    if status.reasons_left_out:
+        table.caption = f"{status.reasons_left_out} more reasons; clips/status/ in the workspace holds every attempt"
     return table
 
 
-def _pace(status: dict[str, Any]) -> str:
+def _pace(status: CollectStatus) -> str:
     """Rate, remaining time and who is at work, in a line."""
     from datetime import timedelta
 
     words = [
-        "no collector is at work"
-        if status["at_work"] is None
-        else f"a collector is at work (process {status['at_work']})"
+        "no collector is at work" if status.at_work is None else f"a collector is at work (process {status.at_work})"
     ]
-    if status["per_hour"] is not None:
-        words.append(f"{status['collected_per_hour']:g} clips collected an hour ({status['per_hour']:g} settled)")
-    if status["remaining_s"]:
-        words.append(f"{timedelta(seconds=round(status['remaining_s']))} remaining at this rate")
+    if status.per_hour is not None:
+        words.append(f"{status.collected_per_hour:g} clips collected an hour ({status.per_hour:g} settled)")
+    if status.remaining_s:
+        words.append(f"{timedelta(seconds=round(status.remaining_s))} remaining at this rate")
     return "; ".join(words)

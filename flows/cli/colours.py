@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import build_settings, common_options, print_json, settings_options
 from ssat.patches.settings import ColoursSettings
+
+if TYPE_CHECKING:
+    from tasks.colours import LearnedColours
 
 _NO_SCORE = "not measured: no two patches of held-out clips are seen together"
 
@@ -40,19 +43,19 @@ def command(workspace: str, config: Path | None, as_json: bool, debug: bool, col
         print_json(result)
 
 
-def _show(result: dict[str, Any], as_json: bool) -> None:
+def _show(result: LearnedColours, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="learned colours" + (" (done before)" if result["reused"] else ""), show_header=False)
-    scores = {name: f"{value:.3f}" for name, value in result["held_out"].items() if name != "pairs"}
+    table = Table(title="learned colours" + (" (done before)" if result.reused else ""), show_header=False)
+    scores = {name: f"{value:.3f}" for name, value in result.held_out.items() if name != "pairs"}
     rows = {
-        "clips": str(result["clips"]),
-        "of them without a patch, unreadable": f"{result['without_patches']}, {result['unreadable']}",
-        "patches": f"{result['patches']}, {result['moving']} of them move",
+        "clips": str(result.clips),
+        "of them without a patch, unreadable": f"{result.without_patches}, {result.unreadable}",
+        "patches": f"{result.patches}, {result.moving} of them move",
         **({f"held-out {name}": text for name, text in scores.items()} or {"held-out score": _NO_SCORE}),
-        "embedder": result["embedder"],
-        "MLflow run": result["mlflow_run_id"],
+        "embedder": result.embedder,
+        "MLflow run": result.mlflow_run_id,
     }
     for name, value in rows.items():
         table.add_row(name, value)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
 from ssat.frames.settings import DecodeSettings
+
+if TYPE_CHECKING:
+    from tasks.decode import DecodedStore, DryDecoding
 
 
 @click.command(
@@ -46,34 +49,34 @@ def command(
         print_json(result)
 
 
-def show_store(result: dict[str, Any], as_json: bool = False) -> None:
+def show_store(result: DecodedStore | DryDecoding, as_json: bool = False) -> None:
     """The summary table of the frame store, and its failed clips."""
     from rich.console import Console
     from rich.table import Table
 
-    if "digest" not in result:
+    from tasks.decode import DryDecoding
+
+    if isinstance(result, DryDecoding):
         click.echo(
-            f"{result['frames']:,} frames of {result['clips']:,} clips decoded, encoded and thrown away in "
-            f"{result['seconds']:.1f} s: {result['frames_per_second']:,.0f} frames/s",
+            f"{result.frames:,} frames of {result.clips:,} clips decoded, encoded and thrown away in "
+            f"{result.seconds:.1f} s: {result.frames_per_second:,.0f} frames/s",
             err=as_json,
         )
         return
-    table = Table(
-        title="frame store" + ("" if result["written_shards"] else " (nothing was missing)"), show_header=False
-    )
+    table = Table(title="frame store" + ("" if result.written_shards else " (nothing was missing)"), show_header=False)
     rows = {
-        "clips": f"{result['clips']:,}" + (f" (and {result['failed']} that failed)" if result["failed"] else ""),
-        "frames": f"{result['frames']:,}",
-        "shards": f"{result['shards']:,}, {result['bytes'] / 1e6:,.1f} MB",
-        "written now": f"{result['written_frames']:,} frames in {result['written_shards']} shards",
-        "time": f"{result['seconds']:.1f} s, {result['frames_per_second']:,.0f} frames/s",
-        "data digest": result["digest"][:16],
+        "clips": f"{result.clips:,}" + (f" (and {result.failed} that failed)" if result.failed else ""),
+        "frames": f"{result.frames:,}",
+        "shards": f"{result.shards:,}, {result.bytes / 1e6:,.1f} MB",
+        "written now": f"{result.written_frames:,} frames in {result.written_shards} shards",
+        "time": f"{result.seconds:.1f} s, {result.frames_per_second:,.0f} frames/s",
+        "data digest": result.digest[:16],
     }
     for name, value in rows.items():
         table.add_row(name, value)
     console = Console(stderr=as_json)
     console.print(table)
-    for row in result["failures"]:
-        console.print(f"failed: {row['clip_id']} (rank {row['rank']}): {row['reason']}", markup=False, highlight=False)
-    if result["failed"] > len(result["failures"]):
-        console.print(f"failed: {result['failed'] - len(result['failures'])} more, see clips.parquet of the store")
+    for clip in result.failures:
+        console.print(f"failed: {clip.clip_id} (rank {clip.rank}): {clip.reason}", markup=False, highlight=False)
+    if result.failed > len(result.failures):
+        console.print(f"failed: {result.failed - len(result.failures)} more, see clips.parquet of the store")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli.options import build_settings, common_options, json_values, print_json, settings_options
+from flows.cli.options import build_settings, common_options, print_json, settings_options
 from ssat.errors import InputError
+from ssat.json_values import json_values
 from ssat.pipeline.settings import LinkSettings
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 import types
 import typing
@@ -18,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ssat.errors import InputError
+from ssat.json_values import json_values
 from ssat.settings import StageSettings, line_of, read_config
 
 Settings = TypeVar("Settings", bound=StageSettings)
@@ -277,21 +277,9 @@ def _scalar_type(annotation: Any) -> Any:
     return {int: int, float: float}.get(_without_none(annotation), str)
 
 
-def print_json(result: Mapping[str, Any]) -> None:
-    """The result as the last line of standard output; a number that does not exist (0/0) is null."""
+def print_json(result: object) -> None:
+    """Print the result, a dataclass or a dictionary, as the last line of standard output, by `json_values`."""
     click.echo(json.dumps(json_values(result), allow_nan=False, default=str))
-
-
-def json_values(value: Any) -> Any:
-    """Return `value` of plain types alone; a number that does not exist (0/0) becomes None."""
-    if isinstance(value, Mapping):
-        return {str(key): json_values(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_values(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    # A numpy scalar knows its Python value; asking it needs no import of numpy.
-    return json_values(value.item()) if type(value).__module__ == "numpy" and value.ndim == 0 else value
 
 
 class SectionedCommand(click.Command):

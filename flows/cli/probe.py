@@ -173,7 +173,7 @@ def _show(result: Probed, *, to_stderr: bool) -> None:
 def _write(result: Probed, files: tuple[Path, Path] | None) -> None:
     if files is None:
         return
-    from flows.cli.options import json_values
+    from ssat.json_values import json_values
     from ssat.report.probe import probe_figure
     from ssat.workspace import committed
 

@@ -59,11 +59,12 @@ def command(
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
 
     from ssat.workspace import Workspace
-    from tasks.checks import check_benchmark, check_collect, check_train
+    from tasks.checks import check_benchmark, check_collect, check_train, refuse_dry_writer
 
     # Before hours of work, and before a service starts.
     opened = Workspace.open(workspace)
     check_collect(opened, collect)
+    refuse_dry_writer(decode)
     check_train(opened, train, stored=False)
     if benchmark is not None:
         check_benchmark(opened, benchmark, trained=False)

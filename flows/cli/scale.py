@@ -68,13 +68,14 @@ def command(
 
     from ssat.errors import InputError
     from ssat.workspace import Workspace
-    from tasks.checks import check_benchmark, check_collect, check_train
+    from tasks.checks import check_benchmark, check_collect, check_train, refuse_dry_writer
 
     # Before hours of work, and before a service starts.
     if not benchmark.needs_appearance:
         raise InputError(f"setting benchmark.tracker: {benchmark.tracker} uses no features; use ssat")
     opened = Workspace.open(workspace)
     check_collect(opened, collect)
+    refuse_dry_writer(decode)
     check_train(opened, train, stored=False)
     check_benchmark(opened, benchmark, trained=False)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import build_settings, common_options, preset_option, print_json, settings_options
 from ssat.embedding.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from tasks.train import TrainedEmbedder
 
 _MUCH_WAITING = 0.05  # share of the last epoch's time
 
@@ -41,37 +44,37 @@ def command(
         print_json(result)
 
 
-def show_training(result: dict[str, Any], as_json: bool = False) -> None:
+def show_training(result: TrainedEmbedder, as_json: bool = False) -> None:
     """The summary table of a training."""
     from rich.console import Console
     from rich.table import Table
 
-    last = result["history"][-1]
-    table = Table(title="training" + (" (done before)" if result["reused"] else ""), show_header=False)
+    last = result.history[-1]
+    table = Table(title="training" + (" (done before)" if result.reused else ""), show_header=False)
     rows = {
-        "classes (clips)": str(result["classes"]),
-        "steps": str(result["steps"]),
-        "loss": f"{last['loss']:.3f}",
-        "accuracy": f"{last['accuracy']:.1%}",
-        "images/s": f"{last['images_per_second']:.0f}",
-        "waiting for data": _waiting(last["data_wait_share"]),
-        **{f"held-out {name.replace('_', ' ')}": f"{value:.3f}" for name, value in result["held_out"].items()},
+        "classes (clips)": str(result.classes),
+        "steps": str(result.steps),
+        "loss": f"{last.loss:.3f}",
+        "accuracy": f"{last.accuracy:.1%}",
+        "images/s": f"{last.images_per_second:.0f}",
+        "waiting for data": _waiting(last.data_wait_share),
+        **{f"held-out {name.replace('_', ' ')}": f"{value:.3f}" for name, value in result.held_out.items()},
         **_probed(result),
-        "embedder": result["embedder"],
-        "MLflow run": result["mlflow_run_id"],
+        "embedder": result.embedder,
+        "MLflow run": result.mlflow_run_id,
     }
     for name, value in rows.items():
         table.add_row(name, value)
     Console(stderr=as_json).print(table)
 
 
-def _probed(result: dict[str, Any]) -> dict[str, str]:
+def _probed(result: TrainedEmbedder) -> dict[str, str]:
     """The probe's row, where there was a probe."""
-    probe = result["probe"]
+    probe = result.probe
     if not probe:
         return {}
     interval = f"{probe['auc_low']:.3f}–{probe['auc_high']:.3f}"
-    return {"probe AUC (95 %)": f"{probe['auc']:.3f} ({interval}), epoch {result['best']['epoch']:g}"}
+    return {"probe AUC (95 %)": f"{probe['auc']:.3f} ({interval}), epoch {result.best['epoch']:g}"}
 
 
 def _waiting(share: float) -> str:

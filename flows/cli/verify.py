@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from flows.cli.options import CONFIG_SECTIONS, common_options, print_json
+
+if TYPE_CHECKING:
+    from flows.verify import StoreCheck
 
 
 @click.command(
@@ -52,38 +55,38 @@ def command(workspace: str, config: Path | None, as_json: bool, debug: bool, sam
     show_check(result, as_json)
     if as_json:
         print_json(result)
-    if result["broken"] and not result["repaired"]:
+    if result.broken and not result.repaired:
         sys.exit(1)
 
 
-def show_check(result: dict[str, Any], as_json: bool = False) -> None:
+def show_check(result: StoreCheck, as_json: bool = False) -> None:
     """The problems of each broken shard, and a line that sums up."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console(stderr=as_json)
-    if result["broken"]:
+    if result.broken:
         table = Table(title="broken shards")
         table.add_column("shard", overflow="fold")
         table.add_column("problem", overflow="fold")
-        for row in result["broken"]:
-            for problem in row["problems"]:
-                table.add_row(str(row["index"]), problem)
+        for shard in result.broken:
+            for problem in shard.problems:
+                table.add_row(str(shard.index), problem)
         console.print(table)
     state = (
         "sound"
-        if not result["broken"]
+        if not result.broken
         else "repaired"
-        if result["repaired"]
+        if result.repaired
         else "broken: run `ssat verify --repair` to decode them again"
     )
     console.print(
-        f"{result['shards']} shards, {result['rows']:,} rows, {result['jpegs_decoded']:,} JPEGs decoded: "
-        f"{len(result['broken'])} broken; {state}",
+        f"{result.shards} shards, {result.rows:,} rows, {result.jpegs_decoded:,} JPEGs decoded: "
+        f"{len(result.broken)} broken; {state}",
         markup=False,
         highlight=False,
     )
-    if result["digest_changed"]:
-        console.print(f"the data digest is now {result['digest']}: a library has another version than before")
-    if result["outdated"]:
-        console.print(f"built by an earlier ssat: {result['outdated']}", markup=False, highlight=False, soft_wrap=True)
+    if result.digest_changed:
+        console.print(f"the data digest is now {result.digest}: a library has another version than before")
+    if result.outdated:
+        console.print(f"built by an earlier ssat: {result.outdated}", markup=False, highlight=False, soft_wrap=True)

@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ssat.clips import status as st
 from ssat.clips.egress import Egress
 from ssat.clips.failures import ClipFailure, FailureClass
 from ssat.clips.lists import Candidate, candidate_key
+from ssat.clips.rows import StatusRow
 from ssat.clips.settings import CollectSettings
 from ssat.clips.sources import Source, Stopped
 from ssat.clips.status import StatusLog
@@ -52,7 +53,8 @@ class Attempts:
         self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._one_server = one_server
-        self._undecided: list[dict[str, Any]] = []
+        self._undecided: list[StatusRow] = []
+        self._decided: dict[str, StatusRow] = {}
         self._stop_reason = ""
 
     def stop(self) -> None:
@@ -70,14 +72,14 @@ class Attempts:
 
     def collect(
         self, candidate: Candidate, attempts_before: int, sources: Sequence[Source], last: bool = True
-    ) -> list[dict[str, Any]]:
+    ) -> list[StatusRow]:
         """Try a clip at `sources`, in order, until one has it; the rows of this run's attempts, in order.
 
         The clip is given up only where `last` says that there are no other sources. All but the last row are in the
-        log; the last one's status may still change until `decide` is called. No row at all: the collector stopped
-        before this clip's turn. Raises OSError for faults of this machine.
+        log; the last one's status may still change until `decide` is called, and `decided` knows it. No row at all: the
+        collector stopped before this clip's turn. Raises OSError for faults of this machine.
         """
-        rows: list[dict[str, Any]] = []
+        rows: list[StatusRow] = []
         found: list[FailureClass] = []
         folder = self._downloads / candidate_key(0, candidate.clip_id).hex()[:24]
         offers = [(source, address) for source in sources if (address := source.address(candidate)) is not None]
@@ -87,7 +89,7 @@ class Attempts:
                 before = attempts_before + len(rows)
                 done = self._at_source(candidate, source, address, folder, before, is_last, found)
                 rows += done
-                if not done or rows[-1]["status"] != st.FAILED:
+                if not done or rows[-1].status != st.FAILED:
                     break
             if not offers and last and not self._has_to_stop(None):
                 rows.append(self.absent(candidate, attempts_before))
@@ -95,14 +97,15 @@ class Attempts:
             shutil.rmtree(folder, ignore_errors=True)
         return rows
 
-    def absent(self, candidate: Candidate, attempts_before: int) -> dict[str, Any]:
+    def absent(self, candidate: Candidate, attempts_before: int) -> StatusRow:
         """The row, written to the log, of a clip that no source has: given up, until it is asked for again."""
-        row = self._row(candidate, attempts_before + 1, "", "") | {
-            "status": st.DEAD,
-            "error_class": FailureClass.GONE.value,
-            "error_message": "no source has it",
-            "elapsed_s": 0.0,
-        }
+        row = replace(
+            self._begun(candidate, attempts_before + 1, "", ""),
+            status=st.DEAD,
+            error_class=FailureClass.GONE.value,
+            error_message="no source has it",
+            elapsed_s=0.0,
+        )
         self._log.append(row)
         return row
 
@@ -115,40 +118,38 @@ class Attempts:
         before: int,
         last: bool,
         found: list[FailureClass],
-    ) -> list[dict[str, Any]]:
+    ) -> list[StatusRow]:
         """Attempts at one source. A last row of status "failed": the next source has its turn."""
-        rows: list[dict[str, Any]] = []
+        rows: list[StatusRow] = []
         counts: Counter[FailureClass] = Counter()
         # A local file reads the same the second time.
         most = {FailureClass.NET: self._settings.net_attempts, FailureClass.MEDIA: 2 if source.network else 1}
         while not self._has_to_stop(source):
-            row = self._row(candidate, before + len(rows) + 1, address, source.tool)
+            row = self._begun(candidate, before + len(rows) + 1, address, source.tool)
             started = time.monotonic()
             again = False
             try:
-                row |= self._fetch_and_trim(candidate, source, folder)
+                row = self._fetched_and_trimmed(row, candidate, source, folder)
             except Stopped:
                 break
             except ClipFailure as failure:
                 kind = failure.failure_class
                 counts[kind] += 1
                 again = counts[kind] < most.get(kind, 1)
-                row |= self._consequence(failure, again or not last, found)
-                if kind is FailureClass.RATE:
-                    row["attempt"] -= 1
-            row["elapsed_s"] = round(time.monotonic() - started, 3)
+                row = self._failed(row, failure, again or not last, found)
+            row = replace(row, elapsed_s=round(time.monotonic() - started, 3))
             rows.append(row)
             self._note(row)
-            if not again or row["status"] != st.FAILED:
+            if not again or row.status != st.FAILED:
                 break
-            if row["error_class"] == FailureClass.MEDIA:
+            if row.error_class == FailureClass.MEDIA:
                 shutil.rmtree(folder, ignore_errors=True)
             elif self._settings.backoff_seconds:
                 # Jittered: clips that failed together do not come back together.
                 mean = self._settings.backoff_seconds * 2 ** (counts.total() - 1)
                 self.stopped.wait(mean * random.uniform(0.5, 1.5))  # noqa: S311
-        if rows and rows[-1]["error_class"]:
-            found.append(FailureClass(rows[-1]["error_class"]))
+        if rows and (error_class := rows[-1].error_class):
+            found.append(FailureClass(error_class))
         return rows
 
     def decide(self) -> None:
@@ -159,30 +160,36 @@ class Attempts:
         with self._lock:
             self._decide(st.WAITING if self._stop_reason else st.DEAD)
 
+    def decided(self, row: StatusRow) -> StatusRow:
+        """The row as it stands in the log, of one that `collect` gave; after `decide`, once for each clip."""
+        return self._decided.pop(row.clip_id, row)
+
     def _decide(self, state: str) -> None:
-        for row in self._undecided:
-            row["status"] = state
+        for undecided in self._undecided:
+            row = replace(undecided, status=state)
             self._log.append(row)
+            self._decided[row.clip_id] = row
         self._undecided.clear()
 
     def _has_to_stop(self, source: Source | None) -> bool:
         paused = source is not None and source.network and self._egress.pause_s() > 0
         return self.stopped.is_set() or bool(self._stop_reason) or paused
 
-    def _row(self, candidate: Candidate, attempt: int, address: str, tool: str) -> dict[str, Any]:
-        return {
-            "clip_id": candidate.clip_id,
-            "source": without_credentials(address),
-            "start_s": candidate.start_s,
-            "end_s": candidate.end_s,
-            "attempt": attempt,
-            "tool_version": tool,
-            "started_at": st.now(),
-            "run_id": self._run_id,
-            "error_class": None,
-        }
+    def _begun(self, candidate: Candidate, attempt: int, address: str, tool: str) -> StatusRow:
+        """The row of an attempt that has begun and stands as failed until its outcome is known."""
+        return StatusRow(
+            clip_id=candidate.clip_id,
+            source=without_credentials(address),
+            start_s=candidate.start_s,
+            end_s=candidate.end_s,
+            attempt=attempt,
+            status=st.FAILED,
+            tool_version=tool,
+            started_at=st.now(),
+            run_id=self._run_id,
+        )
 
-    def _fetch_and_trim(self, candidate: Candidate, source: Source, folder: Path) -> dict[str, Any]:
+    def _fetched_and_trimmed(self, row: StatusRow, candidate: Candidate, source: Source, folder: Path) -> StatusRow:
         video = source.fetch(candidate, folder, self.stopped)
         # Two hexadecimal digits make 256 folders: 2,000 files in each at 500,000 clips.
         target = (
@@ -195,20 +202,21 @@ class Attempts:
             clip: TrimmedClip = self._trimmers.trim(video.path, target, self._trim_settings, video.start_s, video.end_s)
         except BrokenProcessPool:
             raise ClipFailure(FailureClass.MEDIA, "the decoder crashed on this file") from None
-        return {
-            "status": st.OK,
-            "width": clip.width,
-            "height": clip.height,
-            "fps": clip.fps,
-            "n_frames": clip.n_frames,
-            "duration_s": clip.duration_s,
-            "bytes": clip.bytes,
-            "sha256": clip.sha256,
-            "path": self._workspace.relative(target),
-            "error_message": f"{clip.dropped} pictures left out: their times go back" if clip.dropped else None,
-        }
+        return replace(
+            row,
+            status=st.OK,
+            width=clip.width,
+            height=clip.height,
+            fps=clip.fps,
+            n_frames=clip.n_frames,
+            duration_s=clip.duration_s,
+            bytes=clip.bytes,
+            sha256=clip.sha256,
+            path=self._workspace.relative(target),
+            error_message=f"{clip.dropped} pictures left out: their times go back" if clip.dropped else None,
+        )
 
-    def _consequence(self, failure: ClipFailure, goes_on: bool, found: Sequence[FailureClass]) -> dict[str, Any]:
+    def _failed(self, row: StatusRow, failure: ClipFailure, goes_on: bool, found: Sequence[FailureClass]) -> StatusRow:
         """What the table of failure classes says. `goes_on`: another attempt, or another source, follows.
 
         `found`: how earlier sources failed. A clip is gone for ever only where all of them say so.
@@ -220,20 +228,22 @@ class Attempts:
         elif kind is FailureClass.RATE:
             self._egress.open(max(self._settings.rate_pause_seconds, failure.retry_after_s or 0), failure.message)
             state = st.WAITING
-        return {
-            "status": state,
-            "error_class": kind.value,
-            "error_message": failure.message,
-            "http_status": failure.http_status,
-        }
+        return replace(
+            row,
+            attempt=row.attempt - (kind is FailureClass.RATE),  # a rate limit costs no attempt
+            status=state,
+            error_class=kind.value,
+            error_message=failure.message,
+            http_status=failure.http_status,
+        )
 
-    def _note(self, row: dict[str, Any]) -> None:
+    def _note(self, row: StatusRow) -> None:
         """Write a row to the log, at once or, where it depends on what becomes of the others, when that is known."""
         with self._lock:
-            found = row["error_class"]
-            if row["status"] == st.DEAD and found in (FailureClass.NET, FailureClass.TOOL):
+            found = row.error_class
+            if row.status == st.DEAD and found in (FailureClass.NET, FailureClass.TOOL):
                 self._undecided.append(row)
-                alike = [other for other in self._undecided if other["error_class"] == found]
+                alike = [other for other in self._undecided if other.error_class == found]
                 # Where a list names many servers, one that fails says nothing about the others.
                 if self._one_server and len(alike) >= self._settings.stop_after:
                     self._stop_reason = self._explain(row, len(alike))
@@ -241,17 +251,17 @@ class Attempts:
                 return
             self._log.append(row)
             # The server answered and the tool understood: whoever failed before failed for a reason of its own.
-            works = row["status"] in (st.OK, st.GONE) or found == FailureClass.MEDIA
+            works = row.status in (st.OK, st.GONE) or found == FailureClass.MEDIA
             if works and self._undecided and not self._stop_reason:
                 self._decide(st.DEAD)
 
-    def _explain(self, row: dict[str, Any], count: int) -> str:
+    def _explain(self, row: StatusRow, count: int) -> str:
         hint = (
             "look at the network and the server"
-            if row["error_class"] == FailureClass.NET
-            else f"update or repair the downloader ({row['tool_version']}), its JavaScript runtime, cookies or proxy"
+            if row.error_class == FailureClass.NET
+            else f"update or repair the downloader ({row.tool_version}), its JavaScript runtime, cookies or proxy"
         )
         return (
-            f"stopped: {count} clips failed alike and none succeeded ({row['error_class']}: {row['error_message']}); "
+            f"stopped: {count} clips failed alike and none succeeded ({row.error_class}: {row.error_message}); "
             f"{hint}, then run again"
         )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ssat.clips import status as st
 from ssat.clips.attempts import Attempts
+from ssat.clips.collected import ArchiveProblem, CollectResult, SkippedFiles
 from ssat.clips.disk import DiskBudget
 from ssat.clips.download import tool_version
 from ssat.clips.egress import Egress, LocalEgress
@@ -21,6 +23,7 @@ from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
 from ssat.clips.plan import Plan, Shard
 from ssat.clips.ranks import Ranks
+from ssat.clips.rows import CollectedClip, StatusRow
 from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts
 from ssat.clips.settings import CollectSettings
 from ssat.clips.sources.chain import sources_of
@@ -29,22 +32,23 @@ from ssat.clips.status import StatusLog
 from ssat.errors import InputError, WorkspaceError
 from ssat.locks import FolderLock
 from ssat.redaction import without_credentials
-from ssat.workspace import Workspace
+from ssat.workspace import ROSTER, Workspace
 
 __all__ = ["Collector", "Shard", "ShardOutcome"]
 
 Progress = Callable[[int], None]
+_MAX_REJECTED = 20  # rows of the list that are named
 
 
-@dataclass
+@dataclass(frozen=True)
 class ShardOutcome:
-    """What a shard came to."""
+    """Candidates of a shard, also by outcome; its time in seconds; why the run ends here, empty where it does not."""
 
-    attempted: int = 0
-    collected: int = 0
-    by_class: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    stopped: str = ""
+    attempted: int
+    collected: int
+    by_class: dict[str, int]
+    seconds: float
+    stopped: str
 
 
 class Collector:
@@ -128,8 +132,8 @@ class Collector:
         RunFacts(self.run_id, st.now(), settings.clips, len(self.candidates)).save(self.workspace)
         self._ranks.give()
 
-    def _give_up(self, row: dict[str, Any]) -> None:
-        row = row | {"run_id": self.run_id}
+    def _give_up(self, row: StatusRow) -> None:
+        row = replace(row, run_id=self.run_id)
         self._log.append(row)
         self._history.note(row)
 
@@ -184,14 +188,14 @@ class Collector:
         Raises:
             WorkspaceError: the disk is full or not writable; what was finished is kept.
         """
-        outcome = ShardOutcome()
+        outcomes: Counter[str] = Counter()
         started = time.monotonic()
         try:
             with self._faults_explained():
                 finished = self._run(shard, progress)
                 self._attempts.decide()
                 for position, rows in finished:
-                    self._take(position, rows, outcome)
+                    outcomes.update(self._take(position, rows))
                 self._log.commit()
                 self._ranks.give()
         except BaseException:
@@ -199,8 +203,13 @@ class Collector:
             raise
         if reason := self._attempts.stop_reason():
             self.stopped = self.stopped or reason
-        outcome.stopped = self.stopped or (self.egress.pause() if self.chain.network else "")
-        outcome.seconds = round(time.monotonic() - started, 3)
+        outcome = ShardOutcome(
+            attempted=outcomes.total(),
+            collected=outcomes[st.OK],
+            by_class=dict(outcomes),
+            seconds=round(time.monotonic() - started, 3),
+            stopped=self.stopped or (self.egress.pause() if self.chain.network else ""),
+        )
         self._plan.attempted += outcome.attempted
         self._plan.collected += outcome.collected
         return outcome
@@ -241,57 +250,56 @@ class Collector:
                 "kept, run `ssat collect` again when it is put right"
             ) from error
 
-    def _take(self, position: int, rows: Sequence[dict[str, Any]] | None, outcome: ShardOutcome) -> None:
-        """Note the rows of one candidate's attempts; none where the collector stopped before its turn."""
+    def _take(self, position: int, rows: Sequence[StatusRow] | None) -> Sequence[str]:
+        """Note the rows of one candidate's attempts; its outcome, none where the collector stopped before its turn."""
         if rows is None:
             self._plan.advance(position)
-            return
+            return ()
         if not rows:
             self._plan.pass_over(position)
-            return
-        row = rows[-1]
+            return ()
+        row = self._attempts.decided(rows[-1])
         self._history.note(row)
-        if row["status"] == st.FAILED:
+        if row.status == st.FAILED:
             self._plan.advance(position)
-            return
-        if row["status"] == st.WAITING:
+            return ()
+        if row.status == st.WAITING:
             self._plan.pass_over(position)
-        if row["status"] == st.OK:
-            self._disk.add(row["bytes"])
-            if row["clip_id"] in self._ranks.ids:
-                self._ranks.repaired(row)
-        outcome.attempted += 1
-        outcome.collected += row["status"] == st.OK
-        found = row["error_class"] or st.OK
-        outcome.by_class[found] = outcome.by_class.get(found, 0) + 1
+        if row.status == st.OK:
+            clip = CollectedClip.of(row)
+            self._disk.add(clip.bytes)
+            if clip.clip_id in self._ranks.ids:
+                self._ranks.repaired(clip)
+        return (row.error_class or st.OK,)
 
-    def result(self) -> dict[str, Any]:
-        """What this run did and what the workspace holds now; can be written as JSON."""
+    def result(self) -> CollectResult:
+        """What this run did and what the workspace holds now."""
         skipped = [(self.list.source, group) for group in self.list.skipped]
         skipped += self.chain.skipped
-        return {
-            "source": str(self.settings.source),
-            "ranks": self.roster.num_rows,
-            "wanted": self.settings.clips,
-            "attempted": self._plan.attempted,
-            "collected": self._plan.collected,
-            "candidates": len(self.candidates),
-            "left": sum(not self._history.settled(candidate.clip_id) for candidate in self.candidates),
-            "by_class": self._history.counts(candidate.clip_id for candidate in self.candidates),
-            "rejected": len(self.list.rejected),
-            "rejected_rows": [vars(row) for row in self.list.rejected[:20]],
-            "skipped": sum(group.files for _, group in skipped),
-            "skipped_files": [{"folder": str(folder), **asdict(group)} for folder, group in skipped],
-            "archives": [
-                {"archive": without_credentials(archive), "problem": problem}
+        return CollectResult(
+            source=str(self.settings.source),
+            ranks=self.roster.num_rows,
+            wanted=self.settings.clips,
+            attempted=self._plan.attempted,
+            collected=self._plan.collected,
+            candidates=len(self.candidates),
+            left=sum(not self._history.settled(candidate.clip_id) for candidate in self.candidates),
+            by_class=self._history.counts(candidate.clip_id for candidate in self.candidates),
+            rejected=len(self.list.rejected),
+            rejected_rows=tuple(self.list.rejected[:_MAX_REJECTED]),
+            skipped=sum(group.files for _, group in skipped),
+            skipped_files=tuple(SkippedFiles(str(folder), group) for folder, group in skipped),
+            archives=tuple(
+                ArchiveProblem(without_credentials(archive), problem)
                 for stage in self.chain.stages
                 for archive, problem in stage.problems()
-            ],
-            "stopped": self.stopped,
-            "seconds": round(time.monotonic() - self._started, 2),
-            "run_id": self.run_id,
-            "roster": "clips/roster.parquet",
-        }
+            ),
+            stopped=self.stopped,
+            seconds=round(time.monotonic() - self._started, 2),
+            run_id=self.run_id,
+            roster=ROSTER,
+            pause_s=round(self.egress.pause_s()),
+        )
 
 
 def _one_server(candidates: Sequence[Candidate]) -> bool:

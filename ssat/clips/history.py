@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 from ssat.clips import status as st
 from ssat.clips.failures import FailureClass
 from ssat.clips.lists import Candidate
+from ssat.clips.rows import CLIP_COLUMNS, CollectedClip, StatusRow
 from ssat.errors import InputError
 from ssat.workspace import Workspace
 
@@ -43,7 +43,7 @@ class History:
             for name in ("status", "error_class")
         )
         self._attempts = self._table["attempt"].to_numpy()
-        self._new: dict[str, dict[str, Any]] = {}
+        self._new: dict[str, StatusRow] = {}
         self._again: set[str] = set()
         listed = [(candidate, self._at[candidate.clip_id]) for candidate in candidates if candidate.clip_id in self._at]
         self._again.update(self._choose_dead(listed, tool, retry_dead))
@@ -71,16 +71,16 @@ class History:
             elif local:
                 _check_same_file(sources[number], candidate)
 
-    def note(self, row: dict[str, Any]) -> None:
+    def note(self, row: StatusRow) -> None:
         """A new latest row of its clip."""
-        self._new[row["clip_id"]] = row
-        self._again.discard(row["clip_id"])
+        self._new[row.clip_id] = row
+        self._again.discard(row.clip_id)
 
     def _state(self, clip_id: str) -> tuple[str, str | None] | None:
         """Status and error class of a clip; None where it was never tried."""
         new = self._new.get(clip_id)
         if new is not None:
-            return new["status"], new["error_class"]
+            return new.status, new.error_class
         row = self._at.get(clip_id)
         return None if row is None else (str(self._states[row]), self._errors[row])
 
@@ -93,7 +93,7 @@ class History:
         """How many attempts at a clip have been made."""
         new = self._new.get(clip_id)
         if new is not None:
-            return int(new["attempt"])
+            return new.attempt
         row = self._at.get(clip_id)
         return 0 if row is None else int(self._attempts[row])
 
@@ -102,13 +102,20 @@ class History:
         state = self._state(clip_id)
         return state is not None and state[0] == st.OK and clip_id not in self._again
 
-    def rows(self, clip_ids: Sequence[str], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """The latest rows of clips that were tried, in their order; at least `columns` of them, or all."""
+    def row(self, clip_id: str) -> StatusRow:
+        """The latest row of a clip that was tried."""
+        new = self._new.get(clip_id)
+        return new if new is not None else StatusRow.of(self._table.slice(self._at[clip_id], 1).to_pylist()[0])
+
+    def clips(self, clip_ids: Sequence[str]) -> list[CollectedClip]:
+        """The facts about clips that were collected, in their order."""
         old = [clip_id for clip_id in clip_ids if clip_id not in self._new]
         numbers = pa.array([self._at[clip_id] for clip_id in old], pa.int64())
-        table = self._table if columns is None else self._table.select(columns)
-        found = dict(zip(old, table.take(numbers).to_pylist(), strict=True))
-        return [self._new.get(clip_id) or found[clip_id] for clip_id in clip_ids]
+        rows = self._table.select(CLIP_COLUMNS).take(numbers).to_pylist()
+        found = {row["clip_id"]: CollectedClip(**row) for row in rows}
+        return [
+            found[clip_id] if (new := self._new.get(clip_id)) is None else CollectedClip.of(new) for clip_id in clip_ids
+        ]
 
     def settled(self, clip_id: str) -> bool:
         """Whether a clip is collected or given up: nothing is to do about it."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -12,12 +12,12 @@ from ssat.clips.failures import FailureClass
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate
 from ssat.clips.roster import ROSTER_SCHEMA, appended, load_roster, replaced, roster_facts, roster_path, save_roster
+from ssat.clips.rows import CollectedClip, StatusRow
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
 from ssat.workspace import Workspace
 
 _FACTS = ("seed", "clip_seconds", "min_seconds", "short_side", "crf", "encoder_preset")
-_COLUMNS = [name for name in ROSTER_SCHEMA.names if name != "rank"]
 _AT_A_TIME = 50_000  # rows as Python objects take much more room than as a table
 
 
@@ -36,7 +36,7 @@ class Ranks:
         settings: CollectSettings,
         candidates: Sequence[Candidate],
         history: History,
-        give_up: Callable[[dict[str, Any]], None],
+        give_up: Callable[[StatusRow], None],
     ) -> None:
         """Open the roster. `give_up` is told the row of a clip that turns out to be another one's twin.
 
@@ -57,7 +57,7 @@ class Ranks:
         contents = zip(self.roster["sha256"].to_pylist(), self.roster["clip_id"].to_pylist(), strict=True)
         self._contents: dict[str, str] = dict(contents)
         self.frontier = 0
-        self._repaired: list[Mapping[str, Any]] = []
+        self._repaired: list[CollectedClip] = []
 
     def _check_same_facts(self, facts: dict[str, str]) -> None:
         for name, value in self._facts.items():
@@ -67,9 +67,9 @@ class Ranks:
                     f"now {value} is asked; ranks would mean something else. Set {name} back, or use another workspace"
                 )
 
-    def repaired(self, row: Mapping[str, Any]) -> None:
+    def repaired(self, clip: CollectedClip) -> None:
         """A clip that has a rank was collected again."""
-        self._repaired.append(row)
+        self._repaired.append(clip)
 
     def give(self) -> None:
         """Append every collected clip before the first unsettled candidate to the roster, up to the ranks wanted."""
@@ -78,16 +78,16 @@ class Ranks:
         self._repaired.clear()
         # Again, because a twin leaves its rank to a later candidate, and because there may be very many.
         while ready := self._ready():
-            rows: list[dict[str, Any]] = []
-            for row in self._history.rows(ready, _COLUMNS):
-                twin = self._contents.get(row["sha256"])
+            clips: list[CollectedClip] = []
+            for clip in self._history.clips(ready):
+                twin = self._contents.get(clip.sha256)
                 if twin is not None:
-                    self._reject_twin(self._history.rows([row["clip_id"]])[0], twin)
+                    self._reject_twin(clip, twin)
                 else:
-                    rows.append(row)
-                    self.ids.add(row["clip_id"])
-                    self._contents[row["sha256"]] = row["clip_id"]
-            self.roster = appended(self.roster, rows)
+                    clips.append(clip)
+                    self.ids.add(clip.clip_id)
+                    self._contents[clip.sha256] = clip.clip_id
+            self.roster = appended(self.roster, clips)
         if not self.roster.equals(before):
             save_roster(self._workspace, self.roster, self._facts)
 
@@ -105,16 +105,17 @@ class Ranks:
             self.frontier += 1
         return ready
 
-    def _reject_twin(self, row: dict[str, Any], twin: str) -> None:
+    def _reject_twin(self, clip: CollectedClip, twin: str) -> None:
         """Two classes with the same pictures cannot be told apart: the later candidate is given up."""
+        row = self._history.row(clip.clip_id)
         self._give_up(
-            row
-            | {
-                "attempt": row["attempt"] + 1,
-                "status": st.DEAD,
-                "error_class": FailureClass.MEDIA.value,
-                "error_message": f"the same content as clip {twin}",
-                "started_at": st.now(),
-            }
+            replace(
+                row,
+                attempt=row.attempt + 1,
+                status=st.DEAD,
+                error_class=FailureClass.MEDIA.value,
+                error_message=f"the same content as clip {twin}",
+                started_at=st.now(),
+            )
         )
-        self._workspace.absolute(row["path"]).unlink(missing_ok=True)
+        self._workspace.absolute(clip.path).unlink(missing_ok=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ssat.clips.rows import CollectedClip
 from ssat.errors import InputError
 from ssat.remote import AnyPath
 from ssat.workspace import Workspace, committed
@@ -70,28 +70,25 @@ def save_roster(workspace: Workspace, table: pa.Table, facts: Mapping[str, str])
         pq.write_table(table.replace_schema_metadata(dict(facts)), temporary, compression="zstd")
 
 
-def appended(table: pa.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The roster with `rows` (status rows of collected clips) under the next ranks."""
-    if not rows:
+def appended(table: pa.Table, clips: Sequence[CollectedClip]) -> pa.Table:
+    """The roster with `clips` under the next ranks."""
+    if not clips:
         return table
-    named = [_as_roster_row(row, table.num_rows + i) for i, row in enumerate(rows)]
+    named = [{"rank": rank, **clip.columns()} for rank, clip in enumerate(clips, table.num_rows)]
     added = pa.Table.from_pylist(named, schema=ROSTER_SCHEMA)
     return pa.concat_tables([table.replace_schema_metadata(None), added]).combine_chunks()
 
 
-def replaced(table: pa.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def replaced(table: pa.Table, clips: Sequence[CollectedClip]) -> pa.Table:
     """The roster with new facts about clips that were collected again, each under its old rank."""
-    if not rows:
+    if not clips:
         return table
     old = table.to_pylist()
     ranks = {row["clip_id"]: row["rank"] for row in old}
-    for row in rows:
-        old[ranks[row["clip_id"]]] = _as_roster_row(row, ranks[row["clip_id"]])
+    for clip in clips:
+        rank = ranks[clip.clip_id]
+        old[rank] = {"rank": rank, **clip.columns()}
     return pa.Table.from_pylist(old, schema=ROSTER_SCHEMA)
-
-
-def _as_roster_row(row: Mapping[str, Any], rank: int) -> dict[str, Any]:
-    return {name: row.get(name) for name in ROSTER_SCHEMA.names} | {"rank": rank}
 
 
 def roster_digest(table: pa.Table) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,49 +48,69 @@ class RunFacts:
             return None
 
 
-def describe_status(workspace: Workspace, now: datetime | None = None) -> dict[str, Any]:
-    """The state of collecting; right at any moment, also while a collector is at work in another process.
+@dataclass(frozen=True)
+class CollectStatus:
+    """The state of collecting.
 
-    Gives "ranks" (in the roster), "by_class" (clips by outcome), "wanted" and "candidates" (of the last run, None where
-    none is known), "per_hour" (clips settled an hour, over the last hour of that run), "collected_per_hour",
-    "remaining_s" (until the ranks that are wanted are there or the list is through, at that rate; None where it cannot
-    be told), "at_work" (process id of the collector that is at work, or None), "reasons" (why clips failed, most
-    frequent first: "outcome", "error_class", "message", "clips" and "examples", ids of clips) and "reasons_left_out"
-    (how many reasons stand beyond the first 50).
+    Attributes:
+        ranks: clips in the roster.
+        by_class: outcome → clips.
+        wanted, candidates: of the last run; None where none is known.
+        per_hour: clips settled an hour, over the last hour of that run.
+        collected_per_hour: clips collected an hour, likewise.
+        remaining_s: seconds until the ranks that are wanted are there or the list is through, at that rate; None where
+            it cannot be told.
+        at_work: process id of the collector that is at work, or None.
+        reasons: why clips failed, most frequent first.
+        reasons_left_out: how many reasons stand beyond those.
     """
+
+    ranks: int
+    by_class: dict[str, int]
+    wanted: int | None
+    candidates: int | None
+    per_hour: float | None
+    collected_per_hour: float | None
+    remaining_s: float | None
+    at_work: int | None
+    reasons: tuple[st.FailureReason, ...]
+    reasons_left_out: int
+
+
+def describe_status(workspace: Workspace, now: datetime | None = None) -> CollectStatus:
+    """The state of collecting; right at any moment, also while a collector is at work in another process."""
     table = st.load_status(workspace)
     facts = RunFacts.load(workspace)
-    ranks = load_roster(workspace).num_rows if roster_path(workspace).is_file() else 0
     by_class = st.counts_by_class(table)
     reasons = st.failure_reasons(table)
-    result: dict[str, Any] = {
-        "ranks": ranks,
-        "by_class": by_class,
-        "wanted": facts.wanted if facts else None,
-        "candidates": facts.candidates if facts else None,
-        "per_hour": None,
-        "collected_per_hour": None,
-        "remaining_s": None,
-        "at_work": holder(workspace.clips, COLLECTOR_LOCK),
-        "reasons": [asdict(reason) for reason in reasons[:_MAX_REASONS]],
-        "reasons_left_out": max(0, len(reasons) - _MAX_REASONS),
-    }
-    if facts is None:
-        return result
+    at_work = holder(workspace.clips, COLLECTOR_LOCK)
     # A collector that has ended had the rate that it had; that of one at work counts up to this moment.
-    until = (now or datetime.now(UTC)) if result["at_work"] is not None else None
-    settled, collected, seconds = _recent(table, facts, until)
-    if seconds > 0 and settled:
-        result["per_hour"] = round(settled * 3600 / seconds, 1)
-        result["collected_per_hour"] = round(collected * 3600 / seconds, 1)
+    until = (now or datetime.now(UTC)) if at_work is not None else None
+    settled, collected, seconds = (0, 0, 0.0) if facts is None else _recent(table, facts, until)
+    known = seconds > 0 and settled > 0
+    return CollectStatus(
+        ranks=load_roster(workspace).num_rows if roster_path(workspace).is_file() else 0,
+        by_class=by_class,
+        wanted=facts.wanted if facts else None,
+        candidates=facts.candidates if facts else None,
+        per_hour=round(settled * 3600 / seconds, 1) if known else None,
+        collected_per_hour=round(collected * 3600 / seconds, 1) if known else None,
+        remaining_s=None if facts is None else _remaining_s(facts, by_class, settled, collected, seconds),
+        at_work=at_work,
+        reasons=tuple(reasons[:_MAX_REASONS]),
+        reasons_left_out=max(0, len(reasons) - _MAX_REASONS),
+    )
+
+
+def _remaining_s(
+    facts: RunFacts, by_class: Mapping[str, int], settled: int, collected: int, seconds: float
+) -> float | None:
     missing = max(0, facts.wanted - by_class.get(st.OK, 0))
     left = max(0, facts.candidates - sum(clips for outcome, clips in by_class.items() if outcome != st.WAITING))
     if not missing or not left:
-        result["remaining_s"] = 0.0
-    elif collected:
-        # The list may be through before the ranks that are wanted are there.
-        result["remaining_s"] = round(seconds * min(missing / collected, left / settled), 1)
-    return result
+        return 0.0
+    # The list may be through before the ranks that are wanted are there.
+    return round(seconds * min(missing / collected, left / settled), 1) if collected else None
 
 
 def _recent(table: pa.Table, facts: RunFacts, until: datetime | None) -> tuple[int, int, float]:

@@ -7,15 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ssat.clips.attempts import Attempts
 from ssat.clips.failures import ClipFailure
 from ssat.clips.lists import Candidate
+from ssat.clips.rows import StatusRow
 from ssat.clips.sources import Source, Stopped
 from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
 
-Rows = list[dict[str, Any]]
+Rows = list[StatusRow]
 # A candidate's position and the rows of its attempts; None: no source of the stage has it, others are to be asked.
 Finished = tuple[int, Rows | None]
 Progress = Callable[[int], None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from collections import Counter
@@ -12,39 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ssat.clips.rows import STATUS_SCHEMA, StatusRow
 from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace, committed
-
-STATUS_SCHEMA = pa.schema(
-    [
-        ("clip_id", pa.string()),
-        ("source", pa.string()),
-        ("start_s", pa.float64()),
-        ("end_s", pa.float64()),
-        ("attempt", pa.int32()),
-        ("status", pa.string()),
-        ("error_class", pa.string()),
-        ("error_message", pa.string()),
-        ("http_status", pa.int32()),
-        ("tool_version", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("fps", pa.float64()),
-        ("n_frames", pa.int32()),
-        ("duration_s", pa.float64()),
-        ("bytes", pa.int64()),
-        ("sha256", pa.string()),
-        ("path", pa.string()),
-        ("started_at", pa.timestamp("us", tz="UTC")),
-        ("elapsed_s", pa.float64()),
-        ("run_id", pa.string()),
-    ]
-)
 
 # What a row says about its clip.
 OK = "ok"  # trimmed and on disk
@@ -81,9 +54,9 @@ class StatusLog:
         except OSError as error:
             raise WorkspaceError(f"{self._folder}: not writable ({error.strerror})") from error
 
-    def append(self, row: dict[str, Any]) -> None:
-        """Make one row durable. Columns that are not named are null."""
-        line = json.dumps(row, default=lambda value: value.isoformat()).encode() + b"\n"
+    def append(self, row: StatusRow) -> None:
+        """Make one row durable."""
+        line = row.line().encode()
         with self._lock:
             if self._file is None:
                 self._file = self._journal.open("ab", buffering=0)
@@ -226,8 +199,8 @@ def _without_id(message: str, clip_id: str) -> str:
     return message
 
 
-def _table(rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(rows, schema=STATUS_SCHEMA)
+def _table(rows: list[StatusRow]) -> pa.Table:
+    return pa.Table.from_pylist([row.columns() for row in rows], schema=STATUS_SCHEMA)
 
 
 def _without_doubles(table: pa.Table) -> pa.Table:
@@ -238,17 +211,14 @@ def _without_doubles(table: pa.Table) -> pa.Table:
     return table if len(rows) == table.num_rows else table.take(rows.combine_chunks().sort())
 
 
-def _read_journal(path: Path) -> list[dict[str, Any]]:
+def _read_journal(path: Path) -> list[StatusRow]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
     rows = []
     for line in text.split("\n"):
-        try:
-            row = json.loads(line)
-            row["started_at"] = datetime.fromisoformat(row["started_at"]).astimezone(UTC)
-        except (ValueError, KeyError, TypeError):
-            continue  # the line that was being written when the collector was killed
-        rows.append(row)
+        # A line that was being written when the collector was killed does not parse.
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            rows.append(StatusRow.parse(line))
     return rows

@@ -1,15 +1,22 @@
 """The order of a climb and its endings, with stages that answer at once."""
 
+from dataclasses import replace
+
 import pytest
 
 from flows import scale as scaling
+from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.ladder import Ladder
 from ssat.scale.settings import ScaleSettings
+from tasks.decode import DecodedStore
 from tasks.halt import halted, halting
+from tasks.train import TrainedEmbedder
+
+COLLECTED = CollectResult("videos", 1, 1, 1, 1, 1, 0, {"ok": 1}, 0, (), 0, (), (), "", 1.0, "r", "roster.parquet", 0)
 
 
 class Stages:
@@ -22,23 +29,20 @@ class Stages:
 
     def collect(self, workspace, settings):
         self.asked.append(("collect", settings.clips))
-        return {"ranks": min(settings.clips, self.available), "stopped": self.stopped, "pause_s": 0}
+        return replace(COLLECTED, ranks=min(settings.clips, self.available), stopped=self.stopped)
 
     def decode(self, workspace, settings):
         self.asked.append(("decode", None))
-        return {"failed": self.undecodable, "frames_per_second": 100.0}
+        return DecodedStore(10, 100, 1, 1000, 1, 100, 1.0, 100.0, self.undecodable, (), "0")
 
     def train(self, workspace, settings):
         self.asked.append(("train", settings.data.clips, settings.warm_start))
         folder = self.workspace.training / str(settings.data.clips)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "embedder.safetensors").touch()
-        return {
-            "embedder": f"training/{settings.data.clips}/embedder.safetensors",
-            "mlflow_run_id": "0" * 32,
-            "model_version": str(settings.data.clips),
-            "classes": settings.data.clips,
-        }
+        clips = settings.data.clips
+        embedder = f"training/{clips}/embedder.safetensors"
+        return TrainedEmbedder(embedder, "0" * 32, str(clips), {}, "0", clips, 1, {}, {}, [])
 
     def benchmark(self, workspace, settings):
         self.asked.append(("benchmark", settings.embedder.split("/")[-2]))

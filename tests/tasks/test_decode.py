@@ -59,43 +59,43 @@ def collect(workspace: Workspace, clips: int, frames: int = 12, size: tuple[int,
 def test_decode_again_grow_break_and_repair(workspace: Workspace) -> None:
     collect(workspace, 3)
     first = decode_flow(str(workspace.root), SETTINGS)
-    assert (first["clips"], first["frames"], first["shards"], first["written_shards"]) == (3, 36, 2, 2)
+    assert (first.clips, first.frames, first.shards, first.written_shards) == (3, 36, 2, 2)
     again = decode_flow(str(workspace.root), SETTINGS)
-    assert (again["written_shards"], again["digest"]) == (0, first["digest"])
+    assert (again.written_shards, again.digest) == (0, first.digest)
     files = {path: path.read_bytes() for path in workspace.frames.rglob("*") if path.is_file()}
     dry = decode_flow(str(workspace.root), SETTINGS.model_copy(update={"dry_writer": True}))
-    assert (dry["clips"], dry["frames"], dry["shards"]) == (3, 36, 2)
+    assert (dry.clips, dry.frames, dry.shards) == (3, 36, 2)
     assert {path: path.read_bytes() for path in workspace.frames.rglob("*") if path.is_file()} == files
 
     collect(workspace, 5)
     (workspace.clips / "trimmed" / "clip4.mp4").unlink()
     grown = decode_flow(str(workspace.root), SETTINGS)
-    assert (grown["clips"], grown["shards"], grown["written_shards"], grown["failed"]) == (4, 3, 2, 1)
-    assert grown["failures"][0]["clip_id"] == "clip4"
+    assert (grown.clips, grown.shards, grown.written_shards, grown.failed) == (4, 3, 2, 1)
+    assert grown.failures[0].clip_id == "clip4"
 
     sound = verify_flow(str(workspace.root))
-    assert (sound["broken"], sound["jpegs_decoded"], sound["rows"]) == ([], 48, 48)
+    assert (sound.broken, sound.jpegs_decoded, sound.rows) == ((), 48, 48)
     store = FrameStore.open(workspace.frames)
     path = workspace.frames / store.manifest.shards[0].path
     whole = path.read_bytes()
     path.write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])
     broken = verify_flow(str(workspace.root), 0.0)
-    assert [row["index"] for row in broken["broken"]] == [0]
+    assert [shard.index for shard in broken.broken] == [0]
     clip = workspace.clips / "trimmed" / "clip0.mp4"
     clip.rename(clip.with_suffix(".away"))
     with pytest.raises(InputError, match=r"clip0\.mp4: missing or changed.*ssat collect"):
         verify_flow(str(workspace.root), 0.0, repair=True)
     clip.with_suffix(".away").rename(clip)
     repaired = verify_flow(str(workspace.root), 0.0, repair=True)
-    assert repaired["repaired"] == [0]
-    assert not repaired["digest_changed"]
+    assert repaired.repaired == (0,)
+    assert not repaired.digest_changed
     assert path.read_bytes() == whole
 
-    assert not verify_flow(str(workspace.root), 0.0)["outdated"]
+    assert not verify_flow(str(workspace.root), 0.0).outdated
     store.manifest.model_copy(update={"schema_version": 1}).save(workspace.frames)
     older = verify_flow(str(workspace.root), 0.0)
-    assert (older["broken"], older["schema_version"]) == ([], 1)
-    assert "collect the clips again" in older["outdated"]
+    assert (older.broken, older.schema_version) == ((), 1)
+    assert "collect the clips again" in older.outdated
     path.write_bytes(whole[:1000])
     with pytest.raises(InputError, match=r"earlier version is not repaired; run `ssat decode`"):
         verify_flow(str(workspace.root), 0.0, repair=True)
@@ -121,7 +121,7 @@ def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(workspace: Works
     result = decode_flow(str(workspace.root), settings)
     killer.join()
     assert killed
-    assert (result["clips"], result["failed"], result["frames"]) == (6, 0, 1500)
+    assert (result.clips, result.failed, result.frames) == (6, 0, 1500)
 
     from ssat.clips.roster import load_roster
     from ssat.frames.build import plan_shards
@@ -168,7 +168,7 @@ def test_a_disk_that_is_full_when_the_store_is_committed_says_so(workspace: Work
         with pytest.raises(WorkspaceError, match="No space left"):
             decode_flow(str(workspace.root), SETTINGS)
         subprocess.run(["mount", "-o", "remount,size=9m", str(workspace.frames)], check=True)
-        assert decode_flow(str(workspace.root), SETTINGS)["clips"] == 1
+        assert decode_flow(str(workspace.root), SETTINGS).clips == 1
     finally:
         subprocess.run(["umount", "-l", str(workspace.frames)], check=True)
 
@@ -212,7 +212,7 @@ def test_a_store_without_the_right_to_write_is_verified(workspace: Workspace, br
         checked = ssat("verify", "--json")
         assert checked.returncode == (1 if broken else 0), checked.stderr
         result = json.loads(checked.stdout.splitlines()[-1])
-        assert (result["shards"], len(result["broken"])) == (1, int(broken))
+        assert (result.shards, len(result.broken)) == (1, int(broken))
         refused = ssat("verify", "--repair")
         assert refused.returncode == 2
         assert "not writable" in refused.stderr

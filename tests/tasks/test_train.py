@@ -97,27 +97,27 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
         killer.over.set()
         killer.join()
     assert killer.killed is not None
-    assert [row["epoch"] for row in killed["history"]] == [1, 2, 3, 4]
+    assert [record.epoch for record in killed.history] == [1, 2, 3, 4]
 
     other = workspace_with(small_store, tmp_path / "calm")
     calm = train_flow(str(other.root), settings)
-    first = safetensors.torch.load_file(workspace.absolute(killed["embedder"]))
-    second = safetensors.torch.load_file(other.absolute(calm["embedder"]))
+    first = safetensors.torch.load_file(workspace.absolute(killed.embedder))
+    second = safetensors.torch.load_file(other.absolute(calm.embedder))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert [row["loss"] for row in killed["history"]] == [row["loss"] for row in calm["history"]]
+    assert [record.loss for record in killed.history] == [record.loss for record in calm.history]
 
     # The probe is that of the best of two evaluations, in MLflow too; where the footage lies does not matter.
-    assert killed["probe"] == calm["probe"]
-    assert killed["probe"]["auc"] == max(row.get("probe_auc", 0) for row in killed["history"])
-    recorded = mlflow.MlflowClient(mlflow_tracking_uri(workspace)).get_run(killed["mlflow_run_id"]).data
-    assert recorded.metrics["kept_probe_auc"] == killed["probe"]["auc"]
+    assert killed.probe == calm.probe
+    assert killed.probe["auc"] == max(record.scores.get("probe_auc", 0) for record in killed.history)
+    recorded = mlflow.MlflowClient(mlflow_tracking_uri(workspace)).get_run(killed.mlflow_run_id).data
+    assert recorded.metrics["kept_probe_auc"] == killed.probe["auc"]
     assert recorded.params["probe"] == str(footage)
     moved = footage.rename(tmp_path / "moved")
     settings = settings.model_copy(update={"probe": str(moved)})
     again = train_flow(str(workspace.root), settings.model_copy(update={"workers": 1}))
-    assert again["reused"]
-    folder = workspace.absolute(killed["embedder"]).parent
-    assert Embedder.load(folder / "embedder.safetensors").facts["held_out"] == killed["held_out"]
+    assert again.reused
+    folder = workspace.absolute(killed.embedder).parent
+    assert Embedder.load(folder / "embedder.safetensors").facts["held_out"] == killed.held_out
     for picture in ("crops.png", "curves.png", "neighbours.png"):
         assert (folder / picture).stat().st_size > 1000
 
@@ -130,7 +130,7 @@ def test_it_makes_do_with_the_workers_that_there_is_room_for(small_store: FrameS
         update={"workers": room + 1, "min_workers": 1, "batch_size": 8 * (room + 1), "epochs": 1}
     )
     result = train_flow(str(workspace.root), settings)
-    assert [row["workers"] for row in result["history"]] == [room]
+    assert [record.workers for record in result.history] == [room]
 
 
 def test_the_same_training_is_not_done_by_two_at_a_time(small_store: FrameStore, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -6,9 +7,34 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli.collect import command, show_collected
+from ssat.clips.collected import CollectResult, SkippedFiles
+from ssat.clips.folders import Skipped
+from ssat.clips.lists import RejectedRow
+from ssat.clips.rows import StatusRow
 from ssat.clips.status import StatusLog
 from ssat.errors import InputError
 from ssat.workspace import Workspace
+
+RESULT = CollectResult(
+    source="videos",
+    ranks=1,
+    wanted=2,
+    attempted=1,
+    collected=1,
+    candidates=1,
+    left=0,
+    by_class={"ok": 1},
+    rejected=0,
+    rejected_rows=(),
+    skipped=0,
+    skipped_files=(),
+    archives=(),
+    stopped="",
+    seconds=1.0,
+    run_id="r",
+    roster="clips/roster.parquet",
+    pause_s=0,
+)
 
 
 def test_status_counts_by_class_without_collecting(workspace: Workspace) -> None:
@@ -19,9 +45,9 @@ def test_status_counts_by_class_without_collecting(workspace: Workspace) -> None
         ("c", "gone", "GONE"),
         ("d", "gone", "GONE"),
     ):
-        row = {"clip_id": clip_id, "attempt": 1, "status": state, "error_class": found, "started_at": datetime.now(UTC)}
-        row["error_message"] = {"GONE": f"[youtube] {clip_id}: Private video", "MEDIA": "no pictures"}.get(str(found))
-        log.append(row)
+        message = {"GONE": f"[youtube] {clip_id}: Private video", "MEDIA": "no pictures"}.get(str(found))
+        row = StatusRow(clip_id=clip_id, attempt=1, status=state, started_at=datetime.now(UTC))
+        log.append(replace(row, error_class=found, error_message=message))
     arguments = ["--workspace", str(workspace.root), "--status", "--json"]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
     status = json.loads(result.stdout.splitlines()[-1])
@@ -43,18 +69,8 @@ def test_status_of_a_workspace_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_rejected_rows_are_named_by_file_and_line(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [{"line": 7, "clip_id": "x", "reason": "duplicate clip"}]
-    show_collected(
-        {
-            "ranks": 1,
-            "wanted": 2,
-            "by_class": {"ok": 1},
-            "source": "l.csv",
-            "rejected": 30,
-            "rejected_rows": rows,
-            "stopped": "",
-        }
-    )
+    rows = (RejectedRow(7, "x", "duplicate clip"),)
+    show_collected(replace(RESULT, by_class={"ok": 1}, source="l.csv", rejected=30, rejected_rows=rows))
     shown = capsys.readouterr()
     assert "rejected: l.csv: line 7: duplicate clip" in shown.err
     assert "rejected: l.csv: 29 more rows" in shown.err
@@ -66,8 +82,8 @@ def test_rejected_rows_are_named_by_file_and_line(capsys: pytest.CaptureFixture[
 def test_skipped_files_are_counted_with_a_remedy_and_failures_lead_to_their_reasons(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    group = {"folder": "videos", "reason": "a link to nothing", "remedy": "restore it", "files": 7, "examples": ["a"]}
-    show_collected({"ranks": 1, "by_class": {"ok": 1, "NET": 2}, "skipped": 7, "skipped_files": [group], "stopped": ""})
+    group = SkippedFiles("videos", Skipped("a link to nothing", "restore it", 7, ("a",)))
+    show_collected(replace(RESULT, by_class={"ok": 1, "NET": 2}, skipped=7, skipped_files=(group,)))
     shown = capsys.readouterr().err
     assert "skipped: videos: 7 left out (a link to nothing): a, …; restore it" in shown
     assert "ssat collect --status lists the reasons" in shown

@@ -28,6 +28,8 @@ CASES = {
     "run --source {bad}/list.txt --mot nope": "nope: no such folder",
     "run --source {bad}/list.txt --no-benchmark --train-workers 1024 --batch-size 2048": "1024 are more than this",
     "run --source {bad}/list.txt --mot {bad}/mot --embedder nope.onnx": "embedder 'nope.onnx': neither a file",
+    "run --source {bad}/list.txt --no-benchmark --dry-writer": "decode.dry_writer: on, and a training follows",
+    "scale --source {bad}/list.txt --mot {bad}/mot --dry-writer": "decode.dry_writer: on, and a training follows",
     "scale --source nope --mot {bad}/mot": "nope: no such clip list or folder",
     "scale --source {bad}/list.txt --mot nope": "nope: no such folder",
     "scale --source {bad}/list.txt --mot {bad}/mot --train-warm-start nope": "train.warm_start: nope: no such folder",

@@ -24,7 +24,7 @@ from ssat.workspace import Workspace, sha256_of
 # What the child does just before or after a step of its work: it kills itself.
 POINTS = {
     "trimming": "after(Trimmers, '_current', 3)",
-    "trimmed, no row yet": "after(Attempts, '_fetch_and_trim', 3)",
+    "trimmed, no row yet": "after(Attempts, '_fetched_and_trimmed', 3)",
     "row being written": "torn_row(3)",
     "part written, not renamed": "before(status, '_without_doubles', 2)",
     "part renamed, journal still there": "before_unlink('journal.jsonl')",
@@ -73,7 +73,7 @@ if __name__ == "__main__":
     def torn_row(number):
         def tear(log, row):
             with open(log._journal, "a") as file:
-                file.write('{"clip_id": "%s", "att' % row["clip_id"])
+                file.write('{"clip_id": "%s", "att' % row.clip_id)
             die()
         wrap(StatusLog, "append", number, tear, None)
 
@@ -186,7 +186,7 @@ def test_killed_at_any_point(
     settings = {"mirrors": (mirror,), "mirrors_only": True} if mirror else {}
     result = collect(workspace, source, **settings)
     # Finished clips are not touched again; the others are collected once.
-    assert (result["ranks"], result["attempted"]) == (8, 8 - len(rows))
+    assert (result.ranks, result.attempted) == (8, 8 - len(rows))
     after = load_status(workspace).to_pylist()
     assert len(after) == len({row["clip_id"] for row in after}) == 8
     assert after[: len(rows)] == rows
@@ -210,22 +210,22 @@ def test_while_one_collects_a_second_is_refused_and_the_status_is_right(
             assert time.monotonic() < deadline
             time.sleep(0.02)
         status = describe_status(workspace)
-        assert (status["at_work"], status["wanted"], status["candidates"]) == (child.pid, 8, 8)
+        assert (status.at_work, status.wanted, status.candidates) == (child.pid, 8, 8)
         rows = load_status(workspace).num_rows
         assert 3 <= rows < 8
-        assert status["by_class"] == {"ok": rows}
-        assert status["remaining_s"] > 0
+        assert status.by_class == {"ok": rows}
+        assert status.remaining_s > 0
         # Seconds are shown to a tenth, and on a fast machine few of them are left.
-        shown = status["remaining_s"]
+        shown = status.remaining_s
         slowest, fastest = (3600 * (8 - rows) / seconds for seconds in (shown + 0.051, max(shown - 0.051, 1e-3)))
-        assert slowest <= status["collected_per_hour"] <= fastest
+        assert slowest <= status.collected_per_hour <= fastest
         with pytest.raises(WorkspaceError, match=f"another collector \\(process {child.pid}\\)"):
             collect(workspace, folder)
         # Looking all the time, no moment shows fewer clips than an earlier one.
         child.resume()
         seen = []
         while child.is_running() and time.monotonic() < deadline:
-            seen.append(describe_status(workspace)["by_class"].get("ok", 0))
+            seen.append(describe_status(workspace).by_class.get("ok", 0))
     finally:
         if child.is_running():
             child.kill()
@@ -233,6 +233,6 @@ def test_while_one_collects_a_second_is_refused_and_the_status_is_right(
     assert code == 0
     assert seen == sorted(seen)
     status = describe_status(workspace)
-    assert (status["by_class"], status["ranks"], status["at_work"]) == ({"ok": 8}, 8, None)
-    assert status["remaining_s"] == 0
-    assert collect(workspace, folder)["attempted"] == 0
+    assert (status.by_class, status.ranks, status.at_work) == ({"ok": 8}, 8, None)
+    assert status.remaining_s == 0
+    assert collect(workspace, folder).attempted == 0

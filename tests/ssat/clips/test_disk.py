@@ -10,6 +10,7 @@ from ssat.clips import status as st
 from ssat.clips.collector import Collector
 from ssat.clips.disk import DiskBudget
 from ssat.clips.roster import load_roster
+from ssat.clips.rows import StatusRow
 from ssat.clips.settings import CollectSettings
 from ssat.clips.status import StatusLog, load_status
 from ssat.errors import WorkspaceError
@@ -30,20 +31,20 @@ def test_a_shard_that_would_not_fit_is_not_begun(
     for number in range(6):
         make_video(f"{number}.mp4", frames=91 + number, size=(64, 48), folder=tmp_path / "videos")
     result = collect(workspace, tmp_path / "videos", free_gib=1e6)
-    assert "1e+06 GiB have to stay free (setting free_gib); make room, then run again" in result["stopped"]
-    assert (result["attempted"], result["ranks"]) == (0, 0)
+    assert "1e+06 GiB have to stay free (setting free_gib); make room, then run again" in result.stopped
+    assert (result.attempted, result.ranks) == (0, 0)
     # Two clips of a megabyte are expected; what two really take is known then.
     result = collect(workspace, tmp_path / "videos", shard_size=2, disk_gib=3e6 / 2**30)
-    assert (result["ranks"], result["stopped"]) == (6, "")
+    assert (result.ranks, result.stopped) == (6, "")
     taken = sum(path.stat().st_size for path in (workspace.clips / "trimmed").rglob("*.mp4"))
     (tmp_path / "videos" / "5.mp4").replace(tmp_path / "videos" / "6.mp4")
     make_video("5.mp4", frames=200, size=(64, 48), folder=tmp_path / "new")
     other = Workspace.open(tmp_path / "other")
     collect(other, tmp_path / "videos", clips=3)
     result = collect(other, tmp_path / "videos", disk_gib=taken * 0.4 / 2**30)
-    assert "of the" in result["stopped"]
-    assert "setting disk_gib" in result["stopped"]
-    assert result["ranks"] == 3
+    assert "of the" in result.stopped
+    assert "setting disk_gib" in result.stopped
+    assert result.ranks == 3
 
 
 def test_sizes_are_told(tmp_path: Path) -> None:
@@ -80,8 +81,8 @@ def test_a_full_disk_stops_with_what_was_finished_and_goes_on_when_there_is_room
     assert not list((workspace.clips / "trimmed").rglob("*.partial*"))
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
     result = collect(workspace, tmp_path / "videos", downloads=1)
-    assert 0 < result["attempted"] < 6
-    assert result["ranks"] == 6
+    assert 0 < result.attempted < 6
+    assert result.ranks == 6
     for row in load_roster(workspace).to_pylist():
         assert sha256_of(workspace.absolute(row["path"])) == row["sha256"]
 
@@ -112,15 +113,15 @@ def test_a_disk_that_is_full_to_the_last_byte_is_an_error_and_loses_no_row(
     finished = load_status(workspace).num_rows
     filler.unlink()
     result = collect(workspace, tmp_path / "videos")
-    assert (result["ranks"], result["attempted"]) == (6, 6 - finished)
+    assert (result.ranks, result.attempted) == (6, 6 - finished)
 
 
 def test_a_row_that_found_no_room_does_not_spoil_the_next_one(small_disk: Path) -> None:
     workspace = Workspace.open(small_disk)
     log = StatusLog(workspace)
 
-    def row(name: str) -> dict[str, Any]:
-        return {"clip_id": name, "attempt": 1, "started_at": st.now(), "error_message": "x" * 1000}
+    def row(name: str) -> StatusRow:
+        return StatusRow(clip_id=name, attempt=1, status=st.DEAD, started_at=st.now(), error_message="x" * 1000)
 
     names = []
     with contextlib.suppress(OSError):

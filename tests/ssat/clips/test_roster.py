@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,14 +15,14 @@ from ssat.clips.roster import (
     roster_path,
     save_roster,
 )
+from ssat.clips.rows import CollectedClip
 from ssat.errors import InputError
 from ssat.workspace import Workspace
 
 
-def _rows(*clip_ids: str) -> list[dict[str, object]]:
-    return [
-        {"clip_id": clip_id, "sha256": f"sha-{clip_id}", "path": f"clips/trimmed/{clip_id}.mp4"} for clip_id in clip_ids
-    ]
+def _rows(*clip_ids: str) -> list[CollectedClip]:
+    paths = ((clip_id, f"clips/trimmed/{clip_id}.mp4") for clip_id in clip_ids)
+    return [CollectedClip(clip_id, path, f"sha-{clip_id}", 64, 48, 30.0, 90, 3.0, 1000) for clip_id, path in paths]
 
 
 def test_ranks_are_appended_and_survive_saving(workspace: Workspace) -> None:
@@ -37,7 +38,7 @@ def test_ranks_are_appended_and_survive_saving(workspace: Workspace) -> None:
 
 def test_a_clip_collected_again_keeps_its_rank(workspace: Workspace) -> None:
     table = appended(ROSTER_SCHEMA.empty_table(), _rows("b", "a", "c"))
-    again = replaced(table, [{"clip_id": "a", "sha256": "new"}])
+    again = replaced(table, [replace(_rows("a")[0], sha256="new")])
     assert again["sha256"].to_pylist() == ["sha-b", "new", "sha-c"]
     assert again["rank"].to_pylist() == [0, 1, 2]
 
@@ -46,7 +47,7 @@ def test_the_digest_depends_on_ranks_and_contents_alone() -> None:
     table = appended(ROSTER_SCHEMA.empty_table(), _rows("b", "a"))
     assert roster_digest(table) == roster_digest(appended(ROSTER_SCHEMA.empty_table(), _rows("b", "a")))
     assert roster_digest(table) != roster_digest(appended(ROSTER_SCHEMA.empty_table(), _rows("a", "b")))
-    assert roster_digest(table) != roster_digest(replaced(table, [{"clip_id": "a", "sha256": "new"}]))
+    assert roster_digest(table) != roster_digest(replaced(table, [replace(_rows("a")[0], sha256="new")]))
     # printf '0\tb\tsha-b\n1\ta\tsha-a\n' | sha256sum
     assert roster_digest(table) == "9f21f85b283ab0696248f7581c2d85daeea790304270f336cdf44bd56779ee6e"
 

@@ -1,25 +1,26 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from ssat.clips import status as st
-from ssat.clips.status import STATUS_SCHEMA, StatusLog, counts_by_class, latest, load_status
+from ssat.clips.rows import STATUS_SCHEMA, StatusRow
+from ssat.clips.status import StatusLog, counts_by_class, latest, load_status
 from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace
 
 BEGIN = st.now()
 
 
-def _row(clip_id: str, attempt: int, state: str, error_class: str | None = None, at: int = 0) -> dict[str, Any]:
-    return {
-        "clip_id": clip_id,
-        "attempt": attempt,
-        "status": state,
-        "error_class": error_class,
-        "started_at": BEGIN + timedelta(seconds=at),
-        "run_id": "r",
-    }
+def _row(clip_id: str, attempt: int, state: str, error_class: str | None = None, at: int = 0) -> StatusRow:
+    return StatusRow(
+        clip_id=clip_id,
+        attempt=attempt,
+        status=state,
+        error_class=error_class,
+        started_at=BEGIN + timedelta(seconds=at),
+        run_id="r",
+    )
 
 
 def test_a_row_is_there_as_soon_as_it_is_appended_and_in_parquet_after_commit(workspace: Workspace) -> None:
@@ -99,10 +100,10 @@ def test_a_status_folder_that_cannot_be_made(workspace: Workspace) -> None:
 def test_a_clock_that_is_set_back_does_not_make_an_old_attempt_the_truth(workspace: Workspace) -> None:
     log = StatusLog(workspace)
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    log.append({"clip_id": "a", "attempt": 1, "status": "dead", "error_class": "NET", "started_at": at})
+    log.append(StatusRow(clip_id="a", attempt=1, status="dead", error_class="NET", started_at=at))
     log.commit()
     # A day earlier by the clock, yet later.
-    log.append({"clip_id": "a", "attempt": 2, "status": "ok", "started_at": at - timedelta(days=1)})
+    log.append(StatusRow(clip_id="a", attempt=2, status="ok", started_at=at - timedelta(days=1)))
     assert counts_by_class(load_status(workspace)) == {"ok": 1}
     log.commit()
     assert latest(load_status(workspace))["attempt"].to_pylist() == [2]
@@ -110,7 +111,7 @@ def test_a_clock_that_is_set_back_does_not_make_an_old_attempt_the_truth(workspa
 
 def test_a_damaged_part_is_named(workspace: Workspace) -> None:
     log = StatusLog(workspace)
-    log.append({"clip_id": "a", "attempt": 1, "status": "ok", "started_at": datetime.now(UTC)})
+    log.append(StatusRow(clip_id="a", attempt=1, status="ok", started_at=datetime.now(UTC)))
     log.commit()
     (part,) = (workspace.clips / "status").glob("part-*.parquet")
     part.write_bytes(b"PAR1")
@@ -120,7 +121,7 @@ def test_a_damaged_part_is_named(workspace: Workspace) -> None:
 
 def test_clips_that_lost_pictures_are_among_the_reasons(workspace: Workspace) -> None:
     log = StatusLog(workspace)
-    log.append({**_row("a", 1, "ok"), "error_message": "2 pictures left out: their times go back"})
+    log.append(replace(_row("a", 1, "ok"), error_message="2 pictures left out: their times go back"))
     log.append(_row("b", 1, "ok"))
     (reason,) = st.failure_reasons(load_status(workspace))
     assert (reason.outcome, reason.clips, reason.examples) == ("ok", 1, ("a",))

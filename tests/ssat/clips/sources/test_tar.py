@@ -61,7 +61,7 @@ def test_archives_give_the_clips_that_the_list_names(videos: list[Path], source:
     write_tar(folder / "part_1.tar", {cut(n): videos[n] for n in (5,)} | other | {"v7.mp4": videos[7]}, "w:")
     result = collect(workspace, source, mirrors=(str(folder),), mirrors_only=True)
     # v6 is there as another span; v7 is there as a whole video, too short for its span.
-    assert result["by_class"] == {"ok": 6, "GONE": 1, "MEDIA": 1}
+    assert result.by_class == {"ok": 6, "GONE": 1, "MEDIA": 1}
     roster = load_roster(workspace)
     order = sorted((f"v{n}" for n in range(8)), key=lambda clip_id: candidate_key(0, clip_id))
     assert roster["clip_id"].to_pylist() == [clip_id for clip_id in order if clip_id not in ("v6", "v7")]
@@ -71,7 +71,7 @@ def test_archives_give_the_clips_that_the_list_names(videos: list[Path], source:
     for path in folder.iterdir():
         path.chmod(0)
     again = collect(workspace, source, mirrors=(str(folder),), mirrors_only=True)
-    assert (again["attempted"], again["ranks"]) == (0, 6)
+    assert (again.attempted, again.ranks) == (0, 6)
 
 
 def test_sources_are_asked_in_the_order_given(
@@ -98,7 +98,7 @@ def test_sources_are_asked_in_the_order_given(
     # The damaged member is one attempt, the web server the next, and that one has it.
     v4 = [(Path(r["source"]).name, r["attempt"], r["status"]) for r in rows if r["clip_id"] == "v4"]
     assert v4 == [("bad.tar", 1, "failed"), ("v4.mp4", 2, "ok")]
-    assert result["by_class"] == {"ok": 5, "GONE": 3}
+    assert result.by_class == {"ok": 5, "GONE": 3}
     assert by_clip["v0"]["status"] == "gone"
     assert {name for name in site.requests if name.startswith("v")} == {f"v{n}.mp4" for n in (0, 4, 5, 6, 7)}
 
@@ -115,12 +115,12 @@ def test_an_archive_on_the_web_is_streamed_and_taken_up_again_archive_by_archive
     site.fail["part_1.tar.gz"] = 99
     settings = {"mirrors": (str(paths),), "mirrors_only": True, "net_attempts": 2}
     result = collect(workspace, source, **settings)
-    assert "part_1.tar.gz cannot be read (NET: " in result["stopped"]
-    assert (result["by_class"], result["left"]) == ({"ok": 4}, 4)
+    assert "part_1.tar.gz cannot be read (NET: " in result.stopped
+    assert (result.by_class, result.left) == ({"ok": 4}, 4)
     assert (site.requests["part_0.tar.gz"], site.requests["part_1.tar.gz"]) == (1, 2)
     (site.folder / "part_1.tar.gz").write_bytes(whole)
     site.fail.clear()
-    assert collect(workspace, source, **settings)["ranks"] == 8
+    assert collect(workspace, source, **settings).ranks == 8
     assert site.requests["part_0.tar.gz"] == 1
 
 
@@ -147,10 +147,10 @@ def test_unsafe_members_are_refused_and_the_others_taken(
         add(cut(0))
     before = {path for path in tmp_path.rglob("*") if workspace.root not in path.parents}
     result = collect(workspace, source, mirrors=(str(tar),), mirrors_only=True)
-    assert result["by_class"] == {"ok": 1, "GONE": 7}
-    (row,) = result["archives"]
+    assert result.by_class == {"ok": 1, "GONE": 7}
+    (row,) = result.archives
     for words in ("2 members refused: absolute path or backslash", "path with ..", "2 members refused: link", "device"):
-        assert words in row["problem"]
+        assert words in row.problem
     assert {path for path in tmp_path.rglob("*") if workspace.root not in path.parents} == before
 
 
@@ -171,13 +171,13 @@ def test_a_damaged_archive_is_reported_and_the_others_are_read(
         header.type, header.size = tarfile.XHDTYPE if damage == "header" else tarfile.REGTYPE, 1 << 40
         bad.write_bytes(header.tobuf(tarfile.GNU_FORMAT) + whole)
     result = collect(workspace, source, mirrors=(str(bad), str(good)), mirrors_only=True)
-    assert [row["archive"] for row in result["archives"]] == [str(bad)]
-    assert "damaged or no tar archive" in result["archives"][0]["problem"]
-    assert result["by_class"]["ok"] == 4 + (damage == "cut")
+    assert [row.archive for row in result.archives] == [str(bad)]
+    assert "damaged or no tar archive" in result.archives[0].problem
+    assert result.by_class["ok"] == 4 + (damage == "cut")
     # Repaired, it is read again: what was given up for its sake is a dead letter.
     bad.write_bytes(whole)
     again = collect(workspace, source, mirrors=(str(bad), str(good)), mirrors_only=True, retry_dead=True)
-    assert again["ranks"] == 8
+    assert again.ranks == 8
 
 
 def test_a_member_above_the_limit_is_left_out(videos: list[Path], source: Path, workspace: Workspace) -> None:
@@ -185,8 +185,8 @@ def test_a_member_above_the_limit_is_left_out(videos: list[Path], source: Path, 
     large.write_bytes(videos[0].read_bytes() + bytes(2 << 20))
     tar = write_tar(source.parent / "a.tar.gz", {cut(0): large, cut(1): videos[1]})
     result = collect(workspace, source, mirrors=(str(tar),), mirrors_only=True, max_mib=1)
-    assert result["by_class"]["ok"] == 1
-    assert "larger than 1 MiB" in result["archives"][0]["problem"]
+    assert result.by_class["ok"] == 1
+    assert "larger than 1 MiB" in result.archives[0].problem
 
 
 def test_mirrors_that_are_none_are_refused(source: Path, workspace: Workspace, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_real_clips_from_a_tar_are_those_from_the_folder(real_data: Path, worksp
     tar = write_tar(tmp_path / "real.tar", {f"{path.stem}_000007_000017.mp4": path for path in clips}, "w:")
     source = tmp_path / "real.csv"
     source.write_text(HEADER + "".join(f"{path.stem},7,17,test\n" for path in clips))
-    assert collect(workspace, source, mirrors=(str(tar),), mirrors_only=True)["ranks"] == 4
+    assert collect(workspace, source, mirrors=(str(tar),), mirrors_only=True).ranks == 4
     other = Workspace.open(tmp_path / "other")
     (tmp_path / "folder").mkdir()
     for path in clips:
