@@ -20,6 +20,7 @@ from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.checks import refuse_dry_writer
+from tasks.finished import with_trained
 
 
 @flow(name="run", persist_result=False)
@@ -50,9 +51,7 @@ def run_flow(
     stage("decode", lambda: decode_flow(workspace, decode))
     stage("train", lambda: train_flow(workspace, train))
     if benchmark is not None:
-        # By name, not "the latest": a training that was done before need not be the latest one of the workspace.
-        trained = str(Workspace.open(workspace).absolute(result["train"].embedder))
-        chosen = benchmark if benchmark.embedder else benchmark.model_copy(update={"embedder": trained})
+        chosen = with_trained(benchmark, Workspace.open(workspace), result["train"])
         stage("benchmark", lambda: benchmark_flow(workspace, chosen))
         result |= {key: result["benchmark"][key] for key in ("sequences", "overall")}
     create_table_artifact(
