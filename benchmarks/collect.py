@@ -74,7 +74,7 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
 def control_plane(folder: Path, clips: int) -> tuple[float, float]:
     source = folder / "dummy.csv"
     source.write_text(HEADER + "".join(f"d{n:07d},0,10,test\n" for n in range(clips)))
-    settings = CollectSettings(source=str(source), clips=clips, free_gib=0, downloads=4)
+    settings = CollectSettings(source=str(source), clips=clips, min_free_gib=0, concurrent_downloads=4)
     collector = Collector(Workspace.open(folder / "control"), settings)
     collector.chain = Chain([DirectStage([DummySource()])])
 
@@ -95,7 +95,7 @@ def through_collector(folder: Path, names: list[str], address: str) -> tuple[flo
         source=str(source),
         clips=len(names),
         url_template=f"{address}/{{clip_id}}.mp4",
-        free_gib=0,
+        min_free_gib=0,
         workers=1,
         downloads=2,
     )

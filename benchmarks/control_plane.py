@@ -122,7 +122,7 @@ def measure(folder: Path, clips: int) -> list[dict[str, object]]:
 
     pretend_collected(workspace, clips)
     steps.skip()
-    settings = CollectSettings(source=str(source), clips=clips, free_gib=0)
+    settings = CollectSettings(source=str(source), clips=clips, min_free_gib=0)
     with Collector(workspace, settings) as collector:
         assert collector.next_shard() is None
         assert collector.roster.num_rows == clips

@@ -32,7 +32,8 @@ from support.report import Claim, report  # noqa: E402 - after the number of thr
 
 from ssat.mot.protocols import Protocol  # noqa: E402 - after the number of threads is set
 from ssat.mot.rows import MotRows, read_ground_truth, read_results  # noqa: E402 - likewise
-from ssat.mot.scores import Scores, ToScore, score  # noqa: E402 - likewise
+from ssat.mot.score_values import Scores  # noqa: E402 - likewise
+from ssat.mot.scores import ToScore, score  # noqa: E402 - likewise
 
 _DATA = Path(os.environ.get("SSAT_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 _FIELDS = {

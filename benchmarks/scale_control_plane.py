@@ -18,6 +18,7 @@ import tempfile
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -33,6 +34,8 @@ from ssat.clips.rows import StatusRow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
+from ssat.mot.score_values import Scores
+from ssat.pipeline.benchmark_result import BenchmarkResult, Scored, Speed
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import LADDER, ScaleSettings
 from ssat.workspace import Workspace, committed
@@ -40,6 +43,36 @@ from tasks.services import services
 from tasks.trained import TrainedEmbedder
 
 HELD_OUT = 16
+
+
+DUMMY_SCORES = Scores(
+    **dict.fromkeys(("mota", "motp", "idf1", "idp", "idr", "hota", "deta", "assa"), 0.5),
+    **dict.fromkeys(("mt", "pt", "ml", "fp", "fn", "idsw", "frag", "gt_dets", "gt_ids"), 1),
+)
+DUMMY_BENCHMARK = BenchmarkResult(
+    sequences={},
+    detectors={},
+    overall=Scored(DUMMY_SCORES, None, Speed(25.0, {}, 1, 1)),
+    split="train",
+    detections="public",
+    min_score=None,
+    tracker="ssat",
+    protocol="motchallenge",
+    detector=None,
+    detector_sha256=None,
+    refine="none",
+    departures=(),
+    extensions=(),
+    embedder=None,
+    embedder_digest=None,
+    data_digest="0",
+    folder="benchmark/0",
+    files={},
+    submission=None,
+    report=None,
+    skipped={},
+    mlflow_run_id="0" * 32,
+)
 
 
 def collect_dummy(
@@ -108,9 +141,8 @@ def dummy_stages(stack: ExitStack, workspace: Workspace) -> None:
         return TrainedEmbedder(embedder, "0" * 32, str(clips), {}, "0", clips, 1, {}, {}, [])
 
     @flow(name="benchmark", persist_result=False)
-    def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any]:
-        overall = {"mota": 0.5, "idf1": 0.5, "idsw": 1, "fp": 1, "fn": 1}
-        return {"overall": overall, "split": "train", "protocol": "motchallenge", "data_digest": "0"}
+    def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> BenchmarkResult:
+        return DUMMY_BENCHMARK
 
     stack.enter_context(patch.object(Attempts, "collect", collect_dummy))
     stack.enter_context(patch.object(decode, "write_missing", write_dummies))
@@ -118,7 +150,7 @@ def dummy_stages(stack: ExitStack, workspace: Workspace) -> None:
         "train_flow": train_flow,
         "benchmark_flow": benchmark_flow,
         "prepare": lambda settings: None,
-        "promote": lambda *args, **kwargs: {"promoted": True, "reason": "a dummy"},
+        "promote": lambda *args, **kwargs: SimpleNamespace(promoted=True, reason="a dummy"),
     }.items():
         stack.enter_context(patch.object(scale, name, value))
     workspace.clips.mkdir(parents=True)
@@ -156,8 +188,8 @@ def measure(folder: Path, clips: int) -> list[dict[str, Any]]:
                     {
                         "source": str(listed),
                         "url_template": "http://127.0.0.1:9/{clip_id}",
-                        "free_gib": 0,
-                        "per_hour": 10**9,
+                        "min_free_gib": 0,
+                        "requests_per_hour": 10**9,
                         "jitter_seconds": 0,
                     },
                 ),
@@ -165,7 +197,7 @@ def measure(folder: Path, clips: int) -> list[dict[str, Any]]:
                 TrainSettings.build(None, {"held_out_clips": HELD_OUT}),
                 BenchmarkSettings(mot="none"),
             )
-            assert [one["clips"] for one in result["rungs"]] == [rung], result
+            assert [reached.clips for reached in result.rungs] == [rung], result
             seconds, used, sent = time.monotonic() - began, time.process_time() - cpu, requests.count - before
             with get_client(sync_client=True) as client:
                 tasks = client._client.post("/task_runs/count", json={}).json()
@@ -196,7 +228,7 @@ def main(clips: int) -> None:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     last = rows[-1]
-    shards = -(-(clips + HELD_OUT) // CollectSettings().shard_size)
+    shards = -(-(clips + HELD_OUT) // CollectSettings().candidates_per_shard)
     report(
         "scale_control_plane",
         f"the ladder up to {clips:,} clips with dummy work: {sum(row['CPU s'] for row in rows):.0f} CPU-seconds, "

@@ -23,7 +23,8 @@ from support.track_pictures import Identities, draw_alpha, draw_distances, draw_
 
 from ssat.embedding.embedder import Embedder
 from ssat.mot.rows import MotRows
-from ssat.mot.scores import Scores, ToScore, score
+from ssat.mot.score_values import Scores
+from ssat.mot.scores import ToScore, score
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import Split, split_frames
 from ssat.pipeline.feature_cache import feature_key, images_digest, load_features, store_features

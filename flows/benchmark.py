@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
+from ssat.file_names import REPORT_FILE
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
-from ssat.report.headline import headline
 from ssat.report.tables import score_rows
-from ssat.workspace import Workspace, committed
+from ssat.workspace import Workspace
 from tasks.benchmark import pack_submission, score_benchmark
+from tasks.boxmot import Boxmot, track_sequences_with_boxmot
 from tasks.detectors import resolve_detector
 from tasks.embedders import resolve_embedder
 from tasks.fan_out import Networks, track_sequences, tracked_detections
@@ -26,17 +29,22 @@ EXPERIMENT = "ssat-benchmark"
 
 
 @flow(name="benchmark", persist_result=False)
-def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any]:
-    """Tracks and scores the sequences of a folder; the same benchmark is not done twice.
+def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> BenchmarkResult:
+    """Track and score the sequences of a folder; the same benchmark is not done twice."""
+    return run_benchmark(Workspace.open(workspace), settings)
 
-    Gives "sequences", "detectors" (public ones of MOT17, where there are several) and "overall" (scores as shares,
-    counts, fps, the ceiling of association on these detections), "protocol", "split", "folder" (result files and
-    videos, relative to the workspace), "report",
-    "skipped" (sequence → reason), "submission" (of the split `test`: the zip for the server, and what it would say of
-    it), "mlflow_run_id" and "reused".
+
+def run_benchmark(place: Workspace, settings: BenchmarkSettings, boxmot: Boxmot | None = None) -> BenchmarkResult:
+    """Do what `benchmark_flow` does, inside of a flow.
+
+    Args:
+        place: the workspace.
+        settings: of the benchmark; with `boxmot` its tracker only says whether appearance is looked at.
+        boxmot: tracks instead of our trackers.
     """
-    place = Workspace.open(workspace)
     located = locate_benchmark(place, settings)
+    if boxmot is not None:
+        located = replace(located, folder=located.folder.with_name(f"{located.folder.name}-{boxmot.slug}"))
     result = located.finished()
     if result is None:
         prepared, settings, folder, digest = located.prepared, located.settings, located.folder, located.embedder_digest
@@ -50,80 +58,83 @@ def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> dict[str, Any
         tags = {"protocol": settings.protocol, "split": settings.split, "embedder_digest": digest or "none"}
         if used is not None:
             tags |= {"detector": used.name, "detector_sha256": used.digest}
-        with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", settings, tags, dataset) as reporter:
-            tracked = track_sequences(prepared, settings, folder, place, Networks(embedder, detector, refiner))
+        recorded = settings.model_dump(mode="json") | ({} if boxmot is None else {"tracker": boxmot.name})
+        with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", recorded, tags, dataset) as reporter:
+            networks = Networks(embedder, detector, refiner)
+            if boxmot is None:
+                tracked = track_sequences(prepared, settings, folder, place, networks)
+            else:
+                tracked = track_sequences_with_boxmot(prepared, settings, folder, place, networks, boxmot)
             detected = tracked_detections(prepared, settings, place, detector, refiner)
-            sequences, detectors, overall = score_benchmark(prepared, settings, folder, tracked, detected)
+            scored = score_benchmark(prepared, settings, folder, tracked, detected)
             submission = pack_submission(folder, tracked) if settings.split == "test" else None
-            result = {
-                "sequences": sequences,
-                "detectors": detectors,
-                "overall": overall,
-                **settings.model_dump(mode="json", include={"protocol", "split", "detections", "min_score", "tracker"}),
-                "detector": None if used is None else used.name,
-                "detector_sha256": None if used is None else used.digest,
-                "refine": settings.refine,
-                "departures": list(settings.association.departures),
-                "extensions": settings.extensions,
-                "embedder": settings.embedder,
-                "embedder_digest": digest,
-                "data_digest": dataset.digest,
-                "folder": place.relative(folder),
-                "files": {name: one.to_json() for name, one in tracked.items()},
-                "submission": submission,
-                "report": place.relative(folder / "report.html") if submission is None else None,
-                "skipped": located.skipped,
-                "mlflow_run_id": reporter.run_id,
-            }
-            _report(reporter, result, prepared, folder, settings)
-        with committed(located.result_file) as temporary:
-            temporary.write_text(json.dumps(result, indent=1))
-        result["reused"] = False
+            result = BenchmarkResult(
+                sequences=scored.sequences,
+                detectors=scored.detectors,
+                overall=scored.overall,
+                split=settings.split,
+                detections=settings.detections,
+                min_score=settings.min_score,
+                tracker=recorded["tracker"],
+                protocol=settings.protocol,
+                detector=None if used is None else used.name,
+                detector_sha256=None if used is None else used.digest,
+                refine=settings.refine,
+                departures=tuple(settings.association.departures),
+                extensions=tuple(settings.extensions),
+                embedder=settings.embedder,
+                embedder_digest=digest,
+                data_digest=dataset.digest,
+                folder=place.relative(folder),
+                files=tracked,
+                submission=submission,
+                report=place.relative(folder / REPORT_FILE) if submission is None else None,
+                skipped=located.skipped,
+                mlflow_run_id=reporter.run_id,
+            )
+            _report(reporter, result, prepared, folder, recorded)
+        result.save(located.result_file)
     create_table_artifact(
-        table=score_rows(result["sequences"], result["overall"]),
+        table=score_rows(result.rows(), result.overall.as_json()),
         key="benchmark",
-        description=f"{headline(result)}; MLflow run {result['mlflow_run_id']}",
+        description=f"{result.headline}; MLflow run {result.mlflow_run_id}",
     )
     return result
 
 
 def _report(
     reporter: MlflowReporter,
-    result: dict[str, Any],
+    result: BenchmarkResult,
     prepared: list[Prepared],
     folder: Path,
-    settings: BenchmarkSettings,
+    recorded: Mapping[str, Any],
 ) -> None:
-    if result["submission"] is not None:
-        files = [folder / result["submission"]["file"]]
+    if result.submission is not None:
+        files = [folder / result.submission.file]
     else:
-        files = _page(result, prepared, folder, settings)
-    numbers = {f"{name}/{key}": value for name, scores in result["sequences"].items() for key, value in scores.items()}
-    numbers |= result["overall"]
-    reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)
-    reporter.table("scores", score_rows(result["sequences"], result["overall"]))
+        files = _page(result, prepared, folder, recorded)
+    reporter.scalars(result.numbers(), 0)
+    reporter.table("scores", score_rows(result.rows(), result.overall.as_json()))
     for path in files:
         reporter.file(path)
-    for names in result["files"].values():
-        for kind, into in (("results", "results"), ("video", "videos"), ("picture", "pictures")):
-            if kind in names:
-                reporter.file(folder / names[kind], into)
+    for tracked in result.files.values():
+        for file, into in ((tracked.results, "results"), (tracked.video, "videos"), (tracked.picture, "pictures")):
+            if file is not None:
+                reporter.file(folder / file, into)
 
 
-def _page(result: dict[str, Any], prepared: list[Prepared], folder: Path, settings: BenchmarkSettings) -> list[Path]:
+def _page(result: BenchmarkResult, prepared: list[Prepared], folder: Path, recorded: Mapping[str, Any]) -> list[Path]:
     from ssat.report.benchmark import write_benchmark_report
     from tasks.environment import environment_facts, git_commit
     from tasks.moments import timeline, worst_moments
 
-    switches = timeline(prepared, settings.protocol, folder)
-    switches += worst_moments(prepared, settings.protocol, folder, folder)
+    switches = timeline(prepared, result.protocol, folder)
+    switches += worst_moments(prepared, result.protocol, folder, folder)
     facts = {
-        "data digest": result["data_digest"],
-        "embedder digest": result["embedder_digest"] or "–",
-        "detector digest": result["detector_sha256"] or "–",
+        "data digest": result.data_digest,
+        "embedder digest": result.embedder_digest or "–",
+        "detector digest": result.detector_sha256 or "–",
         "commit": git_commit() or "–",
-        **environment_facts()["versions"],
+        **environment_facts().versions,
     }
-    return write_benchmark_report(
-        folder, headline(result), result, settings.model_dump(mode="json"), switches=switches, facts=facts
-    )
+    return write_benchmark_report(folder, result, recorded, switches=switches, facts=facts)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from ssat.workspace import Workspace
-from tasks.compare import compare_runs
+from tasks.compare import ComparisonResult, compare_runs
 
 
 @flow(name="compare", persist_result=False)
@@ -19,8 +18,9 @@ def compare_flow(
     experiment: str | None = None,
     against: str | None = None,
     metric: str = "idf1",
-) -> dict[str, Any]:
-    """Puts runs side by side; gives what `tasks.compare.compare_runs` gives."""
-    result = compare_runs(Workspace.open(workspace), list(runs), experiment, against, metric)
-    create_table_artifact(table=result["scores"], key="comparison", description=result["report"])
+) -> ComparisonResult:
+    """Put runs side by side."""
+    place = Workspace.open(workspace)
+    result: ComparisonResult = compare_runs(place, list(runs), experiment, against, metric)
+    create_table_artifact(table=result.scores, key="comparison", description=result.report)
     return result

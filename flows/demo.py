@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -18,57 +19,82 @@ from ssat.demo.server import serve
 from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
+from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace
-from tasks.demo import METHODS, TITLES, render_world, report_demo, scores_of, wins
+from tasks.demo import METHODS, TITLES, DemoFiles, MethodScores, World, render_world, report_demo, scores_of, wins
+from tasks.trained import TrainedEmbedder
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Three trackers on the rendered world.
+
+    Attributes:
+        scores: method → its scores over both sequences.
+        won: the trained network has the highest IDF1.
+        minutes: by stage.
+        all: title of a method → what its benchmark measured over both sequences.
+        benchmark: of the trained network.
+    """
+
+    scores: dict[str, MethodScores]
+    won: bool
+    files: DemoFiles
+    minutes: dict[str, float]
+    train: TrainedEmbedder
+    all: dict[str, Scored]
+    benchmark: BenchmarkResult
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return each method's scores under its name, and the scores of the benchmark; without the training."""
+        return {
+            **self.scores,
+            "won": self.won,
+            "files": self.files,
+            "minutes": self.minutes,
+            "all": self.all,
+            "sequences": self.benchmark.sequences,
+            "overall": self.benchmark.overall,
+        }
 
 
 @flow(name="demo", persist_result=False)
-def demo_flow(workspace: str, settings: DemoSettings) -> dict[str, Any]:
-    """Renders, collects over HTTP, decodes, trains, tracks and reports; run again, it does only what is missing.
-
-    Gives the scores of each method under "ssat", "box" and "untrained", SSAT's "sequences" and "overall", "won",
-    "minutes" by stage, "files" (json, report, video) and the "train" result.
-    """
+def demo_flow(workspace: str, settings: DemoSettings) -> DemoResult:
+    """Render, collect over HTTP, decode, train, track and report; run again, it does only what is missing."""
     opened = Workspace.open(workspace)
     minutes: dict[str, float] = {}
 
-    def timed(stage: str, work: Callable[[], Any]) -> Any:
+    def timed(stage: str, work: Callable[[], _Result]) -> _Result:
         began = time.monotonic()
         result = work()
         minutes[stage] = round((time.monotonic() - began) / 60, 2)
         return result
 
-    world = timed("render", lambda: render_world(opened, settings))
-    with serve(world["clips"].parent) as address:
-        timed("collect", lambda: collect_flow(workspace, collect_settings(settings, str(world["clips"]), address)))
+    world: World = timed("render", lambda: render_world(opened, settings))
+    with serve(world.clips.parent) as address:
+        timed("collect", lambda: collect_flow(workspace, collect_settings(settings, str(world.clips), address)))
     timed("decode", lambda: decode_flow(workspace, decode_settings()))
     train = timed("train", lambda: train_flow(workspace, train_settings(settings)))
     embedders = {"ssat": str(opened.absolute(train.embedder)), "untrained": "untrained", "box": None}
     benchmarks = timed(
         "track",
         lambda: {
-            method: benchmark_flow(workspace, _benchmark_settings(str(world["mot"]), embedders[method]))
+            method: benchmark_flow(workspace, _benchmark_settings(str(world.mot), embedders[method]))
             for method in METHODS
         },
     )
-    files = timed(
-        "report", lambda: report_demo(opened, settings, world["mot"], benchmarks, train.rows(), dict(minutes))
+    files: DemoFiles = timed(
+        "report", lambda: report_demo(opened, settings, world.mot, benchmarks, train.rows(), dict(minutes))
     )
-    overall = {TITLES[method]: benchmarks[method]["overall"] for method in METHODS}
-    create_table_artifact(table=score_rows(overall, first="tracker"), key="demo", description="SSAT's demo world")
+    overall = {TITLES[method]: benchmarks[method].overall for method in METHODS}
+    table = score_rows({title: scored.as_json() for title, scored in overall.items()}, first="tracker")
+    create_table_artifact(table=table, key="demo", description="SSAT's demo world")
     scores = scores_of(benchmarks)
-    return {
-        **scores,
-        "won": wins(scores),
-        "files": files,
-        "minutes": minutes,
-        "train": train,
-        "all": overall,
-        "sequences": benchmarks["ssat"]["sequences"],
-        "overall": benchmarks["ssat"]["overall"],
-    }
+    return DemoResult(scores, wins(scores), files, minutes, train, overall, benchmarks["ssat"])
 
 
 def collect_settings(settings: DemoSettings, clips: str, address: str) -> CollectSettings:

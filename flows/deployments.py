@@ -27,6 +27,7 @@ from flows.verify import StoreCheck, verify_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.studies.settings import ClipsStudySettings
@@ -77,7 +78,7 @@ def benchmark(workspace: str, settings: BenchmarkSettings) -> State[Any]:
         workspace,
         settings,
         mlflow=True,
-        told=lambda result: f"IDF1 {100 * result['overall']['idf1']:.1f}; {result['report']}",
+        told=_benchmarked,
     )
 
 
@@ -87,7 +88,7 @@ def study(
 ) -> State[Any]:
     """Study: scores against the number of training clips, with several seeds."""
     stages = (settings, train, benchmark)
-    return _deployed(clips_study, workspace, *stages, ray=True, mlflow=True, told=lambda result: result["report"])
+    return _deployed(clips_study, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.report)
 
 
 @flow(name="scale", **_HOOKS)
@@ -101,13 +102,20 @@ def scale(
 ) -> State[Any]:
     """Scale: one rung further up the ladder of training sizes."""
     stages = (settings, collect, decode, train, benchmark)
-    return _deployed(scale_flow, workspace, *stages, ray=True, mlflow=True, told=lambda result: result["told"])
+    return _deployed(scale_flow, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.told)
 
 
 @flow(name="verify", **_HOOKS)
 def verify(workspace: str, sample: Annotated[float, Field(ge=0, le=1)] = 1.0, repair: bool = False) -> State[Any]:
     """Verify: is the frame store what its manifest says? With `repair`, decode broken shards again."""
     return _deployed(verify_flow, workspace, sample, repair, ray=True, told=_verified)
+
+
+def _benchmarked(result: BenchmarkResult) -> str:
+    scores = result.overall.scores
+    return (
+        f"zip for the server in {result.folder}" if scores is None else f"IDF1 {100 * scores.idf1:.1f}; {result.report}"
+    )
 
 
 def _verified(result: StoreCheck) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
@@ -11,7 +9,7 @@ from flows.benchmark import benchmark_flow
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.promotion import Metric
 from ssat.workspace import Workspace
-from tasks.promotion import Undone, promote, undo_promotion
+from tasks.promotion import PromotionResult, Undone, promote, undo_promotion
 from tasks.recorded import Recorded
 
 
@@ -26,8 +24,8 @@ def promote_flow(
     spread: float | None = None,
     probe: str | None = None,
     dry_run: bool = False,
-) -> dict[str, Any]:
-    """Promotes the embedder of a training where it beats the champion; gives what `tasks.promotion.promote` gives.
+) -> PromotionResult:
+    """Promote the embedder of a training where it beats the champion.
 
     With `benchmark` settings the candidate, the champion and the other seeds of both are scored first, as far as that
     was not done before; split and protocol are those of the settings then.
@@ -43,8 +41,8 @@ def promote_flow(
         wanted = dict.fromkeys([run_id, *([champion.run_id] if champion is not None else [])])
         wanted |= dict.fromkeys(seed for one in list(wanted) for seed in recorded.seeds_of(one))
         for one in wanted:
-            digest = benchmark_flow(workspace, benchmark.model_copy(update={"embedder": one}))["data_digest"]
-    result = promote(
+            digest = benchmark_flow(workspace, benchmark.model_copy(update={"embedder": one})).data_digest
+    result: PromotionResult = promote(
         place,
         run_id,
         split=split,
@@ -55,8 +53,8 @@ def promote_flow(
         probe=probe,
         dry_run=dry_run,
     )
-    verdict = "promoted" if result["promoted"] else "not promoted"
-    create_markdown_artifact(f"Version {result['candidate']['version']} {verdict}: {result['reason']}", key="promotion")
+    verdict = "promoted" if result.promoted else "not promoted"
+    create_markdown_artifact(f"Version {result.candidate.version} {verdict}: {result.reason}", key="promotion")
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from flows.deployment_file import ENTRY_POINTS
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
 from ssat.remote import is_remote
+from ssat.setting_marks import LocalPath, marked
 from ssat.settings import StageSettings
 from tasks.notify import BLOCK, VARIABLE, webhook_url
 
-# Settings that may name a local file: made absolute, for a worker has a folder of its own.
-_PATHS = ("source", "mirrors", "mot", "embedder", "warm_start", "evaluate_mot", "probe")
+Parameters = dict[str, Any]
+"""Parameters of a flow as Prefect stores them: JSON values by name."""
 
 
 class _Schedule(BaseModel):
@@ -152,7 +154,7 @@ def _parameters(
     workspace: str,
     preset: str,
     sections: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
+) -> Parameters:
     known = inspect.signature(flow.fn, eval_str=True).parameters
     parameters = dict(entry.parameters)
     for name in parameters:
@@ -170,7 +172,7 @@ def _parameters(
 
 def _settings(
     path: Path, entry: Entry, model: type[StageSettings], preset: str, layers: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> Parameters:
     where = f"{path}: deployment {entry.flow_name}"
     try:
         settings = model.build(preset, *layers)
@@ -196,7 +198,18 @@ def _settings(
             f"deployments; set {', '.join(f'SSAT_{name.upper()}' for name in secrets)} where the worker runs"
         )
     values = settings.model_dump(mode="json", exclude_none=True)
-    return {name: _absolute(value) if name in _PATHS else value for name, value in values.items()}
+    return _with_absolute_paths(values, marked(model, LocalPath))
+
+
+def _with_absolute_paths(values: Parameters, paths: frozenset[str], prefix: str = "") -> Parameters:
+    """Make local files and folders absolute: a worker has a folder of its own."""
+    made: Parameters = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            made[name] = _with_absolute_paths(value, paths, f"{prefix}{name}.")
+        else:
+            made[name] = _absolute(value) if f"{prefix}{name}" in paths else value
+    return made
 
 
 def _absolute(value: Any) -> Any:
@@ -206,10 +219,20 @@ def _absolute(value: Any) -> Any:
     return str(path.resolve()) if path.exists() else value
 
 
-def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) -> list[dict[str, Any]]:
-    """Work pools, deployments and, where SSAT_WEBHOOK_URL is set, its block on the configured server.
+@dataclass(frozen=True)
+class RegisteredDeployment:
+    """A deployment as FLOW/NAME, its schedules in words, its work pool and the server's id of it."""
 
-    A schedule that a person switched off on the page stays off. Gives a row for each deployment.
+    deployment: str
+    schedule: str
+    work_pool: str
+    id: str
+
+
+def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) -> list[RegisteredDeployment]:
+    """Register work pools, deployments and, where SSAT_WEBHOOK_URL is set, its block on the configured server.
+
+    A schedule that a person switched off on the page stays off.
     """
     rows = []
     with get_client(sync_client=True) as client:
@@ -219,12 +242,12 @@ def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) 
             keep_paused(client, entry, deployment)
             identity = deployment.apply()
             rows.append(
-                {
-                    "deployment": f"{entry.flow_name}/{entry.name}",
-                    "schedule": describe_schedules(deployment),
-                    "work_pool": entry.work_pool.name,
-                    "id": str(identity),
-                }
+                RegisteredDeployment(
+                    f"{entry.flow_name}/{entry.name}",
+                    describe_schedules(deployment),
+                    entry.work_pool.name,
+                    str(identity),
+                )
             )
     save_webhook()
     return rows

@@ -15,11 +15,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.cli import prepare_environment
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.markdown import fill_page, markdown_table
+
+if TYPE_CHECKING:
+    from ssat.studies.results import FeaturesStudy
+    from tasks.study import StudyResult
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
 _PROTOCOL = "motchallenge"
@@ -83,7 +87,7 @@ def main() -> None:
             colours = options.colours or [str(path) for path in _learned_colours(place, data)]
             results = {}
             for name, result in _features(place, data, embedder, colours, options.only):
-                results[name] = result
+                results[name] = result.content
                 _write(place, name, result)
             if len(results) == len(_FEATURE_DATA):
                 fill_page(_DOCS / "results.md", {"features": _over_all(list(results.values()))})
@@ -103,7 +107,7 @@ def _trained(place: Any, data: Path) -> str:
         TrainSettings.build("quick"),
         None,
     )
-    return str(place.absolute(result["train"].embedder))
+    return str(place.absolute(result.train.embedder))
 
 
 def _learned_colours(place: Any, data: Path) -> Iterator[Path]:
@@ -125,7 +129,7 @@ def _features_wanted(only: str) -> bool:
 
 def _features(
     place: Any, data: Path, embedder: str, colours: Sequence[str], only: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, StudyResult[FeaturesStudy]]]:
     """The study of features on each data set, under the names that the page uses."""
     from flows.studies.features import features_study
     from ssat.studies.settings import FeaturesStudySettings
@@ -148,28 +152,29 @@ def _features(
         yield f"features-{name}", features_study(str(place.root), settings, benchmark)
 
 
-def _over_all(results: Sequence[dict[str, Any]]) -> str:
+def _over_all(results: Sequence[FeaturesStudy]) -> str:
     """The mean over all sequences of all data sets, each sequence counted once, as a table."""
     rows = []
-    for feature in results[0]["sequences"]:
-        scores = [one for result in results for one in result["sequences"][feature].values()]
+    for feature in results[0].sequences:
+        measured = [one for result in results for one in result.sequences[feature].values()]
+        scores = [one.scored.scores for one in measured if one.scored.scores is not None]
         rows.append(
             {
                 "feature": feature,
-                "mean AUC by labels": _mean(scores, "auc", 3),
-                "mean probe AUC": _mean(scores, "probe_auc", 3),
-                "mean IDF1": _mean([{"idf1": 100 * one["idf1"]} for one in scores], "idf1", 1),
+                "mean AUC by labels": _mean([one.auc for one in measured], 3),
+                "mean probe AUC": _mean([one.probe_auc for one in measured], 3),
+                "mean IDF1": _mean([100 * one.idf1 for one in scores], 1),
             }
         )
     return markdown_table(rows)
 
 
-def _mean(scores: Sequence[dict[str, Any]], key: str, digits: int) -> str:
-    known = [one[key] for one in scores if one[key] is not None]
+def _mean(values: Sequence[float | None], digits: int) -> str:
+    known = [value for value in values if value is not None]
     return f"{sum(known) / len(known):.{digits}f}" if known else "–"
 
 
-def _studies(place: Any, data: Path, embedder: str, only: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _studies(place: Any, data: Path, embedder: str, only: str) -> Iterator[tuple[str, StudyResult[Any]]]:
     """Each study's name on the page, and its result; of those whose name matches `only`."""
     from flows.studies.clips import clips_study
     from flows.studies.extensions import extensions_study
@@ -212,12 +217,12 @@ def _benchmark(data: Path, embedder: str, values: dict[str, Any], preset: str | 
     )
 
 
-def _write(place: Any, name: str, result: dict[str, Any]) -> None:
+def _write(place: Any, name: str, result: StudyResult[Any]) -> None:
     images = _DOCS / "images"
     images.mkdir(exist_ok=True)
     # Speed would be that of a machine that did other things as well.
-    parts = [markdown_table([{key: row[key] for key in row if key != "fps"} for row in result["table"]])]
-    for figure in _plots(result["figures"]):
+    parts = [markdown_table([{key: row[key] for key in row if key != "fps"} for row in result.content.table])]
+    for figure in _plots(result.figures):
         target = images / f"results-{name}-{figure.name}"
         shutil.copyfile(place.absolute(str(figure)), target)
         parts.append(f"![{figure.stem}, {name}](images/{target.name})")

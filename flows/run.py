@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -20,7 +20,9 @@ from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.checks import refuse_dry_writer
-from tasks.finished import with_trained
+from tasks.finished import RunResult, with_trained
+
+_Result = TypeVar("_Result")
 
 
 @flow(name="run", persist_result=False)
@@ -30,32 +32,33 @@ def run_flow(
     decode: DecodeSettings,
     train: TrainSettings,
     benchmark: BenchmarkSettings | None,
-) -> dict[str, Any]:
+) -> RunResult:
     """The four stages in order, each as a flow of its own that skips what is done already.
 
-    Without `benchmark` settings the pipeline ends with the trained embedder. Gives the result of each stage under its
-    name, "minutes" by stage, and the benchmark's "sequences" and "overall" once more at the top.
+    Without `benchmark` settings the pipeline ends with the trained embedder.
     """
     if benchmark is not None:
         # Sequences and detections that cannot be used are found before hours of work rather than after them.
         prepare(benchmark)
     refuse_dry_writer(decode)
-    result: dict[str, Any] = {"minutes": {}}
+    minutes: dict[str, float] = {}
 
-    def stage(name: str, work: Callable[[], Any]) -> None:
+    def stage(name: str, work: Callable[[], _Result]) -> _Result:
         began = time.monotonic()
-        result[name] = work()
-        result["minutes"][name] = round((time.monotonic() - began) / 60, 2)
+        result = work()
+        minutes[name] = round((time.monotonic() - began) / 60, 2)
+        return result
 
-    stage("collect", lambda: collect_flow(workspace, collect))
-    stage("decode", lambda: decode_flow(workspace, decode))
-    stage("train", lambda: train_flow(workspace, train))
+    collected = stage("collect", lambda: collect_flow(workspace, collect))
+    decoded = stage("decode", lambda: decode_flow(workspace, decode))
+    trained = stage("train", lambda: train_flow(workspace, train))
+    scored = None
     if benchmark is not None:
-        chosen = with_trained(benchmark, Workspace.open(workspace), result["train"])
-        stage("benchmark", lambda: benchmark_flow(workspace, chosen))
-        result |= {key: result["benchmark"][key] for key in ("sequences", "overall")}
+        chosen = with_trained(benchmark, Workspace.open(workspace), trained)
+        scored = stage("benchmark", lambda: benchmark_flow(workspace, chosen))
+    result = RunResult(minutes, collected, decoded, trained, scored)
     create_table_artifact(
-        table=[{"stage": name, "minutes": minutes} for name, minutes in result["minutes"].items()],
+        table=[{"stage": name, "minutes": minutes} for name, minutes in result.minutes.items()],
         key="run",
         description="Minutes of each stage",
     )

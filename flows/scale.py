@@ -19,12 +19,13 @@ from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
+from ssat.file_names import CHECKPOINTS
 from ssat.frames.decoded import DecodedStore, DryDecoding
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.budget import GIB, Budget
-from ssat.scale.ladder import Ladder, Rung
+from ssat.scale.ladder import ClimbResult, Ladder, Rung
 from ssat.scale.settings import ScaleSettings
 from ssat.workspace import Workspace
 from tasks.checks import refuse_dry_writer
@@ -45,13 +46,11 @@ def scale_flow(
     decode: DecodeSettings,
     train: TrainSettings,
     benchmark: BenchmarkSettings,
-) -> dict[str, Any]:
-    """Collects, decodes, trains and benchmarks for the next rung, then compares with the champion and promotes or not.
+) -> ClimbResult:
+    """Collect, decode, train and benchmark for the next rung, then compare with the champion and promote or not.
 
     The numbers of clips are the rung's; `train.warm_start` is the training of the rung before, where `settings` want
-    that. Gives "rungs" (those that this run reached), "ladder" (all that were), "champion" (clips, embedder,
-    model_version; None before the first), "stopped" (why the run ended early, empty when it did not), "next" (clips of
-    the next rung, None at the top) and "told" (all that in a sentence).
+    that.
 
     Raises:
         SsatError: a stage cannot do its work; what is finished is kept, and the webhook is told.
@@ -135,12 +134,19 @@ class _Climb:
         scored = self._timed(
             "benchmark", lambda: benchmark_flow(root, self.benchmark.model_copy(update={"embedder": embedder}))
         )
+        scores = scored.overall.scores
+        if scores is None or trained.model_version is None:
+            raise InputError(
+                "setting benchmark.split: test has no labels; expected a split whose scores decide"
+                if scores is None
+                else "MLflow: the embedder has no registered version; start the tracking server, then run again"
+            )
         verdict = promote(
             self.workspace,
             trained.mlflow_run_id,
-            split=scored["split"],
-            protocol=scored["protocol"],
-            data_digest=scored["data_digest"],
+            split=scored.split,
+            protocol=scored.protocol,
+            data_digest=scored.data_digest,
         )
         rung = Rung(
             clips=clips,
@@ -149,15 +155,15 @@ class _Climb:
             embedder=trained.embedder,
             model_version=trained.model_version,
             architecture=train.network.architecture,
-            overall={name: scored["overall"][name] for name in ("mota", "idf1", "idsw", "fp", "fn")},
-            protocol=scored["protocol"],
+            overall={name: getattr(scores, name) for name in ("mota", "idf1", "idsw", "fp", "fn")},
+            protocol=scored.protocol,
             minutes=dict(self._minutes),
             stored_bytes=stored_bytes(self.workspace),
             frames_per_second=decoded.frames_per_second,
             images=images,
             training_seconds=60 * self._minutes["train"],
-            promoted=verdict["promoted"],
-            verdict=verdict["reason"],
+            promoted=verdict.promoted,
+            verdict=verdict.reason,
         )
         self.ladder = self.ladder.with_rung(self.workspace, rung)
         self.reached.append(rung)
@@ -197,7 +203,7 @@ class _Climb:
     def _collect(self, wanted: int) -> CollectResult:
         limits: dict[str, Any] = {"clips": wanted}
         if self.settings.gib is not None:
-            limits["disk_gib"] = min(self.settings.gib, self.collect.disk_gib or self.settings.gib)
+            limits["max_disk_gib"] = min(self.settings.gib, self.collect.max_disk_gib or self.settings.gib)
         try:
             collected: CollectResult = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
         except NothingCollectedError as error:
@@ -221,7 +227,7 @@ class _Climb:
         if not self.settings.warm_start or last is None or last.architecture != self.train.network.architecture:
             return None
         folder: Path = self.workspace.absolute(last.embedder).parent
-        return str(folder) if (folder / "checkpoints").is_dir() else None
+        return str(folder) if (folder / CHECKPOINTS).is_dir() else None
 
     def _timed(self, stage: str, work: Callable[[], _Result]) -> _Result:
         began = time.monotonic()
@@ -233,8 +239,7 @@ class _Climb:
         if reason:
             raise Halted(reason)
 
-    def result(self) -> dict[str, Any]:
-        champion = self.ladder.champion
+    def result(self) -> ClimbResult:
         told = [
             f"Rung of {rung.clips:,} clips: IDF1 {100 * rung.overall['idf1']:.1f}, "
             f"{'promoted' if rung.promoted else 'not promoted'} ({rung.verdict})"
@@ -242,14 +247,12 @@ class _Climb:
         ]
         told += [f"Stopped: {self.stopped}"] if self.stopped else []
         told.append(f"Next: {self.next_clips:,} clips" if self.next_clips else "The ladder is at its top")
-        return {
-            "rungs": [rung.model_dump(mode="json") for rung in self.reached],
-            "ladder": [rung.model_dump(mode="json") for rung in self.ladder.rungs],
-            "champion": None
-            if champion is None
-            else champion.model_dump(mode="json", include={"clips", "embedder", "model_version", "overall"}),
-            "stopped": self.stopped,
-            "next": self.next_clips,
-            "stored_gib": round(stored_bytes(self.workspace) / GIB, 3),
-            "told": ". ".join(told) + ".",
-        }
+        return ClimbResult(
+            rungs=tuple(self.reached),
+            ladder=self.ladder.rungs,
+            champion=self.ladder.champion,
+            stopped=self.stopped,
+            next=self.next_clips,
+            stored_gib=round(stored_bytes(self.workspace) / GIB, 3),
+            told=". ".join(told) + ".",
+        )

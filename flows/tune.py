@@ -13,11 +13,14 @@ from prefect.artifacts import create_table_artifact
 from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.errors import InputError
+from ssat.file_names import REPORT_FILE
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare, sequences_of
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import tuning_figure
 from ssat.report.tables import score_rows
+from ssat.studies.results import ChosenRow, TuningStudy
 from ssat.studies.settings import TuneSettings
 from ssat.studies.sweep import SweepSequence, score_config
 from ssat.studies.tuning import (
@@ -38,7 +41,7 @@ from tasks.embedders import resolve_embedder
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset
 from tasks.progress import progress_bar
-from tasks.study import Study, log_scores
+from tasks.study import Study, StudyResult, log_scores
 from tasks.sweep import sweep_sequences, with_camera
 
 TRIALS_FILE = "trials.sqlite3"
@@ -84,14 +87,11 @@ def _identified(prepared: Prepared) -> TunedSequence:
 
 
 @flow(name="tune", persist_result=False)
-def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettings) -> dict[str, Any]:
+def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettings) -> StudyResult[TuningStudy]:
     """Search for the settings of `benchmark.association` that score best on one set; report them on the other.
 
     Trials are kept in the study's folder: started again, the search goes on with those that are missing, and with more
     trials with the further ones.
-
-    Gives "chosen" (setting → value), "importance", "rows" (default and tuned settings on both sets), "trials",
-    "settings_file", "table", "folder", "report", "figures", "runs", "notes", "mlflow_run_id" and "reused".
 
     Raises:
         InputError: as `sides_of`.
@@ -105,8 +105,8 @@ def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettin
         "embedder": embedder.digest,
     }
     study = Study(place, "tune", {"benchmark": report.settings, "tune": settings}, digests)
-    result = study.finished()
-    if result is None or result["trials"] < settings.trials:
+    result = study.finished(TuningStudy)
+    if result is None or result.content.trials < settings.trials:
         dataset = Dataset("mot", digests["data reported on"], str(Path(settings.report).expanduser().resolve()))
         with study.recorded(dataset) as reporter:
             rows = {}
@@ -123,11 +123,11 @@ def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettin
                 changed = side.settings.model_copy(update={"association": tuned})
                 rows[which, _TUNED] = _scored(study, f"{_TUNED}, {which}", changed)
             result = _finish(study, reporter, settings, report.settings, rows, found, tuned)
-    create_table_artifact(table=result["table"], key="tune", description=result["report"])
+    create_table_artifact(table=list(result.content.table), key="tune", description=result.report)
     return result
 
 
-def _scored(study: Study, name: str, settings: BenchmarkSettings) -> dict[str, Any]:
+def _scored(study: Study, name: str, settings: BenchmarkSettings) -> BenchmarkResult:
     with study.child(name, settings.model_dump(mode="json")) as child:
         scored = benchmark_flow(str(study.workspace.root), settings)
         log_scores(child, scored)
@@ -143,7 +143,7 @@ def _search(
 ) -> TuningResult:
     def objective(config: TrackerConfig) -> float:
         scores = score_config(sequences, config, benchmark.protocol, benchmark.interpolate_seconds)
-        return float(scores.to_dict()[settings.metric])
+        return float(getattr(scores, settings.metric))
 
     with progress_bar("trials", settings.trials) as advance:
         return search(study.folder / TRIALS_FILE, base, objective, settings.trials, settings.seed, advance)
@@ -154,15 +154,15 @@ def _finish(
     reporter: MlflowReporter,
     settings: TuneSettings,
     benchmark: BenchmarkSettings,
-    rows: dict[tuple[str, str], dict[str, Any]],
+    rows: dict[tuple[str, str], BenchmarkResult],
     found: TuningResult,
     tuned: TrackerConfig,
-) -> dict[str, Any]:
+) -> StudyResult[TuningStudy]:
     start = start_of(benchmark.association)
     table = [
         {"sequences": which, **row}
         for (which, name), result in rows.items()
-        for row in score_rows({name: result["overall"]}, first="settings")
+        for row in score_rows({name: result.overall.as_json()}, first="settings")
     ]
     chosen = {name: getattr(tuned, name) for name in TUNED}
     importance = [
@@ -174,7 +174,7 @@ def _finish(
         }
         for name in sorted(TUNED, key=lambda name: -found.importance.get(name, 0.0))
     ]
-    before, after = (rows[_REPORTED_ON, name]["overall"][settings.metric] for name in (_DEFAULT, _TUNED))
+    before, after = (rows[_REPORTED_ON, name].overall.as_json()[settings.metric] for name in (_DEFAULT, _TUNED))
     metric = settings.metric.upper()
     notes = [
         f"{len(found.values)} trials, chosen by {metric} on {settings.train}. What counts are the sequences that were "
@@ -186,7 +186,7 @@ def _finish(
         temporary.write_text(settings_file(tuned, benchmark.interpolate_seconds, "ssat tune\n" + notes[0]))
     figure = tuning_figure(found.values, found.importance, study.folder / "tuning.png", settings.metric)
     report = write_report(
-        study.folder / "report.html",
+        study.folder / REPORT_FILE,
         title="Tuning of the preset strong (beyond the paper)",
         notes=notes,
         tables=[
@@ -197,24 +197,21 @@ def _finish(
         ],
         figures=[ReportFigure("Trials", figure)],
     )
-    result = {
-        "protocol": benchmark.protocol,
-        "metric": settings.metric,
-        "trials": len(found.values),
-        "best_value": found.best_value,
-        "chosen": chosen,
-        "importance": dict(found.importance),
-        "rows": [
-            {"which": which, "split": scored["split"], "settings": name, **scored["overall"]}
-            for (which, name), scored in rows.items()
-        ],
-        "settings_table": importance,
-        "settings_file": study.workspace.relative(path),
-        "table": table,
-        "runs": {f"{name}, {which}": scored["mlflow_run_id"] for (which, name), scored in rows.items()},
-        "notes": notes,
-    }
-    return study.finish(reporter, result, [report, path, figure])
+    content = TuningStudy(
+        protocol=benchmark.protocol,
+        metric=settings.metric,
+        trials=len(found.values),
+        best_value=found.best_value,
+        chosen=chosen,
+        importance=dict(found.importance),
+        rows=tuple(ChosenRow(which, scored.split, name, scored.overall) for (which, name), scored in rows.items()),
+        settings_table=tuple(dict(row) for row in importance),
+        settings_file=study.workspace.relative(path),
+        table=tuple(dict(row) for row in table),
+        runs={f"{name}, {which}": scored.mlflow_run_id for (which, name), scored in rows.items()},
+        notes=tuple(notes),
+    )
+    return study.finish(reporter, content, [report, path, figure])
 
 
 def _as_text(value: Any) -> str:

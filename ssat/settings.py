@@ -52,11 +52,16 @@ class StageSettings(BaseModel):
             # A preset is one word for the whole pipeline: a stage that does not differ in it keeps its defaults.
             values = _merged(values, cls.flattened(cls.presets.get(preset, {})))
         for layer in layers:
-            values = _merged(values, cls.flattened(layer))
+            values = _merged(values, cls.flattened(_renamed(cls, layer)))
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             raise InputError(_explain(cls, cls.section, error)) from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_former_names(cls, values: Any) -> Any:
+        return _renamed(cls, values) if isinstance(values, Mapping) else values
 
     @classmethod
     def fields(cls) -> dict[str, FieldInfo]:
@@ -74,9 +79,40 @@ class StageSettings(BaseModel):
         return path
 
 
+def former_names(model: type[BaseModel]) -> dict[str, str]:
+    """Return former name → field of a model's own fields."""
+    return {
+        mark.name: name
+        for name, field in model.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, FormerName)
+    }
+
+
+def _renamed(model: type[BaseModel], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `values` with present names in place of former ones.
+
+    Raises:
+        InputError: a value under both names.
+    """
+    former = {old: new for old, new in former_names(model).items() if old in values}
+    for old, new in former.items():
+        if new in values:
+            section = getattr(model, "section", "")
+            raise InputError(f"setting {section}.{old}: is the former name of {new}, which is given too; give one")
+    return {former.get(name, name): value for name, value in values.items()} if former else values
+
+
 @dataclass(frozen=True)
 class FlatName:
     """Marks a component's field whose name among the stage's settings is not its own."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FormerName:
+    """Marks a field that had another name in an earlier version; values under that name are still taken."""
 
     name: str
 

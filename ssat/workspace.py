@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssat.errors import InputError, WorkspaceError
+from ssat.file_names import ROSTER
 from ssat.remote import AnyPath, RemotePath, is_remote
-
-ROSTER = "clips/roster.parquet"  # relative to the root of a workspace
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,13 @@ from prefect.cache_policies import NO_CACHE
 
 from ssat.embedding.named import COLOUR
 from ssat.errors import InputError
+from ssat.file_names import EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.manifest import canonical_json
 from ssat.locks import writing
 from ssat.pipeline.settings import AdaptSettings
+from ssat.setting_marks import ByContent, without
 from ssat.workspace import Workspace, committed
-from tasks.embedders import (
-    ADAPTED,
-    EMBEDDER_FILE,
-    MODEL_NAME,
-    RESULT_FILE,
-    latest_of_its_own,
-    register_embedder,
-    resolve_embedder,
-)
+from tasks.embedders import ADAPTED, MODEL_NAME, latest_of_its_own, register_embedder, resolve_embedder
 from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress import progress_bar
 
@@ -94,11 +88,11 @@ def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) 
     judge = ProbeEvaluation(footage, _ANCHORS, after=until, min_score=settings.min_score)
     parent = parent_embedder(settings, workspace)
     digest = footage_digest(footages)
-    learned = settings.model_dump(mode="json", exclude={"embedder"})
+    learned = without(settings, ByContent)
     key = hashlib.sha256(canonical_json([_VERSION, learned, digest, parent.digest])).hexdigest()[:16]
     folder = workspace.training / f"{ADAPTED}{key}"
-    if (folder / RESULT_FILE).exists():
-        return _load(folder / RESULT_FILE)
+    if (folder / TRAINING_RESULT).exists():
+        return _load(folder / TRAINING_RESULT)
     with writing(folder, "training"):
         with progress_bar("tracklets, frames", None) as advance:
             table = tracklet_patches(footages, until, advance=advance)
@@ -230,7 +224,7 @@ def _kept(
     }
     version = register_embedder(result.mlflow_run_id, folder / EMBEDDER_FILE, _examples(table, adapted), tags)
     result = replace(result, embedder=workspace.relative(folder / EMBEDDER_FILE), model_version=version)
-    with committed(folder / RESULT_FILE) as temporary:
+    with committed(folder / TRAINING_RESULT) as temporary:
         content = {name: value for name, value in asdict(result).items() if name != "reused"}
         temporary.write_text(json.dumps(content, indent=1))
     return result

@@ -14,14 +14,16 @@ from prefect import task
 
 from ssat.clips.roster import load_roster
 from ssat.errors import InputError
+from ssat.file_names import EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.manifest import canonical_json
 from ssat.locks import writing
 from ssat.patches.clips import VERSION, PatchTable, joined
 from ssat.patches.follow import MOVING
 from ssat.patches.settings import ColoursSettings, FollowSettings
+from ssat.setting_marks import Runtime, without
 from ssat.video.untrusted import VideoError
 from ssat.workspace import Workspace, committed
-from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
+from tasks.embedders import register_embedder
 from tasks.halt import stop_if_halted
 from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress import progress_bar
@@ -93,11 +95,11 @@ def learn_colours_task(workspace: Workspace, settings: ColoursSettings) -> Learn
     n_train, n_held = _split(roster.num_rows, settings)
     rows = roster.slice(0, n_train + n_held)
     digest = hashlib.sha256("\n".join([VERSION, *rows["sha256"].to_pylist()]).encode()).hexdigest()
-    learned = settings.model_dump(mode="json", exclude={"workers"})
+    learned = without(settings, Runtime)
     key = hashlib.sha256(canonical_json([VERSION, learned, n_train, digest])).hexdigest()[:16]
     folder = workspace.training / f"colours-{key}"
-    if (folder / RESULT_FILE).exists():
-        return LearnedColours.load(folder / RESULT_FILE)
+    if (folder / TRAINING_RESULT).exists():
+        return LearnedColours.load(folder / TRAINING_RESULT)
     with writing(folder, "training"):
         jobs = _jobs(workspace, settings, rows.to_pylist())
         unreadable = _follow_missing(jobs, settings)
@@ -205,7 +207,7 @@ def _learn_recorded(
             moving=moving,
             without_patches=without,
         )
-        with committed(folder / RESULT_FILE) as temporary:
+        with committed(folder / TRAINING_RESULT) as temporary:
             content = {name: value for name, value in asdict(result).items() if name != "reused"}
             temporary.write_text(json.dumps(content, indent=1))
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -12,7 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ssat.errors import InputError
-from ssat.report.compare import ComparedRun, write_comparison
+from ssat.report.compare import ComparedRun, SequenceChange, write_comparison
 from ssat.workspace import Workspace
 from tasks.recorded import BENCHMARKS, CHAMPION, TRAININGS, Recorded
 
@@ -23,6 +24,35 @@ _MOST_CURVES = 6
 _CURVES = ("loss", "probe_auc", "held_out_recall_at_1", "accuracy", "target_cosine", "mot_idf1", "learning_rate")
 
 
+@dataclass(frozen=True)
+class RunOfComparison:
+    """A run that was compared: its label in the tables, its id and what it records."""
+
+    label: str
+    run_id: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """Runs side by side.
+
+    Attributes:
+        runs: the first one is what the others are measured against.
+        parameters: those that differ, a row each: "parameter" and a column per run.
+        scores: a row per run, heading → cell.
+        sequences: what single sequences gained and lost.
+        report, figures: relative to the workspace.
+    """
+
+    runs: tuple[RunOfComparison, ...]
+    parameters: list[dict[str, str]]
+    scores: list[dict[str, str]]
+    sequences: list[SequenceChange]
+    report: str
+    figures: tuple[str, ...]
+
+
 @task(name="compare runs", persist_result=False, cache_policy=NO_CACHE)
 def compare_runs(
     workspace: Workspace,
@@ -30,8 +60,8 @@ def compare_runs(
     experiment: str | None = None,
     against: str | None = None,
     metric: str = "idf1",
-) -> dict[str, Any]:
-    """Compares runs by what MLflow recorded; the first one is what the others are measured against.
+) -> ComparisonResult:
+    """Compare runs by what MLflow recorded; the first one is what the others are measured against.
 
     Args:
         workspace: whose tracking server is meant, unless MLFLOW_TRACKING_URI names one; the report goes there.
@@ -40,9 +70,6 @@ def compare_runs(
         against: the run to measure against. `champion` is the champion's training, or its latest benchmark where the
             others are benchmarks.
         metric: for gains of single sequences.
-
-    Returns:
-        "runs" (label, run_id, kind), "parameters" that differ, "scores", "sequences" (gains), "report", "figures".
 
     Raises:
         InputError: no such run or experiment, or fewer than two runs.
@@ -69,13 +96,15 @@ def compare_runs(
     compared = [_compared(recorded, run, names.get(run.info.experiment_id, "")) for run in runs]
     key = hashlib.sha256(" ".join([*(one.run_id for one in compared), metric]).encode()).hexdigest()[:12]
     folder = workspace.root / "compare" / key
-    answer = write_comparison(compared, folder, metric)
-    return {
-        "runs": [{"label": one.label, "run_id": one.run_id, "kind": one.kind} for one in compared],
-        **{name: answer[name] for name in ("parameters", "scores", "sequences")},
-        "report": workspace.relative(folder / "report.html"),
-        "figures": [workspace.relative(path) for path in answer["files"] if path.suffix == ".png"],
-    }
+    comparison = write_comparison(compared, folder, metric)
+    return ComparisonResult(
+        runs=tuple(RunOfComparison(run.label, run.run_id, run.kind) for run in compared),
+        parameters=comparison.parameters,
+        scores=comparison.scores,
+        sequences=comparison.sequences,
+        report=workspace.relative(comparison.files[0]),
+        figures=tuple(workspace.relative(path) for path in comparison.files if path.suffix == ".png"),
+    )
 
 
 def _champion_benchmark(recorded: Recorded, like: Any) -> Any:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ssat.demo.settings import DemoSettings
 from ssat.demo.world import SEQUENCES, world_folder, write_clips, write_sequences
+from ssat.file_names import REPORT_FILE
+from ssat.json_values import json_values
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.workspace import Workspace, committed
 from tasks.progress import progress_bar
 
@@ -20,27 +23,55 @@ TITLES = {"ssat": "SSAT", "box": "box term alone", "untrained": "SSAT, untrained
 _STILLS = 4
 
 
+@dataclass(frozen=True)
+class World:
+    """The demo's rendered world: the list of its clips, and the folder of its sequences."""
+
+    clips: Path
+    mot: Path
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """Scores of one method over both sequences: shares of 1 and a count."""
+
+    mota: float
+    idf1: float
+    idsw: int
+
+
+@dataclass(frozen=True)
+class DemoFiles:
+    """Paths of the demo's files: scores, page and video."""
+
+    json: str
+    report: str
+    video: str
+
+
 @task(name="render-world", persist_result=False, cache_policy=NO_CACHE)
-def render_world(workspace: Workspace, settings: DemoSettings) -> dict[str, Path]:
-    """Renders what the workspace lacks of the demo's world: "clips" (the list) and "mot" (the folder of sequences)."""
+def render_world(workspace: Workspace, settings: DemoSettings) -> World:
+    """Render what the workspace lacks of the demo's world."""
     world = world_folder(workspace.root, settings)
     with progress_bar("rendering", settings.clips + len(SEQUENCES)) as advance:
         clips = write_clips(world / "clips", settings, advance=advance)
         mot = write_sequences(world / "mot", settings, advance=advance)
-    return {"clips": clips, "mot": mot}
+    return World(clips, mot)
 
 
-def scores_of(benchmarks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | int]]:
-    """Method → mota and idf1 (fractions) and idsw (count), over both sequences."""
-    return {
-        method: {"mota": overall["mota"], "idf1": overall["idf1"], "idsw": overall["idsw"]}
-        for method, overall in ((method, benchmarks[method]["overall"]) for method in METHODS)
-    }
+def scores_of(benchmarks: Mapping[str, BenchmarkResult]) -> dict[str, MethodScores]:
+    """Method → its scores."""
+    found = {}
+    for method in METHODS:
+        scores = benchmarks[method].overall.scores
+        assert scores is not None  # noqa: S101 - the demo's sequences have labels; for the type checker
+        found[method] = MethodScores(scores.mota, scores.idf1, scores.idsw)
+    return found
 
 
-def wins(scores: Mapping[str, Mapping[str, float]]) -> bool:
+def wins(scores: Mapping[str, MethodScores]) -> bool:
     """Whether the trained network has the highest IDF1."""
-    return all(scores["ssat"]["idf1"] > scores[other]["idf1"] for other in METHODS if other != "ssat")
+    return all(scores["ssat"].idf1 > scores[other].idf1 for other in METHODS if other != "ssat")
 
 
 @task(name="report-demo", persist_result=False, cache_policy=NO_CACHE)
@@ -48,11 +79,11 @@ def report_demo(
     workspace: Workspace,
     settings: DemoSettings,
     mot: Path,
-    benchmarks: Mapping[str, Mapping[str, Any]],
+    benchmarks: Mapping[str, BenchmarkResult],
     history: Sequence[Mapping[str, float]],
     minutes: Mapping[str, float],
-) -> dict[str, str]:
-    """Writes demo.json, report.html and demo.mp4 to the workspace's root; gives their paths.
+) -> DemoFiles:
+    """Write demo.json, report.html and demo.mp4 to the workspace's root.
 
     Args:
         mot: folder of the sequences.
@@ -76,17 +107,19 @@ def report_demo(
     curves = training_curves(history, pictures / "training.png")
     scores = scores_of(benchmarks)
     bars = score_bars(
-        {TITLES[method]: values for method, values in scores.items()},
+        {TITLES[method]: asdict(values) for method, values in scores.items()},
         pictures / "scores.png",
         metrics=(("idf1", "IDF1"), ("mota", "MOTA")),
         title="Both sequences",
     )
-    overall = {TITLES[method]: benchmarks[method]["overall"] for method in METHODS}
+    overall = {TITLES[method]: benchmarks[method].overall.as_json() for method in METHODS}
     each = {
-        f"{name}, {TITLES[method]}": benchmarks[method]["sequences"][name] for name in SEQUENCES for method in METHODS
+        f"{name}, {TITLES[method]}": benchmarks[method].sequences[name].as_json()
+        for name in SEQUENCES
+        for method in METHODS
     }
     report = write_report(
-        root / "report.html",
+        root / REPORT_FILE,
         title="SSAT demo: a rendered world",
         notes=[
             f"Everything here was rendered by this program with seed {settings.seed}: {settings.clips} clips without "
@@ -110,10 +143,10 @@ def report_demo(
     )
     summary = root / "demo.json"
     with committed(summary) as temporary:
-        temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    return {"json": str(summary), "report": str(report), "video": str(video)}
+        temporary.write_text(json.dumps(json_values(scores), indent=2) + "\n", encoding="utf-8")
+    return DemoFiles(str(summary), str(report), str(video))
 
 
-def result_file(workspace: Workspace, benchmark: Mapping[str, Any], sequence: str) -> Path:
+def result_file(workspace: Workspace, benchmark: BenchmarkResult, sequence: str) -> Path:
     """The MOTChallenge result file that a benchmark wrote for a sequence."""
-    return workspace.absolute(f"{benchmark['folder']}/{benchmark['files'][sequence]['results']}")
+    return workspace.absolute(f"{benchmark.folder}/{benchmark.files[sequence].results}")

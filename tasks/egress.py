@@ -29,7 +29,7 @@ class PrefectEgress:
     def __init__(self, workspace: Workspace, settings: CollectSettings) -> None:
         self.limit = f"ssat-egress-{settings.egress}"
         self.variable = f"ssat_egress_{settings.egress}".replace("-", "_")
-        self._per_hour = settings.per_hour
+        self._per_hour = settings.requests_per_hour
         self._jitter_s = settings.jitter_seconds
         self._breaker = Breaker(workspace.clips / "breaker.json")
         self._lock = threading.Lock()

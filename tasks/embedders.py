@@ -16,16 +16,15 @@ from ssat.embedding.protocol import Identified, PatchEmbedder
 from ssat.embedding.reid_input import ReidInput
 from ssat.embedding.settings import Device, Precision
 from ssat.errors import InputError
+from ssat.file_names import EMBEDDER_FILE, MANIFEST, TRAINING_RESULT
 from ssat.workspace import Workspace
 
 if TYPE_CHECKING:
     from ssat.embedding.embedder import Embedder
 
 MODEL_NAME = "ssat-embedder"
-EMBEDDER_FILE = "embedder.safetensors"
 UNTRAINED = "untrained"
 _RUN = re.compile(r"models:/.+|[0-9a-f]{32}")
-RESULT_FILE = "result.json"
 ADAPTED = "adapted-"  # how folders of adaptations begin
 _CLIPS_TO_TRY = 48
 
@@ -116,7 +115,7 @@ def _untrained(workspace: Workspace, device: Device, precision: Precision) -> Em
     architecture, input_size = "resnet18", 112
     for folder in _finished_trainings(workspace):
         # The fair floor: the network that was trained last, before training.
-        settings = json.loads((folder / RESULT_FILE).read_text())["settings"]
+        settings = json.loads((folder / TRAINING_RESULT).read_text())["settings"]
         if settings["architecture"] != HISTOGRAM:  # which has no weights to draw
             architecture, input_size = settings["architecture"], settings["crop"]
     return Embedder.untrained(architecture, input_size, device=device, precision=precision)  # type: ignore[arg-type]
@@ -196,7 +195,7 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
 
     Frames of the workspace's clips where it has a frame store, else figures of the demo's world.
     """
-    if (workspace.frames / "manifest.json").is_file():
+    if (workspace.frames / MANIFEST).is_file():
         from ssat.frames.crops import read_crops
         from ssat.frames.store import FrameStore
 
@@ -240,7 +239,7 @@ def download_embedder(run: str) -> Path:
 
 def _finished_trainings(workspace: Workspace) -> list[Path]:
     """Folders of finished trainings, oldest first."""
-    results = sorted(workspace.training.glob(f"*/{RESULT_FILE}"), key=lambda path: (path.stat().st_mtime_ns, path))
+    results = sorted(workspace.training.glob(f"*/{TRAINING_RESULT}"), key=lambda path: (path.stat().st_mtime_ns, path))
     return [path.parent for path in results]
 
 
@@ -248,7 +247,7 @@ def latest_of_kinds(workspace: Workspace) -> dict[str, Path]:
     """Return the embedder files of the latest learned colours and of the latest network, as far as there are any."""
     found = {}
     for folder in _finished_trainings(workspace):
-        learned = json.loads((folder / RESULT_FILE).read_text())["settings"].get("architecture") == HISTOGRAM
+        learned = json.loads((folder / TRAINING_RESULT).read_text())["settings"].get("architecture") == HISTOGRAM
         found["learned colours" if learned else "trained network"] = folder / EMBEDDER_FILE
     return found
 

@@ -10,17 +10,40 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 _LIBRARIES = ("ssat", "torch", "torchvision", "numpy", "av", "pyarrow", "prefect", "ray", "mlflow", "yt-dlp")
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """This machine; `gpus` is None without one."""
+
+    system: str
+    cpu: str
+    cpus: int | None
+    memory_gib: float
+    gpus: str | None
+
+    def as_json(self) -> Mapping[str, str | int | float | None]:
+        """Return what is there."""
+        return {name: value for name, value in vars(self).items() if name != "gpus" or value is not None}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Versions of the libraries, and the hardware."""
+
+    versions: dict[str, str]
+    hardware: Hardware
+
+
 @functools.cache
-def environment_facts() -> dict[str, dict[str, Any]]:
-    """Library versions and hardware: {"versions": {name: version}, "hardware": {...}}."""
+def environment_facts() -> Environment:
+    """Library versions and hardware."""
     import psutil
 
     versions = {"python": platform.python_version()}
@@ -29,16 +52,14 @@ def environment_facts() -> dict[str, dict[str, Any]]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    hardware: dict[str, Any] = {
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": cpu_name(),
-        "cpus": psutil.cpu_count(logical=True),
-        "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1),
-    }
-    gpus = gpu_names()
-    if gpus:
-        hardware["gpus"] = ", ".join(gpus)
-    return {"versions": versions, "hardware": hardware}
+    hardware = Hardware(
+        system=f"{platform.system()} {platform.machine()}",
+        cpu=cpu_name(),
+        cpus=psutil.cpu_count(logical=True),
+        memory_gib=round(psutil.virtual_memory().total / 1024**3, 1),
+        gpus=", ".join(gpu_names()) or None,
+    )
+    return Environment(versions, hardware)
 
 
 @functools.cache

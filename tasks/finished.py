@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from ssat.clips.collected import CollectResult
 from ssat.clips.collector import Collector
 from ssat.clips.roster import load_roster, roster_digest
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
-from ssat.frames.decoded import finished_store
+from ssat.file_names import BENCHMARK_RESULT
+from ssat.frames.decoded import DecodedStore, DryDecoding, finished_store
 from ssat.frames.manifest import Manifest
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.benchmark_inputs import Prepared, prepare
-from ssat.pipeline.benchmark_key import RESULT_FILE, benchmark_folder
+from ssat.pipeline.benchmark_key import benchmark_folder
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.calibration import with_stored_calibration
 from tasks.detectors import detector_digest
 from tasks.embedders import identify_embedder, is_run
 from tasks.trained import TrainedEmbedder, finished_training
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,11 @@ class LocatedBenchmark:
     @property
     def result_file(self) -> Path:
         """The file of its result, which is written last."""
-        return self.folder / RESULT_FILE
+        return self.folder / BENCHMARK_RESULT
 
-    def finished(self) -> dict[str, Any] | None:
+    def finished(self) -> BenchmarkResult | None:
         """Return the result of the same benchmark done before, or None."""
-        if not self.result_file.is_file():
-            return None
-        return {**json.loads(self.result_file.read_text()), "reused": True}
+        return BenchmarkResult.load(self.result_file) if self.result_file.is_file() else None
 
 
 def locate_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> LocatedBenchmark:
@@ -73,7 +74,7 @@ def locate_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> Locat
     return LocatedBenchmark(settings, prepared, skipped, digest, folder)
 
 
-def finished_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> dict[str, Any] | None:
+def finished_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> BenchmarkResult | None:
     """Return the result of the same benchmark done before; None without one.
 
     None as well for an embedder that is named as a run, for which a tracking server has to be asked.
@@ -83,7 +84,7 @@ def finished_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> dic
     """
     if settings.needs_appearance and is_run(settings.embedder):
         return None
-    if not any(workspace.benchmark.glob(f"*/{RESULT_FILE}")):
+    if not any(workspace.benchmark.glob(f"*/{BENCHMARK_RESULT}")):
         return None
     return locate_benchmark(workspace, settings).finished()
 
@@ -112,40 +113,61 @@ def finished_collecting(workspace: Workspace, settings: CollectSettings) -> Coll
     return result if result.ranks and not result.stopped and not result.pause_s else None
 
 
+@dataclass(frozen=True)
+class RunResult:
+    """The result of each stage, and the minutes that each took; `benchmark` is None where it was not asked for."""
+
+    minutes: dict[str, float]
+    collect: CollectResult
+    decode: DecodedStore | DryDecoding
+    train: TrainedEmbedder
+    benchmark: BenchmarkResult | None
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return the stages by name; the benchmark's scores stand once more at the top."""
+        stages = {"minutes": self.minutes, "collect": self.collect, "decode": self.decode, "train": self.train}
+        if self.benchmark is None:
+            return stages
+        scores = {"sequences": self.benchmark.sequences, "overall": self.benchmark.overall}
+        return {**stages, "benchmark": self.benchmark, **scores}
+
+
 def finished_run(
     workspace: Workspace,
     collect: CollectSettings,
     decode: DecodeSettings,
     train: TrainSettings,
     benchmark: BenchmarkSettings | None,
-) -> dict[str, Any] | None:
+) -> RunResult | None:
     """Return the result of the whole pipeline where every stage is done, else None.
 
     Raises:
         InputError: a list, footage, sequences or an embedder that cannot be used.
         WorkspaceError: another collector is at work in the workspace.
     """
-    result: dict[str, Any] = {}
-    minutes: dict[str, float] = {}
-
-    def stage(name: str, work: Callable[[], Any]) -> bool:
-        began = time.monotonic()
-        result[name] = work()
-        minutes[name] = round((time.monotonic() - began) / 60, 2)
-        return result[name] is not None
-
     if not workspace.roster.is_file():
         return None
-    # The list of clips last: it may be long, and is only of interest where all else is there.
-    done = stage("decode", lambda: finished_store(workspace, decode))
-    done = done and stage("train", lambda: finished_training(workspace, train))
-    if done and benchmark is not None:
-        chosen = with_trained(benchmark, workspace, result["train"])
-        done = stage("benchmark", lambda: finished_benchmark(workspace, chosen))
-    if not (done and stage("collect", lambda: finished_collecting(workspace, collect))):
+    minutes: dict[str, float] = {}
+
+    def stage(name: str, work: Callable[[], _Result]) -> _Result:
+        began = time.monotonic()
+        result = work()
+        minutes[name] = round((time.monotonic() - began) / 60, 2)
+        return result
+
+    decoded = stage("decode", lambda: finished_store(workspace, decode))
+    trained = None if decoded is None else stage("train", lambda: finished_training(workspace, train))
+    if decoded is None or trained is None:
         return None
-    if roster_digest(load_roster(workspace)) != Manifest.load(workspace.frames).roster_digest:
-        return None  # a clip that was collected before has its class only now
-    names = ("collect", "decode", "train", *(("benchmark",) if benchmark is not None else ()))
-    scores = {key: result["benchmark"][key] for key in ("sequences", "overall")} if benchmark is not None else {}
-    return {"minutes": {name: minutes[name] for name in names}, **{name: result[name] for name in names}, **scores}
+    scored = None
+    if benchmark is not None:
+        chosen = with_trained(benchmark, workspace, trained)
+        scored = stage("benchmark", lambda: finished_benchmark(workspace, chosen))
+        if scored is None:
+            return None
+    # The list of clips last: it may be long, and is only of interest where all else is there.
+    collected = stage("collect", lambda: finished_collecting(workspace, collect))
+    if collected is None or roster_digest(load_roster(workspace)) != Manifest.load(workspace.frames).roster_digest:
+        return None  # there is more to collect, or a clip that was collected before has its class only now
+    order = [name for name in ("collect", "decode", "train", "benchmark") if name in minutes]
+    return RunResult({name: minutes[name] for name in order}, collected, decoded, trained, scored)

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ssat.errors import ServiceError
+from ssat.json_values import json_values
 from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 from tasks.addresses import exempt_loopback
@@ -89,7 +90,7 @@ def mlflow_run(
         raise mlflow_unusable(workspace, uri, error) from error
     send_kept(uri, workspace.mlflow)
     reporter = MlflowReporter(uri, run.info.run_id, kept_in=workspace.mlflow)
-    reporter.text(json.dumps(environment_facts(), indent=1), "environment.json")
+    reporter.text(json.dumps(json_values(environment_facts()), indent=1), "environment.json")
     status = "FAILED"
     try:
         yield reporter
@@ -168,8 +169,8 @@ def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     if commit is not None:
         result["mlflow.source.git.commit"] = commit
     facts = environment_facts()
-    result |= {f"version.{name}": version for name, version in facts["versions"].items()}
-    result |= {f"hardware.{name}": str(value) for name, value in facts["hardware"].items()}
+    result |= {f"version.{name}": version for name, version in facts.versions.items()}
+    result |= {f"hardware.{name}": str(value) for name, value in facts.hardware.as_json().items()}
     return result
 
 

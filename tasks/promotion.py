@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,56 @@ NO_PROBE = "none"
 _NONE = "none"  # tag of a promotion that replaced no champion
 
 
+@dataclass(frozen=True)
+class Contender:
+    """A version of the embedder, its training, its benchmark's run and score, and the scores of its recipe by seed."""
+
+    version: str
+    run_id: str
+    benchmark: str
+    score: float
+    seeds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ProbedGain:
+    """How much higher the candidate's AUC is on footage, with the interval of the difference."""
+
+    footage: str
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PromotionResult:
+    """What the rule decided, and by which numbers.
+
+    Attributes:
+        gain: candidate minus champion, as a share of 1.
+        spread: of the seeds, likewise.
+        probe: None without footage.
+        champion: None where there was none, or the candidate is it.
+        previous: version that was the champion before.
+        dry_run: nothing was changed.
+        mlflow_run_id: None after a dry run.
+    """
+
+    promoted: bool
+    reason: str
+    metric: Metric
+    split: str
+    protocol: str | None
+    gain: float | None
+    spread: float | None
+    probe: ProbedGain | None
+    candidate: Contender
+    champion: Contender | None
+    previous: str | None
+    dry_run: bool
+    mlflow_run_id: str | None
+
+
 @task(name="promote embedder", persist_result=False, cache_policy=NO_CACHE)
 def promote(
     workspace: Workspace,
@@ -38,8 +88,8 @@ def promote(
     spread: float | None = None,
     probe: str | None = None,
     dry_run: bool = False,
-) -> dict[str, Any]:
-    """Makes the embedder of a training the champion where `decide_promotion` says so, and records why in any case.
+) -> PromotionResult:
+    """Make the embedder of a training the champion where `decide_promotion` says so, and record why in any case.
 
     Compared are recorded benchmarks: the candidate's latest one on `split`, and those of the champion and of other
     seeds that agree with it in data, detections, tracker, split and protocol.
@@ -55,11 +105,6 @@ def promote(
         probe: folder of footage with detections on which the candidate's probe AUC must be higher as well, beyond its
             interval; None: that of the candidate's training, if it had one; `none`: the benchmark alone decides.
         dry_run: say what would be done, change nothing.
-
-    Returns:
-        "promoted", "reason", "metric", "split", "protocol", "candidate" and "champion" (version, run_id, benchmark,
-        score, seeds), "gain", "spread", "probe" (footage, gain, low, high; None without one), "previous" (version),
-        "mlflow_run_id".
 
     Raises:
         InputError: no such training, or one of the two embedders has no benchmark that can be compared.
@@ -78,8 +123,8 @@ def promote(
     score = float(benchmark.data.metrics[metric])
     own_seeds = _seed_scores(recorded, candidate.run_id, key, metric)
     before = recorded.champion()
-    champion: dict[str, Any] | None = None
-    probed: dict[str, Any] | None = None
+    champion: Contender | None = None
+    probed: ProbedGain | None = None
     if before is not None and before.number == candidate.number:
         decision = Promotion(False, None, spread, f"version {candidate.number} is the champion already")
     else:
@@ -87,42 +132,34 @@ def promote(
             champion = _champion_scored(recorded, before, benchmark.info.run_id, key, metric)
             footage = _probe_footage(recorded, candidate, probe)
             gain = None if footage is None else _probe_gain(footage, candidate, before)
-            probed = None if gain is None else {"footage": footage, **asdict(gain)}
+            probed = None if gain is None else ProbedGain(str(footage), gain.gain, gain.low, gain.high)
         else:
             gain = None
         decision = decide_promotion(
             score,
-            champion["score"] if champion else None,
+            champion.score if champion else None,
             list(own_seeds.values()),
-            list(champion["seeds"].values()) if champion else [],
+            list(champion.seeds.values()) if champion else [],
             spread=spread,
             metric=metric,
             probe=gain,
         )
-    result = {
-        "promoted": decision.promoted,
-        "reason": decision.reason,
-        "metric": metric,
-        "split": split,
-        "protocol": benchmark.data.tags.get("protocol"),
-        "gain": decision.gain,
-        "spread": decision.spread,
-        "probe": probed,
-        "candidate": {
-            "version": candidate.number,
-            "run_id": candidate.run_id,
-            "benchmark": benchmark.info.run_id,
-            "score": score,
-            "seeds": own_seeds,
-        },
-        "champion": champion,
-        "previous": None if before is None else before.number,
-        "dry_run": dry_run,
-        "mlflow_run_id": None,
-    }
-    if not dry_run:
-        result["mlflow_run_id"] = _write(workspace, recorded, result)
-    return result
+    result = PromotionResult(
+        promoted=decision.promoted,
+        reason=decision.reason,
+        metric=metric,
+        split=split,
+        protocol=benchmark.data.tags.get("protocol"),
+        gain=decision.gain,
+        spread=decision.spread,
+        probe=probed,
+        candidate=Contender(candidate.number, candidate.run_id, benchmark.info.run_id, score, own_seeds),
+        champion=champion,
+        previous=None if before is None else before.number,
+        dry_run=dry_run,
+        mlflow_run_id=None,
+    )
+    return result if dry_run else replace(result, mlflow_run_id=_write(workspace, recorded, result))
 
 
 def _probe_footage(recorded: Recorded, candidate: Version, probe: str | None) -> str | None:
@@ -165,22 +202,15 @@ def _benchmark(
     return None
 
 
-def _champion_scored(
-    recorded: Recorded, champion: Version, like: str, key: dict[str, str], metric: str
-) -> dict[str, Any]:
+def _champion_scored(recorded: Recorded, champion: Version, like: str, key: dict[str, str], metric: str) -> Contender:
     run = next((run for run in recorded.benchmarks(champion.digest) if comparable(run) == key), None)
     if run is None:
         raise InputError(
             f"the champion, version {champion.number}, has no benchmark like the candidate's (MLflow run {like}): give "
             f"--mot FOLDER, or run `ssat benchmark` with the same settings and --embedder {champion.run_id} before"
         )
-    return {
-        "version": champion.number,
-        "run_id": champion.run_id,
-        "benchmark": run.info.run_id,
-        "score": float(run.data.metrics[metric]),
-        "seeds": _seed_scores(recorded, champion.run_id, key, metric),
-    }
+    seeds = _seed_scores(recorded, champion.run_id, key, metric)
+    return Contender(champion.number, champion.run_id, run.info.run_id, float(run.data.metrics[metric]), seeds)
 
 
 def _seed_scores(recorded: Recorded, run_id: str, key: dict[str, str], metric: str) -> dict[str, float]:
@@ -197,45 +227,46 @@ def _seed_scores(recorded: Recorded, run_id: str, key: dict[str, str], metric: s
     return scores
 
 
-def _write(workspace: Workspace, recorded: Recorded, result: dict[str, Any]) -> str:
+def _write(workspace: Workspace, recorded: Recorded, result: PromotionResult) -> str:
     """The reason into MLflow: a run, tags and description of the version; then the alias, last."""
-    candidate, client = result["candidate"], recorded.client
+    candidate, champion, client = result.candidate, result.champion, recorded.client
+    version = candidate.version
     tags = {
-        "candidate_version": candidate["version"],
-        "previous_version": result["previous"] or _NONE,
-        "promoted": str(result["promoted"]).lower(),
-        "reason": result["reason"],
+        "candidate_version": version,
+        "previous_version": result.previous or _NONE,
+        "promoted": str(result.promoted).lower(),
+        "reason": result.reason,
     }
-    settings = {name: result[name] for name in ("metric", "split", "protocol")}
-    name = f"promote-{candidate['version']}"
-    with mlflow_run(workspace, EXPERIMENT, name, settings, tags, system_metrics=False) as reporter:
-        numbers = {"candidate": candidate["score"], "gain": result["gain"], "spread": result["spread"]}
-        numbers |= {f"probe_{name}": (result["probe"] or {}).get(name) for name in ("gain", "low", "high")}
-        if result[CHAMPION] is not None:
-            numbers[CHAMPION] = result[CHAMPION]["score"]
+    settings = {"metric": result.metric, "split": result.split, "protocol": result.protocol}
+    with mlflow_run(workspace, EXPERIMENT, f"promote-{version}", settings, tags, system_metrics=False) as reporter:
+        numbers = {"candidate": candidate.score, "gain": result.gain, "spread": result.spread}
+        if result.probe is not None:
+            numbers |= {"probe_gain": result.probe.gain, "probe_low": result.probe.low, "probe_high": result.probe.high}
+        if champion is not None:
+            numbers[CHAMPION] = champion.score
         reporter.scalars({key: value for key, value in numbers.items() if value is not None}, 0)
         reporter.table(
             "seeds",
             [
-                {"whose": whose, "training": run, result["metric"]: value}
-                for whose in ("candidate", CHAMPION)
-                for run, value in ((result[whose] or {}).get("seeds") or {}).items()
+                {"whose": whose, "training": run, result.metric: value}
+                for whose, contender in (("candidate", candidate), (CHAMPION, champion))
+                if contender is not None
+                for run, value in contender.seeds.items()
             ],
         )
-    version = candidate["version"]
     client.set_model_version_tag(MODEL_NAME, version, "promotion.promoted", tags["promoted"])
-    client.set_model_version_tag(MODEL_NAME, version, "promotion.reason", result["reason"])
+    client.set_model_version_tag(MODEL_NAME, version, "promotion.reason", result.reason)
     client.set_model_version_tag(MODEL_NAME, version, "promotion.run", reporter.run_id)
-    if result["promoted"]:
-        before = f", after version {result['previous']}" if result["previous"] else ""
+    if result.promoted:
+        before = f", after version {result.previous}" if result.previous else ""
         client.update_model_version(
             MODEL_NAME,
             version,
-            f"Champion{before}: {result['reason']}. Split {result['split']}, protocol {result['protocol']}, "
+            f"Champion{before}: {result.reason}. Split {result.split}, protocol {result.protocol}, "
             f"MLflow run {reporter.run_id}.",
         )
         _set_champion(client, version, challenger=None)
-    elif version != result["previous"]:
+    elif version != result.previous:
         client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
     return reporter.run_id
 
@@ -258,12 +289,14 @@ class Undone:
         challenger: version that had it.
         promotion: MLflow run of the promotion that was taken back.
         mlflow_run_id: run that records this; None after a dry run.
+        dry_run: nothing was changed.
     """
 
     champion: str
     challenger: str
     promotion: str
     mlflow_run_id: str | None
+    dry_run: bool
 
 
 @task(name="undo promotion", persist_result=False, cache_policy=NO_CACHE)
@@ -303,7 +336,7 @@ def undo_promotion(workspace: Workspace, *, dry_run: bool = False) -> Undone:
             f"version {previous} of {MODEL_NAME}, the champion before, was deleted; promote another training"
         )
     if dry_run:
-        return Undone(previous, champion.number, tags["run_id"], None)
+        return Undone(previous, champion.number, tags["run_id"], None, dry_run)
     reason = f"the promotion of version {champion.number} was undone"
     noted = {"candidate_version": champion.number, "previous_version": previous, "promoted": "undone", "reason": reason}
     settings = {"undone": tags["run_id"]}
@@ -318,4 +351,4 @@ def undo_promotion(workspace: Workspace, *, dry_run: bool = False) -> Undone:
         MODEL_NAME, champion.number, f"No longer champion: {reason}. MLflow run {reporter.run_id}."
     )
     _set_champion(client, previous, champion.number)
-    return Undone(previous, champion.number, tags["run_id"], reporter.run_id)
+    return Undone(previous, champion.number, tags["run_id"], reporter.run_id, dry_run)

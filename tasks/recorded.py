@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
+from ssat.pipeline.settings import BenchmarkSettings
+from ssat.setting_marks import ByContent, Display, Replicate, Runtime, marked
 from ssat.workspace import Workspace
 from tasks.embedders import MODEL_NAME
 from tasks.services import mlflow_tracking_uri
@@ -17,11 +20,6 @@ CHALLENGER = "challenger"
 BENCHMARKS, TRAININGS = "ssat-benchmark", "ssat-train"
 _DIGEST_TAG = "embedder_digest"
 _DETECTOR_TAG = "detector_sha256"
-# Parameters of a benchmark that do not bear on whether two of them can be compared.
-_NOT_COMPARED = frozenset({"embedder", "video", "mot", "sequences", "side_by_side", "refinement.checkpoint"})
-_EMBEDDER_INPUT = "reid."  # how a foreign network is fed: part of the embedder
-# Parameters of a training that say where it ran, or which of several alike it was.
-_NOT_THE_RECIPE = frozenset({"seed"})
 _PAGE = 1000
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 
@@ -152,11 +150,8 @@ class Recorded:
 
 def comparable(run: Any) -> dict[str, str]:
     """What two benchmarks must share for their scores to be compared: data, detections, tracker, split, protocol."""
-    shared = {
-        name: value
-        for name, value in run.data.params.items()
-        if name not in _NOT_COMPARED and not name.startswith(_EMBEDDER_INPUT)
-    }
+    left_out = marked(BenchmarkSettings, ByContent, Display, Runtime)
+    shared = {name: value for name, value in run.data.params.items() if name not in left_out}
     # A network that detects is known by its weights, wherever they lie.
     weights = run.data.tags.get(_DETECTOR_TAG)
     return shared if weights is None else {**shared, _DETECTOR_TAG: weights}
@@ -164,7 +159,5 @@ def comparable(run: Any) -> dict[str, str]:
 
 def recipe(run: Any) -> dict[str, str]:
     """What two trainings share that differ in their seed alone."""
-    from ssat.embedding.settings import RUNTIME_FIELDS
-
-    left_out = _NOT_THE_RECIPE | RUNTIME_FIELDS
+    left_out = marked(TrainSettings, ByContent, Replicate, Runtime)
     return {name: value for name, value in run.data.params.items() if name not in left_out}

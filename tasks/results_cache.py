@@ -9,9 +9,10 @@ import shutil
 from pathlib import Path
 
 from ssat.pipeline.benchmark_inputs import Prepared
-from ssat.pipeline.benchmark_key import NOT_IN_KEY, VERSION
+from ssat.pipeline.benchmark_key import VERSION
 from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
+from ssat.setting_marks import ByContent, Runtime, Scoring, without
 from ssat.workspace import committed
 
 _KEPT = "answer.json"
@@ -21,7 +22,7 @@ def results_key(
     one: Prepared, settings: BenchmarkSettings, embedder_digest: str | None, detector_digest: str | None
 ) -> str:
     """SHA-256 over the sequence's content, the networks and the settings that tracking looks at."""
-    chosen = settings.model_dump(mode="json", exclude={**NOT_IN_KEY, "protocol": True, "split": True})
+    chosen = without(settings, ByContent, Runtime, Scoring)
     content = [VERSION, one.digest, len(one.frames), chosen, embedder_digest, detector_digest]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -38,7 +39,7 @@ def fetch_results(cache: Path, key: str, folder: Path, name: str) -> bool:
         result = SequenceResult.read(kept / _KEPT)
         for file in result.files:
             _link(kept / Path(file).name, folder / Path(file).name)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     result.write(done)
     return True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyarrow.compute as pc
 from prefect.artifacts import create_markdown_artifact
 
@@ -12,7 +10,7 @@ from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.manifest import Manifest
 from ssat.frames.store import FrameStore
-from ssat.scale.ladder import Ladder, Rung
+from ssat.scale.ladder import ClimbResult, Ladder, Rung
 from ssat.workspace import Workspace
 
 
@@ -41,14 +39,14 @@ def images_of(workspace: Workspace, train: TrainSettings) -> int:
     return train.schedule.epochs * sum(min(int(count), most) if most else int(count) for count in frames)
 
 
-def report_climb(result: dict[str, Any], ladder: Ladder) -> None:
+def report_climb(result: ClimbResult, ladder: Ladder) -> None:
     """The ladder, what this run did and why it stopped, as a Prefect artifact."""
-    create_markdown_artifact(key="scale", markdown=climb_page(result, ladder), description=result["told"])
+    create_markdown_artifact(key="scale", markdown=climb_page(result, ladder), description=result.told)
 
 
-def climb_page(result: dict[str, Any], ladder: Ladder) -> str:
+def climb_page(result: ClimbResult, ladder: Ladder) -> str:
     """The same as Markdown."""
-    lines = [result["told"], "", "| clips | classes | IDF1 | MOTA | identity switches | minutes | promoted | why |"]
+    lines = [result.told, "", "| clips | classes | IDF1 | MOTA | identity switches | minutes | promoted | why |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
     lines += [_row(rung) for rung in ladder.rungs]
     if not ladder.rungs:

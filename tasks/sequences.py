@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,9 @@ from prefect.cache_policies import NO_CACHE
 from ssat.mot.rows import write_results
 from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.feature_cache import CachedFeatures, feature_key, load_features, store_features
-from ssat.pipeline.frames import StageSeconds
-from ssat.pipeline.sequence_result import STAGES, SequenceResult, result_path
+from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
+from ssat.pipeline.stage_seconds import StageSeconds
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ssat.pipeline.sinks import Sink
     from ssat.tracking.baselines import Baseline
     from ssat.tracking.tracker import Tracker, Tracks
+    from ssat.video.sources import Image
 
 
 @task(name="detect in sequence", task_run_name="detect in {name}", persist_result=False, cache_policy=NO_CACHE)
@@ -113,7 +114,7 @@ def track_sequence(
     with progress_bar(f"track {name}", len(prepared.frames)) as advance, ExitStack() as stack:
         draw, files = _drawing(stack, name, prepared, settings, folder)
         sinks: list[Sink] = [table, features, *draw, lambda frame, tracks: advance()]
-        pipeline = _pipeline(prepared, settings, tracker, embedder, cached, refiner, sinks, images=bool(files))
+        pipeline = sequence_pipeline(prepared, settings, tracker, embedder, cached, refiner, sinks, images=bool(files))
         seconds = pipeline.run()
     tracked = table.tracked(features.features, seconds)
     if cached is not None:
@@ -131,7 +132,7 @@ def track_sequence(
         results=f"{name}.txt",
         n_frames=tracked.n_frames,
         n_detections=len(prepared.detections),
-        seconds={stage: getattr(seconds, stage) for stage in STAGES},
+        seconds=StageSeconds(**seconds.of_tracker),
         video=files.get("video"),
         picture=files.get("picture"),
         detect_fps=round(detect_fps, 2) if detect_fps else None,
@@ -141,7 +142,7 @@ def track_sequence(
     return result
 
 
-def _pipeline(
+def sequence_pipeline(
     prepared: Prepared,
     settings: BenchmarkSettings,
     tracker: Tracker | Baseline,
@@ -151,7 +152,21 @@ def _pipeline(
     sinks: Sequence[Sink],
     *,
     images: bool,
+    before: Callable[[int, Image | None], None] | None = None,
 ) -> Pipeline:
+    """The pipeline that tracks a sequence of a benchmark.
+
+    Args:
+        prepared: the sequence.
+        settings: of the benchmark.
+        tracker: associates.
+        embedder: computes features, where they are not known.
+        cached: features that are known.
+        refiner: detects, led by the tracks.
+        sinks: take each frame and its tracks.
+        images: frames are read in any case.
+        before: called with number and image of every frame before it is associated.
+    """
     from ssat.pipeline.appearance import KnownFeatures
     from ssat.pipeline.detecting import ClosedLoop, FrameDetector, GivenDetections
     from ssat.pipeline.inputs import read_frames, sequence_source
@@ -165,7 +180,7 @@ def _pipeline(
     known = embedder if cached is None else KnownFeatures(cached.features)
     images = images or moves_with_camera(tracker) or refiner is not None or (embedder is not None and cached is None)
     source = sequence_source(prepared.sequence, prepared.frames) if images else None
-    return Pipeline(read_frames(source, prepared.frames), detector, tracker, known, sinks)
+    return Pipeline(read_frames(source, prepared.frames), detector, tracker, known, sinks, before=before)
 
 
 def _drawing(

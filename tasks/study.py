@@ -4,32 +4,81 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
+from ssat.file_names import REPORT_FILE, STUDY_RESULT
+from ssat.json_values import json_values
+from ssat.pipeline.benchmark_result import BenchmarkResult
+from ssat.pipeline.settings import BenchmarkSettings
+from ssat.setting_marks import Budget, ByContent, Display, Runtime, without
 from ssat.settings import StageSettings
+from ssat.studies.results import Cells
 from ssat.workspace import Workspace, committed, sha256_of
 from tasks.environment import environment_facts, git_commit
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
 
+_LOG = logging.getLogger(__name__)
+
 EXPERIMENT = "ssat-study"
-RESULT_FILE = "study.json"
 # Part of every key: raise it when a study comes to mean something else.
 _VERSION = 1
 
 
-def _by_content(model: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
-    """Settings with the digest of the refinement's checkpoint in place of its path; None where it is not used."""
-    if "refinement" not in model:
-        return model
-    from ssat.detection.checkpoint import checkpoint_path
+class StudyContent(Protocol):
+    """What every study's own result has: the protocol, a table as it is shown, and notes for readers."""
 
-    path = checkpoint_path(model["refinement"]["checkpoint"], workspace.root)
-    used = model.get("refine", "none") != "none" and path.is_file()
-    return {**model, "refinement": {**model["refinement"], "checkpoint": sha256_of(path) if used else None}}
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def table(self) -> Cells: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+Content = TypeVar("Content", bound=StudyContent)
+
+
+@dataclass(frozen=True)
+class StudyResult(Generic[Content]):
+    """A finished study.
+
+    Attributes:
+        study: its kind.
+        content: its own result; the fields stand beside the others in JSON.
+        folder, report, figures: relative to the workspace.
+        digests: of data and networks.
+        reused: it was done before.
+    """
+
+    study: str
+    content: Content
+    folder: str
+    report: str
+    figures: tuple[str, ...]
+    digests: dict[str, str]
+    mlflow_run_id: str
+    reused: bool = False
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return all fields side by side."""
+        return {
+            "study": self.study,
+            **vars(self.content),
+            "folder": self.folder,
+            "report": self.report,
+            "figures": self.figures,
+            "digests": self.digests,
+            "mlflow_run_id": self.mlflow_run_id,
+            "reused": self.reused,
+        }
 
 
 class Study:
@@ -47,21 +96,40 @@ class Study:
     ) -> None:
         self.workspace, self.kind, self.digests = workspace, kind, dict(digests)
         self.settings = {section: model.model_dump(mode="json") for section, model in settings.items()}
-        # Where data and networks lie changes nothing: what they hold is in the digests.
-        left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
-        # A tuning with more trials goes on with those that it has; its sequences are in the digests.
-        left_out |= {"trials", "train", "report"}
-        chosen = {
-            section: _by_content({key: value for key, value in model.items() if key not in left_out}, workspace)
-            for section, model in self.settings.items()
-        }
-        key = json.dumps([_VERSION, kind, chosen, self.digests], sort_keys=True)
-        self.folder = workspace.studies / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        chosen = {section: without(model, Budget, ByContent, Display, Runtime) for section, model in settings.items()}
+        if checkpoint := _refinement_digest(settings, workspace):
+            self.digests["refinement checkpoint"] = checkpoint
+        self.folder = self._folder(chosen)
+        if not self.folder.exists():
+            before = self._folder(_chosen_before(self.settings))
+            self.folder = before if before.exists() else self.folder
 
-    def finished(self) -> dict[str, Any] | None:
-        """The result, where the same study was done before."""
-        path = self.folder / RESULT_FILE
-        return {**json.loads(path.read_text()), "reused": True} if path.is_file() else None
+    def _folder(self, chosen: Mapping[str, Any]) -> Path:
+        key = json.dumps([_VERSION, self.kind, chosen, self.digests], sort_keys=True)
+        return self.workspace.studies / f"{self.kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+    def finished(self, content: type[Content]) -> StudyResult[Content] | None:
+        """The result, where the same study was done before; `content`: the class of what it holds."""
+        path = self.folder / STUDY_RESULT
+        if not path.is_file():
+            return None
+        found = json.loads(path.read_text())
+        try:
+            own = TypeAdapter(content).validate_python(found)
+        except (ValidationError, KeyError, TypeError) as error:
+            # Its benchmarks and trainings are found again: only tables, figures and the page are made anew.
+            _LOG.warning("%s: not a result of this version (%s); the study is put together again", path, error)
+            return None
+        return StudyResult(
+            study=found["study"],
+            content=own,
+            folder=found["folder"],
+            report=found["report"],
+            figures=tuple(found["figures"]),
+            digests=found["digests"],
+            mlflow_run_id=found["mlflow_run_id"],
+            reused=True,
+        )
 
     @contextmanager
     def recorded(self, dataset: Dataset) -> Iterator[MlflowReporter]:
@@ -80,37 +148,57 @@ class Study:
 
     def facts(self) -> list[dict[str, str]]:
         """Digests and versions, for the report."""
-        versions = environment_facts()["versions"]
+        versions = environment_facts().versions
         named = {f"digest of {name}": value for name, value in self.digests.items()}
         return [
             {"what": what, "value": value}
             for what, value in {**named, "commit": git_commit() or "–", **versions}.items()
         ]
 
-    def finish(self, reporter: MlflowReporter, result: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
-        """Records the table and the files, commits the result and gives it."""
+    def finish(self, reporter: MlflowReporter, content: Content, files: Sequence[Path]) -> StudyResult[Content]:
+        """Record the table and the files, and commit the result."""
         for path in files:
             reporter.file(path)
-        reporter.table("table", result["table"])
-        whole = {
-            "study": self.kind,
-            **result,
-            "folder": self.workspace.relative(self.folder),
-            "report": self.workspace.relative(self.folder / "report.html"),
-            "figures": [self.workspace.relative(path) for path in files if path.suffix == ".png"],
-            "digests": self.digests,
-            "mlflow_run_id": reporter.run_id,
-        }
-        with committed(self.folder / RESULT_FILE) as temporary:
-            temporary.write_text(json.dumps(whole, indent=1))
-        return {**whole, "reused": False}
+        reporter.table("table", content.table)
+        result = StudyResult(
+            study=self.kind,
+            content=content,
+            folder=self.workspace.relative(self.folder),
+            report=self.workspace.relative(self.folder / REPORT_FILE),
+            figures=tuple(self.workspace.relative(path) for path in files if path.suffix == ".png"),
+            digests=self.digests,
+            mlflow_run_id=reporter.run_id,
+        )
+        values = json_values(result, finite=False)
+        del values["reused"]
+        with committed(self.folder / STUDY_RESULT) as temporary:
+            temporary.write_text(json.dumps(values, indent=1))
+        return result
 
 
-def log_scores(reporter: MlflowReporter, benchmark: Mapping[str, Any]) -> None:
+def log_scores(reporter: MlflowReporter, benchmark: BenchmarkResult) -> None:
     """A benchmark's scores as numbers of a child run, and where the benchmark itself is recorded."""
-    numbers = {**benchmark["overall"]}
-    for name, scores in benchmark["sequences"].items():
-        numbers |= {f"{name}/{key}": value for key, value in scores.items()}
-    reporter.scalars({key: value for key, value in numbers.items() if isinstance(value, int | float)}, 0)
-    reporter.tag("benchmark_run_id", str(benchmark["mlflow_run_id"]))
-    reporter.tag("reused", str(benchmark["reused"]).lower())
+    reporter.scalars(benchmark.numbers(), 0)
+    reporter.tag("benchmark_run_id", benchmark.mlflow_run_id)
+    reporter.tag("reused", str(benchmark.reused).lower())
+
+
+def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspace) -> str | None:
+    """SHA-256 of the refinement's checkpoint, where it is used and there."""
+    from ssat.detection.checkpoint import checkpoint_path
+
+    for model in settings.values():
+        if isinstance(model, BenchmarkSettings) and model.refine != "none":
+            path = checkpoint_path(model.refinement.checkpoint, workspace.root)
+            return sha256_of(path) if path.is_file() else None
+    return None
+
+
+def _chosen_before(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """What named the folders of studies without refinement up to version 0.1: such results are found again."""
+    left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
+    left_out |= {"trials", "train", "report"}
+    return {
+        section: {name: value for name, value in model.items() if name not in left_out}
+        for section, model in settings.items()
+    }

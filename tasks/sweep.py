@@ -16,6 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from ssat.errors import InputError
 from ssat.mot.protocols import Protocol
 from ssat.mot.rows import MotRows
+from ssat.mot.score_values import Scores
 from ssat.mot.scores import ToScore
 from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.feature_cache import feature_key, load_features, rows_digest
@@ -86,7 +87,7 @@ def sweep(
     base: TrackerConfig,
     points: Sequence[tuple[float, ...]],
     protocol: Protocol,
-) -> list[dict[str, Any]]:
+) -> list[Scores]:
     """Scores at every point, in their order."""
     import ray
 
@@ -96,23 +97,23 @@ def sweep(
     chunks = [(start, list(points[start : start + _CHUNK])) for start in range(0, len(points), _CHUNK)]
     jobs = [(shared, start, chunk, base, protocol) for start, chunk in chunks]
     share = Share(1, share_cluster(len(jobs), most_threads=0).in_flight)
-    scores: list[dict[str, Any]] = [{} for _ in points]
+    scores: dict[int, Scores] = {}
     with progress_bar("points of the sweep", len(points)) as advance:
         for (_, start, chunk, _, _), answer in run_bounded(_score_chunk, jobs, share):
-            scores[start : start + len(chunk)] = answer
+            scores |= dict(enumerate(answer, start))
             for _ in chunk:
                 advance()
-    return scores
+    return [scores[at] for at in range(len(points))]
 
 
-def _score_chunk(job: tuple[Any, int, list[tuple[float, ...]], TrackerConfig, Protocol], threads: int) -> list[Any]:
+def _score_chunk(job: tuple[Any, int, list[tuple[float, ...]], TrackerConfig, Protocol], threads: int) -> list[Scores]:
     import ray
 
     from ssat.studies.sweep import score_point
 
     shared, _, points, base, protocol = job
     sequences = ray.get(shared)
-    return [score_point(sequences, base, point, protocol).to_dict() for point in points]
+    return [score_point(sequences, base, point, protocol) for point in points]
 
 
 def _columns(rows: MotRows) -> tuple[Any, ...]:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ssat.errors import InputError, SsatError
 from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace
+from tasks.live import LiveFrame, LiveRegained, LiveTrack
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
     from ssat.embedding.protocol import PatchEmbedder
-    from ssat.pipeline.frames import DetectedFrame, StageSeconds
+    from ssat.pipeline.frames import DetectedFrame
     from ssat.pipeline.inputs import TrackInput
     from ssat.pipeline.pipeline import Pipeline
+    from ssat.pipeline.stage_seconds import StageSeconds
     from ssat.tracking.tracker import Tracks
 
 
@@ -34,7 +36,7 @@ class TrackWishes:
 
     output: Path
     overwrite: bool = False
-    live: Callable[[dict[str, Any]], None] | None = None
+    live: Callable[[LiveFrame], None] | None = None
     explain: int | None = None
 
 
@@ -73,7 +75,7 @@ class TrackedInput:
     embedder: tuple[str | None, str] | None = None
     regained: int | None = None
 
-    def to_json(self) -> dict[str, object]:
+    def as_json(self) -> Mapping[str, object]:
         """The keys of `ssat track --json`; those without a value are left out."""
         optional: dict[str, object] = {
             "video": None if self.video is None else str(self.video),
@@ -103,7 +105,7 @@ class TrackedInput:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> TrackedInput:
-        """The result that `to_json` gave."""
+        """The result that `as_json` gave."""
         return cls(
             name=found["name"],
             notes=tuple(found["notes"]),
@@ -309,12 +311,14 @@ def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks) -> None
     if wishes.live is None:
         return
     scores = [None] * len(tracks) if tracks.scores is None else tracks.scores.round(4).tolist()
-    rows = [
-        {"id": identity, "box": box, "score": score}
-        for identity, box, score in zip(tracks.ids.tolist(), tracks.boxes.round(2).tolist(), scores, strict=True)
-    ]
-    regained = [{"id": former, "so_far": so_far} for so_far, former in tracks.regained]
-    wishes.live({"frame": frame.number, "tracks": rows, **({"regained": regained} if regained else {})})
+    rows = zip(tracks.ids.tolist(), tracks.boxes.round(2).tolist(), scores, strict=True)
+    wishes.live(
+        LiveFrame(
+            frame.number,
+            tuple(LiveTrack(*row) for row in rows),
+            tuple(LiveRegained(former, so_far) for so_far, former in tracks.regained),
+        )
+    )
 
 
 def _rates(name: str, frames: int, seconds: StageSeconds) -> str:

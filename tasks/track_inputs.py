@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssat.file_names import SEQUENCE_INFO
 from ssat.output_paths import refuse_inputs_as_outputs
 from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace
@@ -66,7 +67,7 @@ def output_files(folder: Path, opened: TrackInput, settings: TrackSettings, expl
 def _read_of(given: str, detections: str | None) -> Iterator[Path]:
     """The files and folders that are read of one input."""
     path = Path(given).expanduser()
-    if (info := path / "seqinfo.ini").is_file():
+    if (info := path / SEQUENCE_INFO).is_file():
         yield info
         yield from (path / part for part in ("det", "gt"))
         if detections is not None:

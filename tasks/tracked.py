@@ -9,12 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssat.file_names import SEQUENCE_INFO
 from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace, committed
 from tasks.track import TrackedInput
 
 if TYPE_CHECKING:
     from ssat.pipeline.inputs import TrackInput
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What the results depend on, sizes and times of their files, and the result; None where tracking ended early."""
+
+    key: str
+    files: dict[str, list[int]]
+    result: TrackedInput | None
 
 
 @dataclass
@@ -40,16 +50,16 @@ class TrackedRecord:
     def finished(self) -> TrackedInput | None:
         """The result, if the same input was tracked by the same settings and its files are as they were left."""
         found = self._read()
-        if found is None or found["key"] != self.key or not isinstance(found["result"], dict):
+        if found is None or found.key != self.key:
             return None
         files = self._files()
-        return TrackedInput.from_json(found["result"]) if files and files == found["files"] else None
+        return found.result if files and files == found.files else None
 
     def may_be_replaced(self) -> bool:
         """Whether the existing files were left by tracking that ended early and are unchanged since."""
         found = self._read()
         files = self._files()
-        return found is not None and found["result"] is None and bool(files) and files == found["files"]
+        return found is not None and found.result is None and bool(files) and files == found.files
 
     def watch(self) -> None:
         """Look at the files before tracking begins."""
@@ -67,7 +77,7 @@ class TrackedRecord:
 
     def _write(self, result: TrackedInput | None) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"key": self.key, "files": self._files(), "result": None if result is None else result.to_json()}
+        content = {"key": self.key, "files": self._files(), "result": None if result is None else result.as_json()}
         with committed(self._path) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
 
@@ -75,12 +85,13 @@ class TrackedRecord:
         stats = {path: path.stat() for path in self.outputs if path.is_file()}
         return {str(path.absolute()): [stat.st_size, stat.st_mtime_ns] for path, stat in stats.items()}
 
-    def _read(self) -> dict[str, object] | None:
+    def _read(self) -> _Note | None:
         try:
             found = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            result = None if found["result"] is None else TrackedInput.from_json(found["result"])
+            return _Note(found["key"], found["files"], result)
+        except (OSError, ValueError, KeyError, TypeError):
             return None  # no note, or one that a crash spoiled: tracked anew
-        return found if isinstance(found, dict) and {"key", "files", "result"} <= found.keys() else None
 
 
 def track_key(opened: TrackInput, given: str, settings: TrackSettings, digests: Sequence[str | None]) -> str:
@@ -95,7 +106,7 @@ def track_key(opened: TrackInput, given: str, settings: TrackSettings, digests: 
     digest = hashlib.sha256(settings.model_dump_json().encode())
     digest.update(repr(digests).encode())
     path = Path(given).expanduser()
-    files = [path, path / "seqinfo.ini", path / "det" / (settings.detections or "det.txt")]
+    files = [path, path / SEQUENCE_INFO, path / "det" / (settings.detections or "det.txt")]
     files += list(getattr(opened.source, "paths", ()))
     if settings.detections is not None:
         files.append(Path(settings.detections).expanduser())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,26 @@ def unlabelled_digest(settings: TrackersStudySettings) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-@task(name="train on tracklets", persist_result=False, cache_policy=NO_CACHE)
-def train_tracklet_embedder(settings: TrackersStudySettings, folder: Path, reporter: Reporter) -> dict[str, Any]:
-    """Trains the baseline's network into `folder`, or gives what was trained there before.
+@dataclass(frozen=True)
+class TrackletTraining:
+    """A training on tracklets: its embedder's file, how much it learned from, and a row for each epoch."""
 
-    Gives "embedder" (file), "tracklets", "patches", "sequences" and "history".
-    """
+    tracklets: int
+    patches: int
+    sequences: tuple[str, ...]
+    history: list[dict[str, float]]
+    embedder: str
+
+
+@task(name="train on tracklets", persist_result=False, cache_policy=NO_CACHE)
+def train_tracklet_embedder(settings: TrackersStudySettings, folder: Path, reporter: Reporter) -> TrackletTraining:
+    """Train the baseline's network into `folder`, or return what was trained there before."""
     from ssat.studies.tracklets import collect_tracklets, train_on_tracklets, unlabelled_sequences
 
     done, target = folder / _RESULT, folder / "tracklets.safetensors"
     if done.is_file():
-        answer: dict[str, Any] = json.loads(done.read_text())
-        return {**answer, "embedder": str(target)}
+        kept = json.loads(done.read_text())
+        return TrackletTraining(**{**kept, "sequences": tuple(kept["sequences"])}, embedder=str(target))
     found = collect_tracklets(unlabelled_sequences(settings.unlabelled), settings.tracklets)
     history: list[dict[str, float]] = []
     with progress_bar("train on tracklets", settings.tracklets.epochs) as advance:
@@ -62,12 +71,8 @@ def train_tracklet_embedder(settings: TrackersStudySettings, folder: Path, repor
 
         embedder = train_on_tracklets(found, settings.tracklets, note)
     embedder.save(target)
-    answer = {
-        "tracklets": found.classes,
-        "patches": len(found.patches),
-        "sequences": list(found.per_sequence),
-        "history": history,
-    }
+    trained = TrackletTraining(found.classes, len(found.patches), tuple(found.per_sequence), history, str(target))
+    content = {name: value for name, value in asdict(trained).items() if name != "embedder"}
     with committed(done) as temporary:
-        temporary.write_text(json.dumps(answer))
-    return {**answer, "embedder": str(target)}
+        temporary.write_text(json.dumps(content))
+    return trained

@@ -13,10 +13,11 @@ from prefect import task
 
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError, SsatError
+from ssat.file_names import CHECKPOINTS, EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.store import FrameStore
 from ssat.locks import writing
 from ssat.workspace import Workspace
-from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, register_embedder
+from tasks.embedders import register_embedder
 from tasks.evaluations import evaluation_of, probe_of_settings
 from tasks.halt import terminable
 from tasks.mlflow_reporter import MlflowReporter, send_kept
@@ -48,7 +49,7 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
     store = FrameStore.open(workspace.frames)
     probe = probe_of_settings(settings)
     folder = training_folder(workspace, settings, store, None if probe is None else probe.digest)
-    result_file = folder / RESULT_FILE
+    result_file = folder / TRAINING_RESULT
     if result_file.exists():
         return replace(_registered(TrainedEmbedder.load(result_file), settings, store, folder), reused=True)
     _check_resources(settings)
@@ -115,7 +116,7 @@ def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path
             "MLflow: the embedder could not be registered (%s); `ssat train` with the same settings tries again",
             type(error).__name__,
         )
-    result.save(folder / RESULT_FILE)
+    result.save(folder / TRAINING_RESULT)
     return result
 
 
@@ -169,7 +170,7 @@ def _report_checkpoint(reporter: MlflowReporter, folder: Path) -> None:
     """The last checkpoint as an artifact; where the class weights make it large, only the place where it lies."""
     from ssat.embedding.checkpoint import latest_checkpoint
 
-    checkpoint = latest_checkpoint(folder / "checkpoints")
+    checkpoint = latest_checkpoint(folder / CHECKPOINTS)
     if checkpoint is None:
         return
     files = sorted(checkpoint.iterdir())

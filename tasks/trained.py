@@ -11,9 +11,9 @@ from typing import Any
 
 from ssat.embedding.progress import EpochRecord, records
 from ssat.embedding.settings import TrainSettings
+from ssat.file_names import TRAINING_RESULT
 from ssat.frames.store import FrameStore
 from ssat.workspace import Workspace, committed
-from tasks.embedders import RESULT_FILE
 from tasks.evaluations import probe_of_settings
 
 
@@ -86,7 +86,7 @@ def finished_training(workspace: Workspace, settings: TrainSettings) -> TrainedE
     """
     store = FrameStore.open(workspace.frames)
     probe = probe_of_settings(settings)
-    result_file = training_folder(workspace, settings, store, None if probe is None else probe.digest) / RESULT_FILE
+    result_file = training_folder(workspace, settings, store, None if probe is None else probe.digest) / TRAINING_RESULT
     if not result_file.exists():
         return None
     result = TrainedEmbedder.load(result_file)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
 from ssat.errors import InputError
 from ssat.pipeline.settings import BenchmarkSettings
+
+if TYPE_CHECKING:
+    from ssat.pipeline.benchmark_result import BenchmarkResult
 
 
 @click.command(
@@ -20,6 +24,11 @@ from ssat.pipeline.settings import BenchmarkSettings
 @click.option("--download", is_flag=True, help="Fetch MOT17 (5.5 GB) from motchallenge.net into --mot first.")
 @click.option("--download-url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
 @click.option("--download-sha256", help="What the zip must have; by default it is recorded.")
+@click.option(
+    "--explain",
+    metavar="SEQUENCE:ID",
+    help="Tell why this identity of a sequence began and ended; NAME.explain-ID.txt beside the results, and a picture.",
+)
 @association_preset_option("quick")
 @settings_options(BenchmarkSettings)
 def command(
@@ -31,6 +40,7 @@ def command(
     download: bool,
     download_url: str | None,
     download_sha256: str | None,
+    explain: str | None,
     benchmark_given: dict[str, Any],
 ) -> None:
     """Track MOTChallenge sequences and score the result."""
@@ -47,6 +57,12 @@ def command(
 
     opened = Workspace.open(workspace)
     check_benchmark(opened, settings)
+    asked = None
+    if explain is not None:
+        from tasks.explain import Asked, check_explain
+
+        asked = Asked.parse(explain)
+        check_explain(settings, asked)
 
     from tasks.finished import finished_benchmark
 
@@ -60,8 +76,17 @@ def command(
         with services(opened, mlflow=True, ray=ray, debug=debug):
             result = benchmark_flow(workspace, settings)
     show_benchmark(workspace, result, as_json)
+    answer: Mapping[str, object] = vars(result)
+    if asked is not None:
+        from tasks.explain import explain_in_benchmark
+
+        explanation = explain_in_benchmark(opened, settings, asked)
+        click.echo(explanation.explanation, err=as_json)
+        for path in explanation.explained:
+            click.echo(f"explained: {path}", err=as_json)
+        answer = {**answer, "explanation": explanation.explanation, "explained": explanation.explained}
     if as_json:
-        print_json(result)
+        print_json(answer)
 
 
 def _download(folder: Path, url: str | None, sha256: str | None) -> str:
@@ -77,27 +102,26 @@ def _download(folder: Path, url: str | None, sha256: str | None) -> str:
         close_progress()
 
 
-def show_benchmark(workspace: str, result: dict[str, Any], as_json: bool = False) -> None:
+def show_benchmark(workspace: str, result: BenchmarkResult, as_json: bool = False) -> None:
     """The summary table of a benchmark, and where its files lie."""
     from rich.console import Console
 
-    from ssat.report.headline import headline
     from ssat.report.tables import score_table
 
     console = Console(stderr=as_json)
-    title = headline(result) + (" (done before)" if result["reused"] else "")
-    rows = result["sequences"] | {f"all {name}": scores for name, scores in result["detectors"].items()}
-    console.print(score_table(rows, result["overall"], title))
-    for name, reason in result["skipped"].items():
+    title = result.headline + (" (done before)" if result.reused else "")
+    rows = result.rows() | {f"all {name}": scored.as_json() for name, scored in result.detectors.items()}
+    console.print(score_table(rows, result.overall.as_json(), title))
+    for name, reason in result.skipped.items():
         console.print(f"left out: {name}: {reason}", markup=False)
-    for name, files in result["files"].items():
-        for note in files.get("notes", []):
+    for name, tracked in result.files.items():
+        for note in tracked.notes:
             console.print(f"note: {name}: {note}", markup=False, soft_wrap=True)
-    if submission := result["submission"]:
-        zip_file = Path(workspace) / result["folder"] / submission["file"]
+    if submission := result.submission:
+        zip_file = Path(workspace) / result.folder / submission.file
         console.print(f"for the server: {zip_file}", markup=False, soft_wrap=True)
-        for kind in ("faults", "warnings"):
-            for text in submission[kind]:
-                console.print(f"{kind.removesuffix('s')}: {text}", markup=False, soft_wrap=True)
-    if result["report"]:
-        console.print(f"report: {Path(workspace) / result['report']}", markup=False, soft_wrap=True)
+        for kind, texts in (("fault", submission.faults), ("warning", submission.warnings)):
+            for text in texts:
+                console.print(f"{kind}: {text}", markup=False, soft_wrap=True)
+    if result.report:
+        console.print(f"report: {Path(workspace) / result.report}", markup=False, soft_wrap=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from flows.cli.options import common_options, print_json
+
+if TYPE_CHECKING:
+    from tasks.compare import ComparisonResult
 
 
 @click.command(
@@ -62,16 +66,21 @@ def command(
         print_json(result)
 
 
-def _show(workspace: str, result: dict[str, Any], as_json: bool) -> None:
+def _show(workspace: str, result: ComparisonResult, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console(stderr=as_json)
     changes = [
-        {**row, **{key: f"{row[key]:.1f}" for key in ("before", "after")}, "gain": f"{row['gain']:+.1f}"}
-        for row in result["sequences"]
+        {
+            **asdict(change),
+            "before": f"{change.before:.1f}",
+            "after": f"{change.after:.1f}",
+            "gain": f"{change.gain:+.1f}",
+        }
+        for change in result.sequences
     ]
-    named = (("scores", result["scores"]), ("parameters that differ", result["parameters"]), ("sequences", changes))
+    named = (("scores", result.scores), ("parameters that differ", result.parameters), ("sequences", changes))
     for title, rows in named:
         if not rows:
             console.print(f"{title}: none", markup=False)
@@ -82,4 +91,4 @@ def _show(workspace: str, result: dict[str, Any], as_json: bool) -> None:
         for row in rows:
             table.add_row(*(str(value) for value in row.values()))
         console.print(table)
-    console.print(f"report: {Path(workspace) / result['report']}", markup=False, soft_wrap=True)
+    console.print(f"report: {Path(workspace) / result.report}", markup=False, soft_wrap=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import build_settings, common_options, print_json, settings_options
 from ssat.demo.settings import DemoSettings
+
+if TYPE_CHECKING:
+    from flows.demo import DemoResult
 
 _FOLDER = "demo"
 
@@ -52,11 +55,11 @@ def command(
 
         result = demo_flow(str(own.root), settings)
     _show(result, own.root, as_json)
-    if not result["won"]:
+    if not result.won:
         click.echo("ssat demo: SSAT did not win on IDF1: see the table; this is a defect of the demo", err=True)
     if as_json:
-        print_json({key: value for key, value in result.items() if key != "train"})
-    if not result["won"]:
+        print_json(result)
+    if not result.won:
         raise SystemExit(1)
 
 
@@ -86,19 +89,20 @@ def _track(root: Path, world: Path, settings: DemoSettings, as_json: bool) -> No
         print_json({"methods": rows, "results": str(results), "video": str(video)})
 
 
-def _show(result: dict[str, Any], root: Path, as_json: bool) -> None:
+def _show(result: DemoResult, root: Path, as_json: bool) -> None:
     from rich.console import Console
 
     from ssat.report.tables import score_table
 
-    Console(stderr=as_json).print(score_table(result["all"], None, "Rendered world, both sequences, same detections"))
-    files = result["files"]
+    rows = {title: scored.as_json() for title, scored in result.all.items()}
+    Console(stderr=as_json).print(score_table(rows, None, "Rendered world, both sequences, same detections"))
+    files = result.files
     for line in (
-        f"scores  {files['json']}",
-        f"report  {files['report']}",
-        f"video   {files['video']}",
+        f"scores  {files.json}",
+        f"report  {files.report}",
+        f"video   {files.video}",
         f"pages   ssat ui --workspace {root}   (starts the web interfaces of Prefect and MLflow on loopback)",
-        f"minutes {sum(result['minutes'].values()):.1f}: "
-        + ", ".join(f"{stage} {value:.1f}" for stage, value in result["minutes"].items()),
+        f"minutes {sum(result.minutes.values()):.1f}: "
+        + ", ".join(f"{stage} {value:.1f}" for stage, value in result.minutes.items()),
     ):
         click.echo(line, err=as_json)

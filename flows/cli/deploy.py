@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from flows.cli.options import CONFIG_SECTIONS, common_options, preset_option, print_json
+
+if TYPE_CHECKING:
+    from flows.registration import RegisteredDeployment
 
 
 @click.command(
@@ -64,7 +68,7 @@ def command(
         print_json({"deployments": rows})
 
 
-def _show(rows: list[dict[str, str]], as_json: bool) -> None:
+def _show(rows: list[RegisteredDeployment], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -72,7 +76,7 @@ def _show(rows: list[dict[str, str]], as_json: bool) -> None:
     for name in ("deployment", "schedule", "work pool"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(row["deployment"], row["schedule"], row["work_pool"])
+        table.add_row(row.deployment, row.schedule, row.work_pool)
     Console(stderr=as_json).print(table)
-    pools = " ".join(sorted({row["work_pool"] for row in rows}))
+    pools = " ".join(sorted({row.work_pool for row in rows}))
     click.echo(f"A worker runs them: prefect worker start --pool {pools}", err=as_json)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import build_settings, common_options, print_json
 from ssat.errors import InputError
+from ssat.file_names import BENCHMARK_RESULT
+
+if TYPE_CHECKING:
+    from ssat.mot.score_values import Scores
+    from ssat.pipeline.settings import BenchmarkSettings
 
 
 @click.command(
@@ -61,9 +67,10 @@ def command(
     folder = Path(results).expanduser() if results else _latest_benchmark(Path(workspace))
     answer = evaluate(settings, folder)
     title = f"{folder}, split {settings.split}, protocol {settings.protocol}"
-    rows = answer["sequences"] | {f"all {name}": scores for name, scores in answer["detectors"].items()}
-    Console(stderr=as_json).print(score_table(rows, answer["overall"], title))
-    for note in answer["notes"]:
+    rows = {name: scores.to_dict() for name, scores in answer.sequences.items()}
+    rows |= {f"all {name}": scores.to_dict() for name, scores in answer.detectors.items()}
+    Console(stderr=as_json).print(score_table(rows, answer.overall.to_dict(), title))
+    for note in answer.notes:
         click.echo(f"Note: {note}", err=True)
     if as_json:
         print_json(answer)
@@ -86,11 +93,27 @@ def _check_submission(path: Path, as_json: bool) -> None:
     click.echo(f"{path}: results for the test sequences of {found.benchmark}, without fault", err=as_json)
 
 
-def evaluate(settings: Any, results: Path) -> dict[str, Any]:
-    """Scores of `results` against the ground truth that `settings.mot` names.
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of result files.
 
-    Gives "sequences", "detectors" (public ones of MOT17, where there are several), "overall", "protocol", "split" and
-    "notes" (texts about boxes that were counted otherwise than their tracker may have meant).
+    Attributes:
+        sequences: name → scores.
+        detectors: public ones of MOT17, where there are several.
+        overall: of all sequences together.
+        notes: about boxes that were counted otherwise than their tracker may have meant.
+    """
+
+    sequences: dict[str, Scores]
+    detectors: dict[str, Scores]
+    overall: Scores
+    protocol: str
+    split: str
+    notes: tuple[str, ...]
+
+
+def evaluate(settings: BenchmarkSettings, results: Path) -> Evaluation:
+    """Score `results` against the ground truth that `settings.mot` names.
 
     Raises:
         InputError: ground truth or results that are missing or do not fit.
@@ -130,14 +153,14 @@ def evaluate(settings: Any, results: Path) -> dict[str, Any]:
         )
     scoring = Scoring(to_score, settings.protocol, available_cpus())
     groups = by_public_detector(to_score)
-    return {
-        "sequences": {name: scoring.over(name).to_dict() for name in to_score},
-        "detectors": {detector: scoring.over(*names).to_dict() for detector, names in groups.items()},
-        "overall": scoring.over().to_dict(),
-        "protocol": settings.protocol,
-        "split": settings.split,
-        "notes": notes,
-    }
+    return Evaluation(
+        sequences={name: scoring.over(name) for name in to_score},
+        detectors={detector: scoring.over(*names) for detector, names in groups.items()},
+        overall=scoring.over(),
+        protocol=settings.protocol,
+        split=settings.split,
+        notes=tuple(notes),
+    )
 
 
 def _folder_of_files(folder: Path, names: list[str]) -> Path:
@@ -160,7 +183,8 @@ def _folder_of_files(folder: Path, names: list[str]) -> Path:
 
 
 def _latest_benchmark(workspace: Path) -> Path:
-    done = sorted(workspace.glob("benchmark/*/benchmark.json"), key=lambda path: path.stat().st_mtime_ns)
+
+    done = sorted(workspace.glob(f"benchmark/*/{BENCHMARK_RESULT}"), key=lambda path: path.stat().st_mtime_ns)
     if not done:
         raise InputError(f"workspace {workspace}: no finished benchmark; name a folder of result files with --results")
     return done[-1].parent

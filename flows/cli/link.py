@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +72,12 @@ def command(
     embedder = _resolve(spec, settings, place)
     with progress_bar(f"look at {opened.name}, frames", None) as advance:
         linked = link_result(opened.source, rows, opened.frame_rate, embedder, settings, advance)
-    answer = _answer(linked, spec, embedder)
-    written = _write(linked, answer, files)
+    picture = files[2] if linked.relinked.joins else None
+    answer = LinkAnswer(linked, spec or "latest training", embedder.digest, files[0], picture)
+    written = _write(answer, files)
     _show(linked, written, to_stderr=as_json)
     if as_json:
-        print_json(answer | {"results": str(files[0]), "picture": str(files[2]) if files[2] in written else None})
+        print_json(answer)
 
 
 def _targets(
@@ -110,36 +112,52 @@ def _resolve(spec: str | None, settings: LinkSettings, workspace: Workspace) -> 
         return resolve_embedder(spec, workspace, reid=settings.reid, precision=settings.precision)
 
 
-def _answer(linked: Linked, spec: str | None, embedder: PatchEmbedder) -> dict[str, Any]:
-    found = linked.relinked
-    return {
-        "name": linked.name,
-        "embedder": spec or "latest training",
-        "embedder_digest": embedder.digest,
-        "boxes": len(linked.rows),
-        "looked_at": linked.looked_at,
-        "identities_before": linked.identities_before,
-        "identities": linked.identities,
-        "joins": [asdict(join) for join in found.joins],
-        "contested": found.contested,
-        "left_alone": found.left_alone,
-        "limit": found.limit,
-        "different_pairs": found.different_pairs,
-        "different_median": found.different_median,
-    }
+@dataclass(frozen=True)
+class LinkAnswer:
+    """The joined result, the embedder that joined it, and its files; `picture` is None without a join."""
+
+    linked: Linked
+    embedder: str
+    embedder_digest: str
+    results: Path
+    picture: Path | None
+
+    def facts(self) -> Mapping[str, object]:
+        """Return the content of NAME.link.json."""
+        linked, found = self.linked, self.linked.relinked
+        return {
+            "name": linked.name,
+            "embedder": self.embedder,
+            "embedder_digest": self.embedder_digest,
+            "boxes": len(linked.rows),
+            "looked_at": linked.looked_at,
+            "identities_before": linked.identities_before,
+            "identities": linked.identities,
+            "joins": found.joins,
+            "contested": found.contested,
+            "left_alone": found.left_alone,
+            "limit": found.limit,
+            "different_pairs": found.different_pairs,
+            "different_median": found.different_median,
+        }
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return the facts and the paths of the files."""
+        picture = None if self.picture is None else str(self.picture)
+        return {**self.facts(), "results": str(self.results), "picture": picture}
 
 
-def _write(linked: Linked, answer: dict[str, Any], files: tuple[Path, Path, Path]) -> list[Path]:
+def _write(answer: LinkAnswer, files: tuple[Path, Path, Path]) -> list[Path]:
     from ssat.mot.rows import write_results
     from ssat.report.link import link_sheet
     from ssat.workspace import committed
 
     results, facts, picture = files
     results.parent.mkdir(parents=True, exist_ok=True)
-    rows = linked.rows
+    linked, rows = answer.linked, answer.linked.rows
     written = [write_results(results, rows.frames, rows.ids, rows.boxes, rows.scores), facts]
     with committed(facts) as temporary:
-        temporary.write_text(json.dumps(json_values(answer), indent=1))
+        temporary.write_text(json.dumps(json_values(answer.facts()), indent=1))
     if linked.relinked.joins:
         written.append(link_sheet(linked, picture))
     else:

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from ssat.errors import InputError
 from ssat.json_values import json_values
-from ssat.settings import StageSettings, line_of, read_config
+from ssat.settings import StageSettings, former_names, line_of, read_config
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
@@ -94,12 +94,13 @@ def settings_options(
     not given are absent from the mapping, so that presets and the configuration file keep their say.
     """
     fields = list(_flat_fields(model, skip))
+    former = [(old,) for old, name in former_names(model).items() if name not in skip]
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             given: dict[str, Any] = {}
-            for path, _ in fields:
+            for path in [*(path for path, _ in fields), *former]:
                 value = kwargs.pop(_parameter_name(model, path))
                 if value is None or value == ():
                     continue
@@ -110,8 +111,12 @@ def settings_options(
             return function(*args, **{f"{model.section}_given": given}, **kwargs)
 
         for path, field in reversed(fields):
-            flag_path = (model.section, *path) if path[0] in prefixed else path
-            wrapper = _option(model, path, flag_path, field)(wrapper)
+            prefix = (model.section,) if path[0] in prefixed else ()
+            for old, name in former_names(model).items():
+                if (name,) == path:
+                    # Kept for one release: scripts that use the former name go on working.
+                    wrapper = _option(model, (old,), (*prefix, old), field, hidden=True)(wrapper)
+            wrapper = _option(model, path, (*prefix, *path), field)(wrapper)
         return wrapper
 
     return decorate
@@ -206,7 +211,12 @@ def _flat_fields(model: type[BaseModel], skip: frozenset[str]) -> typing.Iterato
 
 
 def _option(
-    model: type[StageSettings], path: tuple[str, ...], flag_path: tuple[str, ...], field: FieldInfo
+    model: type[StageSettings],
+    path: tuple[str, ...],
+    flag_path: tuple[str, ...],
+    field: FieldInfo,
+    *,
+    hidden: bool = False,
 ) -> Callable[..., Any]:
     flag = "--" + "-".join(flag_path).replace("_", "-")
     help_text = (field.description or "").rstrip(".") + _shown_default(model, path, field)
@@ -226,7 +236,7 @@ def _option(
         if element in (int, float):
             element, several = NumberList(element), ", separated by commas"
         return click.option(flag, name, type=element, multiple=True, help=help_text + several)
-    return click.option(flag, name, type=_scalar_type(annotation), default=None, help=help_text)
+    return click.option(flag, name, type=_scalar_type(annotation), default=None, help=help_text, hidden=hidden)
 
 
 class NumberList(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only

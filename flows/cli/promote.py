@@ -99,17 +99,15 @@ def command(
             probe=probe,
             dry_run=dry_run,
         )
-    verdict = "promoted" if result["promoted"] else "not promoted"
+    verdict = "promoted" if result.promoted else "not promoted"
     would = " (dry run: nothing was changed)" if dry_run else ""
-    where = f"split {result['split']}, protocol {result['protocol']}"
-    click.echo(f"version {result['candidate']['version']} {verdict}{would}: {result['reason']}; {where}", err=as_json)
+    where = f"split {result.split}, protocol {result.protocol}"
+    click.echo(f"version {result.candidate.version} {verdict}{would}: {result.reason}; {where}", err=as_json)
     if as_json:
         print_json(result)
 
 
 def _undo(workspace: str, as_json: bool, debug: bool, dry_run: bool) -> None:
-    from dataclasses import asdict
-
     from flows.promote import undo_flow
     from ssat.workspace import Workspace
     from tasks.services import services
@@ -121,4 +119,4 @@ def _undo(workspace: str, as_json: bool, debug: bool, dry_run: bool) -> None:
         f"version {undone.champion} is champion again{would}, version {undone.challenger} challenger", err=as_json
     )
     if as_json:
-        print_json(asdict(undone) | {"dry_run": dry_run})
+        print_json(undone)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.settings import BenchmarkSettings
+
+if TYPE_CHECKING:
+    from tasks.finished import RunResult
 
 
 @click.command(
@@ -83,7 +86,7 @@ def command(
         print_json(result)
 
 
-def _show(workspace: str, result: dict[str, Any], as_json: bool) -> None:
+def _show(workspace: str, result: RunResult, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -91,16 +94,16 @@ def _show(workspace: str, result: dict[str, Any], as_json: bool) -> None:
     from flows.cli.decode import show_store
     from flows.cli.train import show_training
 
-    show_collected(result["collect"], as_json)
-    show_store(result["decode"], as_json)
-    show_training(result["train"], as_json)
-    if "benchmark" in result:
+    show_collected(result.collect, as_json)
+    show_store(result.decode, as_json)
+    show_training(result.train, as_json)
+    if result.benchmark is not None:
         from flows.cli.benchmark import show_benchmark
 
-        show_benchmark(workspace, result["benchmark"], as_json)
+        show_benchmark(workspace, result.benchmark, as_json)
     table = Table("stage", title="minutes")
     table.add_column("minutes", justify="right")
-    for name, minutes in result["minutes"].items():
+    for name, minutes in result.minutes.items():
         table.add_row(name, f"{minutes:.1f}")
-    table.add_row("together", f"{sum(result['minutes'].values()):.1f}")
+    table.add_row("together", f"{sum(result.minutes.values()):.1f}")
     Console(stderr=as_json).print(table)

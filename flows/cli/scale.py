@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import ScaleSettings
+
+if TYPE_CHECKING:
+    from ssat.scale.ladder import ClimbResult
 
 # What each rung sets itself.
 OWN_FIELDS = {
@@ -89,7 +92,7 @@ def command(
         print_json(result)
 
 
-def show_ladder(result: dict[str, Any], as_json: bool = False) -> None:
+def show_ladder(result: ClimbResult, as_json: bool = False) -> None:
     """Every rung that was reached, and below it what this run did."""
     from rich.console import Console
     from rich.table import Table
@@ -99,16 +102,16 @@ def show_ladder(result: dict[str, Any], as_json: bool = False) -> None:
         table.add_column(name, justify="right")
     table.add_column("promoted")
     table.add_column("why", overflow="fold")
-    for rung in result["ladder"]:
-        scores = rung["overall"]
+    for rung in result.ladder:
+        scores = rung.overall
         table.add_row(
-            f"{rung['clips']:,}",
+            f"{rung.clips:,}",
             f"{100 * scores['idf1']:.1f}",
             f"{100 * scores['mota']:.1f}",
             str(scores["idsw"]),
-            f"{sum(rung['minutes'].values()):.1f}",
-            "yes" if rung["promoted"] else "no",
-            rung["verdict"],
+            f"{sum(rung.minutes.values()):.1f}",
+            "yes" if rung.promoted else "no",
+            rung.verdict,
         )
     Console(stderr=as_json).print(table)
-    click.echo(result["told"], err=as_json)
+    click.echo(result.told, err=as_json)

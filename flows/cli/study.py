@@ -28,6 +28,7 @@ from ssat.studies.settings import (
 
 if TYPE_CHECKING:
     from ssat.workspace import Workspace
+    from tasks.study import StudyResult
 
 _OWN = frozenset({"tracker", "video"})  # what the studies decide themselves
 
@@ -49,7 +50,7 @@ def extensions(
     """SSAT; with the box term; with feature accumulation (Table 3)."""
     benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
 
-    def run() -> dict[str, Any]:
+    def run() -> StudyResult[Any]:
         from flows.studies.extensions import extensions_study
 
         return extensions_study(workspace, benchmark)
@@ -69,7 +70,7 @@ def strong(workspace: str, config: Path | None, as_json: bool, debug: bool, benc
     """Beyond the paper: the preset strong, and without each of its ingredients."""
     benchmark = build_settings(BenchmarkSettings, config=config, preset="strong", given=benchmark_given)
 
-    def run() -> dict[str, Any]:
+    def run() -> StudyResult[Any]:
         from flows.studies.strong import strong_study
 
         return strong_study(workspace, benchmark)
@@ -107,7 +108,7 @@ def features(
     settings = build_settings(FeaturesStudySettings, config=config, preset=None, given=study_features_given)
     benchmark = build_settings(BenchmarkSettings, config=config, preset=preset, given=benchmark_given)
 
-    def run() -> dict[str, Any]:
+    def run() -> StudyResult[Any]:
         from flows.studies.features import features_study
 
         return features_study(workspace, settings, benchmark)
@@ -143,7 +144,7 @@ def trackers(
     settings = build_settings(TrackersStudySettings, config=config, preset=None, given=study_trackers_given)
     benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
 
-    def run() -> dict[str, Any]:
+    def run() -> StudyResult[Any]:
         from flows.studies.trackers import trackers_study
 
         return trackers_study(workspace, settings, benchmark)
@@ -151,9 +152,12 @@ def trackers(
     def check(opened: Workspace) -> None:
         from tasks.checks import check_benchmark
 
+        if settings.boxmot_python is not None:
+            from ssat.studies.boxmot import find_boxmot
+
+            find_boxmot(settings.boxmot_python)
         tracker = "ssat" if settings.needs_appearance else "box"
-        named = bool({"ssat", "deepsort"} & set(settings.trackers))
-        check_benchmark(opened, benchmark.model_copy(update={"tracker": tracker}), trained=named)
+        check_benchmark(opened, benchmark.model_copy(update={"tracker": tracker}), trained=settings.needs_embedder)
 
     _start(workspace, as_json, debug, run, check)
 
@@ -181,7 +185,7 @@ def clips(
     train = build_settings(TrainSettings, config=config, preset=preset, given=train_given)
     benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
 
-    def run() -> dict[str, Any]:
+    def run() -> StudyResult[Any]:
         from flows.studies.clips import clips_study
 
         return clips_study(workspace, settings, train, benchmark)
@@ -223,7 +227,7 @@ def thresholds(
     train = build_settings(TrainSettings, config=config, preset=preset, given=train_given)
     benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
 
-    def run() -> dict[str, Any]:
+    def run() -> StudyResult[Any]:
         from flows.studies.thresholds import thresholds_study
 
         return thresholds_study(workspace, settings, benchmark, train)
@@ -245,7 +249,7 @@ def thresholds(
 
 
 def _start(
-    workspace: str, as_json: bool, debug: bool, run: Callable[[], dict[str, Any]], check: Callable[[Workspace], None]
+    workspace: str, as_json: bool, debug: bool, run: Callable[[], StudyResult[Any]], check: Callable[[Workspace], None]
 ) -> None:
     """Run a study with the services that it needs; `check` refuses before they start what cannot be used."""
     from ssat.workspace import Workspace
@@ -262,18 +266,18 @@ def _start(
         print_json(result)
 
 
-def _show(workspace: str, result: dict[str, Any], as_json: bool) -> None:
+def _show(workspace: str, result: StudyResult[Any], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console(stderr=as_json)
-    title = f"study {result['study']}, protocol {result['protocol']}" + (" (done before)" if result["reused"] else "")
+    title = f"study {result.study}, protocol {result.content.protocol}" + (" (done before)" if result.reused else "")
     table = Table(title=title, title_justify="left")
-    for n, heading in enumerate(result["table"][0]):
+    for n, heading in enumerate(result.content.table[0]):
         table.add_column(heading, justify="left" if n == 0 else "right")
-    for row in result["table"]:
+    for row in result.content.table:
         table.add_row(*(str(value) for value in row.values()))
     console.print(table)
-    for note in result["notes"]:
+    for note in result.content.notes:
         console.print(note, markup=False, style="dim")
-    console.print(f"report: {Path(workspace) / result['report']}", markup=False, soft_wrap=True)
+    console.print(f"report: {Path(workspace) / result.report}", markup=False, soft_wrap=True)

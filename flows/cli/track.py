@@ -13,9 +13,11 @@ import click
 from flows.cli.endings import reader_gone
 from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
 from ssat.errors import InputError
+from ssat.json_values import json_values
 from ssat.pipeline.settings import TrackSettings
 
 if TYPE_CHECKING:
+    from tasks.live import LiveFrame
     from tasks.track import TrackedInput
 
 
@@ -121,7 +123,7 @@ def command(
         _show(result, to_stderr=as_json or live)
         results.append(result)
     if as_json:
-        answers = [result.to_json() for result in results]
+        answers = [result.as_json() for result in results]
         faults = [{"input": given, "error": error} for given, error in failed.items()]
         print_json(answers[0] if len(inputs) == 1 else {"inputs": answers, **({"failed": faults} if faults else {})})
     if failed:
@@ -155,9 +157,9 @@ def _show(result: TrackedInput, *, to_stderr: bool) -> None:
             console.print(f"explained: {path}", markup=False, soft_wrap=True)
 
 
-def _print_line(answer: dict[str, Any]) -> None:
+def _print_line(frame: LiveFrame) -> None:
     try:
-        click.echo(json.dumps(answer))
+        click.echo(json.dumps(json_values(frame)))
     except BrokenPipeError as error:
         # click would end it with code 1, which stands for a defect. The files are written up to this frame.
         raise SystemExit(reader_gone()) from error

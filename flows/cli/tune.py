@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.options import SectionedCommand, build_settings, common_options, print_json, settings_options
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.settings import TuneSettings
+
+if TYPE_CHECKING:
+    from ssat.studies.results import TuningStudy
+    from tasks.study import StudyResult
 
 # Decided by the settings of the tuning.
 _OWN = frozenset(
@@ -63,21 +67,23 @@ def command(
         print_json(result)
 
 
-def _show(workspace: Path, result: dict[str, Any], as_json: bool) -> None:
+def _show(workspace: Path, result: StudyResult[TuningStudy], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console(stderr=as_json)
-    done = " (done before)" if result["reused"] else ""
-    for title, rows in ((f"tune, protocol {result['protocol']}{done}", "table"), ("settings", "settings_table")):
+    done = " (done before)" if result.reused else ""
+    scores = [{heading: row[heading] for heading in _SHOWN} for row in result.content.table]
+    tables = {f"tune, protocol {result.content.protocol}{done}": scores, "settings": result.content.settings_table}
+    for title, rows in tables.items():
         table = Table(title=title, title_justify="left")
-        headings = [heading for heading in result[rows][0] if rows != "table" or heading in _SHOWN]
+        headings = list(rows[0])
         for n, heading in enumerate(headings):
             table.add_column(heading, justify="left" if n < 1 else "right")
-        for row in result[rows]:
+        for row in rows:
             table.add_row(*(str(row[heading]) for heading in headings))
         console.print(table)
-    for note in result["notes"]:
+    for note in result.content.notes:
         console.print(note, markup=False, style="dim")
-    console.print(f"settings: {workspace / result['settings_file']}", markup=False, soft_wrap=True)
-    console.print(f"report: {workspace / result['report']}", markup=False, soft_wrap=True)
+    console.print(f"settings: {workspace / result.content.settings_file}", markup=False, soft_wrap=True)
+    console.print(f"report: {workspace / result.report}", markup=False, soft_wrap=True)

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
 from flows.benchmark import benchmark_flow
+from ssat.file_names import REPORT_FILE
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import methods_figure
 from ssat.report.tables import score_rows
-from ssat.studies.published import SOURCE
+from ssat.studies.published import SOURCE, PublishedRow
+from ssat.studies.results import ComparisonStudy, Variant
 from ssat.tracking.config import TrackerConfig
 from ssat.workspace import Workspace
 from tasks.embedders import resolve_embedder
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset
 from tasks.moments import timelines, worst_moments
-from tasks.study import Study, log_scores
+from tasks.study import Study, StudyResult, log_scores
 
 _PUBLISHED_NOTE = (
     f"{SOURCE}. Other sequences, other detections, a network trained for longer: not to be compared number by number."
 )
 
 
-def run_variants(study: Study, variants: Mapping[str, BenchmarkSettings]) -> dict[str, dict[str, Any]]:
+def run_variants(study: Study, variants: Mapping[str, BenchmarkSettings]) -> dict[str, BenchmarkResult]:
     """Variant → its benchmark, done now or before; a child run each."""
     found = {}
     for name, settings in variants.items():
@@ -46,9 +48,9 @@ def association_study(
     *,
     title: str,
     shown: str,
-    published: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    published: Mapping[str, Sequence[PublishedRow]] | None = None,
     interpolate_seconds: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
+) -> StudyResult[ComparisonStudy]:
     """Track the same detections and features with several associations.
 
     Args:
@@ -57,17 +59,13 @@ def association_study(
         shown: the variant whose worst moments are pictured.
         published: title of a table → the paper's rows.
         interpolate_seconds: variant → up to how long its gaps are filled; the others as `base` says.
-
-    Returns:
-        What the study's flow gives: "rows", "sequences", "published", "folder", "report", "figures", "runs" (MLflow run
-        of each benchmark), "mlflow_run_id" and "reused".
     """
     place = Workspace.open(workspace)
     base = base.model_copy(update={"tracker": "ssat", "video": False})
     prepared, skipped = prepare(base)
     digests = {"data": data_digest(prepared), "embedder": resolve_embedder(base.embedder, place).digest}
     study = Study(place, kind, {"benchmark": base}, digests)
-    result = study.finished()
+    result = study.finished(ComparisonStudy)
     if result is None:
         dataset = Dataset("mot", digests["data"], str(Path(base.mot).expanduser().resolve()))
         with study.recorded(dataset) as reporter:
@@ -85,7 +83,7 @@ def association_study(
                 notes=[f"Left out: {name} ({reason})." for name, reason in skipped.items()],
                 first="variant",
             )
-    create_table_artifact(table=result["table"], key=f"study-{kind}", description=result["report"])
+    create_table_artifact(table=list(result.content.table), key=f"study-{kind}", description=result.report)
     return result
 
 
@@ -93,62 +91,71 @@ def finish_comparison(
     study: Study,
     reporter: MlflowReporter,
     prepared: Sequence[Prepared],
-    found: Mapping[str, dict[str, Any]],
+    found: Mapping[str, BenchmarkResult],
     *,
     title: str,
-    published: Mapping[str, Sequence[Mapping[str, Any]]],
+    published: Mapping[str, Sequence[PublishedRow]],
     shown: str,
     notes: Sequence[str] = (),
     first: str = "tracker",
-) -> dict[str, Any]:
+    frames_per_cpu_second: Mapping[str, float] | None = None,
+) -> StudyResult[ComparisonStudy]:
     """Table, figure and report of a comparison; `shown` is the variant whose worst moments are pictured.
 
-    `published`: title of a table → the paper's rows.
+    `published`: title of a table → the paper's rows. `frames_per_cpu_second`: variant → speed of association alone.
     """
-    overall = {name: result["overall"] for name, result in found.items()}
-    protocol, folder = next(iter(found.values()))["protocol"], study.folder
-    bars = methods_figure([{"name": name, **scores} for name, scores in overall.items()], folder / "scores.png")
-    folders = {name: study.workspace.absolute(result["folder"]) for name, result in found.items()}
+    rates = frames_per_cpu_second or {}
+    variants = tuple(Variant(name, result.overall, rates.get(name)) for name, result in found.items())
+    any_result = next(iter(found.values()))
+    protocol, folder = any_result.protocol, study.folder
+    bars = methods_figure([variant.as_json() for variant in variants], folder / "scores.png")
+    folders = {name: study.workspace.absolute(result.folder) for name, result in found.items()}
     lines = timelines(prepared, protocol, folders, folder)
     moments = worst_moments(prepared, protocol, folders[shown], folder)
-    table = score_rows(overall, first=first)
+    table = score_rows({variant.name: variant.row() for variant in variants}, first=first)
     sequences = [
         {"sequence": sequence, **row}
-        for sequence in next(iter(found.values()))["sequences"]
-        for row in score_rows({name: result["sequences"][sequence] for name, result in found.items()}, first=first)
+        for sequence in any_result.sequences
+        for row in score_rows(
+            {name: result.sequences[sequence].as_json() for name, result in found.items()}, first=first
+        )
     ]
     report = write_report(
-        folder / "report.html",
+        folder / REPORT_FILE,
         title=title,
-        notes=[*notes, f"Split {next(iter(found.values()))['split']}, protocol {protocol}."],
+        notes=[*notes, f"Split {any_result.split}, protocol {protocol}."],
         tables=[
-            ReportTable("Scores over all sequences", table, "MOTA and IDF1 in percent; FP, FN and IDSW are counts."),
+            ReportTable(
+                "Scores over all sequences",
+                table,
+                "MOTA and IDF1 in percent; FP, FN and IDSW are counts." + _speed_note(frames_per_cpu_second),
+            ),
             *(
-                ReportTable(name, score_rows({str(r["method"]): r for r in rows}, first="method"), _PUBLISHED_NOTE)
+                ReportTable(name, score_rows({r.method: r.as_json() for r in rows}, first="method"), _PUBLISHED_NOTE)
                 for name, rows in published.items()
             ),
             ReportTable("Scores of each sequence", sequences),
             ReportTable(
                 "Benchmarks",
-                [{first: name, "MLflow run": result["mlflow_run_id"]} for name, result in found.items()],
-                links={name: folders[name] / "report.html" for name in found},
+                [{first: name, "MLflow run": result.mlflow_run_id} for name, result in found.items()],
+                links={name: folders[name] / REPORT_FILE for name in found},
             ),
             settings_table(study),
             ReportTable("Data, networks, versions", study.facts()),
         ],
         figures=[ReportFigure("Scores", bars), *lines, *_of_variant(moments, shown)],
     )
-    result = {
-        "protocol": protocol,
-        "rows": [{"name": name, **scores} for name, scores in overall.items()],
-        "sequences": {name: one["sequences"] for name, one in found.items()},
-        "published": {name: list(rows) for name, rows in published.items()},
-        "table": table,
-        "benchmarks": {name: one["folder"] for name, one in found.items()},
-        "runs": {name: one["mlflow_run_id"] for name, one in found.items()},
-        "notes": list(notes),
-    }
-    return study.finish(reporter, result, [report, bars, *(figure.path for figure in (*lines, *moments))])
+    content = ComparisonStudy(
+        protocol=protocol,
+        rows=variants,
+        sequences={name: result.sequences for name, result in found.items()},
+        published={name: tuple(rows) for name, rows in published.items()},
+        table=tuple(dict(row) for row in table),
+        benchmarks={name: result.folder for name, result in found.items()},
+        runs={name: result.mlflow_run_id for name, result in found.items()},
+        notes=tuple(notes),
+    )
+    return study.finish(reporter, content, [report, bars, *(figure.path for figure in (*lines, *moments))])
 
 
 def settings_table(study: Study) -> ReportTable:
@@ -160,6 +167,15 @@ def settings_table(study: Study) -> ReportTable:
             for section, model in study.settings.items()
             for key, value in model.items()
         ],
+    )
+
+
+def _speed_note(rates: Mapping[str, float] | None) -> str:
+    if not rates:
+        return ""
+    return (
+        " frames/CPU-s: association alone on one thread, with known features; frames are not read, camera motion is "
+        "not estimated. Other work on the machine makes it smaller."
     )
 
 

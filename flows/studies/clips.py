@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.data import split_ranks
 from ssat.embedding.settings import TrainSettings
+from ssat.file_names import REPORT_FILE
 from ssat.frames.store import FrameStore
 from ssat.pipeline.benchmark_inputs import data_digest, prepare
 from ssat.pipeline.settings import BenchmarkSettings
@@ -21,12 +23,13 @@ from ssat.report.study_plots import clips_figure
 from ssat.report.tables import score_rows
 from ssat.studies.intervals import confidence_interval
 from ssat.studies.published import SOURCE, TABLE_4, TABLE_4_CLIPS
+from ssat.studies.results import ClipsRow, ClipsStudy, ClipsTraining, MeanOverSeeds
 from ssat.studies.settings import ClipsStudySettings
 from ssat.workspace import Workspace
 from tasks.held_out import common_recall
 from tasks.mlflow_run import Dataset
 from tasks.moments import timelines
-from tasks.study import Study, log_scores
+from tasks.study import Study, StudyResult, log_scores
 from tasks.train import train_embedder
 
 _METRICS = ("idf1", "mota", "idsw", "recall_at_1")
@@ -35,14 +38,11 @@ _METRICS = ("idf1", "mota", "idsw", "recall_at_1")
 @flow(name="study clips", persist_result=False)
 def clips_study(
     workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
-) -> dict[str, Any]:
-    """Trains with every number of clips and every seed, tracks with each, and puts the scores side by side.
+) -> StudyResult[ClipsStudy]:
+    """Train with every number of clips and every seed, track with each, and put the scores side by side.
 
     A training or benchmark that was done before is not done again. `train` says all but clips, seed and, with
     `same_steps`, epochs.
-
-    Gives "rows" (a row per number of clips: means, half widths of the intervals, values of the seeds), "trainings" (a
-    row each), "table", "published", "folder", "report", "figures", "mlflow_run_id" and "reused".
 
     Raises:
         InputError: the frame store has fewer clips than the largest number and the held-out ones.
@@ -56,7 +56,7 @@ def clips_study(
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
-    if (result := study.finished()) is None:
+    if (result := study.finished(ClipsStudy)) is None:
         dataset = Dataset("mot", digests["data"], str(Path(base.mot).expanduser().resolve()))
         with study.recorded(dataset) as reporter:
             trained = []
@@ -71,23 +71,26 @@ def clips_study(
                         log_scores(child, scored)
                         recall = common_recall(place, largest, embedder)
                         child.scalars({"recall_at_1": recall, "clips": clips}, 0)
-                    probed = {"probe_auc": made.probe["auc"]} if made.probe else {}
+                    scores = scored.overall.scores
+                    assert scores is not None  # noqa: S101 - the split has labels; for the type checker
                     trained.append(
-                        {
-                            "clips": clips,
-                            "seed": seed,
-                            "steps": made.steps,
-                            "recall_at_1": recall,
-                            **probed,
-                            **{key: scored["overall"][key] for key in ("idf1", "mota", "idsw")},
-                            "embedder": made.embedder,
-                            "benchmark": scored["folder"],
-                            "mlflow_run_id": made.mlflow_run_id,
-                        }
+                        ClipsTraining(
+                            clips=clips,
+                            seed=seed,
+                            steps=made.steps,
+                            recall_at_1=recall,
+                            probe_auc=made.probe.get("auc"),
+                            idf1=scores.idf1,
+                            mota=scores.mota,
+                            idsw=scores.idsw,
+                            embedder=made.embedder,
+                            benchmark=scored.folder,
+                            mlflow_run_id=made.mlflow_run_id,
+                        )
                     )
                     smaller = str(embedder.parent) if settings.warm else None
             result = _finish(study, reporter, settings, prepared, base, numbers, trained)
-    create_table_artifact(table=result["table"], key="study-clips", description=result["report"])
+    create_table_artifact(table=list(result.content.table), key="study-clips", description=result.report)
     return result
 
 
@@ -109,29 +112,29 @@ def _finish(
     prepared: Any,
     base: BenchmarkSettings,
     numbers: list[int],
-    trained: list[dict[str, Any]],
-) -> dict[str, Any]:
+    trained: list[ClipsTraining],
+) -> StudyResult[ClipsStudy]:
     rows, table = [], []
     metrics = _metrics(trained)
     for clips in numbers:
-        of = [row for row in trained if row["clips"] == clips]
-        row: dict[str, Any] = {"clips": clips}
-        shown: dict[str, Any] = {"clips": clips, "seeds": len(of), "steps": of[0]["steps"]}
+        of = [training for training in trained if training.clips == clips]
+        means: dict[str, MeanOverSeeds] = {}
+        shown: dict[str, str | int] = {"clips": clips, "seeds": len(of), "steps": of[0].steps}
         for metric in metrics:
-            values = [float(one[metric]) for one in of]
+            values = tuple(float(getattr(training, metric)) for training in of)
             interval = confidence_interval(values, settings.confidence)
-            row |= {metric: interval.mean, f"{metric}_half": interval.half, f"{metric}_seeds": values}
+            means[metric] = MeanOverSeeds(interval.mean, interval.half, values)
             scale = 1 if metric == "idsw" else 100
             half = "" if math.isnan(interval.half) else f" ± {scale * interval.half:.1f}"
             shown[_HEADINGS[metric]] = f"{scale * interval.mean:.1f}{half}"
-        rows.append(row)
+        rows.append(ClipsRow(clips, means))
         table.append(shown)
-    published = list(zip(TABLE_4_CLIPS, TABLE_4, strict=True))
-    path = clips_figure(rows, published, study.folder / "clips.png", metrics)
+    published = [(clips, row.as_json()) for clips, row in zip(TABLE_4_CLIPS, TABLE_4, strict=True)]
+    path = clips_figure([row.as_json() for row in rows], published, study.folder / "clips.png", metrics)
     first_seed = {
-        f"{row['clips']} clips": study.workspace.absolute(row["benchmark"])
-        for row in trained
-        if row["seed"] == settings.seeds[0]
+        f"{training.clips} clips": study.workspace.absolute(training.benchmark)
+        for training in trained
+        if training.seed == settings.seeds[0]
     }
     lines = timelines(prepared, base.protocol, first_seed, study.folder)
     per_cent = round(100 * settings.confidence)
@@ -144,31 +147,31 @@ def _finish(
         f"Split {base.split}, protocol {base.protocol}.",
     ]
     report = write_report(
-        study.folder / "report.html",
+        study.folder / REPORT_FILE,
         title="Study: number of training clips",
         notes=notes,
         tables=[
             ReportTable("Means over seeds", table, "IDF1, MOTA and recall in percent."),
             ReportTable(
                 "Published: Table 4, MOT17 validation half",
-                score_rows({str(row["method"]): row for row in TABLE_4}, first="clips"),
+                score_rows({row.method: row.as_json() for row in TABLE_4}, first="clips"),
                 f"{SOURCE}. Other sequences, other detections, ResNet-50.",
             ),
-            ReportTable("Every training", [_shown(row) for row in trained]),
+            ReportTable("Every training", [_shown(training) for training in trained]),
             settings_table(study),
             ReportTable("Data, networks, versions", study.facts()),
         ],
         figures=[ReportFigure("Scores against the number of clips", path, "A dot is a seed."), *lines],
     )
-    result = {
-        "protocol": base.protocol,
-        "rows": rows,
-        "trainings": trained,
-        "published": TABLE_4,
-        "table": table,
-        "notes": notes,
-    }
-    return study.finish(reporter, result, [report, path, *(figure.path for figure in lines)])
+    content = ClipsStudy(
+        protocol=base.protocol,
+        rows=tuple(rows),
+        trainings=tuple(trained),
+        published=tuple(TABLE_4),
+        table=tuple(table),
+        notes=tuple(notes),
+    )
+    return study.finish(reporter, content, [report, path, *(figure.path for figure in lines)])
 
 
 _HEADINGS = {
@@ -180,19 +183,20 @@ _HEADINGS = {
 }
 
 
-def _metrics(trained: list[dict[str, Any]]) -> tuple[str, ...]:
+def _metrics(trained: Sequence[ClipsTraining]) -> tuple[str, ...]:
     """The metrics of the tables; the probe's where the trainings have one."""
-    return (*_METRICS, "probe_auc") if all("probe_auc" in row for row in trained) else _METRICS
+    return (*_METRICS, "probe_auc") if all(training.probe_auc is not None for training in trained) else _METRICS
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _shown(training: ClipsTraining) -> dict[str, str | int]:
     numbers = {
-        _HEADINGS[metric]: f"{row[metric]}" if metric == "idsw" else f"{100 * row[metric]:.1f}"
-        for metric in _metrics([row])
+        _HEADINGS[metric]: f"{value}" if metric == "idsw" else f"{100 * value:.1f}"
+        for metric in _metrics([training])
+        for value in [getattr(training, metric)]
     }
     return {
-        "training": f"{row['clips']} clips, seed {row['seed']}",
-        "steps": row["steps"],
+        "training": f"{training.clips} clips, seed {training.seed}",
+        "steps": training.steps,
         **numbers,
-        "MLflow run": row["mlflow_run_id"],
+        "MLflow run": training.mlflow_run_id,
     }

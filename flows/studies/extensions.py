@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow
 
 from flows.studies.benchmarked import association_study
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.published import TABLE_3
+from ssat.studies.results import ComparisonStudy
+from tasks.study import StudyResult
 
 # Name → the switches of the tracker.
 VARIANTS = {
@@ -19,8 +19,8 @@ VARIANTS = {
 
 
 @flow(name="study extensions", persist_result=False)
-def extensions_study(workspace: str, benchmark: BenchmarkSettings) -> dict[str, Any]:
-    """Tracks with and without each extension, the rest being equal. Gives what `association_study` does."""
+def extensions_study(workspace: str, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
+    """Tracks with and without each extension, the rest being equal."""
     return association_study(
         workspace,
         "extensions",

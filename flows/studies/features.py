@@ -17,7 +17,9 @@ from flows.studies.benchmarked import settings_table
 from ssat.embedding.named import COLOUR, IMAGENET, embedder_parts
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.errors import InputError
+from ssat.file_names import EMBEDDER_FILE, REPORT_FILE, TRAINING_RESULT
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
+from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.pipeline.feature_cache import feature_key, load_features
 from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.row_features import features_of_rows
@@ -26,14 +28,15 @@ from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import methods_figure
 from ssat.report.tables import score_rows
 from ssat.studies.features import FeatureAuc, StudiedSequence, feature_auc, gain_over, rank_correlation
+from ssat.studies.results import FeatureOnSequence, FeatureRow, FeaturesStudy
 from ssat.studies.settings import FeaturesStudySettings
 from ssat.workspace import Workspace
 from tasks.detectors import resolve_detector
-from tasks.embedders import EMBEDDER_FILE, RESULT_FILE, UNTRAINED, latest_of_kinds, resolve_embedder
+from tasks.embedders import UNTRAINED, latest_of_kinds, resolve_embedder
 from tasks.fan_out import tracked_detections
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset
-from tasks.study import Study, log_scores
+from tasks.study import Study, StudyResult, log_scores
 
 _AUC_NOTE = (
     "AUC: share of pairs that the cosine ranks rightly, a pair of one person above a pair of two, mean over the "
@@ -54,16 +57,14 @@ class _Feature:
 class _Measured:
     feature: _Feature
     auc: FeatureAuc
-    benchmark: dict[str, Any]
+    benchmark: BenchmarkResult
 
 
 @flow(name="study features", persist_result=False)
-def features_study(workspace: str, settings: FeaturesStudySettings, benchmark: BenchmarkSettings) -> dict[str, Any]:
-    """Tracks the same detections with every feature, and measures how well it tells people apart.
-
-    Gives "rows" (per feature: "auc" by labels, "probe_auc", each with "_low" and "_high", the scores of the benchmark),
-    "sequences", "rank_correlation" (between the two AUC and IDF1 over the features), "table", "folder", "report",
-    "figures", "benchmarks", "runs", "notes", "mlflow_run_id" and "reused".
+def features_study(
+    workspace: str, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
+) -> StudyResult[FeaturesStudy]:
+    """Track the same detections with every feature, and measure how well it tells people apart.
 
     Raises:
         InputError: an embedder that cannot be had, or detections that follow the tracks.
@@ -78,12 +79,12 @@ def features_study(workspace: str, settings: FeaturesStudySettings, benchmark: B
     notes = [*(f"Left out: {name} ({reason})." for name, reason in skipped.items()), *notes]
     digests = {"data": data_digest(prepared), **{f"feature {one.name}": one.embedder.digest for one in features}}
     study = Study(place, "features", {"benchmark": base, "study_features": settings}, digests)
-    result = study.finished()
+    result = study.finished(FeaturesStudy)
     if result is None:
         dataset = Dataset("mot", digests["data"], str(Path(base.mot).expanduser().resolve()))
         with study.recorded(dataset) as reporter:
             result = _measure_all(study, reporter, prepared, features, settings, base, notes)
-    create_table_artifact(table=result["table"], key="study-features", description=result["report"])
+    create_table_artifact(table=list(result.content.table), key="study-features", description=result.report)
     return result
 
 
@@ -119,7 +120,7 @@ def _short(spec: str) -> str:
         path = Path(part.name).expanduser()
         name = part.name
         if path.exists():
-            trained = path.name == EMBEDDER_FILE and (path.parent / RESULT_FILE).is_file()
+            trained = path.name == EMBEDDER_FILE and (path.parent / TRAINING_RESULT).is_file()
             name = path.parent.name if trained else path.name
         parts.append(name if part.weight == 1 else f"{part.weight:g}*{name}")
     return "+".join(parts)
@@ -133,7 +134,7 @@ def _measure_all(
     settings: FeaturesStudySettings,
     base: BenchmarkSettings,
     notes: list[str],
-) -> dict[str, Any]:
+) -> StudyResult[FeaturesStudy]:
     place = study.workspace
     detections = tracked_detections(list(prepared), base, place, *resolve_detector(base, place))
     sequences = [
@@ -181,19 +182,20 @@ def _finish(
     settings: FeaturesStudySettings,
     base: BenchmarkSettings,
     notes: list[str],
-) -> dict[str, Any]:
-    rows = [
-        {
-            "name": one.feature.name,
-            "embedder": one.feature.spec,
-            "digest": one.feature.embedder.digest,
-            **one.auc.to_dict(),
-            **one.benchmark["overall"],
-        }
+) -> StudyResult[FeaturesStudy]:
+    rows = tuple(
+        FeatureRow(
+            one.feature.name,
+            one.feature.spec,
+            one.feature.embedder.digest,
+            one.auc.to_dict(),
+            one.benchmark.overall,
+        )
         for one in measured
-    ]
+    )
+    flat = [row.as_json() for row in rows]
     correlation = {
-        f"{first} and {second}": rank_correlation([row[first] for row in rows], [row[second] for row in rows])
+        f"{first} and {second}": rank_correlation([row[first] for row in flat], [row[second] for row in flat])
         for first, second in (("probe_auc", "auc"), ("probe_auc", "idf1"), ("auc", "idf1"))
     }
     table = [_row(one, measured[0]) for one in measured]
@@ -203,17 +205,17 @@ def _finish(
             "feature": one.feature.name,
             "AUC by labels": _number(one.auc.by_sequence[name][0]),
             "probe AUC": _number(one.auc.by_sequence[name][1]),
-            **_scores(one.benchmark["sequences"][name]),
+            **_scores(one.benchmark.sequences[name]),
         }
-        for name in measured[0].benchmark["sequences"]
+        for name in measured[0].benchmark.sequences
         for one in measured
     ]
-    shown = [key for key in ("auc", "probe_auc", "idf1") if all(row[key] is not None for row in rows)]
+    shown = [key for key in ("auc", "probe_auc", "idf1") if all(row[key] is not None for row in flat)]
     gaps = ", ".join(f"{gap:g}" for gap in settings.probe_gaps_seconds)
-    bars = methods_figure(rows, study.folder / "scores.png", shown)
-    folders = {one.feature.name: study.workspace.absolute(one.benchmark["folder"]) for one in measured}
+    bars = methods_figure(flat, study.folder / "scores.png", shown)
+    folders = {one.feature.name: study.workspace.absolute(one.benchmark.folder) for one in measured}
     report = write_report(
-        study.folder / "report.html",
+        study.folder / REPORT_FILE,
         title="Study: features on the same detections",
         notes=[
             *notes,
@@ -229,8 +231,8 @@ def _finish(
             ReportTable("Each sequence", by_sequence),
             ReportTable(
                 "Benchmarks",
-                [{"feature": one.feature.name, "MLflow run": one.benchmark["mlflow_run_id"]} for one in measured],
-                links={name: folder / "report.html" for name, folder in folders.items()},
+                [{"feature": one.feature.name, "MLflow run": one.benchmark.mlflow_run_id} for one in measured],
+                links={name: folder / REPORT_FILE for name, folder in folders.items()},
             ),
             settings_table(study),
             ReportTable("Data, networks, versions", study.facts()),
@@ -239,23 +241,23 @@ def _finish(
     )
     known = {f"rank correlation/{name}": value for name, value in correlation.items() if value is not None}
     reporter.scalars(known, 0)
-    result = {
-        "protocol": base.protocol,
-        "rows": rows,
-        "sequences": {
+    content = FeaturesStudy(
+        protocol=base.protocol,
+        rows=rows,
+        sequences={
             one.feature.name: {
-                name: {**scores, **dict(zip(("auc", "probe_auc"), one.auc.by_sequence[name], strict=True))}
-                for name, scores in one.benchmark["sequences"].items()
+                name: FeatureOnSequence(scored, *one.auc.by_sequence[name])
+                for name, scored in one.benchmark.sequences.items()
             }
             for one in measured
         },
-        "rank_correlation": correlation,
-        "table": table,
-        "benchmarks": {one.feature.name: one.benchmark["folder"] for one in measured},
-        "runs": {one.feature.name: one.benchmark["mlflow_run_id"] for one in measured},
-        "notes": notes,
-    }
-    return study.finish(reporter, result, [report, bars])
+        rank_correlation=correlation,
+        table=tuple(dict(row) for row in table),
+        benchmarks={one.feature.name: one.benchmark.folder for one in measured},
+        runs={one.feature.name: one.benchmark.mlflow_run_id for one in measured},
+        notes=tuple(notes),
+    )
+    return study.finish(reporter, content, [report, bars])
 
 
 def _row(one: _Measured, first: _Measured) -> dict[str, str]:
@@ -268,12 +270,12 @@ def _row(one: _Measured, first: _Measured) -> dict[str, str]:
         if gain is None
         else f"{gain.gain:+.3f} ({gain.low:+.3f} … {gain.high:+.3f})",
         "probe AUC": _with_interval(values, "probe_auc"),
-        **_scores(one.benchmark["overall"]),
+        **_scores(one.benchmark.overall),
     }
 
 
-def _scores(scores: Mapping[str, Any]) -> dict[str, str]:
-    (row,) = score_rows({"": scores})
+def _scores(scored: Scored) -> dict[str, str]:
+    (row,) = score_rows({"": scored.as_json()})
     return {key: row[key] for key in ("IDF1", "MOTA", "HOTA", "IDSW", "IDF1 ceiling", "closed %") if key in row}
 
 

@@ -8,7 +8,9 @@ from prefect import flow
 
 from flows.studies.benchmarked import association_study
 from ssat.pipeline.settings import BenchmarkSettings
+from ssat.studies.results import ComparisonStudy
 from ssat.tracking.config import QUICK_ALPHA, TrackerConfig
+from tasks.study import StudyResult
 
 # Ingredient → the settings that switch it off.
 INGREDIENTS: dict[str, dict[str, Any]] = {
@@ -31,12 +33,10 @@ FILLED = "strong with gaps filled"
 
 
 @flow(name="study strong", persist_result=False)
-def strong_study(workspace: str, benchmark: BenchmarkSettings) -> dict[str, Any]:
+def strong_study(workspace: str, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
     """Tracks with the preset, without each of its ingredients, with further ones, and as `paper` and `quick` do.
 
     Gaps are filled in the last variant only, because the others compare what is known online.
-
-    Gives what `association_study` does.
     """
     strong = benchmark.association
     return association_study(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
+from ssat.file_names import REPORT_FILE
+from ssat.mot.score_values import Scores
 from ssat.pipeline.benchmark_inputs import data_digest, prepare
+from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
 from ssat.report.study_plots import surfaces_figure
+from ssat.studies.results import ChosenRow, SweptPoint, SweptTraining, ThresholdsStudy
 from ssat.studies.settings import ThresholdsStudySettings
 from ssat.studies.sweep import PARAMETERS, best_point, grid_points
 from ssat.workspace import Workspace
 from tasks.embedders import resolve_embedder
 from tasks.mlflow_run import Dataset
 from tasks.moments import timelines
-from tasks.study import Study, log_scores
+from tasks.study import Study, StudyResult, log_scores
 from tasks.sweep import sweep, sweep_sequences
 from tasks.train import train_embedder
 
@@ -38,14 +43,11 @@ def thresholds_study(
     settings: ThresholdsStudySettings,
     benchmark: BenchmarkSettings,
     train: TrainSettings | None = None,
-) -> dict[str, Any]:
-    """Scores the tracker at every point of a grid on one split; reports the best point on another.
+) -> StudyResult[ThresholdsStudy]:
+    """Score the tracker at every point of a grid on one split; report the best point on another.
 
     With margins or scales in `settings`, an embedder is trained (as `train` says) with each of them first, and the best
     one on the first split is used.
-
-    Gives "chosen" (parameter → value), "rows" (default and chosen on both splits), "points" (every point with its
-    scores), "trainings", "table", "folder", "report", "figures", "mlflow_run_id" and "reused".
     """
     place = Workspace.open(workspace)
     report_on = benchmark.model_copy(update={"tracker": "ssat", "video": False})
@@ -72,7 +74,7 @@ def thresholds_study(
     else:
         digests["embedder"] = resolve_embedder(report_on.embedder, place).digest
     study = Study(place, "thresholds", models, digests)
-    if (result := study.finished()) is None:
+    if (result := study.finished(ThresholdsStudy)) is None:
         dataset = Dataset("mot", digests["data reported on"], str(Path(report_on.mot).expanduser().resolve()))
         with study.recorded(dataset) as reporter:
             tried = []
@@ -83,12 +85,20 @@ def thresholds_study(
                         workspace, choose_on.model_copy(update={"embedder": str(place.absolute(made.embedder))})
                     )
                     log_scores(child, scored)
-                row = {"training": name, "margin": one.head.margin, "scale": one.head.scale, "embedder": made.embedder}
-                own = {"recall_at_1": made.held_out.get("recall_at_1"), "probe_auc": made.probe.get("auc")}
-                tried.append({**row, **scored["overall"], **own})
+                tried.append(
+                    SweptTraining(
+                        training=name,
+                        margin=one.head.margin,
+                        scale=one.head.scale,
+                        embedder=made.embedder,
+                        scored=scored.overall,
+                        recall_at_1=made.held_out.get("recall_at_1"),
+                        probe_auc=made.probe.get("auc"),
+                    )
+                )
             if tried:
-                best = max(tried, key=lambda row: float(row[settings.metric]))
-                embedder = str(place.absolute(best["embedder"]))
+                best = max(tried, key=lambda training: _value(training.scored, settings.metric))
+                embedder = str(place.absolute(best.embedder))
                 choose_on = choose_on.model_copy(update={"embedder": embedder})
                 report_on = report_on.model_copy(update={"embedder": embedder})
             # The benchmarks with default constants leave the features that the sweep reads.
@@ -102,7 +112,7 @@ def thresholds_study(
             points = grid_points(settings)
             scores = sweep(sequences, choose_on.association, points, choose_on.protocol)
             shape = tuple(len(getattr(settings, name)) for name in PARAMETERS)
-            grid = np.array([float(one[settings.metric]) for one in scores]).reshape(shape)
+            grid = np.array([float(getattr(one, settings.metric)) for one in scores]).reshape(shape)
             at = best_point(grid, _nearest_to_default(settings, report_on))
             chosen = {name: getattr(settings, name)[index] for name, index in zip(PARAMETERS, at, strict=True)}
             association = report_on.association.model_copy(update=chosen)
@@ -112,7 +122,7 @@ def thresholds_study(
                     rows[which, _CHOSEN] = benchmark_flow(workspace, tuned)
                     log_scores(child, rows[which, _CHOSEN])
             result = _finish(study, reporter, settings, reporting, rows, grid, at, chosen, points, scores, tried)
-    create_table_artifact(table=result["table"], key="study-thresholds", description=result["report"])
+    create_table_artifact(table=list(result.content.table), key="study-thresholds", description=result.report)
     return result
 
 
@@ -138,26 +148,26 @@ def _finish(
     reporter: Any,
     settings: ThresholdsStudySettings,
     reporting: Any,
-    rows: dict[tuple[str, str], dict[str, Any]],
+    rows: dict[tuple[str, str], BenchmarkResult],
     grid: np.ndarray,
     at: tuple[int, ...],
     chosen: dict[str, float],
     points: list[tuple[float, ...]],
-    scores: list[dict[str, Any]],
-    tried: list[dict[str, Any]],
-) -> dict[str, Any]:
+    scores: list[Scores],
+    tried: list[SweptTraining],
+) -> StudyResult[ThresholdsStudy]:
     from ssat.report.tables import score_rows
 
     table = [
-        {"split": f"{result['split']} ({which})", **row}
+        {"split": f"{result.split} ({which})", **row}
         for (which, name), result in rows.items()
-        for row in score_rows({name: result["overall"]}, first="constants")
+        for row in score_rows({name: result.overall.as_json()}, first="constants")
     ]
-    every = [
-        {**dict(zip(PARAMETERS, point, strict=True)), **{key: one[key] for key in ("idf1", "mota", "idsw")}}
+    every = tuple(
+        SweptPoint(dict(zip(PARAMETERS, point, strict=True)), one.idf1, one.mota, one.idsw)
         for point, one in zip(points, scores, strict=True)
-    ]
-    ordered = sorted(every, key=lambda row: -float(row["idf1"]))
+    )
+    ordered = sorted(every, key=lambda point: -point.idf1)
     figures = []
     if sum(len(getattr(settings, name)) > 1 for name in PARAMETERS) >= 2:
         values = {name: getattr(settings, name) for name in PARAMETERS}
@@ -165,54 +175,59 @@ def _finish(
         note = "Every pair, the others at the chosen point (marked); on the split that was chosen on."
         figures.append(ReportFigure("Response surfaces", path, note))
     if len(settings.margin) > 1 and len(settings.scale) > 1:
-        of = {(row["margin"], row["scale"]): float(row[settings.metric]) for row in tried}
+        of = {(row.margin, row.scale): _value(row.scored, settings.metric) for row in tried}
         values = {"margin": settings.margin, "scale": settings.scale}
         trained = np.array([[of[margin, scale] for scale in settings.scale] for margin in settings.margin])
         path = surfaces_figure(values, trained, best_point(trained), study.folder / "trainings.png", settings.metric)
         figures.append(ReportFigure("Margin and scale", path, "Default constants; each point is a training."))
     folders = {
-        name: study.workspace.absolute(result["folder"])
+        name: study.workspace.absolute(result.folder)
         for (which, name), result in rows.items()
         if which == "reported on"
     }
-    protocol = rows["reported on", _DEFAULT]["protocol"]
+    protocol = rows["reported on", _DEFAULT].protocol
     lines = timelines(reporting, protocol, folders, study.folder)
     named = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
     notes = [
-        f"Chosen by {settings.metric.upper()} on {rows['chosen on', _DEFAULT]['split']}: {named}. What "
-        f"counts is the split that was not chosen on, {rows['reported on', _DEFAULT]['split']}. Protocol {protocol}.",
+        f"Chosen by {settings.metric.upper()} on {rows['chosen on', _DEFAULT].split}: {named}. What "
+        f"counts is the split that was not chosen on, {rows['reported on', _DEFAULT].split}. Protocol {protocol}.",
     ]
     report = write_report(
-        study.folder / "report.html",
+        study.folder / REPORT_FILE,
         title="Study: thresholds",
         notes=notes,
         tables=[
             ReportTable("Default and chosen constants", table, "IDF1 and MOTA in percent."),
-            ReportTable("Trainings", [_in_percent(row) for row in tried], "On the split that was chosen on."),
-            ReportTable(f"Every point ({len(every)})", [_in_percent(row) for row in ordered], "Best IDF1 first."),
+            ReportTable("Trainings", [_in_percent(row.as_json()) for row in tried], "On the split that was chosen on."),
+            ReportTable(
+                f"Every point ({len(every)})", [_in_percent(point.as_json()) for point in ordered], "Best IDF1 first."
+            ),
             settings_table(study),
             ReportTable("Data, networks, versions", study.facts()),
         ],
         figures=[*figures, *lines],
     )
-    result = {
-        "protocol": protocol,
-        "metric": settings.metric,
-        "chosen": chosen,
-        "rows": [
-            {"which": which, "split": result["split"], "constants": name, **result["overall"]}
-            for (which, name), result in rows.items()
-        ],
-        "points": every,
-        "trainings": tried,
-        "table": table,
-        "runs": {f"{name}, {which}": result["mlflow_run_id"] for (which, name), result in rows.items()},
-        "notes": notes,
-    }
-    return study.finish(reporter, result, [report, *(figure.path for figure in (*figures, *lines))])
+    content = ThresholdsStudy(
+        protocol=protocol,
+        metric=settings.metric,
+        chosen=chosen,
+        rows=tuple(
+            ChosenRow(which, result.split, name, result.overall, "constants") for (which, name), result in rows.items()
+        ),
+        points=every,
+        trainings=tuple(tried),
+        table=tuple(dict(row) for row in table),
+        runs={f"{name}, {which}": result.mlflow_run_id for (which, name), result in rows.items()},
+        notes=tuple(notes),
+    )
+    return study.finish(reporter, content, [report, *(figure.path for figure in (*figures, *lines))])
 
 
-def _in_percent(row: dict[str, Any]) -> dict[str, Any]:
+def _value(scored: Scored, metric: str) -> float:
+    return float(scored.as_json()[metric])
+
+
+def _in_percent(row: Mapping[str, Any]) -> dict[str, str | int]:
     shares = {"idf1": "IDF1", "mota": "MOTA", "recall_at_1": "recall at 1", "probe_auc": "probe AUC"}
     shown = {key: value for key, value in row.items() if key in (*PARAMETERS, "training", "margin", "scale")}
     shown |= {name: f"{100 * row[key]:.1f}" for key, name in shares.items() if row.get(key) is not None}

@@ -52,7 +52,7 @@ def arguments(stage: str, world: Path, workspace: Path) -> list[str]:
                 str(CLIPS),
                 "--clip-seconds",
                 "3",
-                "--downloads",
+                "--concurrent-downloads",
                 "1",
             ],
             "decode": ["--shard-clips", "4", "--short-side", "64"],

@@ -23,6 +23,7 @@ from ssat.clips.sources import Source, Stopped
 from ssat.clips.status import StatusLog
 from ssat.clips.trim import TrimmedClip, TrimSettings
 from ssat.clips.trimmers import Trimmers
+from ssat.file_names import TRIMMED
 from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
 
@@ -123,7 +124,7 @@ class Attempts:
         rows: list[StatusRow] = []
         counts: Counter[FailureClass] = Counter()
         # A local file reads the same the second time.
-        most = {FailureClass.NET: self._settings.net_attempts, FailureClass.MEDIA: 2 if source.network else 1}
+        most = {FailureClass.NET: self._settings.network_attempts, FailureClass.MEDIA: 2 if source.network else 1}
         while not self._has_to_stop(source):
             row = self._begun(candidate, before + len(rows) + 1, address, source.tool)
             started = time.monotonic()
@@ -193,10 +194,7 @@ class Attempts:
         video = source.fetch(candidate, folder, self.stopped)
         # Two hexadecimal digits make 256 folders: 2,000 files in each at 500,000 clips.
         target = (
-            self._workspace.clips
-            / "trimmed"
-            / candidate_key(0, candidate.clip_id).hex()[:2]
-            / f"{candidate.clip_id}.mp4"
+            self._workspace.clips / TRIMMED / candidate_key(0, candidate.clip_id).hex()[:2] / f"{candidate.clip_id}.mp4"
         )
         try:
             clip: TrimmedClip = self._trimmers.trim(video.path, target, self._trim_settings, video.start_s, video.end_s)
@@ -226,7 +224,7 @@ class Attempts:
         if kind is FailureClass.GONE and not goes_on and all(other is FailureClass.GONE for other in found):
             state = st.GONE
         elif kind is FailureClass.RATE:
-            self._egress.open(max(self._settings.rate_pause_seconds, failure.retry_after_s or 0), failure.message)
+            self._egress.open(max(self._settings.rate_limit_pause_seconds, failure.retry_after_s or 0), failure.message)
             state = st.WAITING
         return replace(
             row,
@@ -245,7 +243,7 @@ class Attempts:
                 self._undecided.append(row)
                 alike = [other for other in self._undecided if other.error_class == found]
                 # Where a list names many servers, one that fails says nothing about the others.
-                if self._one_server and len(alike) >= self._settings.stop_after:
+                if self._one_server and len(alike) >= self._settings.max_similar_failures:
                     self._stop_reason = self._explain(row, len(alike))
                     self._decide(st.WAITING)
                 return

@@ -30,9 +30,10 @@ from ssat.clips.sources.chain import sources_of
 from ssat.clips.stages import ArchiveFailure, Finished, Job, Work
 from ssat.clips.status import StatusLog
 from ssat.errors import InputError, WorkspaceError
+from ssat.file_names import ROSTER
 from ssat.locks import FolderLock
 from ssat.redaction import without_credentials
-from ssat.workspace import ROSTER, Workspace
+from ssat.workspace import Workspace
 
 __all__ = ["Collector", "Shard", "ShardOutcome"]
 
@@ -77,7 +78,7 @@ class Collector:
         )
         self.candidates: list[Candidate] = self.list.ordered(settings.seed)
         self.egress = egress or LocalEgress(
-            workspace.clips / "breaker.json", settings.per_hour, settings.jitter_seconds
+            workspace.clips / "breaker.json", settings.requests_per_hour, settings.jitter_seconds
         )
         self.chain = sources_of(settings, self.list, workspace, self.egress)
         busy = (
@@ -220,7 +221,7 @@ class Collector:
             for position in shard.positions
             for candidate in [self.candidates[position]]
         ]
-        job = Job(self._plan.is_last(shard.stage), self.settings.downloads, self._downloads, progress)
+        job = Job(self._plan.is_last(shard.stage), self.settings.concurrent_downloads, self._downloads, progress)
         try:
             return self.chain.stages[shard.stage].fetch(self._attempts, work, shard.offer, job)
         except ArchiveFailure as broken:
@@ -231,10 +232,10 @@ class Collector:
         mirror, archive, failure = broken.mirror, broken.archive, broken.failure
         kind = failure.failure_class
         if kind is FailureClass.RATE:
-            self.egress.open(max(self.settings.rate_pause_seconds, failure.retry_after_s or 0), failure.message)
+            self.egress.open(max(self.settings.rate_limit_pause_seconds, failure.retry_after_s or 0), failure.message)
         elif kind in (FailureClass.GONE, FailureClass.MEDIA):
             mirror.problems[archive] = failure.message
-        elif kind is not FailureClass.NET or mirror.failed(archive) >= self.settings.net_attempts:
+        elif kind is not FailureClass.NET or mirror.failed(archive) >= self.settings.network_attempts:
             self.stopped = (
                 f"stopped: {without_credentials(archive)} cannot be read ({kind}: {failure.message}); look at the "
                 "network and the mirror, then run again: archives that were read are not read again"

@@ -34,21 +34,22 @@ class DiskBudget:
         """
         each = self._bytes / self._clips if self._clips else _USUAL_CLIP_BYTES
         needed = clips * each
-        limit, settings = self._settings.disk_gib, self._settings
+        limit, settings = self._settings.max_disk_gib, self._settings
         if limit is not None and self._bytes + needed > limit * _GIB:
             return (
                 f"stopped before a shard of {clips} clips (about {_gib(needed)}): the clips take {_gib(self._bytes)} "
-                f"of the {limit:g} GiB allowed (setting disk_gib); allow more or ask for fewer clips, then run again"
+                f"of the {limit:g} GiB allowed (setting max_disk_gib); allow more or ask for fewer clips, then run "
+                "again"
             )
         try:
             free = shutil.disk_usage(self._folder).free
         except OSError:
             return ""  # the first write will say it better
-        if free < needed + settings.free_gib * _GIB:
+        if free < needed + settings.min_free_gib * _GIB:
             return (
                 f"stopped before a shard of {clips} clips: about {_gib(needed)} are needed, {self._folder} has "
-                f"{_gib(free)} free and {settings.free_gib:g} GiB have to stay free (setting free_gib); make room, "
-                "then run again"
+                f"{_gib(free)} free and {settings.min_free_gib:g} GiB have to stay free (setting min_free_gib); make "
+                "room, then run again"
             )
         return ""
 

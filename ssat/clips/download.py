@@ -52,8 +52,8 @@ class DownloadSettings:
             raise InputError("the cookie file (setting cookies or SSAT_COOKIES) cannot be read")
         return cls(
             min_side=settings.short_side,
-            max_bytes=settings.max_mib << 20,
-            socket_timeout=settings.socket_timeout,
+            max_bytes=settings.max_download_mib << 20,
+            socket_timeout=settings.socket_timeout_seconds,
             proxy=secret("proxy"),
             cookies=cookies,
             user_agent=secret("user_agent"),
@@ -101,7 +101,8 @@ def download(url: str, folder: Path, settings: DownloadSettings, stopped: Callab
         size = max(progress.get("downloaded_bytes") or 0, progress.get("total_bytes") or 0)
         if size > settings.max_bytes:
             raise ClipFailure(
-                FailureClass.MEDIA, f"larger than the limit of {settings.max_bytes >> 20} MiB (setting max_mib)"
+                FailureClass.MEDIA,
+                f"larger than the limit of {settings.max_bytes >> 20} MiB (setting max_download_mib)",
             )
 
     folder.mkdir(parents=True, exist_ok=True)

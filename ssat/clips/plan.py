@@ -99,7 +99,7 @@ class Plan:
                 return None, ""
 
     def _next_positions(self, stage: int) -> list[int]:
-        return list(self._wanted(stage, self._settings.shard_size))
+        return list(self._wanted(stage, self._settings.candidates_per_shard))
 
     def _batch_positions(self, stage: int) -> list[int]:
         self._batch = [

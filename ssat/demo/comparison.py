@@ -11,7 +11,8 @@ from ssat.mot.ceiling import oracle_results
 from ssat.mot.find import find_sequences
 from ssat.mot.protocols import Protocol
 from ssat.mot.rows import MotRows, write_results
-from ssat.mot.scores import Scores, ToScore, score
+from ssat.mot.score_values import Scores
+from ssat.mot.scores import ToScore, score
 from ssat.mot.sequence import MotSequence
 from ssat.pipeline.inputs import read_frames, sequence_source
 from ssat.pipeline.pipeline import track_frames

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ssat.demo.figure import Figure, Placement
 from ssat.demo.light import Light
 from ssat.demo.texture import WARDROBE, Image, backdrop
+from ssat.file_names import DETECTIONS, LABELS, SEQUENCE_INFO
 from ssat.workspace import committed
 
 WIDTH, HEIGHT, FPS = 640, 360, 10
@@ -157,10 +158,10 @@ def write_sequence(folder: Path, name: str, seed: int, sequence: int, frames: in
         for x, y, w, h, score in detect(noise, frame):
             detections.append(f"{number},-1,{x:.1f},{y:.1f},{w:.1f},{h:.1f},{score:.3f}")
     # As in MOT16 and MOT17, the ground truth is ordered by figure, the detections by frame.
-    _write(target / "gt" / "gt.txt", [line for *_, line in sorted(truth)])
-    _write(target / "det" / "det.txt", detections)
+    _write(target / LABELS, [line for *_, line in sorted(truth)])
+    _write(target / DETECTIONS, detections)
     _write(
-        target / "seqinfo.ini",
+        target / SEQUENCE_INFO,
         [
             "[Sequence]",
             f"name={name}",

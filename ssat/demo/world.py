@@ -12,6 +12,7 @@ from ssat.demo.clips import FPS, render_clip, write_video
 from ssat.demo.sequences import write_sequence
 from ssat.demo.settings import DemoSettings
 from ssat.errors import InputError
+from ssat.file_names import SEQUENCE_INFO
 from ssat.workspace import committed
 
 SEQUENCES = ("DEMO-01", "DEMO-02")
@@ -81,7 +82,7 @@ def write_sequences(
 ) -> Path:
     """Render the MOT sequences that `folder` lacks; returns `folder`. A sequence is there when its seqinfo.ini is."""
     for number, name in enumerate(SEQUENCES):
-        if not (folder / name / "seqinfo.ini").exists():
+        if not (folder / name / SEQUENCE_INFO).exists():
             write_sequence(folder, name, settings.seed, number, settings.frames, settings.figures)
         advance(1)
     return folder

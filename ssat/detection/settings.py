@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from ssat.setting_marks import ByContent, LocalPath
 
 Refine = Literal["none", "frozen", "closed-loop"]
 DetectorName = Literal["fasterrcnn", "retinanet", "fcos"]
@@ -15,7 +17,7 @@ class RefinementSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    checkpoint: str | None = Field(
+    checkpoint: Annotated[str | None, ByContent(), LocalPath()] = Field(
         default=None, description="The published checkpoint; by default models/mot17_half.pth in the workspace"
     )
     input: Literal["letterbox", "published"] = Field(

@@ -23,6 +23,7 @@ from ssat.embedding.identity import FORMAT, HISTOGRAM, read_header, weights_dige
 from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
 from ssat.embedding.settings import Architecture, Device, Precision
 from ssat.errors import InputError, WorkspaceError
+from ssat.file_names import EMBEDDER_FILE
 from ssat.workspace import committed
 
 _RUN = re.compile(r"[0-9a-f]{32}|models:/.+")
@@ -84,7 +85,7 @@ class Embedder:
             path = _file_of_run(str(path))
         path = Path(path)
         if path.is_dir():
-            path = path / "embedder.safetensors"
+            path = path / EMBEDDER_FILE
         if path.suffix == ".onnx":
             from ssat.embedding.onnx_embedder import OnnxEmbedder
 

@@ -18,8 +18,8 @@ from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.training_state import TrainingState
 from ssat.embedding.whitening import whitened, whitening
+from ssat.file_names import EMBEDDER_FILE
 
-EMBEDDER_FILE = "embedder.safetensors"
 _BEST_FILE = "best.safetensors"
 _BATCH = 64
 _HELD_OUT = "held_out_"

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ssat.setting_marks import ByContent, LocalPath, Replicate, Runtime, without
 from ssat.settings import Component, ComposedSettings, FlatName, OmittedAtDefault
 
 Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """Marks a setting that says where and how safely a training runs, but not what it learns."""
 
 
 class DataSettings(Component):
@@ -176,11 +171,10 @@ class EvaluationSettings(Component):
     every: Annotated[int, FlatName("evaluate_every")] = Field(
         default=4, ge=1, description="Epochs between two evaluations: held-out retrieval, probe and tracking"
     )
-    mot: Annotated[str | None, FlatName("evaluate_mot"), Runtime()] = Field(
+    mot: Annotated[str | None, FlatName("evaluate_mot"), Runtime(), LocalPath()] = Field(
         default=None, description="MOTChallenge folder to track at every evaluation, reported as IDF1"
     )
-    # What the footage holds is part of the identity, its path is not: the training's folder is named by its digest.
-    probe: Annotated[str | None, FlatName("probe"), Runtime(), OmittedAtDefault()] = Field(
+    probe: Annotated[str | None, FlatName("probe"), ByContent(), LocalPath(), OmittedAtDefault()] = Field(
         default=None,
         description="Beyond the paper: folder of footage with detections; at every evaluation the probe scores the "
         "network on it without labels, and the best score chooses the weights that are kept",
@@ -251,7 +245,7 @@ class TrainSettings(ComposedSettings):
     data: DataSettings = DataSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     network: NetworkSettings = NetworkSettings()
-    warm_start: str | None = Field(
+    warm_start: Annotated[str | None, LocalPath()] = Field(
         default=None,
         description="Folder of a smaller training to start from: its network, and its head for the first classes",
     )
@@ -261,11 +255,11 @@ class TrainSettings(ComposedSettings):
     execution: ExecutionSettings = ExecutionSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
-    seed: int = Field(default=0, ge=0, description="Seed of weights, sampling and crops")
+    seed: Annotated[int, Replicate()] = Field(default=0, ge=0, description="Seed of weights, sampling and crops")
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide what is learned, as JSON values by their flat names."""
-        return {name: value for name, value in self.model_dump(mode="json").items() if name not in RUNTIME_FIELDS}
+        return without(self, Runtime, ByContent)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -285,8 +279,3 @@ class TrainSettings(ComposedSettings):
         if self.head.negative_share < 1 and (self.head.placement == "dense" or accumulate > 1):
             raise ValueError("negative_share below 1 needs a sharded head and accumulate 1")
         return self
-
-
-RUNTIME_FIELDS = frozenset(
-    name for name, field in TrainSettings.fields().items() if any(isinstance(mark, Runtime) for mark in field.metadata)
-)

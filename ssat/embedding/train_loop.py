@@ -11,7 +11,7 @@ from torch import distributed as dist
 from ssat.embedding.checkpoint import Checkpoints, latest_checkpoint
 from ssat.embedding.data import TrainingData
 from ssat.embedding.device import usable_device
-from ssat.embedding.evaluation import EMBEDDER_FILE, Evaluate, Evaluator, held_out_of, probe_of
+from ssat.embedding.evaluation import Evaluate, Evaluator, held_out_of, probe_of
 from ssat.embedding.meter import Meter, NonFiniteLossError
 from ssat.embedding.progress import EpochRecord
 from ssat.embedding.schedule import learning_rate_at, margin_at
@@ -19,12 +19,12 @@ from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_step import TrainStep
 from ssat.embedding.training_state import TrainingState
 from ssat.errors import InputError, SsatError
+from ssat.file_names import CHECKPOINTS
 from ssat.frames.store import FrameStore
 from ssat.reporter import NullReporter, Reporter
 
-__all__ = ["CHECKPOINTS", "EMBEDDER_FILE", "Evaluate", "TrainResult", "TrainingDivergedError", "train_loop"]
+__all__ = ["Evaluate", "TrainResult", "TrainingDivergedError", "train_loop"]
 
-CHECKPOINTS = "checkpoints"
 _REPORT_EVERY = 10
 
 

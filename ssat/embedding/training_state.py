@@ -19,6 +19,7 @@ from ssat.embedding.progress import Progress
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.sharded_head import ShardedCosFaceHead
 from ssat.errors import InputError
+from ssat.file_names import CHECKPOINTS
 
 
 class TrainingState:
@@ -129,7 +130,7 @@ class TrainingState:
         Raises:
             InputError: no checkpoint, another architecture, or its classes are no prefix of these.
         """
-        checkpoint = latest_checkpoint(folder / "checkpoints")
+        checkpoint = latest_checkpoint(folder / CHECKPOINTS)
         if checkpoint is None:
             raise InputError(f"setting train.warm_start: {folder} holds no checkpoint; expected a training's folder")
         state = load_state(checkpoint, settings={"architecture": self._settings.network.architecture})

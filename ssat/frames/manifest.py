@@ -11,7 +11,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ssat.errors import InputError
-from ssat.frames.schema import MANIFEST_NAME, SCHEMA_VERSION, STORE_VERSION
+from ssat.file_names import MANIFEST
+from ssat.frames.schema import SCHEMA_VERSION, STORE_VERSION
 from ssat.remote import AnyPath
 from ssat.workspace import committed
 
@@ -100,7 +101,7 @@ class Manifest(_Record):
     def save(self, folder: AnyPath) -> None:
         """Commit to `folder`/manifest.json, with the digest in it."""
         content = {**self.model_dump(mode="json"), "digest": self.digest}
-        with committed(folder / MANIFEST_NAME) as temporary:
+        with committed(folder / MANIFEST) as temporary:
             temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod
@@ -110,7 +111,7 @@ class Manifest(_Record):
         Raises:
             InputError: missing, damaged, changed since it was written, or written by a newer version.
         """
-        path = folder / MANIFEST_NAME
+        path = folder / MANIFEST
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
@@ -137,7 +138,7 @@ class Manifest(_Record):
 
 def refuse_newer_store(folder: AnyPath) -> None:
     """Raises InputError where a later version of this project wrote the store in `folder`: it is not to be replaced."""
-    path = folder / MANIFEST_NAME
+    path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

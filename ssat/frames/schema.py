@@ -12,7 +12,6 @@ STORE_VERSION = 1
 # are the same.
 SCHEMA_VERSION = 2
 
-MANIFEST_NAME = "manifest.json"
 CLIPS_NAME = "clips.parquet"
 
 ROW_GROUP_ROWS = 256

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from ssat.setting_marks import Runtime, without
 from ssat.settings import StageSettings
 
 
 class DecodeSettings(StageSettings):
     """How clips become rows of the frame store.
 
-    All fields but `workers` and `dry_writer` decide what the store holds: change one, and the shards are decoded again.
+    All fields but those marked `Runtime` decide what the store holds: change one, and the shards are decoded again.
     """
 
     section: ClassVar[str] = "decode"
@@ -31,11 +32,13 @@ class DecodeSettings(StageSettings):
     frame_stride: int = Field(1, ge=1, le=1000, description="Store every n-th frame of a clip.")
     max_frames: int | None = Field(None, ge=1, description="Store at most this many frames of a clip, from its start.")
     seed: int = Field(0, ge=0, description="Seed of the permutation of the rows in a shard.")
-    workers: int = Field(0, ge=0, description="Clips decoded at the same time; 0: as many as there are CPUs.")
-    dry_writer: bool = Field(
+    workers: Annotated[int, Runtime()] = Field(
+        0, ge=0, description="Clips decoded at the same time; 0: as many as there are CPUs."
+    )
+    dry_writer: Annotated[bool, Runtime()] = Field(
         False, description="Decode and encode every clip and throw the result away: measures decoding alone."
     )
 
     def content(self) -> dict[str, int | None]:
         """The settings that decide what the store holds, as they stand in its manifest."""
-        return self.model_dump(exclude={"workers", "dry_writer"})
+        return without(self, Runtime)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,3 +52,33 @@ def closed_share(idf1: float, box_alone: float, ceiling: float) -> float:
     """
     gap = ceiling - box_alone
     return (idf1 - box_alone) / gap if gap > 1e-9 else float("nan")
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The two ends of the gap, as shares of 1.
+
+    Attributes:
+        mota, idf1, hota: with oracle identities on the detections (`oracle_results`).
+        box_idf1: of the tracker that uses boxes alone (`ssat.pipeline.ceiling.BOX_ALONE`).
+    """
+
+    mota: float
+    idf1: float
+    hota: float
+    box_idf1: float
+
+    def closed(self, idf1: float) -> float | None:
+        """Return the share of the gap in IDF1 that a tracker closes; None without a gap."""
+        share = closed_share(idf1, self.box_idf1, self.idf1)
+        return None if math.isnan(share) else share
+
+    def to_dict(self, idf1: float) -> dict[str, float | None]:
+        """Return the keys that stand beside a tracker's scores, whose IDF1 is `idf1`."""
+        return {
+            "ceiling_mota": self.mota,
+            "ceiling_idf1": self.idf1,
+            "ceiling_hota": self.hota,
+            "box_idf1": self.box_idf1,
+            "closed_share": self.closed(idf1),
+        }

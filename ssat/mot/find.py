@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ssat.errors import InputError
+from ssat.file_names import DETECTIONS, LABELS, SEQUENCE_INFO
 from ssat.mot.kitti import KittiSequence, kitti_names
 from ssat.mot.sequence import MotSequence
 from ssat.video.natural_order import natural_key
@@ -58,7 +59,7 @@ def _is_wanted(name: str, names: Sequence[str]) -> bool:
 def _openers(folder: Path, part: Literal["train", "test"], only_to_score: bool) -> dict[str, Callable[[], MotSequence]]:
     """Name → what opens the sequence of that name."""
     opened = partial(MotSequence.open, only_to_score=only_to_score)
-    if (folder / "seqinfo.ini").is_file():
+    if (folder / SEQUENCE_INFO).is_file():
         return {folder.resolve().name: partial(opened, folder)}
     for place in (folder, folder / part):
         if folders := _folders_with_info(place):
@@ -78,7 +79,7 @@ def _refuse_without_info(
     folder: Path, part: Literal["train", "test"], names: Sequence[str], known: Mapping[str, object]
 ) -> None:
     """Raises InputError naming folders that look like sequences, are wanted and have no seqinfo.ini."""
-    if (folder / "seqinfo.ini").is_file():
+    if (folder / SEQUENCE_INFO).is_file():
         return
     places = (folder, folder / part)
     # Where one place holds sequences, the other is not looked at.
@@ -101,7 +102,7 @@ def _refuse_without_info(
 
 
 def _looks_like_a_sequence(folder: Path) -> bool:
-    parts = (folder / "gt" / "gt.txt", folder / "det" / "det.txt")
-    return not (folder / "seqinfo.ini").is_file() and (
+    parts = (folder / LABELS, folder / DETECTIONS)
+    return not (folder / SEQUENCE_INFO).is_file() and (
         any(path.is_file() for path in parts) or (folder / "img1").is_dir()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
 from typing import Any
@@ -18,44 +18,11 @@ from ssat.mot.hota import Hota
 from ssat.mot.identity import Identity
 from ssat.mot.protocols import Protocol, Rules, ScoredSequence, labels_that_count, scored_frames
 from ssat.mot.rows import PEDESTRIAN, MotRows
+from ssat.mot.score_values import Scores
 
 # A process of its own costs about a second of start: frames times their cost in milliseconds must be worth it.
 _FRAME_MS = {"centertrack-half": 5.0, "motchallenge": 0.3}
 _WORTH_MS = 3000.0
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores as shares of 1 and counts.
-
-    `mota`, `idf1`, `idp`, `idr`: shares (MOTA may be negative). `motp`: mean IoU of the matched boxes.
-    `mt`, `pt`, `ml`: identities mostly tracked, partially tracked and mostly lost: found in 80 % of their frames (by
-    `motchallenge` in more than that), between, and in less than 20 %. `fp`, `fn`, `idsw`, `frag`: counts over all
-    frames. `hota`, `deta`, `assa`: shares, mean over the thresholds of overlap 0.05 … 0.95. `gt_dets`, `gt_ids`: boxes
-    and identities that ought to be found.
-    """
-
-    mota: float
-    motp: float
-    idf1: float
-    idp: float
-    idr: float
-    mt: int
-    pt: int
-    ml: int
-    fp: int
-    fn: int
-    idsw: int
-    frag: int
-    hota: float
-    deta: float
-    assa: float
-    gt_dets: int
-    gt_ids: int
-
-    def to_dict(self) -> dict[str, float | int]:
-        """Key → value, as in the JSON of the command line."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

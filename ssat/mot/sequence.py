@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ssat.errors import InputError
+from ssat.file_names import LABELS, SEQUENCE_INFO
 from ssat.mot.protocols import Rules
 from ssat.mot.rows import MotRows, read_detections, read_ground_truth
 from ssat.video.image_files import list_images
@@ -53,7 +54,7 @@ class MotSequence:
         Raises:
             InputError: no seqinfo.ini, or a field that is missing or does not fit; names it.
         """
-        path = folder / "seqinfo.ini"
+        path = folder / SEQUENCE_INFO
         parser = configparser.ConfigParser(interpolation=None)
         try:
             parser.read_string(path.read_text(encoding="utf-8-sig"))
@@ -160,7 +161,7 @@ class MotSequence:
 
     def ground_truth(self) -> MotRows:
         """The labels of the whole sequence. Raises InputError as `read_ground_truth` does."""
-        path = self.folder / "gt" / "gt.txt"
+        path = self.folder / LABELS
         if not path.is_file():
             raise InputError(f"{path}: no ground truth; sequence {self.name} can be tracked but not scored")
         return read_ground_truth(path, self.n_frames)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ssat.setting_marks import Runtime
 from ssat.settings import StageSettings
 
 
@@ -34,4 +35,6 @@ class ColoursSettings(StageSettings):
         0.6, gt=0, le=1, description="How far the changes in every direction are taken as equal; 1: as equal altogether"
     )
     seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
-    workers: int = Field(default=0, ge=0, description="Clips looked at at the same time; 0: as many as there are CPUs")
+    workers: Annotated[int, Runtime()] = Field(
+        default=0, ge=0, description="Clips looked at at the same time; 0: as many as there are CPUs"
+    )

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ssat.detection.detections import Detections
 from ssat.embedding.patches import crop_patches
 from ssat.embedding.protocol import PatchEmbedder
-from ssat.pipeline.frames import DetectedFrame, StageSeconds
+from ssat.pipeline.frames import DetectedFrame
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.video.sources import Image
 
 BATCH = 32  # patches that are embedded at once

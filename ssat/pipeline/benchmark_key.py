@@ -5,27 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest
 from ssat.pipeline.settings import BenchmarkSettings
+from ssat.setting_marks import ByContent, Runtime, without
 from ssat.workspace import Workspace
 
 # Part of every key: raise it when the tracker, the protocols or the drawing change what a benchmark gives.
 VERSION = 2
 # Part of the key of benchmarks alone: raise it when their result tells more; tracked sequences stay.
 _TOLD = "ceiling"
-# Where the data lies, how networks were named and how the work was shared out change nothing; what data and networks
-# hold is in the digests.
-NOT_IN_KEY: dict[str, Any] = {
-    "mot": True,
-    "embedder": True,
-    "reid": True,
-    "sequences": True,
-    "side_by_side": True,
-    "refinement": {"checkpoint"},
-}
-RESULT_FILE = "benchmark.json"
 
 
 def benchmark_folder(
@@ -36,6 +25,6 @@ def benchmark_folder(
     detector_digest: str | None = None,
 ) -> Path:
     """Return the folder of this benchmark: one per data, settings and networks."""
-    chosen = settings.model_dump(mode="json", exclude=NOT_IN_KEY)
+    chosen = without(settings, ByContent, Runtime)
     key = json.dumps([VERSION, _TOLD, chosen, embedder_digest, detector_digest, data_digest(prepared)], sort_keys=True)
     return workspace.benchmark / hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -11,7 +11,8 @@ from ssat.detection.detections import Detections
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.errors import InputError
 from ssat.pipeline.appearance import with_features
-from ssat.pipeline.frames import DetectedFrame, StageSeconds
+from ssat.pipeline.frames import DetectedFrame
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.tracking.checks import checked_boxes, checked_image, checked_scores
 from ssat.tracking.config import TrackerConfig
 from ssat.tracking.tracker import Tracker, Tracks

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ssat.mot.ceiling import closed_share, oracle_results
+from ssat.mot.ceiling import Ceiling, oracle_results
 from ssat.mot.protocols import Protocol, Rules
 from ssat.mot.rows import MotRows
 from ssat.mot.scores import Scoring, ToScore
@@ -27,36 +26,6 @@ class CeilingInput:
     frames: range
     rules: Rules
     frame_rate: float
-
-
-@dataclass(frozen=True)
-class Ceiling:
-    """The two ends of the gap, as shares of 1.
-
-    Attributes:
-        mota, idf1, hota: with oracle identities on the detections (`ssat.mot.ceiling`).
-        box_idf1: of the tracker that looks at boxes alone (`BOX_ALONE`).
-    """
-
-    mota: float
-    idf1: float
-    hota: float
-    box_idf1: float
-
-    def closed(self, idf1: float) -> float | None:
-        """Return the share of the gap in IDF1 that a tracker closes; None without a gap."""
-        share = closed_share(idf1, self.box_idf1, self.idf1)
-        return None if math.isnan(share) else share
-
-    def to_dict(self, idf1: float) -> dict[str, float | None]:
-        """Return the keys that stand beside a tracker's scores, whose IDF1 is `idf1`."""
-        return {
-            "ceiling_mota": self.mota,
-            "ceiling_idf1": self.idf1,
-            "ceiling_hota": self.hota,
-            "box_idf1": self.box_idf1,
-            "closed_share": self.closed(idf1),
-        }
 
 
 class Ceilings:

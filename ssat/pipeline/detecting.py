@@ -16,7 +16,8 @@ from ssat.detection.detections import Detections, middles
 from ssat.detection.other_libraries import AnyDetections, boxes_and_scores
 from ssat.errors import InputError
 from ssat.mot.rows import MotRows
-from ssat.pipeline.frames import DetectedFrame, StageSeconds, timed
+from ssat.pipeline.frames import DetectedFrame, timed
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.tracking.checks import checked_boxes, checked_scores
 from ssat.tracking.tracker import Tracks
 from ssat.video.sources import FrameSource, Image, read_ahead

@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.mot.rows import MotRows
 from ssat.pipeline.appearance import KnownFeatures
-from ssat.pipeline.frames import StageSeconds
 from ssat.pipeline.inputs import TrackInput
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.video.image_files import image_digest
 from ssat.video.sources import FrameSource, ImageSource, VideoSource
 from ssat.workspace import committed, sha256_of

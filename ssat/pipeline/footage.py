@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from ssat.errors import InputError
+from ssat.file_names import SEQUENCE_INFO
 from ssat.mot.find import find_sequences
 from ssat.pipeline.inputs import TrackInput, open_input
 from ssat.video.natural_order import natural_key
@@ -36,7 +37,9 @@ def open_footage(folder: Path | str, min_score: float | None = None) -> list[Tra
     if pairs:
         opened = [open_input(video, str(found), None, min_score) for video, found in pairs]
     elif (
-        (place / "seqinfo.ini").is_file() or any(place.glob("*/seqinfo.ini")) or any(place.glob("train/*/seqinfo.ini"))
+        (place / SEQUENCE_INFO).is_file()
+        or any(place.glob(f"*/{SEQUENCE_INFO}"))
+        or any(place.glob(f"train/*/{SEQUENCE_INFO}"))
     ):
         opened = [open_input(sequence.folder, None, None, min_score) for sequence in find_sequences(place)]
     else:

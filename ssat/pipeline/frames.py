@@ -4,40 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssat.detection.detections import Detections
 from ssat.errors import InputError
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.video.sources import Image
-
-
-@dataclass
-class StageSeconds:
-    """Where the time went: seconds of wall clock per stage. `read` is waiting for a frame, not decoding it."""
-
-    read: float = 0.0
-    detect: float = 0.0
-    patches: float = 0.0
-    embed: float = 0.0
-    associate: float = 0.0
-    draw: float = 0.0
-
-    @property
-    def tracking(self) -> float:
-        """All but detecting and drawing: what the tracker costs."""
-        return self.read + self.patches + self.embed + self.associate
-
-    @property
-    def working(self) -> float:
-        """Seconds in which the main thread computed, waiting for frames and drawing left out."""
-        return self.detect + self.patches + self.embed + self.associate
-
-    def rates(self, frames: int) -> dict[str, float]:
-        """Frames per second of every stage that took any time, in the order of the stages."""
-        return {stage: frames / spent for stage, spent in asdict(self).items() if spent}
 
 
 @dataclass(frozen=True)

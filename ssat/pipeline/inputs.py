@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ssat.errors import InputError
+from ssat.file_names import SEQUENCE_INFO
 from ssat.mot.detection_files import read_any_detections
 from ssat.mot.rows import MotRows
 from ssat.mot.sequence import MotSequence
@@ -72,7 +73,7 @@ def open_input(
             f"{path}: no such file or folder; expected a video, a folder of images, a sequence, an address "
             "(rtsp, http) or the number of a camera"
         )
-    if (path / "seqinfo.ini").is_file():
+    if (path / SEQUENCE_INFO).is_file():
         opened = _open_sequence(MotSequence.open(path), detections, frame_rate, classes)
     else:
         opened = _open_video(path, detections, frame_rate, detecting, classes)

@@ -15,8 +15,9 @@ from ssat.embedding.protocol import PatchEmbedder
 from ssat.mot.rows import MotRows
 from ssat.pipeline.appearance import BATCH, KnownFeatures, with_features
 from ssat.pipeline.detecting import FrameDetector, GivenDetections, NumberedImage
-from ssat.pipeline.frames import DetectedFrame, FrameCheck, StageSeconds, timed
+from ssat.pipeline.frames import DetectedFrame, FrameCheck, timed
 from ssat.pipeline.sinks import FeatureTable, ResultTable, Sink, TrackedFrames
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.tracking.baselines import Baseline
 from ssat.tracking.camera_motion import CameraMotion
 from ssat.tracking.confirmation import backdated

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.errors import InputError
+from ssat.file_names import LABELS, SEQUENCE_INFO
 from ssat.mot.ceiling import true_identities
 from ssat.mot.rows import MotRows
 from ssat.mot.sequence import MotSequence
@@ -195,6 +196,6 @@ def _notes(footage: Footage) -> Iterator[str]:
 
 def _labels(given: Path | str, rows: MotRows) -> NDArray[np.int64] | None:
     folder = Path(given).expanduser()
-    if not (folder / "seqinfo.ini").is_file() or not (folder / "gt" / "gt.txt").is_file():
+    if not (folder / SEQUENCE_INFO).is_file() or not (folder / LABELS).is_file():
         return None
     return true_identities(rows, MotSequence.open(folder).ground_truth())

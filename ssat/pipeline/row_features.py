@@ -14,7 +14,8 @@ from ssat.embedding.protocol import PatchEmbedder
 from ssat.errors import InputError
 from ssat.mot.rows import MotRows
 from ssat.pipeline.appearance import with_features
-from ssat.pipeline.frames import DetectedFrame, StageSeconds
+from ssat.pipeline.frames import DetectedFrame
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.video.sources import FrameSource, Image, ImageSource, read_ahead
 
 

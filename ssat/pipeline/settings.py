@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from ssat.embedding.reid_input import ReidInput
 from ssat.embedding.settings import Precision
 from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
+from ssat.setting_marks import ByContent, Display, LocalPath, Runtime, Scoring
 from ssat.settings import StageSettings
 from ssat.tracking.config import QUICK_ALPHA, STRONG, TrackerConfig, TrackerName
 from ssat.tracking.probe import HARD_REJOIN_SECONDS
@@ -46,13 +47,13 @@ class BenchmarkSettings(StageSettings):
     section = "benchmark"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
 
-    mot: str = Field(
+    mot: Annotated[str, ByContent(), LocalPath()] = Field(
         description="MOTChallenge sequence, a folder of them (SEQ/seqinfo.ini, det/, gt/, img1/), or KITTI tracking"
     )
-    sequences: tuple[str, ...] = Field(
+    sequences: Annotated[tuple[str, ...], ByContent()] = Field(
         default=(), description="Only these sequences, or patterns such as `*-FRCNN`; by default all of the folder"
     )
-    split: Split = Field(
+    split: Annotated[Split, Scoring()] = Field(
         default="val-half",
         description="train: whole sequences; val-half: the later half of each; train-half: the half before; test: "
         "without labels, for the server",
@@ -74,18 +75,22 @@ class BenchmarkSettings(StageSettings):
         default="ssat",
         description="ssat: appearance and box; box: the box term alone, no network; the others for comparison",
     )
-    embedder: str | None = Field(
+    embedder: Annotated[str | None, ByContent(), LocalPath()] = Field(
         default=None,
         description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
         "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
-    protocol: Protocol = Field(
+    reid: Annotated[ReidInput, ByContent()] = Field(
+        default=ReidInput(), description="How a foreign ONNX network wants its patches"
+    )
+    protocol: Annotated[Protocol, Scoring()] = Field(
         default="centertrack-half",
         description="centertrack-half: every labelled box counts; motchallenge: pedestrians, distractors removed",
     )
-    video: bool = Field(default=True, description="Write an annotated mp4 of every sequence that has frames")
-    side_by_side: Literal["auto", "always", "never"] = Field(
+    video: Annotated[bool, Display()] = Field(
+        default=True, description="Write an annotated mp4 of every sequence that has frames"
+    )
+    side_by_side: Annotated[Literal["auto", "always", "never"], Runtime()] = Field(
         default="auto", description="Sequences in parallel on a cluster: auto, where one is named or it saves time"
     )
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
@@ -276,7 +281,7 @@ class AdaptSettings(StageSettings):
 
     section = "adapt"
 
-    embedder: str | None = Field(
+    embedder: Annotated[str | None, ByContent(), LocalPath()] = Field(
         default=None,
         description="What is adapted: run of a training, its file, or `colour` (learned colours are compared with the "
         "plain histogram); by default the workspace's latest training, else `colour`",

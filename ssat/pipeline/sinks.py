@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.mot.rows import PEDESTRIAN, MotRows
-from ssat.pipeline.frames import DetectedFrame, StageSeconds
+from ssat.pipeline.frames import DetectedFrame
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.tracking.interpolate import interpolated
 from ssat.tracking.tracker import Tracks
 

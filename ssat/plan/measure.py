@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from ssat.errors import InputError
+from ssat.file_names import TRIMMED
 from ssat.plan.figures import BACKBONES, DEFAULTS, Figure
 from ssat.workspace import Workspace, committed
 
@@ -72,7 +73,7 @@ def _measured(value: float, unit: str, source: str) -> Figure:
 
 def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
     """A few clips of the workspace, else rendered ones."""
-    found = sorted(path for path in (workspace.clips / "trimmed").rglob("*.mp4") if not path.name.startswith("."))
+    found = sorted(path for path in (workspace.clips / TRIMMED).rglob("*.mp4") if not path.name.startswith("."))
     if found:
         # Spread over all of them: neighbours come from the same source.
         chosen = [found[round(i)] for i in np.linspace(0, len(found) - 1, min(_CLIPS, len(found)))]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ssat.file_names import REPORT_FILE
+from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_report
 from ssat.report.plots import score_bars
 from ssat.report.tables import score_rows
@@ -23,8 +25,7 @@ _MOSTLY = {"centertrack-half": "at least", "motchallenge": "more than"}
 
 def write_benchmark_report(
     folder: Path,
-    headline: str,
-    result: Mapping[str, Any],
+    result: BenchmarkResult,
     settings: Mapping[str, Any],
     *,
     switches: Sequence[ReportFigure] = (),
@@ -34,13 +35,12 @@ def write_benchmark_report(
 
     Args:
         folder: holds the videos and pictures that `result` names.
-        headline: tracker, detections, split and protocol in one line.
-        result: "sequences" and "overall" (scores), "files" (sequence → names of its files), "skipped".
+        result: of the benchmark.
         settings: of the benchmark; shown as they are.
         switches: figures of where identities were lost.
         facts: digests and versions.
     """
-    sequences, overall = result["sequences"], result["overall"]
+    sequences, overall = result.rows(), result.overall.as_json()
     bars = score_bars(
         {**sequences, **({"overall": overall} if len(sequences) > 1 else {})},
         folder / "scores.png",
@@ -49,23 +49,22 @@ def write_benchmark_report(
     speed = [
         {
             "frames per second": name,
-            "end to end": f"{scores['fps']:.1f}",
-            **{title: _rate(scores["fps_by_stage"].get(stage)) for stage, title in _STAGE_NAMES.items()},
+            "end to end": f"{scored.speed.fps:.1f}",
+            **{title: _rate(scored.speed.fps_by_stage.get(stage)) for stage, title in _STAGE_NAMES.items()},
         }
-        for name, scores in (*sequences.items(), ("overall", overall))
+        for name, scored in (*result.sequences.items(), ("overall", result.overall))
     ]
-    notes = [headline, *(f"Left out: {name} ({reason})." for name, reason in result["skipped"].items())]
-    files = result["files"]
+    notes = [result.headline, *(f"Left out: {name} ({reason})." for name, reason in result.skipped.items())]
     report = write_report(
-        folder / "report.html",
+        folder / REPORT_FILE,
         title="Benchmark",
         notes=notes,
         tables=[
             ReportTable(
                 "Scores",
                 score_rows(sequences, overall),
-                f"Protocol {result['protocol']}. MOTA and IDF1 in percent; MT and ML are identities found "
-                f"in {_MOSTLY[result['protocol']]} 80 % and in less than 20 % of their frames; FP, FN and IDSW "
+                f"Protocol {result.protocol}. MOTA and IDF1 in percent; MT and ML are identities found "
+                f"in {_MOSTLY[result.protocol]} 80 % and in less than 20 % of their frames; FP, FN and IDSW "
                 "are counts.",
             ),
             *_ceiling_table(sequences, overall),
@@ -77,12 +76,14 @@ def write_benchmark_report(
             ReportFigure("MOTA and IDF1", bars),
             *switches,
             *(
-                ReportFigure(f"{name}: a frame with its tracks", folder / names["picture"])
-                for name, names in files.items()
-                if "picture" in names
+                ReportFigure(f"{name}: a frame with its tracks", folder / files.picture)
+                for name, files in result.files.items()
+                if files.picture is not None
             ),
         ],
-        videos=[ReportVideo(name, folder / names["video"]) for name, names in files.items() if "video" in names],
+        videos=[
+            ReportVideo(name, folder / files.video) for name, files in result.files.items() if files.video is not None
+        ],
     )
     return [report, bars, *(figure.path for figure in switches)]
 

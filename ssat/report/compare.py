@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from ssat.file_names import REPORT_FILE
 from ssat.report.html import ReportFigure, ReportTable, ReportVideo, write_report
 from ssat.report.study_plots import curves_figure, methods_figure
 
@@ -77,36 +77,45 @@ def compared_scores(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
     ]
 
 
-def sequence_changes(runs: Sequence[ComparedRun], metric: str = "idf1") -> list[dict[str, Any]]:
-    """A row per sequence that the first run and another share: the score of each and what was gained, in points.
+@dataclass(frozen=True)
+class SequenceChange:
+    """What a run changed on a sequence: scores in percent, `gain` in points, `switches` more than before."""
 
-    Sorted so that the largest loss stands first.
-    """
-    base, rows = runs[0], []
+    sequence: str
+    run: str
+    before: float
+    after: float
+    gain: float
+    switches: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Tables of a comparison, and the files that show it: the page first, then figures."""
+
+    parameters: list[dict[str, str]]
+    scores: list[dict[str, str]]
+    sequences: list[SequenceChange]
+    files: list[Path]
+
+
+def sequence_changes(runs: Sequence[ComparedRun], metric: str = "idf1") -> list[SequenceChange]:
+    """Return the changes of the sequences that the first run and another share; the largest loss stands first."""
+    base, changes = runs[0], []
     for run in runs[1:]:
         for name, value in run.scores.items():
             sequence, separator, key = name.rpartition("/")
             if separator and key == metric and name in base.scores:
+                before, after = 100 * base.scores[name], 100 * value
                 gain = 100 * (value - base.scores[name])
                 switches = f"{sequence}/idsw"
-                rows.append(
-                    {
-                        "sequence": sequence,
-                        "run": run.label,
-                        "before": 100 * base.scores[name],
-                        "after": 100 * value,
-                        "gain": gain,
-                        "switches": run.scores.get(switches, 0) - base.scores.get(switches, 0),
-                    }
-                )
-    return sorted(rows, key=lambda row: (row["gain"], row["sequence"]))
+                more = run.scores.get(switches, 0) - base.scores.get(switches, 0)
+                changes.append(SequenceChange(sequence, run.label, before, after, gain, more))
+    return sorted(changes, key=lambda change: (change.gain, change.sequence))
 
 
-def write_comparison(runs: Sequence[ComparedRun], folder: Path, metric: str = "idf1") -> dict[str, Any]:
-    """Writes report.html, and curves.png and scores.png where there is something to draw, into `folder`.
-
-    Gives "parameters", "scores", "sequences" (rows) and "files".
-    """
+def write_comparison(runs: Sequence[ComparedRun], folder: Path, metric: str = "idf1") -> Comparison:
+    """Write report.html, and curves.png and scores.png where there is something to draw, into `folder`."""
     parameters, scores, sequences = differing_parameters(runs), compared_scores(runs), sequence_changes(runs, metric)
     figures = []
     drawable = [
@@ -120,14 +129,14 @@ def write_comparison(runs: Sequence[ComparedRun], folder: Path, metric: str = "i
     name = metric.upper()
     shown = [
         {
-            "sequence": row["sequence"],
-            "run": row["run"],
-            f"{name} of {runs[0].label}": f"{row['before']:.1f}",
-            name: f"{row['after']:.1f}",
-            "gain": f"{row['gain']:+.1f}",
-            "more switches": f"{row['switches']:+g}",
+            "sequence": change.sequence,
+            "run": change.run,
+            f"{name} of {runs[0].label}": f"{change.before:.1f}",
+            name: f"{change.after:.1f}",
+            "gain": f"{change.gain:+.1f}",
+            "more switches": f"{change.switches:+g}",
         }
-        for row in sequences
+        for change in sequences
     ]
     videos = [
         ReportVideo(f"{sequence}: {run.label}", path)
@@ -136,7 +145,7 @@ def write_comparison(runs: Sequence[ComparedRun], folder: Path, metric: str = "i
         if (path := run.videos.get(sequence)) is not None
     ]
     report = write_report(
-        folder / "report.html",
+        folder / REPORT_FILE,
         title="Comparison of runs",
         notes=[f"Gains are over {runs[0].label}, the first one; the largest loss stands first."],
         tables=[
@@ -148,12 +157,7 @@ def write_comparison(runs: Sequence[ComparedRun], folder: Path, metric: str = "i
         figures=figures,
         videos=videos,
     )
-    return {
-        "parameters": parameters,
-        "scores": scores,
-        "sequences": sequences,
-        "files": [report, *(figure.path for figure in figures)],
-    }
+    return Comparison(parameters, scores, sequences, [report, *(figure.path for figure in figures)])
 
 
 def _probe_cell(scores: Mapping[str, float]) -> str:

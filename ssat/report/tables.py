@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-# Key of the scores → heading, and how a value reads ("share" as percent, "count", "rate").
+# Key of the scores → heading, and how a value reads ("share" as percent, "count", "rate", "whole" without decimals).
 _COLUMNS = {
     "mota": ("MOTA", "share"),
     "idf1": ("IDF1", "share"),
@@ -22,6 +22,7 @@ _COLUMNS = {
 }
 # Shown where a benchmark measured them.
 _CEILING_COLUMNS = {"ceiling_idf1": ("IDF1 ceiling", "share"), "closed_share": ("closed %", "share")}
+_SPEED_COLUMNS = {"frames_per_cpu_second": ("frames/CPU-s", "whole")}
 _MISSING = "–"
 
 
@@ -52,8 +53,9 @@ def score_rows(
 
 
 def _columns(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, tuple[str, str]]:
-    measured = any(scores is not None and "ceiling_idf1" in scores for scores in rows)
-    return _COLUMNS | (_CEILING_COLUMNS if measured else {})
+    measured = {key for scores in rows if scores is not None for key in scores}
+    further = [columns for columns in (_CEILING_COLUMNS, _SPEED_COLUMNS) if measured & set(columns)]
+    return {key: column for columns in (_COLUMNS, *further) for key, column in columns.items()}
 
 
 def _cells(scores: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> list[str]:
@@ -65,5 +67,7 @@ def _cell(value: Any, kind: str) -> str:
         return _MISSING
     if kind == "share":
         return f"{100 * value:.1f}"
+    if kind == "whole":
+        return f"{value:,.0f}"
     # The published MT and ML are percentages.
     return f"{value:.1f}" if kind == "rate" or isinstance(value, float) else f"{value:d}"

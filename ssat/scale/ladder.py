@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +37,42 @@ class Rung(BaseModel):
     training_seconds: float = Field(ge=0)
     promoted: bool
     verdict: str
+
+
+@dataclass(frozen=True)
+class ClimbResult:
+    """What one run on the ladder did.
+
+    Attributes:
+        rungs: that this run reached.
+        ladder: all that were.
+        champion: its rung; None before the first.
+        stopped: why the run ended early; empty where it did not.
+        next: clips of the next rung; None at the top.
+        stored_gib: of clips and frames, in GiB.
+        told: all that in a sentence.
+    """
+
+    rungs: tuple[Rung, ...]
+    ladder: tuple[Rung, ...]
+    champion: Rung | None
+    stopped: str
+    next: int | None
+    stored_gib: float
+    told: str
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return JSON values; of the champion its clips, embedder, version and scores."""
+        shown = {"clips", "embedder", "model_version", "overall"}
+        return {
+            "rungs": [rung.model_dump(mode="json") for rung in self.rungs],
+            "ladder": [rung.model_dump(mode="json") for rung in self.ladder],
+            "champion": None if self.champion is None else self.champion.model_dump(mode="json", include=shown),
+            "stopped": self.stopped,
+            "next": self.next,
+            "stored_gib": self.stored_gib,
+            "told": self.told,
+        }
 
 
 class Ladder(BaseModel):

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 SOURCE = "Published, arXiv 2010.13424"
 
 
-def _row(method: str, mota: float, idf1: float, *rest: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PublishedRow:
+    """A published row: MOTA and IDF1 as shares of 1, identity switches, and what else a table has."""
+
+    method: str
+    mota: float
+    idf1: float
+    idsw: int
+    mt: float | None = None
+    ml: float | None = None
+    fp: int | None = None
+    fn: int | None = None
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return the values that the table has."""
+        order = ("method", "mota", "idf1", "mt", "ml", "fp", "fn", "idsw")
+        return {name: value for name in order if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> PublishedRow:
+        """Return what `as_json` gave these values."""
+        return cls(**values)
+
+
+def _row(method: str, mota: float, idf1: float, *rest: float) -> PublishedRow:
     names = ("mt", "ml", "fp", "fn", "idsw") if len(rest) == 5 else ("idsw",)
-    return {"method": method, "mota": mota / 100, "idf1": idf1 / 100, **dict(zip(names, rest, strict=True))}
+    values: dict[str, Any] = dict(zip(names, rest, strict=True))
+    return PublishedRow(method, mota / 100, idf1 / 100, **values)
 
 
 # MOT17 test, public detections, online. MT and ML are percentages there.

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ssat.embedding.settings import Architecture
 from ssat.mot.splits import Split
+from ssat.setting_marks import Budget, ByContent, LocalPath, Runtime
 from ssat.settings import StageSettings
 from ssat.tracking.config import TrackerName
 from ssat.tracking.probe import HARD_GAPS_SECONDS, HARD_REJOIN_SECONDS
 
-# Trackers of the comparison; `tracklets` is SSAT's tracker with a network trained on tracklets of SORT.
-ComparedTracker = Literal["ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box"]
+# Trackers of the comparison; `tracklets` is SSAT's tracker with a network trained on tracklets of SORT, `strong` the
+# preset of that name with appearance and `strong-box` by boxes alone.
+ComparedTracker = Literal[
+    "ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box", "strong", "strong-box"
+]
+BoxmotTracker = Literal["bytetrack", "ocsort", "botsort", "deepocsort", "strongsort", "boosttrack"]
+# BoxMOT's trackers: name, and whether it looks at appearance.
+BOXMOT: dict[BoxmotTracker, tuple[str, bool]] = {
+    "bytetrack": ("ByteTrack", False),
+    "ocsort": ("OC-SORT", False),
+    "botsort": ("BoT-SORT", True),
+    "deepocsort": ("Deep OC-SORT", True),
+    "strongsort": ("StrongSORT", True),
+    "boosttrack": ("BoostTrack++", True),
+}
+_TRACKER_OF: dict[str, TrackerName] = {"tracklets": "ssat", "strong": "ssat", "strong-box": "box"}
 
 
 class ClipsStudySettings(StageSettings):
@@ -74,10 +89,21 @@ class TrackersStudySettings(StageSettings):
         default=("ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box"),
         description="Which",
     )
-    unlabelled: tuple[str, ...] = Field(
+    unlabelled: Annotated[tuple[str, ...], ByContent(), LocalPath()] = Field(
         default=(), description="MOTChallenge sequences or folders of them whose tracklets train the baseline"
     )
     tracklets: TrackletSettings = Field(default=TrackletSettings(), description="How it is trained")
+    boxmot_python: Annotated[str | None, ByContent(), LocalPath()] = Field(
+        default=None,
+        description="Python of an environment that has boxmot: its trackers are compared as well, each with BoxMOT's "
+        "own settings, on the same detections and features",
+    )
+    boxmot_trackers: tuple[BoxmotTracker, ...] = Field(
+        default=tuple(BOXMOT), min_length=1, description="Which of BoxMOT's trackers, with boxmot_python"
+    )
+    boxmot_timeout_seconds: Annotated[float, Runtime()] = Field(
+        default=1800.0, gt=0, description="Longest time that one of BoxMOT's trackers may take for one sequence"
+    )
 
     @model_validator(mode="after")
     def _has_video(self) -> Self:
@@ -93,7 +119,13 @@ class TrackersStudySettings(StageSettings):
     @property
     def needs_appearance(self) -> bool:
         """Whether any of the trackers looks at features."""
-        return bool({"ssat", "deepsort", "tracklets"} & set(self.trackers))
+        return "tracklets" in self.trackers or self.needs_embedder
+
+    @property
+    def needs_embedder(self) -> bool:
+        """Whether any of the trackers looks at features of the embedder that is named."""
+        foreign = self.boxmot_python is not None and any(BOXMOT[name][1] for name in self.boxmot_trackers)
+        return foreign or bool({"ssat", "strong", "deepsort"} & set(self.trackers))
 
 
 class FeaturesStudySettings(StageSettings):
@@ -101,7 +133,7 @@ class FeaturesStudySettings(StageSettings):
 
     section = "study_features"
 
-    embedder: tuple[str, ...] = Field(
+    embedder: Annotated[tuple[str, ...], ByContent(), LocalPath()] = Field(
         default=(),
         description="What is compared, named as for `ssat track`, sums too (0.5*colour+0.5*RUN); the first is what the "
         "others are compared with. By default `colour`, `untrained`, `imagenet` where it can be had, the latest "
@@ -149,7 +181,7 @@ class ThresholdsStudySettings(StageSettings):
     scale: tuple[float, ...] = Field(default=(), description="CosFace scales; each is a training")
     metric: Literal["idf1", "mota", "hota"] = Field(default="idf1", description="What the best point is best in")
     choose_split: Split = Field(default="train-half", description="Split the point is chosen on")
-    choose_mot: str | None = Field(
+    choose_mot: Annotated[str | None, ByContent(), LocalPath()] = Field(
         default=None, description="Sequences it is chosen on; by default those that it is reported on"
     )
     choose_sequences: tuple[str, ...] = Field(default=(), description="Only these of them")
@@ -177,11 +209,17 @@ class TuneSettings(StageSettings):
 
     section = "tune"
 
-    train: str = Field(description="Labelled MOTChallenge sequence, or a folder of them, that settings are chosen on")
-    report: str = Field(description="Other labelled sequences that the chosen settings are reported on")
+    train: Annotated[str, ByContent(), LocalPath()] = Field(
+        description="Labelled MOTChallenge sequence, or a folder of them, that settings are chosen on"
+    )
+    report: Annotated[str, ByContent(), LocalPath()] = Field(
+        description="Other labelled sequences that the chosen settings are reported on"
+    )
     train_split: Split = Field(default="train", description="Frames of the sequences of `train`: train: all of them")
     report_split: Split = Field(default="train", description="Frames of the sequences of `report`")
-    trials: int = Field(default=100, ge=2, le=100_000, description="Settings that are tried, earlier ones included")
+    trials: Annotated[int, Budget()] = Field(
+        default=100, ge=2, le=100_000, description="Settings that are tried, earlier ones included"
+    )
     seed: int = Field(default=0, ge=0, description="Seed of the sampler")
     metric: Literal["idf1", "mota", "hota"] = Field(default="idf1", description="Score that is maximised")
 
@@ -194,4 +232,4 @@ class TuneSettings(StageSettings):
 
 def tracker_of(name: ComparedTracker) -> TrackerName:
     """The tracker behind a name of the comparison."""
-    return "ssat" if name == "tracklets" else name
+    return cast(TrackerName, _TRACKER_OF.get(name, name))

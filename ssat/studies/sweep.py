@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ssat.mot.protocols import Protocol
 from ssat.mot.rows import MotRows
-from ssat.mot.scores import Scores, ToScore, score
+from ssat.mot.score_values import Scores
+from ssat.mot.scores import ToScore, score
 from ssat.pipeline.pipeline import track_frames
 from ssat.studies.settings import ThresholdsStudySettings
 from ssat.tracking import Tracker, TrackerConfig

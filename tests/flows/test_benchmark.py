@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
+from ssat.json_values import json_values
 from ssat.mot.rows import read_results
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
@@ -42,7 +44,7 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
     with services(workspace, mlflow=True):
         result = benchmark_flow(str(workspace.root), settings)
         # Three figures 12 (and 6) frames long, one detection missed and one false alarm in each sequence.
-        one, overall = result["sequences"]["WALK-01"], result["overall"]
+        one, overall = result.sequences["WALK-01"].as_json(), result.overall.as_json()
         assert (one["fn"], one["fp"], one["idsw"], one["gt_dets"]) == (1, 1, 0, 36)
         assert one["mota"] == pytest.approx(1 - 2 / 36)
         assert (overall["fn"], overall["fp"], overall["gt_dets"], overall["gt_ids"]) == (2, 2, 54, 6)
@@ -52,18 +54,18 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
         assert (one["closed_share"], one["ceiling_mota"]) == (None, pytest.approx(1 - 2 / 36))
         assert set(overall["fps_by_stage"]) == {"read", "patches", "embed", "associate"}
 
-        folder = workspace.absolute(result["folder"])
+        folder = workspace.absolute(result.folder)
         rows = read_results(folder / "WALK-01.txt")
         assert len(rows) == 36
         with av.open(str(folder / "WALK-02.mp4")) as container:
             assert sum(1 for _ in container.decode(video=0)) == 6
-        page = workspace.absolute(result["report"]).read_text()
+        page = workspace.absolute(result.report).read_text()
         assert "WALK-01.mp4" in page
         assert "protocol centertrack-half" in page.lower()
         assert "Ceiling of association" in page
 
         client = MlflowClient(mlflow_tracking_uri(workspace))
-        run = client.get_run(result["mlflow_run_id"])
+        run = client.get_run(result.mlflow_run_id)
         assert run.info.status == "FINISHED"
         assert run.data.metrics["idf1"] == pytest.approx(overall["idf1"])
         assert run.data.metrics["WALK-02/fn"] == 1
@@ -77,15 +79,15 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
         assert {"report.html", "results/WALK-01.txt", "videos/WALK-02.mp4", "tables/scores.csv"} <= logged
 
         again = benchmark_flow(str(workspace.root), settings)
-        assert again == {**result, "reused": True}
-        assert _by_command(workspace, mot, embedder) == again
+        assert again == replace(result, reused=True)
+        assert _by_command(workspace, mot, embedder) == json_values(again)
         # Another threshold: another benchmark, on the same features.
         features = {path: path.stat().st_mtime_ns for path in workspace.cache.rglob("*.safetensors")}
         assert len(features) == 2
         other = benchmark_flow(str(workspace.root), _settings(mot, embedder=str(embedder), association={"tau1": 0.5}))
-        assert other["folder"] != result["folder"]
+        assert other.folder != result.folder
         assert {path: path.stat().st_mtime_ns for path in workspace.cache.rglob("*.safetensors")} == features
-        assert other["sequences"]["WALK-01"]["fps_by_stage"]["embed"] == one["fps_by_stage"]["embed"]
+        assert other.sequences["WALK-01"].speed.fps_by_stage["embed"] == one["fps_by_stage"]["embed"]
 
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
@@ -131,4 +133,4 @@ def test_a_broken_frame_stops_the_benchmark_and_names_it(
         assert not list(workspace.benchmark.rglob("benchmark.json"))
         assert not list(workspace.benchmark.rglob("*.mp4"))
         frame.write_bytes(whole)
-        assert not benchmark_flow(str(workspace.root), _settings(tmp_path, tracker="box"))["reused"]
+        assert not benchmark_flow(str(workspace.root), _settings(tmp_path, tracker="box")).reused

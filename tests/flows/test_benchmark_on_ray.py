@@ -33,17 +33,17 @@ def test_side_by_side_gives_the_same_and_is_found_again(
     with services(workspace, mlflow=True):
         one_by_one = benchmark_flow(str(alone.root), settings(side_by_side="never"))
         result = benchmark_flow(str(workspace.root), settings(side_by_side="always"))
-        files = [workspace.absolute(result["folder"]) / f"WALK-0{n}.txt" for n in (1, 2)]
+        files = [workspace.absolute(result.folder) / f"WALK-0{n}.txt" for n in (1, 2)]
         for path in files:
-            assert path.read_bytes() == (alone.absolute(one_by_one["folder"]) / path.name).read_bytes()
-        assert result["overall"]["hota"] == one_by_one["overall"]["hota"] > 0
+            assert path.read_bytes() == (alone.absolute(one_by_one.folder) / path.name).read_bytes()
+        assert result.overall.scores.hota == one_by_one.overall.scores.hota > 0
         assert len(list((workspace.cache / "features").rglob("*.safetensors"))) == 2
 
         # Another protocol, or fewer of the sequences: the tracks are the same files.
         for values in ({"protocol": "motchallenge"}, {"sequences": ["WALK-02"]}):
             other = benchmark_flow(str(workspace.root), settings(**values))
-            assert other["folder"] != result["folder"]
-            again = workspace.absolute(other["folder"]) / "WALK-02.txt"
+            assert other.folder != result.folder
+            again = workspace.absolute(other.folder) / "WALK-02.txt"
             assert again.stat().st_ino == files[1].stat().st_ino
 
         frame = mot / "WALK-02" / "img1" / "000005.jpg"

@@ -39,7 +39,6 @@ def test_frozen_and_in_the_loop(
     from mlflow import MlflowClient
 
     from flows.benchmark import benchmark_flow
-    from ssat.report.headline import headline
     from tasks.services import mlflow_tracking_uri
 
     folder = make_sequence(tmp_path, "WALK-01", n_frames=6)
@@ -52,9 +51,9 @@ def test_frozen_and_in_the_loop(
 
     with services(workspace, mlflow=True):
         frozen = benchmark_flow(str(workspace.root), settings(refine="frozen"))
-        assert frozen["detector_sha256"] == sha256_of(checkpoint)
-        assert frozen["sequences"]["WALK-01"]["fps_by_stage"]["detect"] > 0
-        assert "detections of centertrack" in headline(frozen)
+        assert frozen.detector_sha256 == sha256_of(checkpoint)
+        assert frozen.sequences["WALK-01"].speed.fps_by_stage["detect"] > 0
+        assert "detections of centertrack" in frozen.headline
         kept = {path: path.stat().st_mtime_ns for path in (workspace.cache / "detections").rglob("*.parquet")}
         assert len(kept) == 1
         free = benchmark_flow(
@@ -67,25 +66,25 @@ def test_frozen_and_in_the_loop(
             ),
         )
         assert {path: path.stat().st_mtime_ns for path in kept} == kept, "the same detections serve both"
-        assert "beyond the paper: motion kalman, camera motion, gaps filled up to 0.5 s" in headline(free)
-        assert "detect" not in free["sequences"]["WALK-01"]["fps_by_stage"], "nothing was detected now"
+        assert "beyond the paper: motion kalman, camera motion, gaps filled up to 0.5 s" in free.headline
+        assert "detect" not in free.sequences["WALK-01"].speed.fps_by_stage, "nothing was detected now"
         rows = {
-            name: read_results(workspace.absolute(result["folder"]) / "WALK-01.txt")
+            name: read_results(workspace.absolute(result.folder) / "WALK-01.txt")
             for name, result in (("public", frozen), ("free", free))
         }
         assert 0 < len(rows["public"]) < len(rows["free"]), "only near a public box may a track begin"
         looped = benchmark_flow(str(workspace.root), settings(refine="closed-loop"))
-        assert looped["folder"] != frozen["folder"]
-        assert looped["sequences"]["WALK-01"]["fps_by_stage"]["detect"] > 0
-        run = MlflowClient(mlflow_tracking_uri(workspace)).get_run(looped["mlflow_run_id"])
+        assert looped.folder != frozen.folder
+        assert looped.sequences["WALK-01"].speed.fps_by_stage["detect"] > 0
+        run = MlflowClient(mlflow_tracking_uri(workspace)).get_run(looped.mlflow_run_id)
         assert run.data.tags["detector_sha256"] == sha256_of(checkpoint)
         assert run.data.params["refine"] == "closed-loop"
         # CenterTrack's own association, on the same network and under the same rule of births.
         public = MotSequence.open(folder).detections()
         for mode in ("frozen", "closed-loop"):
             theirs = benchmark_flow(str(workspace.root), settings(refine=mode, tracker="centertrack", embedder=None))
-            assert headline(theirs).startswith("centertrack on detections of centertrack")
-            tracked = read_results(workspace.absolute(theirs["folder"]) / "WALK-01.txt")
+            assert theirs.headline.startswith("centertrack on detections of centertrack")
+            tracked = read_results(workspace.absolute(theirs.folder) / "WALK-01.txt")
             assert len(tracked) > 0
             for identity in set(tracked.ids.tolist()):
                 mine = tracked.select(tracked.ids == identity)

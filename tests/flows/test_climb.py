@@ -1,6 +1,7 @@
 """The order of a climb and its endings, with stages that answer at once."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from ssat.scale.ladder import Ladder
 from ssat.scale.settings import ScaleSettings
 from tasks.halt import halted, halting
 from tasks.trained import TrainedEmbedder
+from tests.ssat.pipeline.results import BENCHMARK, scored
 
 COLLECTED = CollectResult("videos", 1, 1, 1, 1, 1, 0, {"ok": 1}, 0, (), 0, (), (), "", 1.0, "r", "roster.parquet", 0)
 
@@ -46,8 +48,7 @@ class Stages:
 
     def benchmark(self, workspace, settings):
         self.asked.append(("benchmark", settings.embedder.split("/")[-2]))
-        overall = {"mota": 0.5, "idf1": 0.5, "idsw": 1, "fp": 1, "fn": 1}
-        return {"overall": overall, "split": "train", "protocol": "motchallenge", "data_digest": "0"}
+        return replace(BENCHMARK, overall=scored(idf1=0.5))
 
     def missing(self, workspace, rung, held_out):
         missing, self.undecodable = self.undecodable, 0
@@ -60,7 +61,7 @@ def stages(workspace, monkeypatch) -> Stages:
     for name in ("collect", "decode", "train", "benchmark"):
         monkeypatch.setattr(scaling, f"{name}_flow", getattr(stages, name))
     monkeypatch.setattr(
-        scaling, "promote", lambda *args, **kwargs: {"promoted": not stages.worse, "reason": "a reason"}
+        scaling, "promote", lambda *args, **kwargs: SimpleNamespace(promoted=not stages.worse, reason="a reason")
     )
     monkeypatch.setattr(scaling, "missing_held_out", stages.missing)
     monkeypatch.setattr(scaling, "images_of", lambda workspace, train: 100 * train.data.clips)
@@ -84,10 +85,10 @@ def climb(stages, **settings):
 
 
 def test_each_run_takes_one_rung_from_the_one_before_and_compares_with_the_champion(stages):
-    assert climb(stages)["next"] == 20
+    assert climb(stages).next == 20
     assert stages.asked == [("collect", 14), ("decode", None), ("train", 10, None), ("benchmark", "10")]
     stages.asked.clear()
-    assert climb(stages)["champion"]["clips"] == 20
+    assert climb(stages).champion.clips == 20
     before = str(stages.workspace.training / "10")
     assert stages.asked == [
         ("collect", 24),
@@ -103,41 +104,41 @@ def test_a_rung_that_tracks_worse_is_reported_and_not_promoted(stages):
     climb(stages)
     stages.worse = True
     result = climb(stages)
-    assert result["champion"]["clips"] == 10
-    assert "20 clips: IDF1 50.0, not promoted (a reason)" in result["told"]
+    assert result.champion.clips == 10
+    assert "20 clips: IDF1 50.0, not promoted (a reason)" in result.told
     assert stages.told[-1] == "not-promoted"
-    assert result["next"] == 40
+    assert result.next == 40
 
 
 def test_the_top_of_the_ladder_is_the_end(stages):
-    assert len(climb(stages, rungs=9)["rungs"]) == 3
-    assert "at its top" in climb(stages)["stopped"]
+    assert len(climb(stages, rungs=9).rungs) == 3
+    assert "at its top" in climb(stages).stopped
 
 
 def test_what_stops_collecting_stops_the_run_and_the_next_goes_on(stages):
     stages.stopped = "too many requests"
     result = climb(stages)
-    assert (result["stopped"], result["rungs"], result["next"]) == ("too many requests", [], 10)
+    assert (result.stopped, result.rungs, result.next) == ("too many requests", (), 10)
     assert Ladder.load(stages.workspace).rungs == ()
     stages.stopped = ""
-    assert climb(stages)["next"] == 20
+    assert climb(stages).next == 20
 
 
 def test_clips_that_cannot_be_decoded_are_made_up_for_and_count_as_failures(stages):
     stages.undecodable = 2
-    assert climb(stages)["rungs"][0]["clips"] == 10
+    assert climb(stages).rungs[0].clips == 10
     assert [ask for ask in stages.asked if ask[0] == "collect"] == [("collect", 14), ("collect", 16)]
     stages.undecodable = 2
     result = climb(stages, failures=2)
-    assert "2 clips failed" in result["stopped"]
+    assert "2 clips failed" in result.stopped
     assert stages.told[-1] == "stopped"
 
 
 def test_all_that_a_short_list_has_is_a_last_rung(stages):
     climb(stages)
     stages.available = 19
-    assert [rung["clips"] for rung in climb(stages)["rungs"]] == [15]
-    assert "no more" in climb(stages)["stopped"]
+    assert [rung.clips for rung in climb(stages).rungs] == [15]
+    assert "no more" in climb(stages).stopped
 
 
 def test_a_budget_inside_says_stop_to_the_work_and_ends_with_it():

@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
 
+from flows.demo import DemoResult
 from ssat.demo.settings import DemoSettings
 from ssat.workspace import Workspace
 
@@ -21,7 +21,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def results(root: Path) -> tuple[DemoResult, DemoResult]:
     """The flow's result, and that of running it again."""
     from tasks.services import services
 
@@ -31,21 +31,21 @@ def results(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return demo_flow(str(root), _SMALL), demo_flow(str(root), _SMALL)
 
 
-def test_every_stage_ran_on_all_clips(results: tuple[dict[str, Any], dict[str, Any]], root: Path) -> None:
+def test_every_stage_ran_on_all_clips(results: tuple[DemoResult, DemoResult], root: Path) -> None:
     from ssat.clips.roster import load_roster
     from ssat.frames.store import FrameStore
 
     first, _ = results
     assert load_roster(Workspace.open(root)).num_rows == 24
     assert FrameStore.open(root / "frames").n_clips == 24
-    assert first["train"]["classes"] == 20
-    assert set(first["minutes"]) == {"render", "collect", "decode", "train", "track", "report"}
+    assert first.train.classes == 20
+    assert set(first.minutes) == {"render", "collect", "decode", "train", "track", "report"}
 
 
-def test_files_say_what_the_result_says(results: tuple[dict[str, Any], dict[str, Any]], root: Path) -> None:
+def test_files_say_what_the_result_says(results: tuple[DemoResult, DemoResult], root: Path) -> None:
     first, _ = results
     scores = json.loads((root / "demo.json").read_text())
-    assert scores == {method: first[method] for method in ("ssat", "box", "untrained")}
+    assert scores == {method: vars(first.scores[method]) for method in ("ssat", "box", "untrained")}
     for values in scores.values():
         assert set(values) == {"mota", "idf1", "idsw"}
         assert 0 < values["idf1"] <= 1
@@ -56,8 +56,8 @@ def test_files_say_what_the_result_says(results: tuple[dict[str, Any], dict[str,
         assert sum(1 for _ in container.decode(video=0)) == 2 * 24
 
 
-def test_run_again_it_trains_and_collects_nothing(results: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_run_again_it_trains_and_collects_nothing(results: tuple[DemoResult, DemoResult]) -> None:
     first, second = results
-    assert second["train"]["reused"]
-    assert second["ssat"] == first["ssat"]
-    assert second["minutes"]["train"] <= first["minutes"]["train"]
+    assert second.train.reused
+    assert second.scores["ssat"] == first.scores["ssat"]
+    assert second.minutes["train"] <= first.minutes["train"]

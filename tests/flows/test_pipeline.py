@@ -55,10 +55,10 @@ def finished(world, tmp_path_factory, prefect_server) -> tuple[Workspace, dict, 
 
 def test_clips_become_scores(finished):
     workspace, result, errors = finished
-    assert result["collect"].ranks == len(_RENDERED)
+    assert result["collect"]["ranks"] == len(_RENDERED)
     assert pq.read_table(workspace.clips / "roster.parquet").num_rows == len(_RENDERED)
-    assert result["decode"].clips == len(_RENDERED)
-    assert result["decode"].failed == 0
+    assert result["decode"]["clips"] == len(_RENDERED)
+    assert result["decode"]["failed"] == 0
     assert result["train"]["classes"] == len(_RENDERED) - 2
     assert 0 <= result["train"]["held_out"]["recall_at_1"] <= 1
     assert workspace.absolute(result["train"]["embedder"]).is_file()
@@ -74,7 +74,7 @@ def test_clips_become_scores(finished):
 
 def test_what_cannot_be_had_is_counted_and_stops_nothing(finished):
     _, result, _ = finished
-    by_class = result["collect"].by_class
+    by_class = result["collect"]["by_class"]
     assert by_class["ok"] == len(_RENDERED)
     assert set(by_class) <= {"ok", "GONE", "MEDIA", "waiting"}
 
@@ -87,7 +87,7 @@ def test_mlflow_has_the_training_the_benchmark_and_the_model(finished):
     training = client.get_run(result["train"]["mlflow_run_id"])
     assert training.info.status == "FINISHED"
     assert training.data.params["epochs"] == "2"
-    assert training.data.params["dataset.digest"] == result["decode"].digest
+    assert training.data.params["dataset.digest"] == result["decode"]["digest"]
     assert len(client.get_metric_history(training.info.run_id, "loss")) == 2
     benchmark = client.get_run(result["benchmark"]["mlflow_run_id"])
     assert benchmark.info.status == "FINISHED"
@@ -112,10 +112,22 @@ def test_run_again_it_does_only_what_is_missing(finished, world):
     assert shards
     # Nobody serves the clips any more: a second download would fail.
     again, _ = _run(world, workspace.root, "http://127.0.0.1:9")
-    assert again["collect"].ranks == first["collect"].ranks
-    assert again["collect"].collected == 0
-    assert again["decode"].written_shards == 0
+    assert again["collect"]["ranks"] == first["collect"]["ranks"]
+    assert again["collect"]["collected"] == 0
+    assert again["decode"]["written_shards"] == 0
     assert again["train"]["reused"] is True
     assert again["benchmark"]["reused"] is True
     assert again["overall"] == first["overall"]
     assert {path: path.stat().st_mtime_ns for path in shards} == shards
+
+
+def test_run_again_no_service_is_started_or_asked(finished, world, monkeypatch):
+    workspace, first, _ = finished
+    for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/api")
+    again, errors = _run(world, workspace.root, "http://127.0.0.1:9")
+    assert set(again) == set(first)
+    assert set(again["train"]) == set(first["train"])
+    assert again["train"]["mlflow_run_id"] == first["train"]["mlflow_run_id"]
+    assert again["decode"]["digest"] == first["decode"]["digest"]
+    assert errors.count("(done before)") == 2

@@ -47,6 +47,17 @@ def test_parameters_are_the_sections_and_the_preset(tmp_path):
     assert scale.parameters["workspace"] == str(tmp_path)
 
 
+def test_local_files_become_absolute_wherever_a_setting_names_them(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("list.csv", "c.pth"):
+        (tmp_path / name).write_text("")
+    benchmark = {"mot": "nowhere", "refine": "frozen", "refinement": {"checkpoint": "c.pth"}}
+    [scale] = _build(read_entries(prefect_file(None), ["scale"]), {**_SECTIONS, "benchmark": benchmark}, tmp_path)
+    assert scale.parameters["collect"]["source"] == str(tmp_path / "list.csv")
+    assert scale.parameters["benchmark"]["refinement"]["checkpoint"] == str(tmp_path / "c.pth")
+    assert scale.parameters["benchmark"]["mot"] == "nowhere"  # no such file here: perhaps one of the worker
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [

@@ -77,23 +77,23 @@ def test_a_climb_stops_at_its_budget_goes_on_and_ends_with_the_list(climb, monke
     monkeypatch.setattr(scaling, "notify", lambda event, text, **facts: told.append(event))
 
     stopped = run(gib=0.0001)
-    assert stopped["stopped"]
-    assert stopped["rungs"] == []
-    assert stopped["next"] == 3
+    assert stopped.stopped
+    assert stopped.rungs == ()
+    assert stopped.next == 3
 
     first = run()
-    assert [rung["clips"] for rung in first["rungs"]] == [3]
-    assert first["champion"]["clips"] == 3, "the first has nothing to beat"
-    assert first["next"] == 50
+    assert [rung.clips for rung in first.rungs] == [3]
+    assert first.champion.clips == 3, "the first has nothing to beat"
+    assert first.next == 50
     assert told[-1] == "new-champion"
 
     # From the first one's weights, with all the clips that the list has; then there is no other rung to take.
     more = run(rungs=2)
-    assert [rung["clips"] for rung in more["rungs"]] == [7]
-    assert "no more" in more["stopped"]
-    trained = workspace.absolute(more["rungs"][0]["embedder"]).parent
+    assert [rung.clips for rung in more.rungs] == [7]
+    assert "no more" in more.stopped
+    trained = workspace.absolute(more.rungs[0].embedder).parent
     warm = json.loads((trained / "result.json").read_text())["settings"]["warm_start"]
-    assert warm == str(workspace.absolute(first["rungs"][0]["embedder"]).parent)
+    assert warm == str(workspace.absolute(first.rungs[0].embedder).parent)
     ladder = Ladder.load(workspace)
     assert [rung.clips for rung in ladder.rungs] == [3, 7]
 
@@ -104,8 +104,8 @@ def test_a_climb_stops_at_its_budget_goes_on_and_ends_with_the_list(climb, monke
     assert told.count("new-champion") == sum(rung.promoted for rung in ladder.rungs)
 
     end = run()
-    assert "no more" in end["stopped"]
-    assert end["rungs"] == []
+    assert "no more" in end.stopped
+    assert end.rungs == ()
 
 
 def test_a_tracker_without_features_has_nothing_to_climb_for(world, workspace, prefect_server, monkeypatch):

@@ -10,6 +10,7 @@ from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.benchmark_key import benchmark_folder
 from ssat.pipeline.sequence_result import SequenceResult
 from ssat.pipeline.settings import BenchmarkSettings
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.workspace import Workspace
 from tasks.benchmark import pack_submission
 
@@ -97,11 +98,11 @@ def test_the_test_split_needs_no_labels_and_becomes_a_zip(make_sequence: Callabl
     assert (one.sequence.name, one.frames, len(one.truth)) == ("MOT17-01-DPM", range(1, 5), 0)
     boxes, scores = one.detections.boxes[:1], one.detections.scores[:1]
     write_results(tmp_path / "MOT17-01-DPM.txt", [1], [1], boxes, scores)
-    packed = pack_submission(tmp_path, {"MOT17-01-DPM": SequenceResult("MOT17-01-DPM.txt", 1, 1, {})})
-    assert packed["benchmark"] == "MOT17"
-    assert len(packed["faults"]) == 20
-    assert packed["faults"][0] == "MOT17-01-FRCNN.txt: is missing; MOT17 has 21 test sequences"
-    assert check_submission(tmp_path / packed["file"]).faults == packed["faults"]
+    packed = pack_submission(tmp_path, {"MOT17-01-DPM": SequenceResult("MOT17-01-DPM.txt", 1, 1, StageSeconds())})
+    assert packed.benchmark == "MOT17"
+    assert len(packed.faults) == 20
+    assert packed.faults[0] == "MOT17-01-FRCNN.txt: is missing; MOT17 has 21 test sequences"
+    assert check_submission(tmp_path / packed.file).faults == list(packed.faults)
 
 
 def test_where_a_network_detects_public_boxes_may_be_missing(

@@ -212,7 +212,7 @@ def test_a_store_without_the_right_to_write_is_verified(workspace: Workspace, br
         checked = ssat("verify", "--json")
         assert checked.returncode == (1 if broken else 0), checked.stderr
         result = json.loads(checked.stdout.splitlines()[-1])
-        assert (result.shards, len(result.broken)) == (1, int(broken))
+        assert (result["shards"], len(result["broken"])) == (1, int(broken))
         refused = ssat("verify", "--repair")
         assert refused.returncode == 2
         assert "not writable" in refused.stderr

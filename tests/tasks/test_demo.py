@@ -1,19 +1,20 @@
+from dataclasses import replace
+
 import pytest
 
-from tasks.demo import scores_of, wins
+from ssat.pipeline.benchmark_result import BenchmarkResult
+from tasks.demo import MethodScores, scores_of, wins
+from tests.ssat.pipeline.results import BENCHMARK, scored
 
 
-def _benchmarks(ssat: float, box: float, untrained: float) -> dict:
+def _benchmarks(ssat: float, box: float, untrained: float) -> dict[str, BenchmarkResult]:
     idf1 = {"ssat": ssat, "box": box, "untrained": untrained}
-    return {
-        method: {"overall": {"mota": 0.7, "idf1": value, "idsw": 12, "fp": 3}, "sequences": {}}
-        for method, value in idf1.items()
-    }
+    return {method: replace(BENCHMARK, overall=scored(idf1=value)) for method, value in idf1.items()}
 
 
 def test_scores_are_the_overall_ones_and_those_promised() -> None:
     scores = scores_of(_benchmarks(0.6, 0.4, 0.5))
-    assert scores["ssat"] == {"mota": 0.7, "idf1": 0.6, "idsw": 12}
+    assert scores["ssat"] == MethodScores(mota=0.7, idf1=0.6, idsw=12)
     assert list(scores) == ["ssat", "box", "untrained"]
 
 

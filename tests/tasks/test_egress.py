@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server")
 
 
 def egress(workspace: Workspace, name: str, per_hour: int = 7200) -> PrefectEgress:
-    return PrefectEgress(workspace, CollectSettings(egress=name, per_hour=per_hour, jitter_seconds=0))
+    return PrefectEgress(workspace, CollectSettings(egress=name, requests_per_hour=per_hour, jitter_seconds=0))
 
 
 def test_two_workers_share_one_rate_and_one_breaker(workspace: Workspace, tmp_path) -> None:

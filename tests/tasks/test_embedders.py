@@ -9,15 +9,9 @@ import pytest
 from ssat.embedding import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
+from ssat.file_names import EMBEDDER_FILE, TRAINING_RESULT
 from ssat.workspace import Workspace
-from tasks.embedders import (
-    EMBEDDER_FILE,
-    RESULT_FILE,
-    embedder_files,
-    register_embedder,
-    resolve_embedder,
-    track_default,
-)
+from tasks.embedders import embedder_files, register_embedder, resolve_embedder, track_default
 from tasks.mlflow_run import mlflow_run
 
 
@@ -27,9 +21,9 @@ def finished_training(workspace: Workspace, name: str, seed: int, age_s: float) 
     embedder = Embedder.untrained("resnet18", 32, seed)
     embedder.save(folder / EMBEDDER_FILE)
     settings = TrainSettings(architecture="resnet18", crop=32, short_side=36).model_dump(mode="json")
-    (folder / RESULT_FILE).write_text(json.dumps({"settings": settings}))
+    (folder / TRAINING_RESULT).write_text(json.dumps({"settings": settings}))
     moment = time.time() - age_s
-    os.utime(folder / RESULT_FILE, (moment, moment))
+    os.utime(folder / TRAINING_RESULT, (moment, moment))
     return embedder
 
 

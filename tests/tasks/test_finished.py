@@ -1,5 +1,5 @@
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from ssat.errors import InputError
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.finished import finished_benchmark, locate_benchmark
+from tests.ssat.pipeline.results import BENCHMARK
 
 
 def _settings(folder: Path, **values: object) -> BenchmarkSettings:
@@ -18,7 +19,7 @@ def _settings(folder: Path, **values: object) -> BenchmarkSettings:
 def _finish(workspace: Workspace, settings: BenchmarkSettings) -> None:
     located = locate_benchmark(workspace, settings)
     located.folder.mkdir(parents=True)
-    located.result_file.write_text(json.dumps({"overall": {"idf1": 0.5}}))
+    BENCHMARK.save(located.result_file)
 
 
 def test_a_result_is_found_by_data_settings_and_embedder(
@@ -30,7 +31,7 @@ def test_a_result_is_found_by_data_settings_and_embedder(
     settings = _settings(mot, embedder=str(tmp_path / "one.safetensors"))
     assert finished_benchmark(workspace, settings) is None
     _finish(workspace, settings)
-    assert finished_benchmark(workspace, settings) == {"overall": {"idf1": 0.5}, "reused": True}
+    assert finished_benchmark(workspace, settings) == replace(BENCHMARK, reused=True)
     (tmp_path / "renamed.safetensors").write_bytes((tmp_path / "one.safetensors").read_bytes())
     assert finished_benchmark(workspace, _settings(mot, embedder=str(tmp_path / "renamed.safetensors"))) is not None
     for other in (

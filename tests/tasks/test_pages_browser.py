@@ -49,13 +49,13 @@ def test_runs_are_compared_and_mlflows_page_shows_them(browser: Any, workspace: 
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
 
         answer = compare_runs.fn(workspace, [ids[1][:10]], against="champion")
-        assert [run["run_id"] for run in answer["runs"]] == ids, "the champion is what is measured against"
-        assert [row["parameter"] for row in answer["parameters"]] == ["association.tau1"]
-        assert answer["sequences"][0]["gain"] == pytest.approx(-19.0)
-        assert len(compare_runs.fn(workspace, experiment="ssat-train")["runs"]) == 2
+        assert [run.run_id for run in answer.runs] == ids, "the champion is what is measured against"
+        assert [row["parameter"] for row in answer.parameters] == ["association.tau1"]
+        assert answer.sequences[0].gain == pytest.approx(-19.0)
+        assert len(compare_runs.fn(workspace, experiment="ssat-train").runs) == 2
         experiment = client.get_run(ids[0]).info.experiment_id
 
-    report = workspace.absolute(answer["report"])
+    report = workspace.absolute(answer.report)
     browser.get(report.as_uri())
     _shows(browser, "Comparison of runs", "association.tau1", "-19.0")
     links = [link.get_attribute("href") for link in browser.find_elements("css selector", "a")]

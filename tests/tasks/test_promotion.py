@@ -59,10 +59,10 @@ def test_the_champion_changes_only_beyond_the_spread_and_why_is_written(store: W
         promote.fn(store, first)
     _benchmark(store, "small-0", 0.50)
     tried = promote.fn(store, first, dry_run=True)
-    assert (tried["promoted"], Recorded(store).champion()) == (True, None)
+    assert (tried.promoted, Recorded(store).champion()) == (True, None)
     answer = promote.fn(store, first)
-    assert answer["promoted"]
-    assert "no champion yet" in answer["reason"]
+    assert answer.promoted
+    assert "no champion yet" in answer.reason
 
     # Better by 2 points, but nobody knows yet what another seed would give; then one seed is 4 points lower.
     second = _train(store, "large", 0)
@@ -71,13 +71,13 @@ def test_the_champion_changes_only_beyond_the_spread_and_why_is_written(store: W
         promote.fn(store, second)
     _benchmark(store, "large-0", 0.52)
     answer = promote.fn(store, second)
-    assert not answer["promoted"]
-    assert "another seed" in answer["reason"]
+    assert not answer.promoted
+    assert "another seed" in answer.reason
     assert _aliases() == {"champion": _version(store, first), "challenger": _version(store, second)}
     _train(store, "large", 1)
     _benchmark(store, "large-1", 0.48)
     answer = promote.fn(store, second)
-    assert (answer["promoted"], answer["spread"]) == (False, pytest.approx(0.04))
+    assert (answer.promoted, answer.spread) == (False, pytest.approx(0.04))
     assert Recorded(store).champion().run_id == first
 
     # Other detections do not count, though they are newer and better.
@@ -85,11 +85,11 @@ def test_the_champion_changes_only_beyond_the_spread_and_why_is_written(store: W
     third, fourth = _train(store, "huge", 0), _train(store, "huge", 1)
     _benchmark(store, "huge-0", 0.56)
     _benchmark(store, "huge-1", 0.55)
-    assert not promote.fn(store, first)["promoted"], "the champion is not promoted again"
+    assert not promote.fn(store, first).promoted, "the champion is not promoted again"
     answer = promote.fn(store, third[:8])
-    assert answer["promoted"], answer
-    assert answer["champion"]["score"] == 0.50
-    assert answer["candidate"]["seeds"] == {third: 0.56, fourth: 0.55}
+    assert answer.promoted, answer
+    assert answer.champion.score == 0.50
+    assert answer.candidate.seeds == {third: 0.56, fourth: 0.55}
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -103,14 +103,14 @@ def test_the_champion_changes_only_beyond_the_spread_and_why_is_written(store: W
     assert (tried.champion, tried.challenger) == (_version(store, first), _version(store, third))
     assert _aliases() == {"champion": _version(store, third)}
     undone = undo_promotion.fn(store)
-    assert undone.promotion == answer["mlflow_run_id"]
+    assert undone.promotion == answer.mlflow_run_id
     assert _aliases() == {"champion": _version(store, first), "challenger": _version(store, third)}
     taken_back = client.get_model_version(MODEL_NAME, _version(store, third))
     assert taken_back.tags["promotion.promoted"] == "undone"
     assert taken_back.description.startswith("No longer champion")
     with pytest.raises(InputError, match="was the first champion"):
         undo_promotion.fn(store)
-    assert promote.fn(store, third)["promoted"], "it can be promoted again"
+    assert promote.fn(store, third).promoted, "it can be promoted again"
     client.delete_model_version(MODEL_NAME, _version(store, first))
     with pytest.raises(InputError, match="the champion before, was deleted"):
         undo_promotion.fn(store)
@@ -144,15 +144,15 @@ def test_a_probe_must_agree(
     Embedder(HistogramNetwork().eval(), 64, {}).save(files[f"models:/{MODEL_NAME}/{after}"])
     monkeypatch.setattr("tasks.promotion.download_embedder", files.__getitem__)
     answer = promote.fn(store, second, spread=0.01)
-    assert answer["probe"]["footage"] == str(footage)
-    assert answer["probe"]["low"] <= answer["probe"]["gain"] <= answer["probe"]["high"]
-    assert answer["promoted"] is (answer["probe"]["low"] > 0)
-    assert "probe AUC" in answer["reason"]
-    written = MlflowClient().get_run(answer["mlflow_run_id"]).data.metrics
-    assert written["probe_gain"] == pytest.approx(answer["probe"]["gain"])
+    assert answer.probe.footage == str(footage)
+    assert answer.probe.low <= answer.probe.gain <= answer.probe.high
+    assert answer.promoted is (answer.probe.low > 0)
+    assert "probe AUC" in answer.reason
+    written = MlflowClient().get_run(answer.mlflow_run_id).data.metrics
+    assert written["probe_gain"] == pytest.approx(answer.probe.gain)
     MlflowClient().set_registered_model_alias(MODEL_NAME, "champion", before)
     without = promote.fn(store, second, spread=0.01, probe="none", dry_run=True)
-    assert (without["promoted"], without["probe"]) == (True, None)
+    assert (without.promoted, without.probe) == (True, None)
     with pytest.raises(InputError, match=r"probe: /nowhere: no such folder.*--probe none"):
         promote.fn(store, second, spread=0.01, probe="/nowhere")
 

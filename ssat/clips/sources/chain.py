@@ -62,7 +62,7 @@ def sources_of(settings: CollectSettings, clips: ClipList, workspace: Workspace,
         group = list(neighbours)
         if archives:
             names = [archive for part in group for archive in part.archives]
-            stages.append(ArchiveStage(TarMirror(names, index, download, settings.max_mib << 20)))
+            stages.append(ArchiveStage(TarMirror(names, index, download, settings.max_download_mib << 20)))
         else:
             stages.append(DirectStage([source for part in group for source in part.sources]))
     return Chain(stages, [pair for part in parts for pair in part.skipped])

@@ -153,7 +153,7 @@ class TarMirror:
                 if candidate is None or clip_id in taken or (cut and not _same_span(cut, candidate)):
                     continue
                 if member.size > self._max_bytes:
-                    refused.add(f"larger than {self._max_bytes >> 20} MiB (setting max_mib)", member.name)
+                    refused.add(f"larger than {self._max_bytes >> 20} MiB (setting max_download_mib)", member.name)
                     continue
                 ready()
                 target = folder / candidate_key(0, candidate.clip_id).hex()[:24] / f"video{_suffix(member.name)}"

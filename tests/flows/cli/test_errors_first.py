@@ -24,6 +24,8 @@ CASES = {
     "benchmark --mot {bad}/mot --detections nope.txt": "nope.txt",
     "benchmark --mot {bad}/mot --sequences OTHER-01 --tracker box": "OTHER-01",
     "benchmark --mot {bad}/mot --embedder colour --refine frozen": "no checkpoint for the refinement",
+    "benchmark --mot {bad}/mot --tracker box --explain WALK-01": "expected SEQUENCE:ID",
+    "benchmark --mot {bad}/mot --tracker box --explain OTHER:1": "no sequence OTHER; this benchmark has WALK-01",
     "run --source nope --mot {bad}/mot": "nope: no such clip list or folder",
     "run --source {bad}/list.txt --mot nope": "nope: no such folder",
     "run --source {bad}/list.txt --no-benchmark --train-workers 1024 --batch-size 2048": "1024 are more than this",

@@ -7,6 +7,8 @@ from click.testing import CliRunner
 from pydantic import BaseModel, Field
 
 from flows.cli.options import SectionedCommand, build_settings, pipeline_options, print_json, settings_options
+from ssat.clips.settings import CollectSettings
+from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.settings import StageSettings
 
@@ -132,3 +134,22 @@ def test_lists_of_numbers_are_separated_by_commas():
     result = CliRunner().invoke(command, ["--sizes", "160,x"])
     assert result.exit_code == 2
     assert "'160,x': expected integers separated by commas" in result.output
+
+
+def test_a_former_name_of_an_option_is_taken_and_not_shown() -> None:
+    given: dict[str, object] = {}
+
+    @click.command()
+    @pipeline_options([CollectSettings, TrainSettings])
+    def command(collect_given: dict[str, object], train_given: dict[str, object]) -> None:
+        given.update(collect_given)
+
+    shown = CliRunner().invoke(command, ["--help"]).output
+    assert "--requests-per-hour" in shown
+    assert "--per-hour" not in shown
+    CliRunner().invoke(command, ["--per-hour", "7", "--max-disk-gib", "2"], catch_exceptions=False)
+    settings = CollectSettings.build("quick", {"shard_size": 9, "per_hour": 3}, given)
+    assert (settings.requests_per_hour, settings.max_disk_gib, settings.candidates_per_shard) == (7, 2.0, 9)
+    with pytest.raises(InputError, match=r"collect\.per_hour: is the former name of requests_per_hour, which is given"):
+        CollectSettings.build(None, {"per_hour": 3, "requests_per_hour": 4})
+    assert CollectSettings(disk_gib=2).model_dump()["max_disk_gib"] == 2

@@ -16,6 +16,10 @@ from flows.cli import run
         (["study", "clips", "--mot", "x", "--clips", "160", "--seeds", "-1"], "seeds -1: 0 or more"),
         (["study", "trackers", "--mot", "x"], "name sequences with --unlabelled, or leave it out of --trackers"),
         (["study", "trackers", "--mot", "x", "--trackers", "deep"], "Input should be 'ssat', 'centertrack'"),
+        (
+            ["study", "trackers", "--mot", "x", "--trackers", "box", "--boxmot-python", "no/python"],
+            "--boxmot-python: no/python: no such program; expected the python of an environment that has boxmot",
+        ),
         (["study", "thresholds", "--mot", "x", "--tau1", "0.3,0.3"], "tau1 0.3, 0.3: each once"),
         (["study", "features", "--mot", "x", "--embedder", "colour", "--embedder", "colour"], "each once"),
         (["study", "features", "--mot", "x", "--gap-seconds", "0"], "gap"),

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,9 @@ def test_the_preset_strong_without_each_ingredient(place: Workspace, benchmark: 
     result = strong_study(str(place.root), strong)
     names = ["paper", "quick", "strong", *(f"strong without {name}" for name in INGREDIENTS)]
     names += [*(f"strong with {name}" for name in FURTHER), FILLED]
-    assert [row["name"] for row in result["rows"]] == names
-    assert {row["gt_dets"] for row in result["rows"]} == {36}
-    given = {name: run.data.params for name, run in _children(place, result["mlflow_run_id"]).items()}
+    assert [row.name for row in result.content.rows] == names
+    assert {row.scored.scores.gt_dets for row in result.content.rows} == {36}
+    given = {name: run.data.params for name, run in _children(place, result.mlflow_run_id).items()}
     assert given["strong"]["association.confirm_hits"] == "3"
     assert "association.confirm_hits" not in given["strong without confirmation"]
     assert given["strong without motion"]["association.motion"] == "none"
@@ -95,44 +96,52 @@ def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings)
     from flows.studies.trackers import trackers_study
 
     result = extensions_study(str(place.root), benchmark)
-    assert [row["name"] for row in result["rows"]] == ["SSAT", "+ box term", "+ box term + accumulation"]
-    assert [row["gt_dets"] for row in result["rows"]] == [36, 36, 36]
-    children = _children(place, result["mlflow_run_id"])
-    assert set(children) == {row["name"] for row in result["rows"]}
+    assert [row.name for row in result.content.rows] == ["SSAT", "+ box term", "+ box term + accumulation"]
+    assert [row.scored.scores.gt_dets for row in result.content.rows] == [36, 36, 36]
+    children = _children(place, result.mlflow_run_id)
+    assert set(children) == {row.name for row in result.content.rows}
     assert children["SSAT"].data.params["association.box_term"] == "false"
-    assert children["SSAT"].data.metrics["idf1"] == pytest.approx(result["rows"][0]["idf1"])
-    page = place.absolute(result["report"]).read_text()
+    assert children["SSAT"].data.metrics["idf1"] == pytest.approx(result.content.rows[0].scored.scores.idf1)
+    page = place.absolute(result.report).read_text()
     assert "Published: Table 3" in page
     assert "identity switches over time" in page
-    assert extensions_study(str(place.root), benchmark) == {**result, "reused": True}
+    assert extensions_study(str(place.root), benchmark) == replace(result, reused=True)
 
     # Interrupted before the end: only the benchmark that is gone is done again.
-    for gone in (place.absolute(result["folder"]), place.absolute(result["benchmarks"]["SSAT"])):
+    for gone in (place.absolute(result.folder), place.absolute(result.content.benchmarks["SSAT"])):
         shutil.rmtree(gone)
     again = extensions_study(str(place.root), benchmark)
-    assert (again["rows"][0]["idf1"], again["reused"]) == (result["rows"][0]["idf1"], False)
-    reused = {name: run.data.tags["reused"] for name, run in _children(place, again["mlflow_run_id"]).items()}
+    assert (again.content.rows[0].scored.scores.idf1, again.reused) == (
+        result.content.rows[0].scored.scores.idf1,
+        False,
+    )
+    reused = {name: run.data.tags["reused"] for name, run in _children(place, again.mlflow_run_id).items()}
     assert reused == {"SSAT": "false", "+ box term": "true", "+ box term + accumulation": "true"}
 
     tracklets = {"crop": 32, "min_frames": 4, "max_frames": 6, "epochs": 1, "batch_size": 8}
     settings = TrackersStudySettings.build(
         None,
         {
-            "trackers": ["ssat", "centertrack", "tracklets", "sort"],
+            "trackers": ["ssat", "centertrack", "tracklets", "sort", "strong-box"],
             "unlabelled": [benchmark.mot],
             "tracklets": tracklets,
         },
     )
     result = trackers_study(str(place.root), settings, benchmark)
-    assert [row["name"] for row in result["rows"]] == [
+    assert [row.name for row in result.content.rows] == [
         "SSAT",
         "CenterTrack's association",
         "tracklet pseudo-labels",
         "SORT",
+        "preset strong, boxes alone",
     ]
-    assert "train on tracklets" in _children(place, result["mlflow_run_id"])
-    assert any("does not claim" in note for note in result["notes"])
-    page = place.absolute(result["report"]).read_text()
+    assert all(row.frames_per_cpu_second > 100 for row in result.content.rows)
+    assert [row["frames/CPU-s"] for row in result.content.table] == [
+        f"{row.frames_per_cpu_second:,.0f}" for row in result.content.rows
+    ]
+    assert "train on tracklets" in _children(place, result.mlflow_run_id)
+    assert any("does not claim" in note for note in result.content.notes)
+    page = place.absolute(result.report).read_text()
     assert "UnsuperTrack" in page
     assert "Published: Table 1" in page
 
@@ -145,25 +154,25 @@ def test_features_by_labels_by_the_probe_and_in_the_tracker(place: Workspace, be
     with pytest.raises(InputError, match="refine closed-loop"):
         features_study(str(place.root), settings, benchmark.model_copy(update={"refine": "closed-loop"}))
     result = features_study(str(place.root), settings, benchmark)
-    assert [row["name"] for row in result["rows"]] == ["colour", "untrained", "0.5*colour+0.5*embedder.safetensors"]
-    colour = result["rows"][0]
+    assert [row.name for row in result.content.rows] == ["colour", "untrained", "0.5*colour+0.5*embedder.safetensors"]
+    colour = result.content.rows[0]
     # Figures of one coat each.
-    assert (colour["auc"], colour["probe_auc"], colour["gt_dets"]) == (1.0, 1.0, 36)
-    assert result["sequences"]["colour"]["WALK-01"]["auc"] == 1.0
-    assert result["table"][0]["probe AUC"] == "1.000 (1.000–1.000)"
-    assert result["table"][1]["difference to colour"] != "–"
-    assert result["rank_correlation"]["probe_auc and auc"] is None  # of three features
-    children = _children(place, result["mlflow_run_id"])
-    assert set(children) == {row["name"] for row in result["rows"]}
+    assert (colour.auc["auc"], colour.auc["probe_auc"], colour.scored.scores.gt_dets) == (1.0, 1.0, 36)
+    assert result.content.sequences["colour"]["WALK-01"].auc == 1.0
+    assert result.content.table[0]["probe AUC"] == "1.000 (1.000–1.000)"
+    assert result.content.table[1]["difference to colour"] != "–"
+    assert result.content.rank_correlation["probe_auc and auc"] is None  # of three features
+    children = _children(place, result.mlflow_run_id)
+    assert set(children) == {row.name for row in result.content.rows}
     assert children["colour"].data.metrics["probe_auc"] == 1.0
-    assert children["colour"].data.metrics["idf1"] == pytest.approx(colour["idf1"])
-    assert features_study(str(place.root), settings, benchmark) == {**result, "reused": True}
+    assert children["colour"].data.metrics["idf1"] == pytest.approx(colour.scored.scores.idf1)
+    assert features_study(str(place.root), settings, benchmark) == replace(result, reused=True)
     # Interrupted, and the cache of features emptied meanwhile: the same numbers again.
-    shutil.rmtree(place.absolute(result["folder"]))
+    shutil.rmtree(place.absolute(result.folder))
     shutil.rmtree(place.cache / "features")
     again = features_study(str(place.root), settings, benchmark)
-    assert (again["rows"], again["reused"]) == (result["rows"], False)
-    reused = {run.data.tags["reused"] for run in _children(place, again["mlflow_run_id"]).values()}
+    assert (again.content.rows, again.reused) == (result.content.rows, False)
+    reused = {run.data.tags["reused"] for run in _children(place, again.mlflow_run_id).values()}
     assert reused == {"true"}
 
 
@@ -177,14 +186,14 @@ def test_thresholds_are_chosen_on_one_split_and_reported_on_another(
         thresholds_study(str(place.root), same, benchmark)
     settings = same.model_copy(update={"choose_split": "train-half"})
     result = thresholds_study(str(place.root), settings, benchmark.model_copy(update={"split": "val-half"}))
-    assert [row["split"] for row in result["rows"]] == ["train-half", "val-half", "train-half", "val-half"]
-    assert len(result["points"]) == 4
+    assert [row.split for row in result.content.rows] == ["train-half", "val-half", "train-half", "val-half"]
+    assert len(result.content.points) == 4
     # The sweep on Ray and the benchmark are two ways to the same number.
-    (point,) = [row for row in result["points"] if all(row[key] == value for key, value in result["chosen"].items())]
-    tuned = next(row for row in result["rows"] if (row["which"], row["constants"]) == ("chosen on", "chosen constants"))
-    assert point["idf1"] == pytest.approx(tuned["idf1"])
-    assert point["idf1"] == max(row["idf1"] for row in result["points"])
-    assert any("surfaces.png" in path for path in result["figures"])
+    (point,) = [row for row in result.content.points if row.values == result.content.chosen]
+    tuned = next(row for row in result.content.rows if (row.which, row.settings) == ("chosen on", "chosen constants"))
+    assert point.idf1 == pytest.approx(tuned.scored.scores.idf1)
+    assert point.idf1 == max(row.idf1 for row in result.content.points)
+    assert any("surfaces.png" in path for path in result.figures)
 
 
 def test_the_strong_preset_is_tuned_on_one_set_and_reported_on_another(
@@ -199,24 +208,24 @@ def test_the_strong_preset_is_tuned_on_one_set_and_reported_on_another(
     with pytest.raises(InputError, match="share frames"):
         tune_flow(str(place.root), settings.model_copy(update={"report_split": "train"}), strong)
     result = tune_flow(str(place.root), settings, strong)
-    assert [(row["which"], row["split"], row["settings"]) for row in result["rows"]] == [
+    assert [(row.which, row.split, row.settings) for row in result.content.rows] == [
         ("chosen on", "train-half", "default settings"),
         ("reported on", "val-half", "default settings"),
         ("chosen on", "train-half", "tuned settings"),
         ("reported on", "val-half", "tuned settings"),
     ]
     # A trial and the benchmark are two ways to the same number, camera motion included.
-    assert result["best_value"] == pytest.approx(result["rows"][2]["idf1"])
-    assert result["best_value"] >= result["rows"][0]["idf1"]
-    assert _children(place, result["mlflow_run_id"])["tuned settings, reported on"].data.metrics["idf1"] == (
-        pytest.approx(result["rows"][3]["idf1"])
+    assert result.content.best_value == pytest.approx(result.content.rows[2].scored.scores.idf1)
+    assert result.content.best_value >= result.content.rows[0].scored.scores.idf1
+    assert _children(place, result.mlflow_run_id)["tuned settings, reported on"].data.metrics["idf1"] == (
+        pytest.approx(result.content.rows[3].scored.scores.idf1)
     )
-    assert (place.absolute(result["folder"]) / TRIALS_FILE).is_file()
-    assert place.absolute(result["settings_file"]).read_text().count("[track.association]") == 1
-    assert tune_flow(str(place.root), settings, strong) == {**result, "reused": True}
+    assert (place.absolute(result.folder) / TRIALS_FILE).is_file()
+    assert place.absolute(result.content.settings_file).read_text().count("[track.association]") == 1
+    assert tune_flow(str(place.root), settings, strong) == replace(result, reused=True)
     # More trials go on with the earlier ones.
     more = tune_flow(str(place.root), settings.model_copy(update={"trials": 4}), strong)
-    assert (more["folder"], more["trials"], more["reused"]) == (result["folder"], 4, False)
+    assert (more.folder, more.content.trials, more.reused) == (result.folder, 4, False)
 
 
 def test_clips_trains_what_is_missing(place: Workspace, benchmark: BenchmarkSettings, small_store: FrameStore) -> None:
@@ -227,15 +236,15 @@ def test_clips_trains_what_is_missing(place: Workspace, benchmark: BenchmarkSett
     with pytest.raises(InputError, match="more than the"):
         clips_study(str(place.root), settings.model_copy(update={"clips": (2, 999)}), TRAIN, benchmark)
     result = clips_study(str(place.root), settings, TRAIN, benchmark)
-    assert [(row["clips"], row["seed"], row["steps"]) for row in result["trainings"]] == [(2, 0, 2), (4, 0, 2)]
-    warm = json.loads((place.absolute(result["trainings"][1]["embedder"]).parent / "result.json").read_text())
-    assert warm["settings"]["warm_start"] == str(place.absolute(result["trainings"][0]["embedder"]).parent)
+    assert [(row.clips, row.seed, row.steps) for row in result.content.trainings] == [(2, 0, 2), (4, 0, 2)]
+    warm = json.loads((place.absolute(result.content.trainings[1].embedder).parent / "result.json").read_text())
+    assert warm["settings"]["warm_start"] == str(place.absolute(result.content.trainings[0].embedder).parent)
     # A further seed trains what it misses and nothing else: the 2 clips of seed 0 have had their 2 epochs.
     before = {path: path.stat().st_mtime_ns for path in place.training.glob("*/result.json")}
     wider = settings.model_copy(update={"clips": (2,), "seeds": (0, 1)})
     more = clips_study(str(place.root), wider, TRAIN.model_copy(update={"epochs": 2}), benchmark)
-    assert [(row["clips"], row["seed"]) for row in more["trainings"]] == [(2, 0), (2, 1)]
+    assert [(row.clips, row.seed) for row in more.content.trainings] == [(2, 0), (2, 1)]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(place.training.glob("*/result.json"))) == len(before) + 1
-    assert [len(row["idf1_seeds"]) for row in more["rows"]] == [2]
-    assert len(_children(place, more["mlflow_run_id"])) == 2
+    assert [len(row.metrics["idf1"].seeds) for row in more.content.rows] == [2]
+    assert len(_children(place, more.mlflow_run_id)) == 2

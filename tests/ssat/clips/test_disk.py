@@ -18,7 +18,7 @@ from ssat.workspace import Workspace, sha256_of
 
 
 def collect(workspace: Workspace, source: Path, **settings: Any) -> dict[str, Any]:
-    defaults = {"workers": 1, "free_gib": 0.0, "source": str(source)}
+    defaults = {"workers": 1, "min_free_gib": 0.0, "source": str(source)}
     with Collector(workspace, CollectSettings(**{**defaults, **settings})) as collector:
         while shard := collector.next_shard():
             collector.run_shard(shard)
@@ -30,25 +30,25 @@ def test_a_shard_that_would_not_fit_is_not_begun(
 ) -> None:
     for number in range(6):
         make_video(f"{number}.mp4", frames=91 + number, size=(64, 48), folder=tmp_path / "videos")
-    result = collect(workspace, tmp_path / "videos", free_gib=1e6)
-    assert "1e+06 GiB have to stay free (setting free_gib); make room, then run again" in result.stopped
+    result = collect(workspace, tmp_path / "videos", min_free_gib=1e6)
+    assert "1e+06 GiB have to stay free (setting min_free_gib); make room, then run again" in result.stopped
     assert (result.attempted, result.ranks) == (0, 0)
     # Two clips of a megabyte are expected; what two really take is known then.
-    result = collect(workspace, tmp_path / "videos", shard_size=2, disk_gib=3e6 / 2**30)
+    result = collect(workspace, tmp_path / "videos", candidates_per_shard=2, max_disk_gib=3e6 / 2**30)
     assert (result.ranks, result.stopped) == (6, "")
     taken = sum(path.stat().st_size for path in (workspace.clips / "trimmed").rglob("*.mp4"))
     (tmp_path / "videos" / "5.mp4").replace(tmp_path / "videos" / "6.mp4")
     make_video("5.mp4", frames=200, size=(64, 48), folder=tmp_path / "new")
     other = Workspace.open(tmp_path / "other")
     collect(other, tmp_path / "videos", clips=3)
-    result = collect(other, tmp_path / "videos", disk_gib=taken * 0.4 / 2**30)
+    result = collect(other, tmp_path / "videos", max_disk_gib=taken * 0.4 / 2**30)
     assert "of the" in result.stopped
-    assert "setting disk_gib" in result.stopped
+    assert "setting max_disk_gib" in result.stopped
     assert result.ranks == 3
 
 
 def test_sizes_are_told(tmp_path: Path) -> None:
-    budget = DiskBudget(tmp_path, CollectSettings(disk_gib=1.0, free_gib=0.0), clips=0, clip_bytes=0)
+    budget = DiskBudget(tmp_path, CollectSettings(max_disk_gib=1.0, min_free_gib=0.0), clips=0, clip_bytes=0)
     assert budget.refusal(900) == ""
     assert "about 1.02 GiB" in budget.refusal(1100)
     budget.add(2**30)
@@ -77,10 +77,10 @@ def test_a_full_disk_stops_with_what_was_finished_and_goes_on_when_there_is_room
     assert sum(path.stat().st_size for path in (tmp_path / "videos").iterdir()) > 88_000
     workspace = Workspace.open(small_disk / "workspace")
     with pytest.raises(WorkspaceError, match=r"collecting stopped: .*No space.*finished clips are kept"):
-        collect(workspace, tmp_path / "videos", downloads=1)
+        collect(workspace, tmp_path / "videos", concurrent_downloads=1)
     assert not list((workspace.clips / "trimmed").rglob("*.partial*"))
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
-    result = collect(workspace, tmp_path / "videos", downloads=1)
+    result = collect(workspace, tmp_path / "videos", concurrent_downloads=1)
     assert 0 < result.attempted < 6
     assert result.ranks == 6
     for row in load_roster(workspace).to_pylist():

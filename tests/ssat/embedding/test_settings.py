@@ -3,8 +3,9 @@ import json
 
 import pytest
 
-from ssat.embedding.settings import RUNTIME_FIELDS, ScheduleSettings, TrainSettings
+from ssat.embedding.settings import ScheduleSettings, TrainSettings
 from ssat.errors import InputError
+from ssat.setting_marks import Runtime, marked
 
 
 def test_paper_preset_is_the_paper() -> None:
@@ -85,5 +86,5 @@ def test_the_identity_of_earlier_trainings_stays(preset: str, values: dict[str, 
 def test_where_a_training_runs_is_no_part_of_its_identity() -> None:
     elsewhere = {"workers": 4, "device": "cpu", "checkpoint_every": 9, "evaluate_mot": "/mot", "loader_threads": 3}
     assert TrainSettings.build("quick", elsewhere).identity() == TrainSettings.build("quick").identity()
-    assert not RUNTIME_FIELDS & set(TrainSettings().identity())
+    assert not marked(TrainSettings, Runtime) & set(TrainSettings().identity())
     assert TrainSettings.build("quick", {"lanes": 8}).identity() != TrainSettings.build("quick").identity()

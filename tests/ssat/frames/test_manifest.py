@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from ssat.errors import InputError
+from ssat.file_names import MANIFEST
 from ssat.frames.manifest import Manifest, ShardEntry, refuse_newer_store, shard_key
-from ssat.frames.schema import MANIFEST_NAME
 
 
 def manifest() -> Manifest:
@@ -32,7 +32,7 @@ def manifest() -> Manifest:
 
 
 def rewrite(folder: Path, **changes: object) -> None:
-    path = folder / MANIFEST_NAME
+    path = folder / MANIFEST
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
@@ -41,7 +41,7 @@ def test_a_manifest_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     loaded = Manifest.load(tmp_path)
     assert loaded == manifest()
     assert loaded.digest == manifest().digest
-    assert json.loads((tmp_path / MANIFEST_NAME).read_text())["digest"] == loaded.digest
+    assert json.loads((tmp_path / MANIFEST).read_text())["digest"] == loaded.digest
 
 
 def test_a_store_of_the_first_schema_is_read_and_says_that_its_colours_are_off(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_shard_outside_the_folder_is_refused(tmp_path: Path, path: str) -> Non
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"store_version": 1}', "\udcff"])
 def test_a_damaged_manifest_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / MANIFEST_NAME).write_text(content, errors="surrogateescape")
+    (tmp_path / MANIFEST).write_text(content, errors="surrogateescape")
     with pytest.raises(InputError, match="ssat decode"):
         Manifest.load(tmp_path)
 
@@ -94,7 +94,7 @@ def test_a_store_of_this_version_or_none_or_a_damaged_one_may_be_replaced(tmp_pa
     manifest().save(tmp_path)
     refuse_newer_store(tmp_path)
     for content in ("{", "[]"):
-        (tmp_path / MANIFEST_NAME).write_text(content)
+        (tmp_path / MANIFEST).write_text(content)
         refuse_newer_store(tmp_path)
 
 

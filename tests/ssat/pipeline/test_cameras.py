@@ -9,7 +9,7 @@ from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
 from ssat.mot.sequence import MotSequence
 from ssat.pipeline.appearance import features_of
-from ssat.pipeline.frames import StageSeconds
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.video.image_files import read_image
 
 

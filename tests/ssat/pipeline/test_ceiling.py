@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from ssat.mot.ceiling import Ceiling
 from ssat.mot.rows import MotRows
 from ssat.mot.scores import Scoring, ToScore
-from ssat.pipeline.ceiling import Ceiling, CeilingInput, Ceilings
+from ssat.pipeline.ceiling import CeilingInput, Ceilings
 
 
 def rows(frames: list[int], ids: list[int], left: list[float], flags: list[float] | None = None) -> MotRows:

@@ -5,7 +5,7 @@ import numpy as np
 
 from ssat.mot.sequence import MotSequence
 from ssat.pipeline.feature_cache import feature_key, images_digest, load_features, rows_digest, store_features
-from ssat.pipeline.frames import StageSeconds
+from ssat.pipeline.stage_seconds import StageSeconds
 
 
 def test_features_come_back_with_what_they_cost(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from ssat.errors import InputError
 from ssat.mot.sequence import MotSequence
 from ssat.pipeline.appearance import KnownFeatures
 from ssat.pipeline.detecting import GivenDetections, NumberedImage
-from ssat.pipeline.frames import DetectedFrame, StageSeconds
+from ssat.pipeline.frames import DetectedFrame
 from ssat.pipeline.inputs import open_input
 from ssat.pipeline.pipeline import Pipeline, track_frames
 from ssat.pipeline.run import input_pipeline
 from ssat.pipeline.sinks import FeatureTable, ResultTable
+from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.tracking import Tracker, TrackerConfig, Tracks
 from ssat.video.sources import ImageSource
 

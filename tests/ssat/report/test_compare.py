@@ -23,9 +23,9 @@ def test_only_what_differs_is_listed() -> None:
 
 def test_sequences_that_both_have_the_largest_loss_first() -> None:
     rows = sequence_changes([_OLD, _NEW])
-    assert [row["sequence"] for row in rows] == ["B", "A"]
-    assert [row["gain"] for row in rows] == pytest.approx([-20.0, 5.0])
-    assert rows[1]["switches"] == -5
+    assert [row.sequence for row in rows] == ["B", "A"]
+    assert [row.gain for row in rows] == pytest.approx([-20.0, 5.0])
+    assert rows[1].switches == -5
 
 
 def test_scores_side_by_side_and_a_report(tmp_path: Path) -> None:
@@ -38,6 +38,6 @@ def test_scores_side_by_side_and_a_report(tmp_path: Path) -> None:
     rows = compared_scores([other, ComparedRun("p", "e" * 32, "training", {}, kept)])
     assert [row["probe AUC (95 %)"] for row in rows] == ["–", "93.4 (91.0–95.2)"]
     answer = write_comparison([_OLD, _NEW, other], tmp_path)
-    assert {path.name for path in answer["files"]} == {"report.html", "scores.png", "curves.png"}
+    assert {path.name for path in answer.files} == {"report.html", "scores.png", "curves.png"}
     page = (tmp_path / "report.html").read_text()
     assert "−20.0" in page or "-20.0" in page

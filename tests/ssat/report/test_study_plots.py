@@ -21,7 +21,7 @@ def test_every_figure_is_drawn(tmp_path: Path) -> None:
     row = {"clips": 40, **scores, "recall_at_1": 0.9}
     row |= {f"{key}_half": math.nan for key in (*scores, "recall_at_1")}
     row |= {f"{key}_seeds": [row[key]] for key in (*scores, "recall_at_1")}
-    published = list(zip(TABLE_4_CLIPS, TABLE_4, strict=True))
+    published = [(clips, row.as_json()) for clips, row in zip(TABLE_4_CLIPS, TABLE_4, strict=True)]
     assert _drawn(clips_figure([row, {**row, "clips": 80, "idf1_half": 0.02}], published, tmp_path / "c.png"))
     values = {"tau1": (0.3, 0.5), "tau2": (0.6,), "alpha": (1.0, 2.0, 4.0)}
     assert _drawn(surfaces_figure(values, np.random.default_rng(0).random((2, 1, 3)), (1, 0, 2), tmp_path / "s.png"))

@@ -26,6 +26,9 @@ def test_rows_read_as_percent_counts_and_rates() -> None:
     }  # fmt: skip
     assert rows[1]["fps"] == "–"
     assert rows[2]["sequence"] == "overall"
+    assert "frames/CPU-s" not in rows[0]
+    fast = score_rows({"fast": {**_SCORES, "frames_per_cpu_second": 3208.7}, "unknown": _SCORES})
+    assert [row["frames/CPU-s"] for row in fast] == ["3,209", "–"]
 
 
 def test_the_ceiling_is_shown_where_it_was_measured() -> None:
@@ -45,5 +48,5 @@ def test_the_table_for_the_terminal_shows_the_same() -> None:
 
 
 def test_published_rows_show_what_they_have() -> None:
-    row = score_rows({"SSAT": TABLE_1[-1]}, first="method")[0]
+    row = score_rows({"SSAT": TABLE_1[-1].as_json()}, first="method")[0]
     assert (row["MOTA"], row["MT"], row["FP"], row["HOTA"]) == ("62.0", "27.6", "14970", "–")
