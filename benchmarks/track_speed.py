@@ -1,6 +1,7 @@
 """Where the time goes when a real sequence is tracked end to end, with and without caches.
 
     python benchmarks/track_speed.py --sequence MOT17/train/MOT17-09-FRCNN [--embedder FILE] [--frames 150]
+        [--precision auto] [--embed-every 4]
 
 Reads frames, embeds the public detections, associates, and writes text, table and video, each stage in its thread, as
 `ssat track` does. Prints frames per second by stage, patches per second and the share of the time in which the main
@@ -37,10 +38,12 @@ def opened(one: MotSequence, frames: range) -> TrackInput:
     return TrackInput(one.name, one.frame_rate, sequence_source(one, frames), frames, one.detections().within(frames))
 
 
-def end_to_end(given: TrackInput, embedder: Embedder, detector: Any = None) -> tuple[dict[str, Any], np.ndarray]:
+def end_to_end(
+    given: TrackInput, embedder: Embedder, every: int, detector: Any = None
+) -> tuple[dict[str, Any], np.ndarray]:
     """One pass; the row of the table, and the features."""
     tracker = Tracker(frame_rate=given.frame_rate)
-    run = input_pipeline(given, tracker, embedder, detector=detector, public=detector is not None)
+    run = input_pipeline(given, tracker, embedder, detector=detector, public=detector is not None, embed_every=every)
     n_frames = n_patches = 0
     features = []
     began, cpu = time.perf_counter(), time.process_time()
@@ -59,6 +62,7 @@ def end_to_end(given: TrackInput, embedder: Embedder, detector: Any = None) -> t
     row = {"pass": "everything computed", "fps": f"{n_frames / elapsed:.1f}"}
     row |= {stage: f"{rates[stage]:.0f}" if stage in rates else "–" for stage in _STAGES}
     row["patches/s"] = f"{n_patches / run.seconds.embed:.0f}" if run.seconds.embed else "–"
+    row["taken over"] = f"{100 * run.reuse.reused / run.reuse.total:.0f} %"
     row["waiting"] = f"{100 * (1 - run.seconds.working / elapsed):.0f} %"
     row["CPU-s a frame"] = f"{used / n_frames:.3f}"
     return row, np.concatenate(features)
@@ -73,7 +77,12 @@ def cached(given: TrackInput, features: np.ndarray) -> dict[str, Any]:
     elapsed, used = time.perf_counter() - began, time.process_time() - cpu
     row = {"pass": "features from the cache", "fps": f"{tracked.n_frames / elapsed:.0f}"}
     row |= dict.fromkeys(_STAGES, "–") | {"associate": f"{tracked.n_frames / tracked.seconds.associate:.0f}"}
-    return row | {"patches/s": "–", "waiting": "0 %", "CPU-s a frame": f"{used / tracked.n_frames:.5f}"}
+    return row | {
+        "patches/s": "–",
+        "taken over": "–",
+        "waiting": "0 %",
+        "CPU-s a frame": f"{used / tracked.n_frames:.5f}",
+    }
 
 
 def main() -> None:
@@ -83,24 +92,28 @@ def main() -> None:
     parser.add_argument("--embedder", type=Path)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--frames", type=int, default=150)
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="float32")
+    parser.add_argument("--embed-every", type=int, default=1)
     options = parser.parse_args()
     if not (options.sequence / "img1").is_dir():
         print(f"left out: {options.sequence} has no frames; name a sequence with --sequence")
         return
     one = MotSequence.open(options.sequence)
     given = opened(one, range(1, min(options.frames, one.n_frames) + 1))
-    embedder = Embedder.load(options.embedder) if options.embedder else Embedder.untrained()
+    how = options.precision
+    embedder = Embedder.load(options.embedder, precision=how) if options.embedder else Embedder.untrained(precision=how)
     embedder(np.zeros((8, embedder.input_size, embedder.input_size, 3), np.uint8))
-    first, features = end_to_end(given, embedder)
+    first, features = end_to_end(given, embedder, options.embed_every)
     rows, claims = [first, cached(given, features)], []
     if options.checkpoint is not None:
         from ssat.detection.refiner import Refiner
 
-        row, _ = end_to_end(given, embedder, Refiner.load(options.checkpoint))
+        row, _ = end_to_end(given, embedder, options.embed_every, Refiner.load(options.checkpoint))
         rows.append({**row, "pass": "with refinement"})
         if torch.cuda.is_available():
             claims.append(Claim("times the paper's 3.2 fps with refinement", float(row["fps"]) / 3.2, 10))
-    network = f"{embedder.network.architecture} at {embedder.input_size} on {embedder.device.type}"
+    graph = options.embedder is not None and options.embedder.suffix == ".onnx"
+    network = f"{options.embedder.name if graph else embedder.network.architecture} at {embedder.input_size} px"
     report("track_speed", f"{one.name}, {len(given.numbers or ())} frames, {network}", rows, claims)
 
 

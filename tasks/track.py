@@ -47,7 +47,9 @@ class TrackedInput:
     Attributes:
         notes: what was odd about the input or its tracking, for people.
         results, table, video: the files; None: not written.
-        fps, fps_by_stage: frames per second.
+        fps, fps_by_stage: frames per second, of everything from the first frame to the finished files, and of each
+            stage alone.
+        fps_includes: what was done in that time.
         waiting_share: share of the time in which the main thread waited for frames or for the writer.
         filled: the files hold filled gaps.
         detector: name and SHA-256 of the network that detected; None: detections were given.
@@ -74,6 +76,7 @@ class TrackedInput:
     explained: tuple[Path, ...] = ()
     embedder: tuple[str | None, str] | None = None
     regained: int | None = None
+    fps_includes: tuple[str, ...] = ()
 
     def as_json(self) -> Mapping[str, object]:
         """The keys of `ssat track --json`; those without a value are left out."""
@@ -96,6 +99,7 @@ class TrackedInput:
             "identities": self.identities,
             "fps": self.fps,
             "fps_by_stage": self.fps_by_stage,
+            "fps_includes": list(self.fps_includes),
             "waiting_share": self.waiting_share,
             **{key: value for key, value in optional.items() if value is not None},
         }
@@ -124,6 +128,7 @@ class TrackedInput:
             explained=tuple(Path(path) for path in found.get("explained", ())),
             embedder=(found["embedder"], found["embedder_digest"]) if "embedder" in found else None,
             regained=found.get("regained"),
+            fps_includes=tuple(found.get("fps_includes", ())),
         )
 
 
@@ -224,7 +229,9 @@ def track_input(
             raise InputError(f"explain: tracker {settings.tracker} does not say why; expected tracker ssat or box")
         explainer = Explainer(wishes.explain, settings.association)
         tracker.observer = explainer
-    cache = None if detectors != (None, None) else FeatureCache.of(opened, embedder, workspace.cache / "features")
+    cache = None
+    if detectors == (None, None):
+        cache = FeatureCache.of(opened, embedder, workspace.cache / "features", settings.embed_every)
     features = FeatureTable(0 if opened.detections is None else len(opened.detections))
     fill_gaps = round(settings.interpolate_seconds * opened.frame_rate)
     rate = opened.frame_rate if video else None
@@ -251,6 +258,7 @@ def track_input(
             ),
             before=None if explainer is None else explainer.seen,
             with_lost=settings.show_lost,
+            embed_every=settings.embed_every,
         )
         try:
             for _ in pipeline:
@@ -267,6 +275,11 @@ def track_input(
         notes.append("the features of the detections were computed before, and taken from the cache")
     elif cache is not None and stopped is None and features.features is not None:
         cache.store(features.features, pipeline.seconds)
+    if pipeline.reuse.reused:
+        notes.append(
+            f"{pipeline.reuse.reused} of {pipeline.reuse.total} features were taken over from the frame before "
+            "(setting `embed_every`)"
+        )
     calibration = tracker.method.calibration if isinstance(tracker, Tracker) else None
     if calibration is not None and calibration.fallback is not None:
         notes.append(calibration.fallback)
@@ -304,6 +317,27 @@ def track_input(
         explanation=explanation,
         explained=explained,
         regained=None if memory is None else memory.regained,
+        fps_includes=_included(
+            reading=video or embedder is not None or used is not None,
+            detecting=used is not None,
+            embedder=embedder,
+            cached=cache is not None and cache.known is not None,
+            video=video,
+        ),
+    )
+
+
+def _included(
+    *, reading: bool, detecting: bool, embedder: PatchEmbedder | None, cached: bool, video: bool
+) -> tuple[str, ...]:
+    """Return what the frames per second of the whole include, for people."""
+    computed = "features from the cache" if cached else "embedding"
+    return (
+        "reading frames" if reading else "no images read",
+        "detection" if detecting else "detections given",
+        "no appearance" if embedder is None else computed,
+        "association",
+        "annotated video" if video else "no video",
     )
 
 

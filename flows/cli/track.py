@@ -144,6 +144,8 @@ def _show(result: TrackedInput, *, to_stderr: bool) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if result.fps_includes:
+        console.print(f"fps include: {', '.join(result.fps_includes)}", markup=False, soft_wrap=True)
     if result.beyond_the_paper:
         console.print(f"beyond the paper: {', '.join(result.beyond_the_paper)}", markup=False, soft_wrap=True)
     for note in result.notes:
@@ -166,8 +168,9 @@ def _print_line(frame: LiveFrame) -> None:
 
 
 def _resolve(spec: str | None, settings: TrackSettings, workspace: Any) -> Any:
-    from tasks.embedders import is_run, resolve_embedder
+    from tasks.embedders import is_run
+    from tasks.int8 import track_embedder
     from tasks.services import mlflow_session
 
     with mlflow_session(workspace) if is_run(spec) else nullcontext():
-        return resolve_embedder(spec, workspace, reid=settings.reid, precision=settings.precision)
+        return track_embedder(spec, workspace, settings)

@@ -39,7 +39,7 @@ class HeldOutScores:
     headline: RetrievalScores
     """At a distance of one second."""
     by_gap: Mapping[float, RetrievalScores]
-    """Further distances in seconds → scores."""
+    """Further distances in seconds → scores; without those that no clip is long enough for."""
 
     def named(self) -> dict[str, float]:
         """Return `recall_at_1`, … and per further distance `recall_at_1_gap_0.1s`, …"""
@@ -66,4 +66,5 @@ def held_out_scores(frames: HeldOutFrames, features_BD: NDArray[np.float32]) -> 
     def at(gap: float) -> RetrievalScores:
         return retrieval_scores(features_BD, frames.clips, frames.times_us, gap_us=round(1e6 * gap))
 
-    return HeldOutScores(at(_HEADLINE_GAP_S), {gap: at(gap) for gap in _OTHER_GAPS_S})
+    longest = max((np.ptp(frames.times_us[frames.clips == clip]) for clip in np.unique(frames.clips)), default=0)
+    return HeldOutScores(at(_HEADLINE_GAP_S), {gap: at(gap) for gap in _OTHER_GAPS_S if 1e6 * gap <= longest})

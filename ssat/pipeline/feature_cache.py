@@ -100,14 +100,21 @@ class FeatureCache:
     known: KnownFeatures | None
 
     @classmethod
-    def of(cls, opened: TrackInput, embedder: PatchEmbedder | None, folder: Path) -> FeatureCache | None:
-        """Look up the features of `opened`; None without an embedder or detections of a file, and of a stream."""
+    def of(
+        cls, opened: TrackInput, embedder: PatchEmbedder | None, folder: Path, embed_every: int = 1
+    ) -> FeatureCache | None:
+        """Look up the features of `opened`; None without an embedder or detections of a file, and of a stream.
+
+        Args:
+            embed_every: as in `FeatureReuse`; features that were taken over are not those of every patch.
+        """
         if embedder is None or opened.detections is None:
             return None
         content = source_digest(opened.source)
         if content is None:
             return None
-        key = feature_key(embedder.digest, embedder.input_size, content, opened.detections)
+        digest = embedder.digest if embed_every == 1 else f"{embedder.digest} every {embed_every}"
+        key = feature_key(digest, embedder.input_size, content, opened.detections)
         cached = load_features(folder, key, len(opened.detections))
         return cls(folder, key, None if cached is None else KnownFeatures(cached.features))
 

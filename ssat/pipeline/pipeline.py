@@ -16,6 +16,7 @@ from ssat.mot.rows import MotRows
 from ssat.pipeline.appearance import BATCH, KnownFeatures, with_features
 from ssat.pipeline.detecting import FrameDetector, GivenDetections, NumberedImage
 from ssat.pipeline.frames import DetectedFrame, FrameCheck, timed
+from ssat.pipeline.reuse import FeatureReuse
 from ssat.pipeline.sinks import FeatureTable, ResultTable, Sink, TrackedFrames
 from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.tracking.baselines import Baseline
@@ -42,6 +43,7 @@ class Pipeline:
         batch: patches that are embedded together.
         with_lost: the frames say which tracks are lost.
         camera: number of a frame → (2, 3) motion of the background that is known, in the place of an estimate.
+        reuse: which detections take over the feature of the frame before; by default none.
         seconds: by stage, so far.
     """
 
@@ -55,6 +57,7 @@ class Pipeline:
     batch: int = BATCH
     with_lost: bool = False
     camera: Mapping[int, NDArray[np.float64]] | None = None
+    reuse: FeatureReuse = field(default_factory=FeatureReuse)
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
     def __iter__(self) -> Iterator[tuple[DetectedFrame, Tracks]]:
@@ -66,7 +69,8 @@ class Pipeline:
         one_by_one = self.live or self.detector.reads_tracks
         with closing(timed(self.source, self.seconds)) as frames:
             detected = self.detector.detect(frames, self.seconds, live=self.live)
-            embedded = with_features(detected, self.embedder, self.seconds, 1 if one_by_one else self.batch)
+            batch = 1 if one_by_one else self.batch
+            embedded = with_features(detected, self.embedder, self.seconds, batch, self.reuse)
             associated = backdated(self._associate(embedded), 1 if self.live else _confirm_hits(self.tracker))
             for frame, tracks in associated:
                 self._write(frame, tracks)

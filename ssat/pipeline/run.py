@@ -20,6 +20,7 @@ from ssat.pipeline.detecting import (
 )
 from ssat.pipeline.inputs import TrackInput, open_input, read_frames
 from ssat.pipeline.pipeline import Pipeline, moves_with_camera
+from ssat.pipeline.reuse import FeatureReuse
 from ssat.pipeline.sinks import Sink
 from ssat.tracking.baselines import Baseline, make_tracker
 from ssat.tracking.config import TrackerConfig, TrackerName
@@ -48,6 +49,7 @@ def input_pipeline(
     sinks: Sequence[Sink] = (),
     before: Callable[[int, Image | None], None] | None = None,
     with_lost: bool = False,
+    embed_every: int = 1,
 ) -> Pipeline:
     """Return the pipeline that tracks `opened`.
 
@@ -60,6 +62,7 @@ def input_pipeline(
         cache: folder in which the detector's boxes are kept.
         live: no frame waits for another, and of an input with a clock only the newest frame is taken.
         images: a sink needs the images.
+        embed_every: frames from one patch of an unmistakable person to the next; see `FeatureReuse`.
     """
     boxes = _boxes(opened, detector, refiner, public, cache) if listed is None else ListedDetections(listed)
     looked_at = isinstance(boxes, NetworkDetections | CalledDetections | ClosedLoop) or moves_with_camera(tracker)
@@ -67,7 +70,8 @@ def input_pipeline(
     frames = read_frames(
         opened.source, opened.numbers, images=images or looked_at or embeds, newest=live and opened.clocked
     )
-    return Pipeline(frames, boxes, tracker, embedder, sinks, live=live, before=before, with_lost=with_lost)
+    reuse = FeatureReuse(embed_every)
+    return Pipeline(frames, boxes, tracker, embedder, sinks, live=live, before=before, with_lost=with_lost, reuse=reuse)
 
 
 def _boxes(

@@ -22,8 +22,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "strong": {"association": STRONG, "interpolate_seconds": 1.0},
 }
-
-
+TrackPrecision = Literal["auto", "float32", "bfloat16", "int8"]
 WITH_APPEARANCE = ("ssat", "deepsort")
 
 
@@ -170,9 +169,17 @@ class TrackSettings(StageSettings):
         "`colour`",
     )
     reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
-    precision: Precision = Field(
+    precision: TrackPrecision = Field(
         default="float32",
-        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
+        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively; int8: 8-bit "
+        "integers by onnxruntime, for CPUs",
+    )
+    embed_every: int = Field(
+        default=1,
+        ge=1,
+        le=30,
+        description="Beyond the paper: frames from one patch to the next of a person who cannot be mistaken for "
+        "another (no other box near); in between their feature stays; 1: every patch is embedded",
     )
     frame_rate: float | None = Field(
         default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
@@ -221,7 +228,9 @@ class TrackSettings(StageSettings):
     @property
     def extensions(self) -> list[str]:
         """What of the result is beyond the paper."""
-        return _beyond_the_paper(self.association, self.interpolate_seconds)
+        every = self.embed_every if self.needs_appearance else 1
+        saved = [f"patches embedded every {every} frames where nobody is near"] if every > 1 else []
+        return [*_beyond_the_paper(self.association, self.interpolate_seconds), *saved]
 
 
 class ProbeSettings(StageSettings):

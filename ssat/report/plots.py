@@ -47,7 +47,8 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> Path:
 
     Args:
         history: a row per epoch, columns such as loss, accuracy, learning_rate, recall_at_1. A row may lack a column
-            (held-out recall is not measured in every epoch); values that are not finite are left out.
+            (held-out recall is not measured in every epoch); values that are not finite are left out, and so are
+            columns that are 0 throughout (no corrupt frame, for example): the history itself has them.
         path: where the picture goes; replaced whole.
 
     Raises:
@@ -55,7 +56,7 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> Path:
     """
     rows = [{_SYNONYMS.get(key, key): value for key, value in row.items()} for row in history]
     x_name = next((name for name in _STEP_COLUMNS if any(name in row for row in rows)), "row")
-    present = {key: None for row in rows for key, value in row.items() if _is_finite(value)}
+    present = {key: None for row in rows for key, value in row.items() if _is_finite(value) and value}
     columns = [key for key in _TRAINING_PANELS if key in present]
     columns += [key for key in present if key not in columns and key not in _STEP_COLUMNS]
     if not columns:

@@ -32,12 +32,25 @@ def test_a_sequence_by_appearance(make_sequence: Callable[..., Path], tmp_path: 
     answer = _answer(outcome)
     assert (answer["frames"], answer["identities"], answer["notes"]) == (12, 3, [])
     assert set(answer["fps_by_stage"]) == {"read", "patches", "embed", "associate", "draw"}
+    assert answer["fps_includes"] == [
+        "reading frames",
+        "detections given",
+        "embedding",
+        "association",
+        "annotated video",
+    ]
     rows = read_results(tmp_path / "ws" / "tracks" / "WALK-01.txt", n_frames=12)
     assert len(rows) == 36, "35 detections and a filled gap"
     half = tmp_path / "half"
     options = ("--embedder", embedder, "--min-score", 0.5, "--precision", "bfloat16", "--output", half, "--no-video")
     _answer(_run(folder, "--workspace", tmp_path / "ws", *options, "--json"))
     assert read_results(half / "WALK-01.txt", n_frames=12).ids.tolist() == rows.ids.tolist()
+    fewer = tmp_path / "fewer"
+    options = ("--embedder", embedder, "--min-score", 0.5, "--embed-every", 4, "--output", fewer, "--no-video")
+    answer = _answer(_run(folder, "--workspace", tmp_path / "ws", *options, "--json"))
+    assert "patches embedded every 4 frames where nobody is near" in answer["beyond_the_paper"]
+    assert any("of 35 features were taken over" in note for note in answer["notes"]), answer["notes"]
+    assert read_results(fewer / "WALK-01.txt", n_frames=12).ids.tolist() == rows.ids.tolist()
     with av.open(str(tmp_path / "ws" / "tracks" / "WALK-01.mp4")) as container:
         assert container.streams.video[0].average_rate == 10
         assert sum(1 for _ in container.decode(video=0)) == 12

@@ -36,6 +36,15 @@ def test_training_curves_take_synonyms_and_leave_infinite_values_out(tmp_path: P
     assert by_synonym == training_curves([{"epoch": 1, "learning_rate": 0.1}], tmp_path / "d.png").read_bytes()
 
 
+def test_training_curves_leave_out_what_is_zero_throughout(tmp_path: Path) -> None:
+    rows = [{"epoch": n, "loss": 1.0 / (n + 1), "accuracy": n / 4, "corrupt_frames": 0.0} for n in range(4)]
+    without = [{key: value for key, value in row.items() if key != "corrupt_frames"} for row in rows]
+    drawn = training_curves(rows, tmp_path / "a.png").read_bytes()
+    assert drawn == training_curves(without, tmp_path / "b.png").read_bytes()
+    rows[2]["corrupt_frames"] = 3.0
+    assert drawn != training_curves(rows, tmp_path / "c.png").read_bytes()
+
+
 def test_training_curves_refuse_an_empty_history(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no training history"):
         training_curves([{"epoch": 1}], tmp_path / "curves.png")
