@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from flows.stage import STAGES
 from ssat.errors import InputError
 
 FILE_NAME = "prefect.yaml"
@@ -42,5 +43,5 @@ def check_deployments(path: Path, only: Sequence[str] = ()) -> None:
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a list of deployments under `deployments`") from error
     for name in only:
-        if name not in known:
+        if name not in known and name not in STAGES:
             raise InputError(f"{path}: no deployment of a flow {name}; it has {', '.join(known)}")

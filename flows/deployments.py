@@ -8,22 +8,23 @@ one clear message, and the webhook is told.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from contextlib import ExitStack
+from typing import Any
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.flows import Flow
 from prefect.states import Completed, Failed, State
-from pydantic import Field
 
 from flows.benchmark import benchmark_flow
-from flows.collect import NothingCollectedError, collect_flow
 from flows.decode import decode_flow
 from flows.scale import scale_flow
+from flows.stage import STAGES, Needs, stage_named
+from flows.stage_flow import with_signature
+from flows.stages.collect import NothingCollectedError
 from flows.studies.clips import clips_study
 from flows.train import train_flow
-from flows.verify import StoreCheck, verify_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -52,28 +53,22 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure], "on_crashed": [tell_failure]}
 
 
-@flow(name="collect", **_HOOKS)
-def collect(workspace: str, settings: CollectSettings) -> State[Any]:
-    """Collect clips: a list, a folder or URLs in, trimmed clips and their roster out."""
-    return _deployed(collect_flow, workspace, settings, told=lambda result: f"{result.ranks:,} ranks")
-
-
 @flow(name="decode", **_HOOKS)
 def decode(workspace: str, settings: DecodeSettings) -> State[Any]:
     """Decode: collected clips in, Parquet frame store out."""
-    return _deployed(decode_flow, workspace, settings, ray=True, told=lambda result: f"{result.frames:,} frames")
+    return _deployed_flow(decode_flow, workspace, settings, ray=True, told=lambda result: f"{result.frames:,} frames")
 
 
 @flow(name="train", **_HOOKS)
 def train(workspace: str, settings: TrainSettings) -> State[Any]:
     """Train the embedder: frame store in, registered embedder out."""
-    return _deployed(train_flow, workspace, settings, ray=True, mlflow=True, told=lambda result: result.embedder)
+    return _deployed_flow(train_flow, workspace, settings, ray=True, mlflow=True, told=lambda result: result.embedder)
 
 
 @flow(name="benchmark", **_HOOKS)
 def benchmark(workspace: str, settings: BenchmarkSettings) -> State[Any]:
     """Benchmark: MOTChallenge sequences in; result files, scores, videos and a report out."""
-    return _deployed(
+    return _deployed_flow(
         benchmark_flow,
         workspace,
         settings,
@@ -88,7 +83,7 @@ def study(
 ) -> State[Any]:
     """Study: scores against the number of training clips, with several seeds."""
     stages = (settings, train, benchmark)
-    return _deployed(clips_study, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.report)
+    return _deployed_flow(clips_study, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.report)
 
 
 @flow(name="scale", **_HOOKS)
@@ -102,13 +97,24 @@ def scale(
 ) -> State[Any]:
     """Scale: one rung further up the ladder of training sizes."""
     stages = (settings, collect, decode, train, benchmark)
-    return _deployed(scale_flow, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.told)
+    return _deployed_flow(scale_flow, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.told)
 
 
-@flow(name="verify", **_HOOKS)
-def verify(workspace: str, sample: Annotated[float, Field(ge=0, le=1)] = 1.0, repair: bool = False) -> State[Any]:
-    """Verify: is the frame store what its manifest says? With `repair`, decode broken shards again."""
-    return _deployed(verify_flow, workspace, sample, repair, ray=True, told=_verified)
+def _deployed_stage(name: str) -> Flow[..., Any]:
+    """The deployed flow of a stage."""
+    stage = stage_named(name)
+
+    def work(workspace: str, settings: Any) -> State[Any]:
+        return _deployed(
+            lambda: stage.open(workspace, settings),
+            lambda opened: stage.run(opened, settings),
+            stage.needs(settings),
+            stage.message,
+            stage.failure,
+        )
+
+    work.__module__ = __name__
+    return Flow(with_signature(work, stage, State[Any]), name=name, description=stage.summary, **_HOOKS)
 
 
 def _benchmarked(result: BenchmarkResult) -> str:
@@ -118,12 +124,7 @@ def _benchmarked(result: BenchmarkResult) -> str:
     )
 
 
-def _verified(result: StoreCheck) -> str:
-    broken = len(result.broken) - len(result.repaired)
-    return f"{result.shards} shards, {broken} broken, {len(result.repaired)} repaired"
-
-
-def _deployed(
+def _deployed_flow(
     inner: Flow[..., Any],
     workspace: str,
     *arguments: Any,
@@ -131,24 +132,34 @@ def _deployed(
     ray: bool = False,
     mlflow: bool = False,
 ) -> State[Any]:
-    """`inner` as this flow run, with its services; the state that it ends in, with a message a person understands.
+    return _deployed(
+        lambda: Workspace.open(workspace, objects=inner is decode_flow),
+        # The function, not the flow: the run that Prefect started is the run of this stage.
+        lambda _: inner.fn(workspace, *arguments),
+        Needs(ray=ray, mlflow=mlflow),
+        told,
+    )
+
+
+def _deployed(
+    opened: Callable[[], Workspace],
+    work: Callable[[Workspace], Any],
+    needs: Needs,
+    told: Callable[[Any], str],
+    failed: Callable[[Any], str] = lambda _: "",
+) -> State[Any]:
+    """`work` as this flow run, with its services; the state that it ends in, with a message a person understands.
 
     Raises:
         Pause: a person suspended the run; Prefect starts it again when it is resumed.
     """
     suspension = Suspension(runtime.flow_run.id)
     try:
-        opened = Workspace.open(
-            workspace,
-            objects=inner in (decode_flow, verify_flow),
-            read_only=inner is verify_flow and not arguments[-1],
-        )
-        with (
-            services(opened, prefect=False, ray=ray, mlflow=mlflow),
-            halting(suspension.reason),
-        ):
-            # The function, not the flow: the run that Prefect started is the run of this stage.
-            result = inner.fn(workspace, *arguments)
+        workspace = opened()
+        with ExitStack() as stack:
+            stack.enter_context(services(workspace, prefect=False, ray=needs.ray, mlflow=needs.mlflow))
+            stack.enter_context(halting(suspension.reason))
+            result = work(workspace)
     except Exception as error:
         cause = unwrap(error)
         stopped = isinstance(cause, Halted) or (isinstance(cause, NothingCollectedError) and cause.stopped)
@@ -159,9 +170,17 @@ def _deployed(
             return Failed(message=str(cause))
     if suspension.state is not None:
         raise Pause("suspended on Prefect's page", state=suspension.state)
-    if inner is verify_flow and len(result.broken) > len(result.repaired):
-        return Failed(message=f"{_verified(result)}; run it with repair")
+    if problem := failed(result):
+        return Failed(message=problem)
     message = told(result)
     if stopped := getattr(result, "stopped", ""):
         message = message if stopped in message else f"{message}; {stopped}"
     return Completed(message=message)
+
+
+def __getattr__(name: str) -> Flow[..., Any]:
+    """Return the deployed flow of the stage of that name, which an entry point asks this module for."""
+    if name not in STAGES:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    globals()[name] = made = _deployed_stage(name)
+    return made

@@ -20,6 +20,7 @@ from prefect.schedules import Cron
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from flows.deployment_file import ENTRY_POINTS
+from flows.stage import STAGES, stage_named
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
 from ssat.remote import is_remote
@@ -94,10 +95,23 @@ def read_entries(path: Path, only: Sequence[str] = ()) -> list[Entry]:
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"{path}: a deployment's {where}: {first['msg']} (given: {first['input']!r})") from error
     known = [entry.flow_name for entry in entries]
+    entries += [_unscheduled(name) for name in only if name in STAGES and name not in known]
     for name in only:
-        if name not in known:
+        if name not in known and name not in STAGES:
             raise InputError(f"{path}: no deployment of a flow {name}; it has {', '.join(known)}")
     return [entry for entry in entries if not only or entry.flow_name in only]
+
+
+def _unscheduled(name: str) -> Entry:
+    """The deployment of a stage that the file does not have: it runs when a person or another flow starts it."""
+    return Entry(
+        name="ssat",
+        entrypoint=f"{ENTRY_POINTS}{name}",
+        description=stage_named(name).summary,
+        tags=["ssat"],
+        concurrency_limit=_Concurrency(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        work_pool=_WorkPool(name="ssat"),
+    )
 
 
 def build_deployments(
@@ -157,6 +171,11 @@ def _parameters(
 ) -> Parameters:
     known = inspect.signature(flow.fn, eval_str=True).parameters
     parameters = dict(entry.parameters)
+    if entry.flow_name in STAGES:
+        # Files of version 0.1 give settings of `verify` beside the workspace.
+        own = stage_named(entry.flow_name).settings.fields()
+        beside = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
+        parameters["settings"] = {**beside, **(parameters.get("settings") or {})}
     for name in parameters:
         if name not in known:
             raise InputError(f"{path}: deployment {entry.flow_name}: no parameter {name}; it has {', '.join(known)}")
@@ -164,7 +183,7 @@ def _parameters(
     for name, parameter in known.items():
         model = parameter.annotation
         if isinstance(model, type) and issubclass(model, StageSettings):
-            given = entry.parameters.get(name) or {}
+            given = parameters.get(name) or {}
             layers = [sections.get(model.section, {}), given]
             parameters[name] = _settings(path, entry, model, preset, layers)
     return parameters

@@ -112,14 +112,15 @@ def _trained(place: Any, data: Path) -> str:
 
 def _learned_colours(place: Any, data: Path) -> Iterator[Path]:
     """Colours learned from the clips of the data with each seed."""
-    from flows.collect import collect_flow
-    from flows.colours import colours_flow
+    from flows.stage_flow import run_stage
+    from flows.stages.collect import STAGE as COLLECT
+    from flows.stages.colours import STAGE as COLOURS
     from ssat.clips.settings import CollectSettings
     from ssat.patches.settings import ColoursSettings
 
-    collect_flow(str(place.root), CollectSettings.build("quick", {"source": str(data / "clips" / "trimmed")}))
+    run_stage(COLLECT, str(place.root), CollectSettings.build("quick", {"source": str(data / "clips" / "trimmed")}))
     for seed in _COLOUR_SEEDS:
-        result = colours_flow(str(place.root), ColoursSettings(seed=seed))
+        result = run_stage(COLOURS, str(place.root), ColoursSettings(seed=seed))
         yield place.absolute(result.embedder)
 
 

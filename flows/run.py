@@ -10,8 +10,9 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.benchmark import benchmark_flow
-from flows.collect import collect_flow
 from flows.decode import decode_flow
+from flows.stage_flow import run_stage
+from flows.stages.collect import STAGE as COLLECT
 from flows.train import train_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
@@ -49,7 +50,7 @@ def run_flow(
         minutes[name] = round((time.monotonic() - began) / 60, 2)
         return result
 
-    collected = stage("collect", lambda: collect_flow(workspace, collect))
+    collected = stage("collect", lambda: run_stage(COLLECT, workspace, collect))
     decoded = stage("decode", lambda: decode_flow(workspace, decode))
     trained = stage("train", lambda: train_flow(workspace, train))
     scored = None

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from prefect import flow, runtime
 
 from flows.benchmark import benchmark_flow
-from flows.collect import NothingCollectedError, collect_flow
 from flows.decode import decode_flow
+from flows.stage_flow import run_stage
+from flows.stages.collect import STAGE as COLLECT
+from flows.stages.collect import NothingCollectedError
 from flows.train import train_flow
 from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
@@ -205,7 +207,7 @@ class _Climb:
         if self.settings.gib is not None:
             limits["max_disk_gib"] = min(self.settings.gib, self.collect.max_disk_gib or self.settings.gib)
         try:
-            collected: CollectResult = collect_flow(str(self.workspace.root), self.collect.model_copy(update=limits))
+            collected = run_stage(COLLECT, str(self.workspace.root), self.collect.model_copy(update=limits))
         except NothingCollectedError as error:
             # A budget or a pause of the source that came before the first clip is no failure either.
             self._stop_if(error.stopped)

@@ -8,12 +8,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ssat.clips.settings import CollectSettings
+from flows.stage import STAGES, stage_named
 from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.patches.settings import ColoursSettings
-from ssat.pipeline.settings import AdaptSettings, BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
+from ssat.pipeline.settings import BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
@@ -25,15 +24,12 @@ from ssat.studies.settings import (
     TuneSettings,
 )
 
-STAGES: tuple[type[StageSettings], ...] = (
-    CollectSettings,
+_OTHERS: tuple[type[StageSettings], ...] = (
     DecodeSettings,
     TrainSettings,
-    ColoursSettings,
     BenchmarkSettings,
     TrackSettings,
     ProbeSettings,
-    AdaptSettings,
     LinkSettings,
     ClipsStudySettings,
     TrackersStudySettings,
@@ -66,9 +62,14 @@ epochs = 8
 """
 
 
+def models() -> tuple[type[StageSettings], ...]:
+    """Return the settings of the stages, then the others."""
+    return (*(stage_named(name).settings for name in STAGES), *_OTHERS)
+
+
 def settings_page() -> str:
     """The whole page as Markdown."""
-    return "\n".join([_HEAD, *(_stage(model) for model in STAGES)])
+    return "\n".join([_HEAD, *(_stage(model) for model in models())])
 
 
 def _stage(model: type[StageSettings]) -> str:

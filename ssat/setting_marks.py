@@ -53,6 +53,13 @@ class LocalPath(Mark):
     """May name a file or folder of this machine."""
 
 
+@dataclass(frozen=True)
+class Positional(Mark):
+    """Given by its place rather than by its name, where settings are typed; `metavar`: what it is called there."""
+
+    metavar: str
+
+
 def marked(model: type[BaseModel], *marks: type[Mark]) -> frozenset[str]:
     """Return the settings of `model` that carry one of `marks`, settings inside settings with a dot (`reid.layout`).
 

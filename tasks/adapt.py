@@ -72,7 +72,7 @@ class AdaptedEmbedder:
 
 
 @task(name="adapt embedder", persist_result=False, cache_policy=NO_CACHE)
-def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) -> AdaptedEmbedder:
+def adapt_embedder(workspace: Workspace, settings: AdaptSettings) -> AdaptedEmbedder:
     """Adapt, judge, record, and register what is better; or return what was accepted before.
 
     Raises:
@@ -83,9 +83,9 @@ def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) 
     from ssat.pipeline.probe_evaluation import ProbeEvaluation
     from ssat.pipeline.tracklet_patches import tracklet_patches
 
-    footages = open_footage(footage, settings.min_score)
+    footages = open_footage(settings.footage, settings.min_score)
     until = 1 - settings.held_out
-    judge = ProbeEvaluation(footage, _ANCHORS, after=until, min_score=settings.min_score)
+    judge = ProbeEvaluation(settings.footage, _ANCHORS, after=until, min_score=settings.min_score)
     parent = parent_embedder(settings, workspace)
     digest = footage_digest(footages)
     learned = without(settings, ByContent)
@@ -99,9 +99,8 @@ def adapt_embedder(workspace: Workspace, footage: str, settings: AdaptSettings) 
         network_of = _adapted(parent, table, settings)
         with progress_bar("probe, frames", None) as advance:
             before, after = judge.score(parent, advance), judge.score(network_of, advance)
-        return _record(
-            workspace, settings, Path(footage), folder, parent, network_of, table, digest, (before, after), judge.notes
-        )
+        scores = before, after
+        return _record(workspace, settings, folder, parent, network_of, table, digest, scores, judge.notes)
 
 
 def parent_embedder(settings: AdaptSettings, workspace: Workspace) -> PatchEmbedder:
@@ -149,7 +148,6 @@ def _adapted(parent: PatchEmbedder, table: PatchTable, settings: AdaptSettings) 
 def _record(
     workspace: Workspace,
     settings: AdaptSettings,
-    footage: Path,
     folder: Path,
     parent: PatchEmbedder,
     adapted: Embedder,
@@ -176,7 +174,7 @@ def _record(
         "crop": adapted.input_size,
         "parent": parent.digest,
     }
-    dataset = Dataset("footage", digest, str(footage.expanduser().absolute()))
+    dataset = Dataset("footage", digest, str(Path(settings.footage).expanduser().absolute()))
     with mlflow_run(workspace, EXPERIMENT, folder.name, shown, dataset=dataset) as reporter:
         # The score of what is used from now on, under the name that trainings give it.
         numbers = {f"kept_probe_{name}": value for name, value in probe["after" if accepted else "before"].items()}

@@ -92,8 +92,8 @@ def test_it_brings_at_most_sixty_distributions_beside_those_of_torch(clean: Path
 
 def test_help_of_every_verb(clean: Path) -> None:
     script = (
-        "import sys; from flows.cli import VERBS, cli; from click.testing import CliRunner\n"
-        "print([v for v in VERBS if CliRunner().invoke(cli, [v, '--help']).exit_code])"
+        "import sys; from flows.cli import cli, verbs; from click.testing import CliRunner\n"
+        "print([v for v in verbs() if CliRunner().invoke(cli, [v, '--help']).exit_code])"
     )
     assert _run(clean / "env/bin/python", "-c", script, cwd=clean).stdout.strip() == "[]"
 

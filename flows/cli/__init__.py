@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import signal
 import sys
@@ -10,14 +11,13 @@ import sys
 import click
 
 from flows.cli.endings import reader_gone
+from flows.cli.stage_command import stage_command
+from flows.stage import STAGES, stage_named
 
-# Verb → one line for `ssat --help`. Kept here so that asking for help imports no verb.
-VERBS = {
-    "collect": "Download and trim clips from a list, a folder or URLs.",
+# Verbs that are no stage → one line for `ssat --help`.
+_OTHERS = {
     "decode": "Decode collected clips into the Parquet frame store.",
     "train": "Train the embedder on the frame store (CosFace over clips).",
-    "colours": "Learn in a minute, from followed patches of the clips, which colours tell things apart.",
-    "adapt": "Adapt an embedder to the people of one camera, from unlabelled footage.",
     "benchmark": "Track MOTChallenge sequences and score the result.",
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
@@ -31,7 +31,6 @@ VERBS = {
     "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",
     "export": "Write an embedder as safetensors or ONNX, with a model card.",
-    "verify": "Check the frame store and repair broken shards.",
     "plan": "Say what so many clips would take: hours, disk, memory, cost, and the bottleneck.",
     "deploy": "Register the flows of prefect.yaml with the Prefect server.",
     "serve": "Run scheduled flows on this machine, without a work pool.",
@@ -50,19 +49,26 @@ _QUIET = {
 }
 
 
+def verbs() -> dict[str, str]:
+    """Return every verb with one line of help: the stages, then the others."""
+    return {name: stage_named(name).summary for name in STAGES} | _OTHERS
+
+
 class _Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(verbs())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name not in verbs():
             return None
+        if importlib.util.find_spec(f"flows.cli.{cmd_name}") is None:
+            return stage_command(stage_named(cmd_name))
         command: click.Command = importlib.import_module(f"flows.cli.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl(list(verbs().items()))
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.cli.options import CONFIG_SECTIONS, common_options, preset_option, print_json
+from flows.cli.options import common_options, config_sections, preset_option, print_json
 
 if TYPE_CHECKING:
     from flows.registration import RegisteredDeployment
@@ -44,7 +44,7 @@ def command(
     from ssat.errors import ServiceError
     from ssat.settings import read_config
 
-    sections = read_config(config, CONFIG_SECTIONS) if config else {}
+    sections = read_config(config, config_sections()) if config else {}
     if not os.environ.get("PREFECT_API_URL"):
         raise ServiceError(
             "Prefect: PREFECT_API_URL names no server to register with; set it, or run `ssat serve`, which needs none"

@@ -25,12 +25,12 @@ def command(workspace: str, config: Path | None, as_json: bool, debug: bool, sta
     from rich.markup import escape
     from rich.table import Table
 
-    from flows.cli.options import CONFIG_SECTIONS
+    from flows.cli.options import config_sections
     from ssat.settings import read_config
     from tasks.doctor import examine
 
     if config is not None:
-        read_config(config, CONFIG_SECTIONS)
+        read_config(config, config_sections())
     checks = list(examine(workspace, start=start))
     table = Table("check", "", "found", "what to do", box=None, pad_edge=False)
     for check in checks:

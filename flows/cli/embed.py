@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from flows.cli.options import CONFIG_SECTIONS, common_options, print_json
+from flows.cli.options import common_options, config_sections, print_json
 from ssat.embedding.settings import Device, Precision
 
 
@@ -57,7 +57,7 @@ def command(
     from ssat.settings import read_config
 
     if config:
-        read_config(config, CONFIG_SECTIONS)
+        read_config(config, config_sections())
 
     from ssat.workspace import Workspace
     from tasks.checks import check_files

@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from flows.cli.options import CONFIG_SECTIONS, common_options, print_json
+from flows.cli.options import common_options, config_sections, print_json
 from ssat.errors import InputError
 
 
@@ -53,7 +53,7 @@ def command(
     from ssat.settings import read_config
 
     if config:
-        read_config(config, CONFIG_SECTIONS)
+        read_config(config, config_sections())
 
     if target is not None and format_ != "onnx":
         raise InputError(f"--for {target} writes float32 ONNX; expected --format onnx, not {format_}")

@@ -6,17 +6,16 @@ import re
 from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 
+from flows.stage import STAGES
+
 _MODULES = {"pynvml": "nvidia-ml-py"}  # module → package, where their names differ
 _DISTRIBUTION = "ssat"
 _NOT_FOR_USERS = "dev"
-# Verbs that run flows, trainings or servers. `verify` and `demo` do without for a part of what they do.
+# Verbs beside the stages that run flows, trainings or servers; `demo` does without for a part of what it does.
 _PIPELINE_VERBS = frozenset(
     [
-        "collect",
         "decode",
         "train",
-        "colours",
-        "adapt",
         "benchmark",
         "run",
         "scale",
@@ -34,7 +33,7 @@ _PIPELINE_VERBS = frozenset(
 
 def lacks_pipeline(verb: str) -> str | None:
     """Return what to install before `verb` can run at all, as a sentence; None where nothing is missing."""
-    if verb in _PIPELINE_VERBS:
+    if verb in _PIPELINE_VERBS or verb in STAGES:
         for module in ("prefect", "ray", "mlflow"):
             if find_spec(module) is None:
                 return missing_extra(ModuleNotFoundError(name=module))

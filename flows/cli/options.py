@@ -16,31 +16,37 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from flows.stage import STAGES
 from ssat.errors import InputError
 from ssat.json_values import json_values
 from ssat.settings import StageSettings, former_names, line_of, read_config
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
-CONFIG_SECTIONS = {
-    "collect",
-    "decode",
-    "train",
-    "colours",
-    "benchmark",
-    "track",
-    "probe",
-    "adapt",
-    "link",
-    "demo",
-    "scale",
-    "plan",
-    "tune",
-    "study_clips",
-    "study_features",
-    "study_trackers",
-    "study_thresholds",
-}
+# Sections of the configuration file beside those of the stages, which have their stage's name.
+_OTHER_SECTIONS = frozenset(
+    [
+        "decode",
+        "train",
+        "benchmark",
+        "track",
+        "probe",
+        "link",
+        "demo",
+        "scale",
+        "plan",
+        "tune",
+        "study_clips",
+        "study_features",
+        "study_trackers",
+        "study_thresholds",
+    ]
+)
+
+
+def config_sections() -> set[str]:
+    """Return the sections that a configuration file may have."""
+    return {*STAGES, *_OTHER_SECTIONS}
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -172,7 +178,7 @@ def build_settings(
     Raises:
         InputError: names the file and line where the value stands in the file, or the setting where it was an option.
     """
-    section = read_config(config, CONFIG_SECTIONS).get(model.section, {}) if config else {}
+    section = read_config(config, config_sections()).get(model.section, {}) if config else {}
     try:
         return model.build(preset, section, given)
     except InputError as error:

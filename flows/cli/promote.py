@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flows.cli.options import CONFIG_SECTIONS, build_settings, common_options, print_json, settings_options
+from flows.cli.options import build_settings, common_options, config_sections, print_json, settings_options
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.settings import read_config
 
@@ -69,7 +69,7 @@ def command(
         return
     assert run is not None  # noqa: S101 - for the type checker
     benchmark = None
-    configured = read_config(config, CONFIG_SECTIONS).get("benchmark", {}) if config is not None else {}
+    configured = read_config(config, config_sections()).get("benchmark", {}) if config is not None else {}
     if "mot" in configured or "mot" in benchmark_given:
         benchmark = build_settings(BenchmarkSettings, config=config, preset=None, given=benchmark_given)
     elif unused := sorted(set(benchmark_given) - {"split", "protocol"}):

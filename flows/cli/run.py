@@ -90,11 +90,12 @@ def _show(workspace: str, result: RunResult, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from flows.cli.collect import show_collected
     from flows.cli.decode import show_store
     from flows.cli.train import show_training
+    from flows.stage import stage_named
+    from ssat.workspace import Workspace
 
-    show_collected(result.collect, as_json)
+    stage_named("collect").show(result.collect, Workspace.open(workspace), Console(stderr=as_json))
     show_store(result.decode, as_json)
     show_training(result.train, as_json)
     if result.benchmark is not None:

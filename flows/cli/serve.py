@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from flows.cli.options import CONFIG_SECTIONS, common_options, preset_option, print_json
+from flows.cli.options import common_options, config_sections, preset_option, print_json
 
 
 @click.command(
@@ -47,7 +47,7 @@ def command(
     from ssat.settings import read_config
     from ssat.workspace import Workspace
 
-    sections = read_config(config, CONFIG_SECTIONS) if config else {}
+    sections = read_config(config, config_sections()) if config else {}
     path = prefect_file(file)
     check_deployments(path, names)
     opened = Workspace.open(workspace)

@@ -23,13 +23,13 @@ def command(
     They show what the commands of this workspace recorded with the embedded services. Servers that PREFECT_API_URL or
     MLFLOW_TRACKING_URI name have pages of their own.
     """
-    from flows.cli.options import CONFIG_SECTIONS
+    from flows.cli.options import config_sections
     from ssat.settings import read_config
     from ssat.workspace import Workspace
     from tasks.pages import pages
 
     if config is not None:
-        read_config(config, CONFIG_SECTIONS)
+        read_config(config, config_sections())
     stopped = threading.Event()
     with pages(Workspace.open(workspace), prefect_port=prefect_port, mlflow_port=mlflow_port) as addresses:
         if as_json:

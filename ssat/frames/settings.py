@@ -42,3 +42,17 @@ class DecodeSettings(StageSettings):
     def content(self) -> dict[str, int | None]:
         """The settings that decide what the store holds, as they stand in its manifest."""
         return without(self, Runtime)
+
+
+class VerifySettings(StageSettings):
+    """How thoroughly the frame store is checked, and whether it is repaired."""
+
+    section: ClassVar[str] = "verify"
+
+    sample: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the JPEGs that are decoded; digests, checksums and headers are checked of all",
+    )
+    repair: bool = Field(False, description="Decode the clips of broken shards again")

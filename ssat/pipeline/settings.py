@@ -12,7 +12,7 @@ from ssat.embedding.reid_input import ReidInput
 from ssat.embedding.settings import Precision
 from ssat.mot.protocols import Protocol
 from ssat.mot.splits import Split
-from ssat.setting_marks import ByContent, Display, LocalPath, Runtime, Scoring
+from ssat.setting_marks import ByContent, Display, LocalPath, Positional, Runtime, Scoring
 from ssat.settings import StageSettings
 from ssat.tracking.config import QUICK_ALPHA, STRONG, TrackerConfig, TrackerName
 from ssat.tracking.probe import HARD_REJOIN_SECONDS
@@ -290,6 +290,9 @@ class AdaptSettings(StageSettings):
 
     section = "adapt"
 
+    footage: Annotated[str, ByContent(), LocalPath(), Positional("FOLDER")] = Field(
+        description="Folder of MOTChallenge sequences, or of videos with detections of the same names beside them"
+    )
     embedder: Annotated[str | None, ByContent(), LocalPath()] = Field(
         default=None,
         description="What is adapted: run of a training, its file, or `colour` (learned colours are compared with the "

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from flows.settings_page import STAGES, settings_page
+from flows.settings_page import models, settings_page
 
 
 def test_the_page_is_what_the_models_say():
@@ -10,7 +10,7 @@ def test_the_page_is_what_the_models_say():
 
 def test_every_field_says_what_it_means_and_stands_on_the_page():
     page = settings_page()
-    for model in STAGES:
+    for model in models():
         assert f"## [{model.section}]" in page
         for name, field in model.fields().items():
             nested = hasattr(field.annotation, "model_fields")

@@ -10,7 +10,8 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from flows.cli.adapt import command
+from flows.cli.stage_command import stage_command
+from flows.stage import stage_named
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.histogram import HistogramNetwork
 from ssat.errors import InputError
@@ -21,7 +22,7 @@ from tasks.services import mlflow_tracking_uri
 
 def _run(workspace: Workspace, footage: Path, *options: object) -> Result:
     arguments = [str(footage), "--workspace", str(workspace.root), "--views", 100, "--json", *options]
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+    return CliRunner().invoke(stage_command(stage_named("adapt")), [str(argument) for argument in arguments])
 
 
 @pytest.fixture

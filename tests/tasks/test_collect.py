@@ -69,7 +69,9 @@ def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
         from prefect.client.orchestration import get_client
         from prefect.client.schemas.filters import FlowRunFilter
 
-        from flows.collect import collect_flow
+        from flows.stage_flow import stage_flow
+
+        collect_flow = stage_flow("collect")
 
         result = collect_flow(str(workspace.root), settings)
         assert {20.0, 40.0, 60.0, 80.0, 100.0} <= set(told)  # while the clips come in, not only between shards

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from flows.cli.colours import command
+from flows.cli.stage_command import stage_command
+from flows.stage import stage_named
 from ssat.clips.roster import ROSTER_SCHEMA, save_roster
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
@@ -61,6 +62,7 @@ def _collected(workspace: Workspace, clips: list[Path]) -> None:
 
 
 def _run(workspace: Workspace, *options: object) -> Result:
+    command = stage_command(stage_named("colours"))
     return CliRunner().invoke(command, ["--workspace", str(workspace.root), "--json", *map(str, options)])
 
 

@@ -20,16 +20,22 @@ import pyarrow as pa
 import pytest
 
 from flows.decode import decode_flow
-from flows.verify import verify_flow
+from flows.stage_flow import run_stage
+from flows.stages.verify import STAGE as VERIFY
+from flows.stages.verify import StoreCheck
 from ssat.clips.roster import ROSTER_SCHEMA, save_roster
 from ssat.errors import InputError, WorkspaceError
-from ssat.frames.settings import DecodeSettings
+from ssat.frames.settings import DecodeSettings, VerifySettings
 from ssat.frames.store import FrameStore
 from ssat.locks import writing
 from ssat.workspace import Workspace, sha256_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("prefect_server", "ray_cluster")]
 SETTINGS = DecodeSettings(shard_clips=2)
+
+
+def _verified(workspace: Workspace, **settings: float | bool) -> StoreCheck:
+    return run_stage(VERIFY, str(workspace.root), VerifySettings.model_validate(settings))
 
 
 def collect(workspace: Workspace, clips: int, frames: int = 12, size: tuple[int, int] = (96, 64)) -> None:
@@ -73,32 +79,32 @@ def test_decode_again_grow_break_and_repair(workspace: Workspace) -> None:
     assert (grown.clips, grown.shards, grown.written_shards, grown.failed) == (4, 3, 2, 1)
     assert grown.failures[0].clip_id == "clip4"
 
-    sound = verify_flow(str(workspace.root))
+    sound = _verified(workspace)
     assert (sound.broken, sound.jpegs_decoded, sound.rows) == ((), 48, 48)
     store = FrameStore.open(workspace.frames)
     path = workspace.frames / store.manifest.shards[0].path
     whole = path.read_bytes()
     path.write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])
-    broken = verify_flow(str(workspace.root), 0.0)
+    broken = _verified(workspace, sample=0.0)
     assert [shard.index for shard in broken.broken] == [0]
     clip = workspace.clips / "trimmed" / "clip0.mp4"
     clip.rename(clip.with_suffix(".away"))
     with pytest.raises(InputError, match=r"clip0\.mp4: missing or changed.*ssat collect"):
-        verify_flow(str(workspace.root), 0.0, repair=True)
+        _verified(workspace, sample=0.0, repair=True)
     clip.with_suffix(".away").rename(clip)
-    repaired = verify_flow(str(workspace.root), 0.0, repair=True)
+    repaired = _verified(workspace, sample=0.0, repair=True)
     assert repaired.repaired == (0,)
     assert not repaired.digest_changed
     assert path.read_bytes() == whole
 
-    assert not verify_flow(str(workspace.root), 0.0).outdated
+    assert not _verified(workspace, sample=0.0).outdated
     store.manifest.model_copy(update={"schema_version": 1}).save(workspace.frames)
-    older = verify_flow(str(workspace.root), 0.0)
+    older = _verified(workspace, sample=0.0)
     assert (older.broken, older.schema_version) == ((), 1)
     assert "collect the clips again" in older.outdated
     path.write_bytes(whole[:1000])
     with pytest.raises(InputError, match=r"earlier version is not repaired; run `ssat decode`"):
-        verify_flow(str(workspace.root), 0.0, repair=True)
+        _verified(workspace, sample=0.0, repair=True)
 
 
 def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(workspace: Workspace, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 from flows.cli import run
 from ssat.pipeline.benchmark_inputs import sequences_of
 from ssat.pipeline.settings import BenchmarkSettings
-from ssat.studies.settings import TrackersStudySettings
 from tasks.recorded import comparable
 from tasks.study import Study
 
@@ -38,12 +37,12 @@ def test_a_study_with_the_same_weights_elsewhere_is_the_same_study(workspace, tm
 def test_a_study_of_version_0_1_is_found_again(workspace):
     # The folder's name as that version made it, with how a foreign network is fed in the key.
     settings = BenchmarkSettings.build("strong", {"mot": "/x", "embedder": "colour", "reid": {"channels": "bgr"}})
-    models = {"benchmark": settings, "study_trackers": TrackersStudySettings(trackers=("ssat",))}
-    new = Study(workspace, "trackers", models, {"data": "D"}).folder
-    before = workspace.studies / "trackers-f6caa01f5c12"
+    models = {"benchmark": settings}
+    new = Study(workspace, "extensions", models, {"data": "D"}).folder
+    before = workspace.studies / "extensions-1315f4f0f0ff"
     assert new != before
     before.mkdir(parents=True)
-    assert Study(workspace, "trackers", models, {"data": "D"}).folder == before
+    assert Study(workspace, "extensions", models, {"data": "D"}).folder == before
 
 
 def test_a_home_folder_and_the_part_of_the_split_are_looked_for(monkeypatch, tmp_path, make_sequence):

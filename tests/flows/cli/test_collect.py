@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
-from flows.cli.collect import command, show_collected
+from flows.cli.collect import command
+from flows.stage import stage_named
 from ssat.clips.collected import CollectResult, SkippedFiles
 from ssat.clips.folders import Skipped
 from ssat.clips.lists import RejectedRow
@@ -35,6 +37,10 @@ RESULT = CollectResult(
     roster="clips/roster.parquet",
     pause_s=0,
 )
+
+
+def _show(result: CollectResult) -> None:
+    stage_named("collect").show(result, Workspace.open("workspace"), Console())
 
 
 def test_status_counts_by_class_without_collecting(workspace: Workspace) -> None:
@@ -70,7 +76,7 @@ def test_status_of_a_workspace_that_is_not_there(tmp_path: Path) -> None:
 
 def test_rejected_rows_are_named_by_file_and_line(capsys: pytest.CaptureFixture[str]) -> None:
     rows = (RejectedRow(7, "x", "duplicate clip"),)
-    show_collected(replace(RESULT, by_class={"ok": 1}, source="l.csv", rejected=30, rejected_rows=rows))
+    _show(replace(RESULT, by_class={"ok": 1}, source="l.csv", rejected=30, rejected_rows=rows))
     shown = capsys.readouterr()
     assert "rejected: l.csv: line 7: duplicate clip" in shown.err
     assert "rejected: l.csv: 29 more rows" in shown.err
@@ -83,7 +89,7 @@ def test_skipped_files_are_counted_with_a_remedy_and_failures_lead_to_their_reas
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     group = SkippedFiles("videos", Skipped("a link to nothing", "restore it", 7, ("a",)))
-    show_collected(replace(RESULT, by_class={"ok": 1, "NET": 2}, skipped=7, skipped_files=(group,)))
+    _show(replace(RESULT, by_class={"ok": 1, "NET": 2}, skipped=7, skipped_files=(group,)))
     shown = capsys.readouterr().err
     assert "skipped: videos: 7 left out (a link to nothing): a, …; restore it" in shown
     assert "ssat collect --status lists the reasons" in shown

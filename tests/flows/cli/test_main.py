@@ -1,6 +1,5 @@
 """The command as a person meets it: help, exit codes, what goes to which stream."""
 
-import importlib
 import json
 import os
 import resource
@@ -13,8 +12,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from flows.cli import VERBS, cli, run
-from flows.cli.options import CONFIG_SECTIONS
+from flows.cli import cli, run, verbs
+from flows.cli.options import config_sections
 from ssat.errors import InputError
 
 SSAT = [sys.executable, "-c", "from flows.cli import main; main()"]
@@ -43,9 +42,9 @@ def failing_verb(monkeypatch):
     return install
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", verbs())
 def test_every_verb_that_is_listed_exists_and_shows_an_example(verb):
-    command = importlib.import_module(f"flows.cli.{verb}").command
+    command = cli.get_command(click.Context(cli), verb)
     kinds = [[kind] for kind in command.commands] if isinstance(command, click.Group) else [[]]
     for kind in kinds:
         result = CliRunner().invoke(command, [*kind, "--help"])
@@ -64,7 +63,7 @@ def test_help_lists_the_verbs_and_nothing_else():
         for line in result.output.split("Verbs:")[1].splitlines()
         if line.startswith("  ") and line[2] != " "
     ]
-    assert listed == list(VERBS)
+    assert listed == list(verbs())
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
@@ -174,9 +173,9 @@ def test_a_missing_configuration_file(tmp_path, capsys):
 
 
 def test_every_stage_may_have_its_section_in_the_configuration_file():
-    from flows.settings_page import STAGES
+    from flows.settings_page import models
 
-    assert {model.section for model in STAGES} == CONFIG_SECTIONS
+    assert {model.section for model in models()} == config_sections()
 
 
 def test_a_server_that_does_not_answer_ends_a_command_with_2(tmp_path):

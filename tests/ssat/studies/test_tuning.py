@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.options import CONFIG_SECTIONS
+from flows.cli.options import config_sections
 from ssat.errors import InputError
 from ssat.pipeline.settings import BenchmarkSettings, TrackSettings
 from ssat.settings import read_config
@@ -67,7 +67,7 @@ def test_track_and_benchmark_take_the_settings_file_under_any_preset(model, tmp_
     path.write_text(settings_file(tuned, 1.5, "two\nlines"))
     given = {"mot": "x"} if model is BenchmarkSettings else {}
     for preset in ("quick", "strong"):
-        settings = model.build(preset, read_config(path, CONFIG_SECTIONS)[model.section], given)
+        settings = model.build(preset, read_config(path, config_sections())[model.section], given)
         assert settings.association == tuned
         assert settings.interpolate_seconds == 1.5
 

@@ -1,0 +1,76 @@
+"""The verb of a stage, made from the stage."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli.options import (
+    association_preset_option,
+    build_settings,
+    common_options,
+    preset_option,
+    print_json,
+    settings_options,
+)
+from flows.stage import Stage
+from ssat.setting_marks import Positional
+
+
+def stage_command(stage: Stage[Any, Any]) -> click.Command:
+    """Return the command: options from the settings model, then check, earlier result or flow, tables or JSON."""
+    section = stage.settings.section
+    positional = _positional(stage)
+
+    def command(workspace: str, config: Path | None, as_json: bool, debug: bool, **options: Any) -> None:
+        given = {**options[f"{section}_given"], **{name: options[name] for name in positional}}
+        settings = build_settings(stage.settings, config=config, preset=options.get("preset"), given=given)
+        opened = stage.open(workspace, settings)
+        stage.check(opened, settings)
+        result = stage.finished(opened, settings)
+        if result is None:
+            from flows.stage_flow import stage_flow
+            from tasks.services import services
+
+            needs = stage.needs(settings)
+            with services(opened, ray=needs.ray, mlflow=needs.mlflow, debug=debug):
+                result = stage_flow(stage.name)(workspace, settings)
+
+        from rich.console import Console
+
+        stage.show(result, opened, Console(stderr=as_json))
+        if as_json:
+            print_json(result)
+        if stage.failure(result):
+            sys.exit(1)
+
+    decorated: Callable[..., Any] = settings_options(stage.settings, skip=frozenset(positional))(command)
+    if stage.presets == "training":
+        decorated = preset_option(decorated)
+    elif stage.presets == "association":
+        decorated = association_preset_option("quick")(decorated)
+    decorated = common_options(decorated)
+    for name, metavar in positional.items():
+        decorated = click.argument(name, metavar=metavar)(decorated)
+    return click.command(stage.name, help=inspect.getdoc(type(stage)), epilog=_epilog(stage.examples))(decorated)
+
+
+def _positional(stage: Stage[Any, Any]) -> dict[str, str]:
+    """Settings that the command line takes as arguments, and how its help calls them."""
+    return {
+        name: mark.metavar
+        for name, field in stage.settings.fields().items()
+        for mark in field.metadata
+        if isinstance(mark, Positional)
+    }
+
+
+def _epilog(examples: tuple[str, ...]) -> str | None:
+    if len(examples) < 2:
+        return f"Example: {examples[0]}" if examples else None
+    return "\n".join(["\b", "Examples:", *(f"  {example}" for example in examples)])

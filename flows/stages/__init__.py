@@ -1,0 +1,1 @@
+"""The stages, a file each; `flows/stage.py` says what a stage is."""
