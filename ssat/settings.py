@@ -137,7 +137,7 @@ def _places(model: type[BaseModel]) -> dict[str, tuple[str, ...]]:
         if component is None:
             inner: dict[str, tuple[str, ...]] = {name: (name,)}
         else:
-            inner = {_flat_name(part, info): (name, part) for part, info in component.model_fields.items()}
+            inner = {flat_name(part, info): (name, part) for part, info in component.model_fields.items()}
         if clash := set(inner) & set(places):
             raise TypeError(f"{model.__name__}: several settings are called {', '.join(sorted(clash))}")
         places |= inner
@@ -149,7 +149,8 @@ def _component(field: FieldInfo | None) -> type[Component] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, Component) else None
 
 
-def _flat_name(name: str, field: FieldInfo) -> str:
+def flat_name(name: str, field: FieldInfo) -> str:
+    """Return how a component's field is called among the settings of the stage."""
     return next((mark.name for mark in field.metadata if isinstance(mark, FlatName)), name)
 
 
@@ -181,7 +182,7 @@ class ComposedSettings(StageSettings):
                 continue
             for part, inner in dict(value).items():
                 info = component.model_fields.get(part)
-                flat[_flat_name(part, info) if info is not None else part] = inner
+                flat[flat_name(part, info) if info is not None else part] = inner
         return flat
 
     @classmethod
@@ -192,7 +193,7 @@ class ComposedSettings(StageSettings):
             return path
         if len(path) == 1:
             return ()
-        return (_flat_name(path[1], component.model_fields[path[1]]), *path[2:])
+        return (flat_name(path[1], component.model_fields[path[1]]), *path[2:])
 
     @model_validator(mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ssat.embedding.instance_settings import InstanceSettings
 from ssat.setting_marks import ByContent, LocalPath, Replicate, Runtime, without
-from ssat.settings import Component, ComposedSettings, FlatName, OmittedAtDefault
+from ssat.settings import Component, ComposedSettings, FlatName, OmittedAtDefault, flat_name
 
 Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -289,7 +289,8 @@ class TrainSettings(ComposedSettings):
             unused = sorted(set(self.classes.model_fields_set) - {"kind"})
             changed = [name for name in unused if getattr(self.classes, name) != getattr(InstanceSettings(), name)]
             if changed:
-                raise ValueError(f"{', '.join(changed)}: for instances patch only, but instances is clip")
+                names = [flat_name(name, InstanceSettings.model_fields[name]) for name in changed]
+                raise ValueError(f"{', '.join(names)}: for instances patch only, but instances is clip")
             return
         augmentation = AugmentationSettings(flip=self.augmentation.flip)
         if self.augmentation != augmentation:

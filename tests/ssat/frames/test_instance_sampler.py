@@ -74,7 +74,7 @@ def test_any_number_of_processes_and_threads_gives_the_same(
         list(
             sampler(
                 small_store,
-                table,
+                small_instances,
                 batch_size=6,
                 process_rank=rank,
                 world_size=2,
