@@ -58,7 +58,7 @@ def show_training(result: TrainedEmbedder, as_json: bool = False) -> None:
     last = result.history[-1]
     table = Table(title="training" + (" (done before)" if result.reused else ""), show_header=False)
     rows = {
-        "classes (clips)": str(result.classes),
+        **_classes(result),
         "steps": str(result.steps),
         "loss": f"{last.loss:.3f}",
         "accuracy": f"{last.accuracy:.1%}",
@@ -74,13 +74,13 @@ def show_training(result: TrainedEmbedder, as_json: bool = False) -> None:
     Console(stderr=as_json).print(table)
 
 
-def _classes(result: dict[str, Any]) -> dict[str, str]:
+def _classes(result: TrainedEmbedder) -> dict[str, str]:
     """How many classes there are, and what they are."""
-    found = result["instances"]
+    found = result.instances
     if not found:
-        return {"classes (clips)": str(result["classes"])}
+        return {"classes (clips)": str(result.classes)}
     return {
-        "classes (patches)": str(result["classes"]),
+        "classes (patches)": str(result.classes),
         "patches of all clips": f"{found['instances']}, {found['moving']} of them move",
         "clips, without a patch, unreadable": f"{found['clips']}, {found['without']}, {found['unreadable']}",
     }

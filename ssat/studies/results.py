@@ -56,7 +56,7 @@ class ComparisonStudy:
         sequences: variant → sequence → scores.
         published: title of a table → the paper's rows.
         table: as it is shown.
-        benchmarks, runs: variant → folder of its benchmark relative to the workspace, and its MLflow run.
+        benchmarks, runs: variant → folder of its benchmark relative to the workspace, and the id of its recorded run.
         notes: for readers.
     """
 
