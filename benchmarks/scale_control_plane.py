@@ -40,7 +40,7 @@ from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import LADDER, ScaleSettings
 from ssat.workspace import Workspace, committed
 from tasks.services import services
-from tasks.train import TrainedEmbedder
+from tasks.trained import TrainedEmbedder
 
 HELD_OUT = 16
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prefect import flow
 
+from ssat.frames.decoded import DecodedStore, DryDecoding
 from ssat.frames.settings import DecodeSettings
 from ssat.workspace import Workspace
-from tasks.decode import DecodedStore, DryDecoding, decode_dry, decode_shards, report_store
+from tasks.decode import decode_dry, decode_shards, report_store
 from tasks.services import ray_session
 
 

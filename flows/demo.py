@@ -25,7 +25,7 @@ from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace
 from tasks.demo import METHODS, TITLES, DemoFiles, MethodScores, World, render_world, report_demo, scores_of, wins
-from tasks.train import TrainedEmbedder
+from tasks.trained import TrainedEmbedder
 
 _Result = TypeVar("_Result")
 

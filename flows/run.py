@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TypeVar
 
 from prefect import flow
@@ -15,38 +14,16 @@ from flows.decode import decode_flow
 from flows.stage_flow import run_stage
 from flows.stages.collect import STAGE as COLLECT
 from flows.train import train_flow
-from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.benchmark_inputs import prepare
-from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.checks import refuse_dry_writer
-from tasks.decode import DecodedStore, DryDecoding
-from tasks.train import TrainedEmbedder
+from tasks.finished import RunResult, with_trained
 
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """The result of each stage, and the minutes that each took; `benchmark` is None where it was not asked for."""
-
-    minutes: dict[str, float]
-    collect: CollectResult
-    decode: DecodedStore | DryDecoding
-    train: TrainedEmbedder
-    benchmark: BenchmarkResult | None
-
-    def as_json(self) -> Mapping[str, object]:
-        """Return the stages by name; the benchmark's scores stand once more at the top."""
-        stages = {"minutes": self.minutes, "collect": self.collect, "decode": self.decode, "train": self.train}
-        if self.benchmark is None:
-            return stages
-        scores = {"sequences": self.benchmark.sequences, "overall": self.benchmark.overall}
-        return {**stages, "benchmark": self.benchmark, **scores}
 
 
 @flow(name="run", persist_result=False)
@@ -78,9 +55,7 @@ def run_flow(
     trained = stage("train", lambda: train_flow(workspace, train))
     scored = None
     if benchmark is not None:
-        # By name, not "the latest": a training that was done before need not be the latest one of the workspace.
-        embedder = str(Workspace.open(workspace).absolute(trained.embedder))
-        chosen = benchmark if benchmark.embedder else benchmark.model_copy(update={"embedder": embedder})
+        chosen = with_trained(benchmark, Workspace.open(workspace), trained)
         scored = stage("benchmark", lambda: benchmark_flow(workspace, chosen))
     result = RunResult(minutes, collected, decoded, trained, scored)
     create_table_artifact(

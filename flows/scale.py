@@ -22,6 +22,7 @@ from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.file_names import CHECKPOINTS
+from ssat.frames.decoded import DecodedStore, DryDecoding
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
@@ -30,7 +31,6 @@ from ssat.scale.ladder import ClimbResult, Ladder, Rung
 from ssat.scale.settings import ScaleSettings
 from ssat.workspace import Workspace
 from tasks.checks import refuse_dry_writer
-from tasks.decode import DecodedStore, DryDecoding
 from tasks.failures import unwrap
 from tasks.halt import Halted, halting
 from tasks.notify import notify

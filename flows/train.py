@@ -8,7 +8,8 @@ from prefect.artifacts import create_table_artifact
 from ssat.embedding.settings import TrainSettings
 from ssat.workspace import Workspace
 from tasks.services import ray_session
-from tasks.train import TrainedEmbedder, train_embedder
+from tasks.train import train_embedder
+from tasks.trained import TrainedEmbedder
 
 
 @flow(name="train", persist_result=False)

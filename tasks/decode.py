@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
@@ -14,7 +13,8 @@ from ssat.clips.roster import load_roster, roster_digest
 from ssat.errors import InputError
 from ssat.frames.build import commit_store, missing_shards, plan_shards
 from ssat.frames.clip import spooled_frames
-from ssat.frames.manifest import ClipRecord, Manifest, ShardEntry, refuse_newer_store
+from ssat.frames.decoded import DecodedStore, DryDecoding, decoded_store, failed_clips
+from ssat.frames.manifest import ClipRecord, ShardEntry, refuse_newer_store
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.shard import ShardJob, dry_shard, memory_bytes, write_shard
 from ssat.locks import writing
@@ -23,53 +23,6 @@ from tasks.halt import stop_if_halted
 from tasks.metrics import DECODED_FRAMES, FAILURES, count
 from tasks.progress import progress_bar
 from tasks.ray_work import run_bounded, share_cluster
-
-_FAILURES_SHOWN = 20
-
-
-@dataclass(frozen=True)
-class FailedClip:
-    """A clip of the roster that could not be decoded, and why."""
-
-    rank: int
-    clip_id: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class DecodedStore:
-    """What the frame store holds now, and what this run did.
-
-    Attributes:
-        clips, frames, shards, bytes: of the store.
-        written_shards, written_frames, seconds, frames_per_second: of this run.
-        failed: clips of the roster that the store lacks.
-        failures: the first of them.
-        digest: the data digest.
-    """
-
-    clips: int
-    frames: int
-    shards: int
-    bytes: int
-    written_shards: int
-    written_frames: int
-    seconds: float
-    frames_per_second: float
-    failed: int
-    failures: tuple[FailedClip, ...]
-    digest: str
-
-
-@dataclass(frozen=True)
-class DryDecoding:
-    """Clips that were decoded, encoded and thrown away, and how long that took in seconds."""
-
-    clips: int
-    frames: int
-    shards: int
-    seconds: float
-    frames_per_second: float
 
 
 @task(name="decode-shards", persist_result=False, cache_policy=NO_CACHE)
@@ -89,14 +42,14 @@ def decode_shards(workspace: Workspace, settings: DecodeSettings) -> DecodedStor
         missing = missing_shards(jobs)
         new_frames = write_missing(missing, settings) if missing else 0
         finished = [done for job in jobs if (done := job.finished()) is not None]
-        failed = [record for _, records in finished for record in records if record.status == "failed"]
+        failed = failed_clips(finished)
         if len(failed) == roster.num_rows:
             first = failed[0]
             raise InputError(
                 f"none of the {roster.num_rows} clips can be decoded; the first, {first.clip_id}: {first.reason}"
             )
         manifest = commit_store(workspace.frames, settings, roster_digest(roster), finished)
-    return _result(manifest, finished, failed, len(missing), new_frames, time.monotonic() - began)
+    return decoded_store(manifest, finished, len(missing), new_frames, time.monotonic() - began)
 
 
 def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
@@ -176,29 +129,6 @@ def _write_shard(job: ShardJob, threads: int) -> tuple[ShardEntry, list[ClipReco
 def _expected_frames(job: ShardJob) -> int:
     stride, most = job.settings.frame_stride, job.settings.max_frames
     return sum(min(-(-clip.n_frames // stride), most or clip.n_frames) for clip in job.clips)
-
-
-def _result(
-    manifest: Manifest,
-    finished: Sequence[tuple[ShardEntry, list[ClipRecord]]],
-    failed: Sequence[ClipRecord],
-    written: int,
-    new_frames: int,
-    seconds: float,
-) -> DecodedStore:
-    return DecodedStore(
-        clips=manifest.n_clips,
-        frames=manifest.n_frames,
-        shards=len(manifest.shards),
-        bytes=sum(entry.bytes for entry, _ in finished),
-        written_shards=written,
-        written_frames=new_frames,
-        seconds=round(seconds, 2),
-        frames_per_second=round(new_frames / seconds, 1),
-        failed=len(failed),
-        failures=tuple(FailedClip(record.rank, record.clip_id, record.reason) for record in failed[:_FAILURES_SHOWN]),
-        digest=manifest.digest,
-    )
 
 
 def report_store(result: DecodedStore) -> None:

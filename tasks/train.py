@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from prefect import task
 
-from ssat.embedding.progress import EpochRecord, records
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError, SsatError
 from ssat.file_names import CHECKPOINTS, EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.store import FrameStore
 from ssat.locks import writing
-from ssat.workspace import Workspace, committed
+from ssat.workspace import Workspace
 from tasks.embedders import register_embedder
 from tasks.evaluations import evaluation_of, probe_of_settings
 from tasks.halt import terminable
@@ -28,6 +24,7 @@ from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress_board import new_board, watched
 from tasks.train_worker import train_worker
+from tasks.trained import TrainedEmbedder, training_folder
 
 if TYPE_CHECKING:
     from ssat.embedding.train_loop import TrainResult
@@ -39,65 +36,6 @@ EXPERIMENT = "ssat-train"
 PROBE_DIGEST = "probe_digest"  # the parameter that names the footage of the probe
 _EXAMPLE_PATCHES = 4
 _LARGEST_CHECKPOINT_ARTIFACT = 512 * 1024**2
-
-
-@dataclass(frozen=True)
-class TrainedEmbedder:
-    """A finished training as its result file records it."""
-
-    embedder: str
-    """The embedder's file, relative to the workspace."""
-    mlflow_run_id: str
-    model_version: str | None
-    """Registered version; None where the tracking server was away."""
-    settings: dict[str, Any]
-    """By their flat names."""
-    data_digest: str
-    classes: int
-    steps: int
-    held_out: dict[str, float]
-    """Held-out scores of the embedder."""
-    best: dict[str, float]
-    """The same under held_out_…, and the `epoch` of that evaluation."""
-    history: Sequence[EpochRecord]
-    probe: dict[str, float] = field(default_factory=dict)
-    """`auc`, `auc_low` and `auc_high` of the embedder on the footage of setting `probe`; empty without it."""
-    reused: bool = False
-    """The training was done before."""
-
-    def as_json(self) -> Mapping[str, object]:
-        """Return JSON values; the history as flat rows."""
-        return {**asdict(self), "history": self.rows()}
-
-    def rows(self) -> list[dict[str, float]]:
-        """Return the history as flat rows, one of each epoch."""
-        return [record.row() for record in self.history]
-
-    def save(self, path: Path) -> None:
-        """Commit the result file."""
-        content = {name: value for name, value in self.as_json().items() if name != "reused"}
-        with committed(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1))
-
-    @classmethod
-    def load(cls, path: Path) -> TrainedEmbedder:
-        """Return the result in a file that `save` wrote."""
-        content = json.loads(path.read_text())
-        return cls(**{**content, "history": records(content["history"])})
-
-
-def training_folder(
-    workspace: Workspace, settings: TrainSettings, store: FrameStore, probe_digest: str | None = None
-) -> Path:
-    """Return the folder of this training: one per data and settings, so that the same training is done once.
-
-    Args:
-        probe_digest: of the footage that chooses the weights, where there is one.
-    """
-    # Where it runs does not change what it learns, so that it can go on with more or fewer workers.
-    parts = [settings.identity(), store.digest, *([] if probe_digest is None else [probe_digest])]
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return workspace.training / digest[:16]
 
 
 @task(name="train embedder", persist_result=False)

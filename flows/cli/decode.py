@@ -11,7 +11,7 @@ from flows.cli.options import build_settings, common_options, preset_option, pri
 from ssat.frames.settings import DecodeSettings
 
 if TYPE_CHECKING:
-    from tasks.decode import DecodedStore, DryDecoding
+    from ssat.frames.decoded import DecodedStore, DryDecoding
 
 
 @click.command(
@@ -39,11 +39,15 @@ def command(
     opened = Workspace.open(workspace, objects=True)
     check_decode(opened)
 
-    from flows.decode import decode_flow
-    from tasks.services import services
+    from ssat.frames.decoded import finished_store
 
-    with services(opened, ray=True, debug=debug):
-        result = decode_flow(workspace, settings)
+    result: DecodedStore | DryDecoding | None = None if settings.dry_writer else finished_store(opened, settings)
+    if result is None:
+        from flows.decode import decode_flow
+        from tasks.services import services
+
+        with services(opened, ray=True, debug=debug):
+            result = decode_flow(workspace, settings)
     show_store(result, as_json)
     if as_json:
         print_json(result)
@@ -54,7 +58,7 @@ def show_store(result: DecodedStore | DryDecoding, as_json: bool = False) -> Non
     from rich.console import Console
     from rich.table import Table
 
-    from tasks.decode import DryDecoding
+    from ssat.frames.decoded import DryDecoding
 
     if isinstance(result, DryDecoding):
         click.echo(

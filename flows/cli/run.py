@@ -21,7 +21,7 @@ from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.settings import BenchmarkSettings
 
 if TYPE_CHECKING:
-    from flows.run import RunResult
+    from tasks.finished import RunResult
 
 
 @click.command(
@@ -72,11 +72,15 @@ def command(
     if benchmark is not None:
         check_benchmark(opened, benchmark, trained=False)
 
-    from flows.run import run_flow
-    from tasks.services import services
+    from tasks.finished import finished_run
 
-    with services(opened, ray=True, mlflow=True, debug=debug):
-        result = run_flow(workspace, collect, decode, train, benchmark)
+    result = finished_run(opened, collect, decode, train, benchmark)
+    if result is None:
+        from flows.run import run_flow
+        from tasks.services import services
+
+        with services(opened, ray=True, mlflow=True, debug=debug):
+            result = run_flow(workspace, collect, decode, train, benchmark)
     _show(workspace, result, as_json)
     if as_json:
         print_json(result)

@@ -11,7 +11,7 @@ from flows.cli.options import build_settings, common_options, preset_option, pri
 from ssat.embedding.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from tasks.train import TrainedEmbedder
+    from tasks.trained import TrainedEmbedder
 
 _MUCH_WAITING = 0.05  # share of the last epoch's time
 
@@ -32,13 +32,16 @@ def command(
     opened = Workspace.open(workspace)
     check_train(opened, settings)
 
-    from flows.train import train_flow
-    from tasks.evaluations import probe_of_settings
-    from tasks.services import services
+    from tasks.trained import finished_training
 
-    probe_of_settings(settings)  # footage that cannot be probed is reported before a service starts
-    with services(opened, ray=True, mlflow=True, debug=debug):
-        result = train_flow(workspace, settings)
+    # Footage that cannot be probed is reported here, before a service starts.
+    result = finished_training(opened, settings)
+    if result is None:
+        from flows.train import train_flow
+        from tasks.services import services
+
+        with services(opened, ray=True, mlflow=True, debug=debug):
+            result = train_flow(workspace, settings)
     show_training(result, as_json)
     if as_json:
         print_json(result)

@@ -9,13 +9,13 @@ from flows import scale as scaling
 from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
+from ssat.frames.decoded import DecodedStore
 from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.ladder import Ladder
 from ssat.scale.settings import ScaleSettings
-from tasks.decode import DecodedStore
 from tasks.halt import halted, halting
-from tasks.train import TrainedEmbedder
+from tasks.trained import TrainedEmbedder
 from tests.ssat.pipeline.results import BENCHMARK, scored
 
 COLLECTED = CollectResult("videos", 1, 1, 1, 1, 1, 0, {"ok": 1}, 0, (), 0, (), (), "", 1.0, "r", "roster.parquet", 0)
@@ -58,8 +58,9 @@ class Stages:
 @pytest.fixture
 def stages(workspace, monkeypatch) -> Stages:
     stages = Stages(workspace)
-    for name in ("collect", "decode", "train", "benchmark"):
+    for name in ("decode", "train", "benchmark"):
         monkeypatch.setattr(scaling, f"{name}_flow", getattr(stages, name))
+    monkeypatch.setattr(scaling, "run_stage", lambda stage, workspace, settings: stages.collect(workspace, settings))
     monkeypatch.setattr(
         scaling, "promote", lambda *args, **kwargs: SimpleNamespace(promoted=not stages.worse, reason="a reason")
     )

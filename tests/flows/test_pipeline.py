@@ -119,3 +119,15 @@ def test_run_again_it_does_only_what_is_missing(finished, world):
     assert again["benchmark"]["reused"] is True
     assert again["overall"] == first["overall"]
     assert {path: path.stat().st_mtime_ns for path in shards} == shards
+
+
+def test_run_again_no_service_is_started_or_asked(finished, world, monkeypatch):
+    workspace, first, _ = finished
+    for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/api")
+    again, errors = _run(world, workspace.root, "http://127.0.0.1:9")
+    assert set(again) == set(first)
+    assert set(again["train"]) == set(first["train"])
+    assert again["train"]["mlflow_run_id"] == first["train"]["mlflow_run_id"]
+    assert again["decode"]["digest"] == first["decode"]["digest"]
+    assert errors.count("(done before)") == 2

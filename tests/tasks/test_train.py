@@ -24,7 +24,7 @@ from ssat.frames.store import FrameStore
 from ssat.locks import writing
 from ssat.workspace import Workspace
 from tasks.services import mlflow_tracking_uri
-from tasks.train import training_folder
+from tasks.trained import training_folder
 from tests.ssat.frames.conftest import small_clips, small_store
 
 __all__ = ["small_clips", "small_store"]

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from flows.cli.train import command, show_training
 from ssat.embedding.progress import EpochRecord
 from ssat.errors import InputError
-from tasks.train import TrainedEmbedder
+from tasks.trained import TrainedEmbedder
 
 
 def _trained(data_wait_share: float = 0.0, **values: object) -> TrainedEmbedder:

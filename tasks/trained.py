@@ -1,0 +1,93 @@
+"""The result of a training, and where it lies: the same training is done once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ssat.embedding.progress import EpochRecord, records
+from ssat.embedding.settings import TrainSettings
+from ssat.file_names import TRAINING_RESULT
+from ssat.frames.store import FrameStore
+from ssat.workspace import Workspace, committed
+from tasks.evaluations import probe_of_settings
+
+
+@dataclass(frozen=True)
+class TrainedEmbedder:
+    """A finished training as its result file records it."""
+
+    embedder: str
+    """The embedder's file, relative to the workspace."""
+    mlflow_run_id: str
+    model_version: str | None
+    """Registered version; None where the tracking server was away."""
+    settings: dict[str, Any]
+    """By their flat names."""
+    data_digest: str
+    classes: int
+    steps: int
+    held_out: dict[str, float]
+    """Held-out scores of the embedder."""
+    best: dict[str, float]
+    """The same under held_out_…, and the `epoch` of that evaluation."""
+    history: Sequence[EpochRecord]
+    probe: dict[str, float] = field(default_factory=dict)
+    """`auc`, `auc_low` and `auc_high` of the embedder on the footage of setting `probe`; empty without it."""
+    reused: bool = False
+    """The training was done before."""
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return JSON values; the history as flat rows."""
+        return {**asdict(self), "history": self.rows()}
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return the history as flat rows, one of each epoch."""
+        return [record.row() for record in self.history]
+
+    def save(self, path: Path) -> None:
+        """Commit the result file."""
+        content = {name: value for name, value in self.as_json().items() if name != "reused"}
+        with committed(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> TrainedEmbedder:
+        """Return the result in a file that `save` wrote."""
+        content = json.loads(path.read_text())
+        return cls(**{**content, "history": records(content["history"])})
+
+
+def training_folder(
+    workspace: Workspace, settings: TrainSettings, store: FrameStore, probe_digest: str | None = None
+) -> Path:
+    """Return the folder of this training: one per data and settings, so that the same training is done once.
+
+    Args:
+        probe_digest: of the footage that chooses the weights, where there is one.
+    """
+    # Where it runs does not change what it learns, so that it can go on with more or fewer workers.
+    parts = [settings.identity(), store.digest, *([] if probe_digest is None else [probe_digest])]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return workspace.training / digest[:16]
+
+
+def finished_training(workspace: Workspace, settings: TrainSettings) -> TrainedEmbedder | None:
+    """Return the result of the same training done before, or None.
+
+    None as well for an embedder that could not be registered, which has to be tried again.
+
+    Raises:
+        InputError: no usable frame store, or footage that cannot be probed.
+    """
+    store = FrameStore.open(workspace.frames)
+    probe = probe_of_settings(settings)
+    result_file = training_folder(workspace, settings, store, None if probe is None else probe.digest) / TRAINING_RESULT
+    if not result_file.exists():
+        return None
+    result = TrainedEmbedder.load(result_file)
+    return None if result.model_version is None else replace(result, reused=True)
