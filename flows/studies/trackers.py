@@ -80,7 +80,10 @@ def trackers_study(
                     changes["embedder"], note = _tracklet_embedder(study, settings, digests["unlabelled video"])
                     notes.append(note)
                 if name in ("strong", "strong-box"):
-                    changes["association"] = TrackerConfig.strong()
+                    with_frames = all(one.sequence.image_folder is not None for one in prepared)
+                    changes["association"] = TrackerConfig.strong(camera_motion=with_frames)
+                    if not with_frames:
+                        notes.append(f"{NAMES[name]}: without camera motion, because some sequences have no frames.")
                 variants[NAMES[name]] = base.model_copy(update=changes)
             if base.refine == "none" and "centertrack" in settings.trackers:
                 notes.append("CenterTrack's association without its network's offsets (--refine): they are zero.")

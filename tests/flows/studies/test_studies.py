@@ -146,6 +146,18 @@ def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings)
     assert "Published: Table 1" in page
 
 
+def test_strong_by_boxes_alone_where_there_are_no_frames(
+    place: Workspace, make_sequence: Callable[..., Path], tmp_path: Path
+) -> None:
+    from flows.studies.trackers import trackers_study
+
+    make_sequence(tmp_path / "MOT", "WALK-02", images=False)
+    benchmark = BenchmarkSettings(mot=str(tmp_path / "MOT"), split="train", protocol="motchallenge")
+    result = trackers_study(str(place.root), TrackersStudySettings(trackers=("strong-box", "box")), benchmark)
+    assert [row.name for row in result.content.rows] == ["preset strong, boxes alone", "box term alone"]
+    assert any("without camera motion" in note for note in result.content.notes)
+
+
 def test_features_by_labels_by_the_probe_and_in_the_tracker(place: Workspace, benchmark: BenchmarkSettings) -> None:
     from flows.studies.features import features_study
 
