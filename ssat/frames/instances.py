@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssat.errors import InputError
+from ssat.file_names import MANIFEST
 from ssat.frames.manifest import canonical_json
 from ssat.remote import AnyPath
 from ssat.workspace import committed, sha256_of
 
 TABLE_VERSION = 1
-MANIFEST_NAME = "manifest.json"
 CLIPS_NAME = "clips.parquet"
 # A clip's instances are the classes clip · 1000, clip · 1000 + 1, …: no clip's ids depend on another clip's.
 MAX_PER_CLIP = 1000
@@ -161,7 +161,7 @@ class InstanceTable:
         Raises:
             InputError: no table, or one that is damaged or of a later version.
         """
-        path = folder / MANIFEST_NAME
+        path = folder / MANIFEST
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             stated = content.pop("digest")
@@ -277,7 +277,7 @@ def write_instances(
         parts=tuple(entries),
     )
     content = {**manifest.model_dump(mode="json"), "digest": manifest.digest}
-    with committed(folder / MANIFEST_NAME) as temporary:
+    with committed(folder / MANIFEST) as temporary:
         temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return manifest
 
