@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from ssat.errors import InputError
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.tracking.config import TrackerName
 from ssat.workspace import Workspace
-from tasks.finished import locate_benchmark
 
 _EXPLAINING: tuple[TrackerName, ...] = ("ssat", "box")
 
@@ -66,54 +64,16 @@ def explain_in_benchmark(workspace: Workspace, settings: BenchmarkSettings, aske
     The files lie beside the benchmark's results, which stay as they are.
 
     Raises:
-        InputError: as `check_explain`, an identity that does not occur, or a frame that cannot be decoded.
+        InputError: as `check_explain` and `BenchmarkReplay.track`, or an identity that does not occur.
     """
-    from ssat.pipeline.feature_cache import feature_key, load_features
     from ssat.report.explained import write_explanation
-    from ssat.tracking.baselines import make_tracker
     from ssat.tracking.explain import Explainer
-    from ssat.tracking.tracker import Tracker
-    from tasks.detectors import resolve_detector
-    from tasks.embedders import is_run, resolve_embedder
-    from tasks.progress import progress_bar
-    from tasks.sequences import detect_in_sequence, sequence_pipeline
-    from tasks.services import mlflow_session
+    from tasks.replay import BenchmarkReplay
 
     check_explain(settings, asked)
-    embedder = None
-    with mlflow_session(workspace) if is_run(settings.embedder) else nullcontext():
-        located = locate_benchmark(workspace, settings)
-        if settings.needs_appearance:
-            embedder = resolve_embedder(settings.embedder, workspace, reid=settings.reid)
-    prepared = next((one for one in located.prepared if one.sequence.name == asked.sequence), None)
-    if prepared is None:
-        raise InputError(f"explain: {asked.sequence} was left out: {located.skipped[asked.sequence]}")
-    settings = located.settings
-    detector, refiner = resolve_detector(settings, workspace)
-    if detector is not None:
-        prepared, _ = detect_in_sequence.fn(
-            asked.sequence, prepared, settings, detector, workspace.cache / "detections"
-        )
-    tracker = make_tracker(settings.tracker, settings.association, prepared.sequence.frame_rate)
-    assert isinstance(tracker, Tracker)  # noqa: S101 - of the trackers that explain; for the type checker
+    replay = BenchmarkReplay(workspace, settings)
     explainer = Explainer(asked.identity, settings.association)
-    tracker.observer = explainer
-    cached = None
-    if embedder is not None and refiner is None:
-        key = feature_key(embedder.digest, embedder.input_size, prepared.images, prepared.detections)
-        cached = load_features(workspace.cache / "features", key, len(prepared.detections))
-    with progress_bar(f"explain {asked.sequence}", len(prepared.frames)) as advance:
-        pipeline = sequence_pipeline(
-            prepared,
-            settings,
-            tracker,
-            embedder,
-            cached,
-            refiner,
-            [lambda frame, tracks: advance()],
-            images=prepared.sequence.image_folder is not None,
-            before=explainer.seen,
-        )
-        pipeline.run()
-    located.folder.mkdir(parents=True, exist_ok=True)
-    return Explanation(explainer.text(), tuple(write_explanation(explainer, located.folder, asked.sequence)))
+    replay.track(asked.sequence, "explain", before=explainer.seen, observer=explainer, images=True)
+    folder = replay.located.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    return Explanation(explainer.text(), tuple(write_explanation(explainer, folder, asked.sequence)))

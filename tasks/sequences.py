@@ -153,6 +153,7 @@ def sequence_pipeline(
     *,
     images: bool,
     before: Callable[[int, Image | None], None] | None = None,
+    live: bool = False,
 ) -> Pipeline:
     """The pipeline that tracks a sequence of a benchmark.
 
@@ -166,6 +167,7 @@ def sequence_pipeline(
         sinks: take each frame and its tracks.
         images: frames are read in any case.
         before: called with number and image of every frame before it is associated.
+        live: no frame waits for another.
     """
     from ssat.pipeline.appearance import KnownFeatures
     from ssat.pipeline.detecting import ClosedLoop, FrameDetector, GivenDetections
@@ -180,7 +182,8 @@ def sequence_pipeline(
     known = embedder if cached is None else KnownFeatures(cached.features)
     images = images or moves_with_camera(tracker) or refiner is not None or (embedder is not None and cached is None)
     source = sequence_source(prepared.sequence, prepared.frames) if images else None
-    return Pipeline(read_frames(source, prepared.frames), detector, tracker, known, sinks, before=before)
+    frames = read_frames(source, prepared.frames)
+    return Pipeline(frames, detector, tracker, known, sinks, before=before, live=live)
 
 
 def _drawing(

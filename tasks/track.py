@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ssat.errors import InputError, SsatError
 from ssat.pipeline.settings import TrackSettings
 from ssat.workspace import Workspace
-from tasks.live import LiveFrame, LiveRegained, LiveTrack
+from tasks.live import LiveFrame
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -342,17 +342,8 @@ def _included(
 
 
 def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks) -> None:
-    if wishes.live is None:
-        return
-    scores = [None] * len(tracks) if tracks.scores is None else tracks.scores.round(4).tolist()
-    rows = zip(tracks.ids.tolist(), tracks.boxes.round(2).tolist(), scores, strict=True)
-    wishes.live(
-        LiveFrame(
-            frame.number,
-            tuple(LiveTrack(*row) for row in rows),
-            tuple(LiveRegained(former, so_far) for so_far, former in tracks.regained),
-        )
-    )
+    if wishes.live is not None:
+        wishes.live(LiveFrame.of(frame, tracks))
 
 
 def _rates(name: str, frames: int, seconds: StageSeconds) -> str:

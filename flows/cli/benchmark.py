@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
+from flows.cli.options import (
+    association_preset_option,
+    build_settings,
+    common_options,
+    print_json,
+    print_line,
+    settings_options,
+)
 from ssat.errors import InputError
 from ssat.pipeline.settings import BenchmarkSettings
 
@@ -29,6 +36,11 @@ if TYPE_CHECKING:
     metavar="SEQUENCE:ID",
     help="Tell why this identity of a sequence began and ended; NAME.explain-ID.txt beside the results, and a picture.",
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Track again online, and print each frame's tracks as a line of JSON as soon as they are known.",
+)
 @association_preset_option("quick")
 @settings_options(BenchmarkSettings)
 def command(
@@ -41,6 +53,7 @@ def command(
     download_url: str | None,
     download_sha256: str | None,
     explain: str | None,
+    live: bool,
     benchmark_given: dict[str, Any],
 ) -> None:
     """Track MOTChallenge sequences and score the result."""
@@ -75,15 +88,19 @@ def command(
         ray = ray_is_named() and settings.side_by_side != "never"
         with services(opened, mlflow=True, ray=ray, debug=debug):
             result = benchmark_flow(workspace, settings)
-    show_benchmark(workspace, result, as_json)
+    show_benchmark(workspace, result, as_json or live)
+    if live:
+        from tasks.replay import show_live
+
+        show_live(opened, settings, print_line)
     answer: Mapping[str, object] = vars(result)
     if asked is not None:
         from tasks.explain import explain_in_benchmark
 
         explanation = explain_in_benchmark(opened, settings, asked)
-        click.echo(explanation.explanation, err=as_json)
+        click.echo(explanation.explanation, err=as_json or live)
         for path in explanation.explained:
-            click.echo(f"explained: {path}", err=as_json)
+            click.echo(f"explained: {path}", err=as_json or live)
         answer = {**answer, "explanation": explanation.explanation, "explained": explanation.explained}
     if as_json:
         print_json(answer)

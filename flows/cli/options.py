@@ -16,6 +16,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from flows.cli.endings import reader_gone
 from flows.stage import STAGES
 from ssat.errors import InputError
 from ssat.json_values import json_values
@@ -296,6 +297,15 @@ def _scalar_type(annotation: Any) -> Any:
 def print_json(result: object) -> None:
     """Print the result, a dataclass or a dictionary, as the last line of standard output, by `json_values`."""
     click.echo(json.dumps(json_values(result), allow_nan=False, default=str))
+
+
+def print_line(value: object) -> None:
+    """Print one of many lines of JSON, by `json_values`; a reader who has gone ends the command quietly."""
+    try:
+        click.echo(json.dumps(json_values(value)))
+    except BrokenPipeError as error:
+        # click would end it with code 1, which stands for a defect. The files are written up to this line.
+        raise SystemExit(reader_gone()) from error
 
 
 class SectionedCommand(click.Command):

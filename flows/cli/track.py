@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli.endings import reader_gone
-from flows.cli.options import association_preset_option, build_settings, common_options, print_json, settings_options
+from flows.cli.options import (
+    association_preset_option,
+    build_settings,
+    common_options,
+    print_json,
+    print_line,
+    settings_options,
+)
 from ssat.errors import InputError
-from ssat.json_values import json_values
 from ssat.pipeline.settings import TrackSettings
 
 if TYPE_CHECKING:
-    from tasks.live import LiveFrame
     from tasks.track import TrackedInput
 
 
@@ -86,7 +89,7 @@ def command(
     embedder = _resolve(spec, settings, place) if settings.needs_appearance else None
     settings = with_stored_calibration(settings, embedder, place)
     detectors = resolve_detector(settings, place)
-    wishes = TrackWishes(folder, overwrite, _print_line if live else None, explain)
+    wishes = TrackWishes(folder, overwrite, print_line if live else None, explain)
     results = []
     digests = [None if one is None else one.digest for one in (embedder, *detectors)]
     for given, one in opened.items():
@@ -157,14 +160,6 @@ def _show(result: TrackedInput, *, to_stderr: bool) -> None:
         console.print(result.explanation, markup=False, highlight=False, soft_wrap=True, end="")
         for path in result.explained:
             console.print(f"explained: {path}", markup=False, soft_wrap=True)
-
-
-def _print_line(frame: LiveFrame) -> None:
-    try:
-        click.echo(json.dumps(json_values(frame)))
-    except BrokenPipeError as error:
-        # click would end it with code 1, which stands for a defect. The files are written up to this frame.
-        raise SystemExit(reader_gone()) from error
 
 
 def _resolve(spec: str | None, settings: TrackSettings, workspace: Any) -> Any:
