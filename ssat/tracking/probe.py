@@ -18,7 +18,7 @@ from ssat.mot.protocols import box_iou
 from ssat.tracking.tracklets import LinkRule, link_tracklets
 
 GAPS_SECONDS = (0.1, 1.0, 3.0)
-# What tells features apart finest, measured against labels (docs/tracking.md): long gaps, and tracklets that motion
+# The finest resolution, measured against labels (docs/tracking-results.md): long gaps, and tracklets that motion
 # rejoins over occlusions.
 HARD_GAPS_SECONDS = (1.0, 2.0, 3.0)
 HARD_REJOIN_SECONDS = 2.0
