@@ -40,7 +40,7 @@ class ClipPatches:
 
     Attributes:
         path: the video file.
-        seed: of the clip: equal for equal content, whatever its rank.
+        seed: of the clip: equal for equal content, whatever its class id.
         target: where its patches are kept.
     """
 

@@ -200,7 +200,7 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
         from ssat.frames.store import FrameStore
 
         store = FrameStore.open(workspace.frames)
-        crops, _, _ = read_crops(store, store.ranks[:_CLIPS_TO_TRY].tolist(), 2, size, size)
+        crops, _, _ = read_crops(store, store.class_ids[:_CLIPS_TO_TRY].tolist(), 2, size, size)
         return crops, f"crops of {workspace.frames}"
     import cv2
 

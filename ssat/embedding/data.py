@@ -23,7 +23,7 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 _WHITENING_CROPS = 1024
 
 
-def split_ranks(data: DataSettings, available: Sequence[int]) -> tuple[list[int], list[int]]:
+def split_classes(data: DataSettings, available: Sequence[int]) -> tuple[list[int], list[int]]:
     """Return the class ids to train on (below N, so that larger trainings contain smaller ones) and to hold out.
 
     Args:
@@ -96,7 +96,7 @@ class TrainingData:
         self.store = store
         self.instances = instances
         self.world = world
-        self.training, self.held_out = split_ranks(settings.data, store.ranks.tolist())
+        self.training, self.held_out = split_classes(settings.data, store.class_ids.tolist())
         self.digest = data_digest(store, instances)
         if instances is None:
             self.class_ids = self.training
