@@ -26,13 +26,13 @@ from tasks.sequences import detect_in_sequence, track_sequence
 from tasks.services import available_cpus, ray_session
 
 if TYPE_CHECKING:
+    from ssat.detection.centertrack_detector import CenterTrackDetector
     from ssat.detection.detector import Detector
-    from ssat.detection.off_the_shelf import ShelfDetector
-    from ssat.detection.refiner import Refiner
+    from ssat.detection.torchvision_detector import TorchvisionDetector
     from ssat.embedding.protocol import PatchEmbedder
 
 # A local Ray and its workers, which load torch, take some ten CPU-seconds: so many frames to look at are worth it.
-_WORTH_FRAMES = 600
+_MIN_FRAMES_FOR_RAY = 600
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Networks:
     """What looks at frames; None what is not asked for."""
 
     embedder: PatchEmbedder | None
-    detector: ShelfDetector | Refiner | None
-    refiner: Refiner | None
+    detector: TorchvisionDetector | CenterTrackDetector | None
+    refiner: CenterTrackDetector | None
 
     @property
     def digests(self) -> tuple[str | None, str | None]:
@@ -100,7 +100,7 @@ def tracked_detections(
     settings: BenchmarkSettings,
     workspace: Workspace,
     detector: Detector | None,
-    refiner: Refiner | None,
+    refiner: CenterTrackDetector | None,
 ) -> dict[str, MotRows]:
     """Return the detections of every sequence, those of a network from its cache; none where tracks lead the network.
 
@@ -122,7 +122,7 @@ def _on_ray(waiting: list[Prepared], settings: BenchmarkSettings) -> bool:
     if settings.side_by_side == "always" or ray_is_named():
         return True
     looked_at = sum(len(one.frames) for one in waiting if one.images)
-    return len(waiting) > 1 and available_cpus() > 1 and looked_at >= _WORTH_FRAMES
+    return len(waiting) > 1 and available_cpus() > 1 and looked_at >= _MIN_FRAMES_FOR_RAY
 
 
 def _track_here(
@@ -224,7 +224,9 @@ def _embedder(parts: tuple[EmbedderPart, ...], reid: ReidInput) -> PatchEmbedder
 
 
 @lru_cache(maxsize=1)
-def _detectors(settings: BenchmarkSettings, root: str) -> tuple[ShelfDetector | Refiner | None, Refiner | None]:
+def _detectors(
+    settings: BenchmarkSettings, root: str
+) -> tuple[TorchvisionDetector | CenterTrackDetector | None, CenterTrackDetector | None]:
     from tasks.detectors import resolve_detector
 
     return resolve_detector(settings, Workspace(Path(root)))

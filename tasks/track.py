@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrackWishes:
+class TrackOptions:
     """What is wanted beside the settings.
 
     Attributes:
@@ -197,7 +197,7 @@ def track_input(
     opened: TrackInput,
     settings: TrackSettings,
     workspace: Workspace,
-    wishes: TrackWishes,
+    options: TrackOptions,
     *,
     embedder: PatchEmbedder | None,
     detectors: tuple[Any, Any] = (None, None),
@@ -224,10 +224,10 @@ def track_input(
     detector, refiner = detectors
     video = settings.video and opened.source is not None
     explainer = None
-    if wishes.explain is not None:
+    if options.explain is not None:
         if not isinstance(tracker, Tracker):
             raise InputError(f"explain: tracker {settings.tracker} does not say why; expected tracker ssat or box")
-        explainer = Explainer(wishes.explain, settings.association)
+        explainer = Explainer(options.explain, settings.association)
         tracker.observer = explainer
     cache = None
     if detectors == (None, None):
@@ -235,7 +235,7 @@ def track_input(
     features = FeatureTable(0 if opened.detections is None else len(opened.detections))
     fill_gaps = round(settings.interpolate_seconds * opened.frame_rate)
     rate = opened.frame_rate if video else None
-    files = TrackFiles(wishes.output, opened.name, video=rate, fill_gaps=fill_gaps, overwrite=wishes.overwrite)
+    files = TrackFiles(options.output, opened.name, video=rate, fill_gaps=fill_gaps, overwrite=options.overwrite)
     seen, stopped = _Seen(), None
     total = len(opened.numbers) if opened.numbers else getattr(opened.source, "n_frames", None)
     began = time.perf_counter()
@@ -248,13 +248,13 @@ def track_input(
             refiner=refiner,
             public=(settings.refine != "none" and settings.refinement.births == "public"),
             cache=workspace.cache / "detections",
-            live=wishes.live is not None,
-            images=video or wishes.explain is not None,
+            live=options.live is not None,
+            images=video or options.explain is not None,
             sinks=(
                 lambda frame, tracks: writer.submit(frame.number, frame.image, tracks, frame.lost),
                 features,
                 seen,
-                lambda frame, tracks: _say_live(wishes, frame, tracks),
+                lambda frame, tracks: _say_live(options, frame, tracks),
             ),
             before=None if explainer is None else explainer.seen,
             with_lost=settings.show_lost,
@@ -297,7 +297,7 @@ def track_input(
         from ssat.report.explained import write_explanation
 
         explanation = explainer.text()
-        explained = tuple(write_explanation(explainer, wishes.output, opened.name))
+        explained = tuple(write_explanation(explainer, options.output, opened.name))
     used = detector or refiner
     seconds = pipeline.seconds
     return TrackedInput(
@@ -341,9 +341,9 @@ def _included(
     )
 
 
-def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks) -> None:
-    if wishes.live is not None:
-        wishes.live(LiveFrame.of(frame, tracks))
+def _say_live(options: TrackOptions, frame: DetectedFrame, tracks: Tracks) -> None:
+    if options.live is not None:
+        options.live(LiveFrame.of(frame, tracks))
 
 
 def _rates(name: str, frames: int, seconds: StageSeconds) -> str:

@@ -72,7 +72,7 @@ def command(
     from tasks.calibration import with_stored_calibration
     from tasks.detectors import resolve_detector
     from tasks.embedders import check_embedder, track_default
-    from tasks.track import TrackWishes, open_all, track_input
+    from tasks.track import TrackOptions, open_all, track_input
     from tasks.track_inputs import check_outputs, output_files
     from tasks.tracked import TrackedRecord, track_key
 
@@ -89,7 +89,7 @@ def command(
     embedder = _resolve(spec, settings, place) if settings.needs_appearance else None
     settings = with_stored_calibration(settings, embedder, place)
     detectors = resolve_detector(settings, place)
-    wishes = TrackWishes(folder, overwrite, print_line if live else None, explain)
+    options = TrackOptions(folder, overwrite, print_line if live else None, explain)
     results = []
     digests = [None if one is None else one.digest for one in (embedder, *detectors)]
     for given, one in opened.items():
@@ -101,7 +101,7 @@ def command(
             _show(done, to_stderr=as_json or live)
             results.append(done)
             continue
-        own = replace(wishes, overwrite=overwrite or record.may_be_replaced())
+        own = replace(options, overwrite=overwrite or record.may_be_replaced())
         record.watch()
         try:
             result = track_input(one, settings, place, own, embedder=embedder, detectors=detectors)

@@ -22,7 +22,7 @@ from ssat.mot.score_values import Scores
 
 # A process of its own costs about a second of start: frames times their cost in milliseconds must be worth it.
 _FRAME_MS = {"centertrack-half": 5.0, "motchallenge": 0.3}
-_WORTH_MS = 3000.0
+_MIN_MS_PER_PROCESS = 3000.0
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _mapped(
     work: Callable[[ToScore], _Counts], sequences: Mapping[str, ToScore], protocol: Protocol, processes: int
 ) -> list[_Counts]:
     costs = {name: len(one.frames) * _FRAME_MS[protocol] for name, one in sequences.items()}
-    processes = min(processes, len(sequences), int(sum(costs.values()) / _WORTH_MS))
+    processes = min(processes, len(sequences), int(sum(costs.values()) / _MIN_MS_PER_PROCESS))
     if processes < 2:
         return [work(one) for one in sequences.values()]
     # Spawned, not forked: the caller may run threads. The longest first, so that none is waited for.

@@ -116,7 +116,7 @@ def _prepare_one(sequence: MotSequence, settings: BenchmarkSettings, *, digests:
 
 
 def _given_detections(sequence: MotSequence, settings: BenchmarkSettings) -> MotRows:
-    # Where a network detects, public boxes are looked at for births alone; not every data set has them.
+    # Where a network detects, public boxes only decide which detections may start a track; not every data set has them.
     needed = not _detects(settings) or (settings.refine != "none" and settings.refinement.births == "public")
     if needed or sequence.detection_path(settings.detections).is_file():
         return sequence.detections(settings.detections)

@@ -24,7 +24,7 @@ from ssat.errors import InputError
 _VERSION = 1  # part of every key: raise it when the same weights give other detections
 
 
-class Refiner:
+class CenterTrackDetector:
     """Detections of frames, given the frame before.
 
     Frozen (`__call__`): image and previous image, no prior heatmap: nothing depends on a tracker, so frames come in
@@ -50,7 +50,7 @@ class Refiner:
         self._last: tuple[NDArray[np.uint8], Tensor] | None = None  # the frame before, as image and as input
 
     @classmethod
-    def load(cls, path: Path, settings: RefinementSettings | None = None) -> Refiner:
+    def load(cls, path: Path, settings: RefinementSettings | None = None) -> CenterTrackDetector:
         """The refiner with a published checkpoint.
 
         Raises:
