@@ -25,12 +25,12 @@ import torch
 from support.report import Claim, report
 
 from ssat.detection import layers
+from ssat.detection.centertrack_detector import CenterTrackDetector
 from ssat.detection.checkpoint import read_checkpoint
 from ssat.detection.decode import peaks
 from ssat.detection.geometry import INPUT_SIZE, InputMap, normalised, warped
 from ssat.detection.network import CenterNetwork, load_network
 from ssat.detection.prior import prior_heatmap
-from ssat.detection.refiner import Refiner
 from ssat.detection.settings import RefinementSettings
 
 _PAPER_FPS = 3.2  # of the whole tracker, on an RTX 2080
@@ -72,7 +72,7 @@ def on_gpu(network: CenterNetwork, image: np.ndarray) -> dict[str, float]:
     """Frames per second of detecting, wall clock, by precision and batch."""
     answer = {}
     for precision, batch in (("float32", 8), ("float16", 8), ("float16", 32)):
-        refiner = Refiner(network, "", RefinementSettings(precision=precision, batch=batch))
+        refiner = CenterTrackDetector(network, "", RefinementSettings(precision=precision, batch=batch))
         for _ in range(3):
             refiner([image] * batch)
         began = time.perf_counter()
@@ -103,7 +103,7 @@ def main() -> None:
         claims = [Claim("times the paper's 3.2 fps, detecting", max(rates.values()) / _PAPER_FPS, 10)]
         report("refinement_gpu", f"544x960, {torch.cuda.get_device_name()}", rows, claims)
         return
-    refiner = Refiner(network, "")
+    refiner = CenterTrackDetector(network, "")
     ours = cpu_seconds(lambda: refiner.in_the_loop(image, previous, tracks), options.frames)
     plain = cpu_seconds(eager(network, image, previous, tracks), options.frames)
     rows = [

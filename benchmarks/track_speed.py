@@ -106,9 +106,9 @@ def main() -> None:
     first, features = end_to_end(given, embedder, options.embed_every)
     rows, claims = [first, cached(given, features)], []
     if options.checkpoint is not None:
-        from ssat.detection.refiner import Refiner
+        from ssat.detection.centertrack_detector import CenterTrackDetector
 
-        row, _ = end_to_end(given, embedder, options.embed_every, Refiner.load(options.checkpoint))
+        row, _ = end_to_end(given, embedder, options.embed_every, CenterTrackDetector.load(options.checkpoint))
         rows.append({**row, "pass": "with refinement"})
         if torch.cuda.is_available():
             claims.append(Claim("times the paper's 3.2 fps with refinement", float(row["fps"]) / 3.2, 10))

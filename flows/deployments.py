@@ -2,7 +2,7 @@
 
 The command line starts services around a flow; a worker starts the flow alone, so these entry points do it: MLflow by
 MLFLOW_TRACKING_URI or in the workspace, Ray by RAY_ADDRESS or local. What goes wrong ends the flow run as failed with
-one clear message, and the webhook is told.
+one clear message, and the webhook is notified.
 """
 
 from __future__ import annotations
@@ -56,13 +56,17 @@ _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure],
 @flow(name="decode", **_HOOKS)
 def decode(workspace: str, settings: DecodeSettings) -> State[Any]:
     """Decode: collected clips in, Parquet frame store out."""
-    return _deployed_flow(decode_flow, workspace, settings, ray=True, told=lambda result: f"{result.frames:,} frames")
+    return _deployed_flow(
+        decode_flow, workspace, settings, ray=True, summarise=lambda result: f"{result.frames:,} frames"
+    )
 
 
 @flow(name="train", **_HOOKS)
 def train(workspace: str, settings: TrainSettings) -> State[Any]:
     """Train the embedder: frame store in, registered embedder out."""
-    return _deployed_flow(train_flow, workspace, settings, ray=True, mlflow=True, told=lambda result: result.embedder)
+    return _deployed_flow(
+        train_flow, workspace, settings, ray=True, mlflow=True, summarise=lambda result: result.embedder
+    )
 
 
 @flow(name="benchmark", **_HOOKS)
@@ -73,7 +77,7 @@ def benchmark(workspace: str, settings: BenchmarkSettings) -> State[Any]:
         workspace,
         settings,
         mlflow=True,
-        told=_benchmarked,
+        summarise=_benchmarked,
     )
 
 
@@ -83,7 +87,9 @@ def study(
 ) -> State[Any]:
     """Study: scores against the number of training clips, with several seeds."""
     stages = (settings, train, benchmark)
-    return _deployed_flow(clips_study, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.report)
+    return _deployed_flow(
+        clips_study, workspace, *stages, ray=True, mlflow=True, summarise=lambda result: result.report
+    )
 
 
 @flow(name="scale", **_HOOKS)
@@ -97,7 +103,9 @@ def scale(
 ) -> State[Any]:
     """Scale: one rung further up the ladder of training sizes."""
     stages = (settings, collect, decode, train, benchmark)
-    return _deployed_flow(scale_flow, workspace, *stages, ray=True, mlflow=True, told=lambda result: result.told)
+    return _deployed_flow(
+        scale_flow, workspace, *stages, ray=True, mlflow=True, summarise=lambda result: result.summary
+    )
 
 
 def _deployed_stage(name: str) -> Flow[..., Any]:
@@ -128,7 +136,7 @@ def _deployed_flow(
     inner: Flow[..., Any],
     workspace: str,
     *arguments: Any,
-    told: Callable[[Any], str],
+    summarise: Callable[[Any], str],
     ray: bool = False,
     mlflow: bool = False,
 ) -> State[Any]:
@@ -137,7 +145,7 @@ def _deployed_flow(
         # The function, not the flow: the run that Prefect started is the run of this stage.
         lambda _: inner.fn(workspace, *arguments),
         Needs(ray=ray, mlflow=mlflow),
-        told,
+        summarise,
     )
 
 
@@ -145,7 +153,7 @@ def _deployed(
     opened: Callable[[], Workspace],
     work: Callable[[Workspace], Any],
     needs: Needs,
-    told: Callable[[Any], str],
+    summarise: Callable[[Any], str],
     failed: Callable[[Any], str] = lambda _: "",
 ) -> State[Any]:
     """`work` as this flow run, with its services; the state that it ends in, with a message a person understands.
@@ -172,7 +180,7 @@ def _deployed(
         raise Pause("suspended on Prefect's page", state=suspension.state)
     if problem := failed(result):
         return Failed(message=problem)
-    message = told(result)
+    message = summarise(result)
     if stopped := getattr(result, "stopped", ""):
         message = message if stopped in message else f"{message}; {stopped}"
     return Completed(message=message)

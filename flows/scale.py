@@ -55,7 +55,7 @@ def scale_flow(
     that.
 
     Raises:
-        SsatError: a stage cannot do its work; what is finished is kept, and the webhook is told.
+        SsatError: a stage cannot do its work; what is finished is kept, and the webhook is notified.
     """
     climb = _Climb(Workspace.open(workspace), settings, collect, decode, train, benchmark)
     try:
@@ -242,13 +242,13 @@ class _Climb:
             raise Halted(reason)
 
     def result(self) -> ClimbResult:
-        told = [
+        summary = [
             f"Rung of {rung.clips:,} clips: IDF1 {100 * rung.overall['idf1']:.1f}, "
             f"{'promoted' if rung.promoted else 'not promoted'} ({rung.verdict})"
             for rung in self.reached
         ]
-        told += [f"Stopped: {self.stopped}"] if self.stopped else []
-        told.append(f"Next: {self.next_clips:,} clips" if self.next_clips else "The ladder is at its top")
+        summary += [f"Stopped: {self.stopped}"] if self.stopped else []
+        summary.append(f"Next: {self.next_clips:,} clips" if self.next_clips else "The ladder is at its top")
         return ClimbResult(
             rungs=tuple(self.reached),
             ladder=self.ladder.rungs,
@@ -256,5 +256,5 @@ class _Climb:
             stopped=self.stopped,
             next=self.next_clips,
             stored_gib=round(stored_bytes(self.workspace) / GIB, 3),
-            told=". ".join(told) + ".",
+            summary=". ".join(summary) + ".",
         )

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 from ssat.errors import ServiceError
 
 _LOCKED_AFTER_S = 5.0
-_CHECK_AT_MOST_S = 2.0
+_MAX_CHECK_SECONDS = 2.0
 # Rows of MLflow's database that name a place below the artifact folder: table, key, column, and whether old places
 # are kept where only they have the files. An experiment's place is where new runs write.
 _PLACES = (
@@ -132,7 +132,7 @@ def check_database(file: Path, schema: Schema) -> None:
 
 def _damage(connection: sqlite3.Connection) -> str:
     """The first problem that SQLite finds within two seconds; an empty text where it finds none."""
-    deadline = time.monotonic() + _CHECK_AT_MOST_S
+    deadline = time.monotonic() + _MAX_CHECK_SECONDS
     connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 20_000)
     try:
         found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])

@@ -9,13 +9,13 @@ from ssat.pipeline.settings import BenchmarkSettings, TrackSettings
 from ssat.workspace import Workspace, sha256_of
 
 if TYPE_CHECKING:
-    from ssat.detection.off_the_shelf import ShelfDetector
-    from ssat.detection.refiner import Refiner
+    from ssat.detection.centertrack_detector import CenterTrackDetector
+    from ssat.detection.torchvision_detector import TorchvisionDetector
 
 
 def resolve_detector(
     settings: BenchmarkSettings | TrackSettings, workspace: Workspace
-) -> tuple[ShelfDetector | Refiner | None, Refiner | None]:
+) -> tuple[TorchvisionDetector | CenterTrackDetector | None, CenterTrackDetector | None]:
     """The detector that looks at frames as they come, and the one that the tracks lead; at most one of them.
 
     Raises:
@@ -25,11 +25,11 @@ def resolve_detector(
         return shelf_detector(settings.detector, settings.detector_score), None
     if settings.refine == "none":
         return None, None
+    from ssat.detection.centertrack_detector import CenterTrackDetector
     from ssat.detection.checkpoint import checkpoint_path
-    from ssat.detection.refiner import Refiner
 
     path = checkpoint_path(settings.refinement.checkpoint, workspace.root)
-    refiner = Refiner.load(path, settings.refinement)
+    refiner = CenterTrackDetector.load(path, settings.refinement)
     return (refiner, None) if settings.refine == "frozen" else (None, refiner)
 
 
@@ -49,10 +49,10 @@ def detector_digest(settings: BenchmarkSettings, workspace: Workspace) -> str | 
     return None if detector is None else detector.digest
 
 
-def shelf_detector(name: DetectorName | None, least_score: float) -> ShelfDetector | None:
+def shelf_detector(name: DetectorName | None, least_score: float) -> TorchvisionDetector | None:
     """Return torchvision's network of that name, trained on COCO; None without a name."""
     if name is None:
         return None
-    from ssat.detection.off_the_shelf import ShelfDetector
+    from ssat.detection.torchvision_detector import TorchvisionDetector
 
-    return ShelfDetector(name, least_score)
+    return TorchvisionDetector(name, least_score)

@@ -41,12 +41,12 @@ def images_of(workspace: Workspace, train: TrainSettings) -> int:
 
 def report_climb(result: ClimbResult, ladder: Ladder) -> None:
     """The ladder, what this run did and why it stopped, as a Prefect artifact."""
-    create_markdown_artifact(key="scale", markdown=climb_page(result, ladder), description=result.told)
+    create_markdown_artifact(key="scale", markdown=climb_page(result, ladder), description=result.summary)
 
 
 def climb_page(result: ClimbResult, ladder: Ladder) -> str:
     """The same as Markdown."""
-    lines = [result.told, "", "| clips | classes | IDF1 | MOTA | identity switches | minutes | promoted | why |"]
+    lines = [result.summary, "", "| clips | classes | IDF1 | MOTA | identity switches | minutes | promoted | why |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
     lines += [_row(rung) for rung in ladder.rungs]
     if not ladder.rungs:

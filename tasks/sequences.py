@@ -21,9 +21,9 @@ from ssat.pipeline.stage_seconds import StageSeconds
 from tasks.progress import progress_bar
 
 if TYPE_CHECKING:
+    from ssat.detection.centertrack_detector import CenterTrackDetector
     from ssat.detection.detections import Detections
     from ssat.detection.detector import Detector
-    from ssat.detection.refiner import Refiner
     from ssat.embedding.protocol import PatchEmbedder
     from ssat.pipeline.frames import DetectedFrame
     from ssat.pipeline.pipeline import Pipeline
@@ -85,7 +85,7 @@ def track_sequence(
     folder: Path,
     features_folder: Path,
     embedder: PatchEmbedder | None,
-    refiner: Refiner | None = None,
+    refiner: CenterTrackDetector | None = None,
     detect_fps: float = 0.0,
 ) -> SequenceResult:
     """Tracks one sequence: writes its result file and its video into `folder`, its features into the cache.
@@ -148,7 +148,7 @@ def sequence_pipeline(
     tracker: Tracker | Baseline,
     embedder: PatchEmbedder | None,
     cached: CachedFeatures | None,
-    refiner: Refiner | None,
+    refiner: CenterTrackDetector | None,
     sinks: Sequence[Sink],
     *,
     images: bool,

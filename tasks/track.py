@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrackWishes:
+class TrackOptions:
     """What is wanted beside the settings.
 
     Attributes:
@@ -166,28 +166,31 @@ def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> OpenedInputs:
     detecting = settings.detector is not None or settings.refine != "none"
     opened: dict[str, TrackInput] = {}
     refused: dict[str, str] = {}
-    for given in inputs:
+    for input_name in inputs:
         try:
-            one = open_input(
-                given,
+            opened_input = open_input(
+                input_name,
                 settings.detections,
                 settings.frame_rate,
                 settings.min_score,
                 detecting=detecting,
                 classes=settings.classes,
             )
-            if one.source is None and settings.needs_appearance:
+            if opened_input.source is None and settings.needs_appearance:
                 raise InputError(
-                    f"{one.name}: labels only, no frames (img1): appearance needs frames, --tracker box does not"
+                    f"{opened_input.name}: labels only, no frames (img1); expected frames, which appearance needs. "
+                    "Use --tracker box"
                 )
         except InputError as error:
             if len(inputs) == 1:
                 raise
-            refused[given] = str(error)
+            refused[input_name] = str(error)
             continue
-        if given in opened or one.name in [other.name for other in opened.values()]:
-            raise InputError(f"two inputs are called {one.name}: their files would be the same; track them separately")
-        opened[given] = one
+        if input_name in opened or opened_input.name in [other.name for other in opened.values()]:
+            raise InputError(
+                f"two inputs are called {opened_input.name}: their files would be the same; track them separately"
+            )
+        opened[input_name] = opened_input
     if not opened:
         raise InputError("; ".join(refused.values()))
     return OpenedInputs(opened, refused)
@@ -197,7 +200,7 @@ def track_input(
     opened: TrackInput,
     settings: TrackSettings,
     workspace: Workspace,
-    wishes: TrackWishes,
+    options: TrackOptions,
     *,
     embedder: PatchEmbedder | None,
     detectors: tuple[Any, Any] = (None, None),
@@ -224,10 +227,10 @@ def track_input(
     detector, refiner = detectors
     video = settings.video and opened.source is not None
     explainer = None
-    if wishes.explain is not None:
+    if options.explain is not None:
         if not isinstance(tracker, Tracker):
             raise InputError(f"explain: tracker {settings.tracker} does not say why; expected tracker ssat or box")
-        explainer = Explainer(wishes.explain, settings.association)
+        explainer = Explainer(options.explain, settings.association)
         tracker.observer = explainer
     cache = None
     if detectors == (None, None):
@@ -235,7 +238,7 @@ def track_input(
     features = FeatureTable(0 if opened.detections is None else len(opened.detections))
     fill_gaps = round(settings.interpolate_seconds * opened.frame_rate)
     rate = opened.frame_rate if video else None
-    files = TrackFiles(wishes.output, opened.name, video=rate, fill_gaps=fill_gaps, overwrite=wishes.overwrite)
+    files = TrackFiles(options.output, opened.name, video=rate, fill_gaps=fill_gaps, overwrite=options.overwrite)
     seen, stopped = _Seen(), None
     total = len(opened.numbers) if opened.numbers else getattr(opened.source, "n_frames", None)
     began = time.perf_counter()
@@ -248,13 +251,13 @@ def track_input(
             refiner=refiner,
             public=(settings.refine != "none" and settings.refinement.births == "public"),
             cache=workspace.cache / "detections",
-            live=wishes.live is not None,
-            images=video or wishes.explain is not None,
+            live=options.live is not None,
+            images=video or options.explain is not None,
             sinks=(
                 lambda frame, tracks: writer.submit(frame.number, frame.image, tracks, frame.lost),
                 features,
                 seen,
-                lambda frame, tracks: _say_live(wishes, frame, tracks),
+                lambda frame, tracks: _say_live(options, frame, tracks),
             ),
             before=None if explainer is None else explainer.seen,
             with_lost=settings.show_lost,
@@ -297,7 +300,7 @@ def track_input(
         from ssat.report.explained import write_explanation
 
         explanation = explainer.text()
-        explained = tuple(write_explanation(explainer, wishes.output, opened.name))
+        explained = tuple(write_explanation(explainer, options.output, opened.name))
     used = detector or refiner
     seconds = pipeline.seconds
     return TrackedInput(
@@ -341,9 +344,9 @@ def _included(
     )
 
 
-def _say_live(wishes: TrackWishes, frame: DetectedFrame, tracks: Tracks) -> None:
-    if wishes.live is not None:
-        wishes.live(LiveFrame.of(frame, tracks))
+def _say_live(options: TrackOptions, frame: DetectedFrame, tracks: Tracks) -> None:
+    if options.live is not None:
+        options.live(LiveFrame.of(frame, tracks))
 
 
 def _rates(name: str, frames: int, seconds: StageSeconds) -> str:

@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 EXPERIMENT = "ssat-train"
 PROBE_DIGEST = "probe_digest"  # the parameter that names the footage of the probe
 _EXAMPLE_PATCHES = 4
-_LARGEST_CHECKPOINT_ARTIFACT = 512 * 1024**2
+_MAX_CHECKPOINT_ARTIFACT = 512 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _report_checkpoint(reporter: MlflowReporter, folder: Path) -> None:
         return
     files = sorted(checkpoint.iterdir())
     reporter.tag("checkpoint", str(checkpoint))
-    if sum(file.stat().st_size for file in files) <= _LARGEST_CHECKPOINT_ARTIFACT:
+    if sum(file.stat().st_size for file in files) <= _MAX_CHECKPOINT_ARTIFACT:
         for file in files:
             reporter.file(file, "checkpoint")
 

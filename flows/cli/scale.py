@@ -114,4 +114,4 @@ def show_ladder(result: ClimbResult, as_json: bool = False) -> None:
             rung.verdict,
         )
     Console(stderr=as_json).print(table)
-    click.echo(result.told, err=as_json)
+    click.echo(result.summary, err=as_json)

@@ -63,9 +63,9 @@ def clips_study(
             for seed in settings.seeds:
                 smaller: str | None = None
                 for clips in numbers:
-                    one = _training(settings, train, clips, numbers[-1], seed, smaller)
-                    with study.child(f"{clips} clips, seed {seed}", one.model_dump(mode="json")) as child:
-                        made = train_embedder(place, one)
+                    training = _training(settings, train, clips, numbers[-1], seed, smaller)
+                    with study.child(f"{clips} clips, seed {seed}", training.model_dump(mode="json")) as child:
+                        made = train_embedder(place, training)
                         embedder = place.absolute(made.embedder)
                         scored = benchmark_flow(workspace, base.model_copy(update={"embedder": str(embedder)}))
                         log_scores(child, scored)

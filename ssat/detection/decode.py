@@ -10,11 +10,11 @@ from ssat.detection.detections import Detections
 from ssat.detection.geometry import InputMap
 from ssat.detection.network import STRIDE, CenterNetwork
 
-MOST = 100  # detections of a frame
-LEAST_SIDE = 0.01  # of a box, in pixels of the frame: a result file has three decimals
+MAX_DETECTIONS = 100  # detections of a frame
+MIN_SIDE = 0.01  # of a box, in pixels of the frame: a result file has three decimals
 
 
-def peaks(heatmap_BHW: Tensor, most: int = MOST) -> tuple[Tensor, Tensor, Tensor]:
+def peaks(heatmap_BHW: Tensor, most: int = MAX_DETECTIONS) -> tuple[Tensor, Tensor, Tensor]:
     """The highest values that are the maximum of their 3x3 neighbourhood, highest first.
 
     Args:
@@ -54,10 +54,12 @@ def decode(
     table = torch.cat((boxes, STRIDE * peak, STRIDE * moved, scores[batch, rank][:, None].double()), 1).cpu().numpy()
     of_image = batch.cpu().numpy()
     answer = []
-    for index, one in enumerate(to_input):
+    for index, input_map in enumerate(to_input):
         mine = table[of_image == index]
-        framed = one.to_frame(mine[:, :4])
-        whole = (framed[:, 2:] - framed[:, :2] >= LEAST_SIDE).all(axis=1)
+        framed = input_map.to_frame(mine[:, :4])
+        whole = (framed[:, 2:] - framed[:, :2] >= MIN_SIDE).all(axis=1)
         mine = mine[whole]
-        answer.append(Detections(framed[whole], mine[:, 8], one.to_frame(mine[:, 4:6]), mine[:, 6:8] / one.scale))
+        answer.append(
+            Detections(framed[whole], mine[:, 8], input_map.to_frame(mine[:, 4:6]), mine[:, 6:8] / input_map.scale)
+        )
     return answer

@@ -21,7 +21,7 @@ STRIDE = 4  # of the heads' maps against the input
 HEADS = {"hm": 1, "reg": 2, "wh": 2, "tracking": 2, "ltrb_amodal": 4}
 _LEVELS = (64, 128, 256, 512)  # channels of the maps at stride 4, 8, 16, 32
 _HEAD_WIDTH = 256
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 _COCO_CLASSES = 80
 
 
@@ -169,7 +169,7 @@ def _fused(convolution: nn.Module, norm: nn.Module) -> Any:
 def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) -> None:
     no_tensor = sorted(name for name, tensor in given.items() if not isinstance(tensor, Tensor))
     if no_tensor:
-        raise InputError(f"not a state dict: {', '.join(no_tensor[:_MOST_NAMED])}: no tensor")
+        raise InputError(f"not a state dict: {', '.join(no_tensor[:_MAX_NAMED])}: no tensor")
     shapes = {name: tuple(tensor.shape) for name, tensor in given.items() if isinstance(tensor, Tensor)}
     wrong = [
         f"{name} is {_shape(shapes[name])}, expected {_shape(tuple(tensor.shape))}"
@@ -179,7 +179,7 @@ def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) 
     missing = [name for name in expected if name not in shapes]
     extra = [name for name in shapes if name not in expected]
     kinds = (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
-    problems = [f"{what}: {_first_of(names)}" for what, names in kinds if names]
+    problems = [f"{kind}: {_first_of(names)}" for kind, names in kinds if names]
     if not problems:
         broken = [name for name, tensor in given.items() if isinstance(tensor, Tensor) and not tensor.isfinite().all()]
         if broken:
@@ -194,8 +194,8 @@ def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) 
 
 
 def _first_of(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _MAX_NAMED
+    return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _shape(shape: tuple[int, ...]) -> str:

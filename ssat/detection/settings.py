@@ -29,7 +29,8 @@ class RefinementSettings(BaseModel):
         default=0.5, ge=0, le=1, description="Tracks that score less are not drawn into the prior heatmap"
     )
     births: Literal["public", "free"] = Field(
-        default="public", description="public: a track begins only near a public detection; free: anywhere"
+        default="public",
+        description="Where a new track may start; public: only near a public detection; free: anywhere",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="auto: float16 on a GPU, float32 on a CPU"

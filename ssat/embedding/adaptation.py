@@ -23,15 +23,15 @@ from ssat.patches.clips import PatchTable
 from ssat.patches.settings import ColoursSettings
 from ssat.patches.views import ViewRule, view
 
-FEWEST_TRACKLETS = 8
+MIN_TRACKLETS = 8
 COLOURS_SHRINKAGE, NETWORK_SHRINKAGE = 0.8, 0.03  # that rank pairs of labelled sequences best
-_FEWEST_VIEWS = 3
+_MIN_VIEWS = 3
 _BATCH = 64
 
 
 def views_of_each(table: PatchTable, views: int) -> int:
     """Return how many views of every patch make `views` in all."""
-    return max(_FEWEST_VIEWS, ceil(views / max(1, table.n_patches)))
+    return max(_MIN_VIEWS, ceil(views / max(1, table.n_patches)))
 
 
 def adapted_colours(
@@ -51,7 +51,7 @@ def adapted_colours(
     """
     _check(table)
     settings = ColoursSettings(views=views_of_each(table, views), shrinkage=shrinkage, seed=seed)
-    return learn_colours(table, settings, advance, fewest=FEWEST_TRACKLETS)
+    return learn_colours(table, settings, advance, fewest=MIN_TRACKLETS)
 
 
 def adapted_network(
@@ -96,8 +96,8 @@ def _raw(network: EmbeddingNetwork, views: NDArray[np.uint8], device: torch.devi
 
 
 def _check(table: PatchTable) -> None:
-    if table.n_patches < FEWEST_TRACKLETS:
+    if table.n_patches < MIN_TRACKLETS:
         raise InputError(
-            f"{table.n_patches} tracklets of 5 boxes or more, expected at least {FEWEST_TRACKLETS}: give longer "
+            f"{table.n_patches} tracklets of 5 boxes or more, expected at least {MIN_TRACKLETS}: give longer "
             "footage, or detections of more people in consecutive frames"
         )

@@ -25,7 +25,7 @@ from ssat.patches.views import ViewRule, view
 _SHARPNESS = 20.0  # of the soft cells: 1 / (2 σ²) in units of the channels
 _SAMPLE_VIEWS, _SAMPLE_COLOURS = 300, 20_000
 _BATCH = 128
-FEWEST_PATCHES = 32
+MIN_PATCHES = 32
 _PLAIN = ViewRule(background=0.0, cover=0.0)
 
 
@@ -47,7 +47,7 @@ def learn_colours(
     settings: ColoursSettings,
     advance: Callable[[int], None] = lambda done: None,
     *,
-    fewest: int = FEWEST_PATCHES,
+    fewest: int = MIN_PATCHES,
 ) -> HistogramNetwork:
     """Learn the network from followed patches.
 

@@ -26,7 +26,7 @@ FILES = {"safetensors": "embedder.safetensors", "onnx": "embedder.onnx", "onnx-i
 CARD = "MODEL_CARD.md"
 _OPSET = 18
 # What the check against torch demands of the least cosine over the patches.
-_LEAST_COSINE = {"onnx": 0.9999, "onnx-int8": 0.99}
+_MIN_COSINE = {"onnx": 0.9999, "onnx-int8": 0.99}
 
 
 def export_embedder(embedder: Embedder, format_: Format, folder: Path, patches: NDArray[np.uint8]) -> list[Path]:
@@ -49,7 +49,7 @@ def export_embedder(embedder: Embedder, format_: Format, folder: Path, patches: 
             if format_ == "onnx-int8":
                 quantize(temporary, patches)
             _keep_facts(temporary, embedder)
-            agreement = _agreement(embedder, temporary, target, patches, _LEAST_COSINE[format_])
+            agreement = _agreement(embedder, temporary, target, patches, _MIN_COSINE[format_])
     card = folder / CARD
     with committed(card) as temporary:
         temporary.write_text(model_card(embedder, target.name, agreement), encoding="utf-8")

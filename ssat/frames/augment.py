@@ -18,7 +18,7 @@ Image = NDArray[np.uint8]
 # switching one augmentation off leaves the others as they were.
 DRAWS = 7
 
-_LARGEST_PIXELS = 2**26
+_MAX_PIXELS = 2**26
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class FrameDecoder:
         """
         wanted = {"min_height": short_side, "min_width": short_side, "min_factor": 2}
         height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg, **wanted)
-        if height * width > _LARGEST_PIXELS:
+        if height * width > _MAX_PIXELS:
             raise ValueError(f"a JPEG of {width}x{height} pixels is no frame of a store")
         # Fresh memory for each frame costs a seventh of the time: the kernel clears its pages.
         if len(self._buffer) < height * width * 3:

@@ -39,11 +39,11 @@ SPOOL_ROW = np.dtype(
 )
 
 # Fewer frames than this share of what the roster counted means a damaged clip, not another way of counting.
-_LEAST_SHARE = 0.9
-_LARGEST_SIDE = 2**15 - 1
+_MIN_SHARE = 0.9
+_MAX_SIDE = 2**15 - 1
 # 4K. A decoder keeps up to 16 reference frames and a few more; a task states its memory by this bound.
 MAX_PIXELS = 4096 * 2304
-_MOST_DEATHS = 2
+_MAX_DEATHS = 2
 _NPY_HEADER = 256
 
 
@@ -99,7 +99,7 @@ def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path, alone: bool
     deaths = deaths_alone(job, folder)
     try:
         try:
-            if deaths >= _MOST_DEATHS:
+            if deaths >= _MAX_DEATHS:
                 raise _UnusableError(f"ended the process that decodes it {deaths} times")
             mark.write_text(str(deaths + alone), encoding="utf-8")
             record, rows = _decode(job, settings, partial)
@@ -216,11 +216,7 @@ def _decode_file(
                     first_pts = pts_us
                 last_pts = max(last_pts, pts_us - first_pts)
                 if decoded % settings.frame_stride == 0:
-                    if (
-                        frame.width > _LARGEST_SIDE
-                        or frame.height > _LARGEST_SIDE
-                        or frame.width * frame.height > MAX_PIXELS
-                    ):
+                    if frame.width > _MAX_SIDE or frame.height > _MAX_SIDE or frame.width * frame.height > MAX_PIXELS:
                         raise _UnusableError(f"frame {decoded} is {frame.width}x{frame.height}: too large")
                     image = encoder.encode(frame, Orientation.of(frame), aspect)
                     file.write(image.jpeg)
@@ -237,7 +233,7 @@ def _decode_file(
     if not rows:
         raise _UnusableError("holds no frame that can be decoded")
     complete = len(rows) != settings.max_frames and decoded <= MAX_FRAME_INDEX
-    if complete and decoded < _LEAST_SHARE * job.n_frames:
+    if complete and decoded < _MIN_SHARE * job.n_frames:
         raise _UnusableError(f"only {decoded} of {job.n_frames} frames can be decoded")
     record = ClipRecord(
         rank=job.rank,

@@ -25,12 +25,12 @@ _RECORD = "download.json"
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60.0
-_MOST_TRIES = 5  # without a byte of progress
+_MAX_TRIES = 5  # without a byte of progress
 _PAUSE_S = 2.0
-_MOST_BYTES = 64 << 30  # of everything unpacked; MOT17 is 5.5 GB
-_MOST_MEMBER_BYTES = 1 << 30
-_MOST_MEMBERS = 500_000
-_MOST_RATIO = 200  # unpacked to packed bytes of a member; text packs to a tenth, pictures not at all
+_MAX_BYTES = 64 << 30  # of everything unpacked; MOT17 is 5.5 GB
+_MAX_MEMBER_BYTES = 1 << 30
+_MAX_MEMBERS = 500_000
+_MAX_RATIO = 200  # unpacked to packed bytes of a member; text packs to a tenth, pictures not at all
 _SMALL_BYTES = 1 << 20  # below this no ratio is a danger
 Progress = Callable[[int, int | None], None]
 
@@ -103,7 +103,7 @@ def fetch(url: str, path: Path, progress: Progress = lambda done, total: None) -
         except _Again as error:
             after = part.stat().st_size if part.is_file() else 0
             tries = 0 if after > before else tries + 1
-            if tries >= _MOST_TRIES:
+            if tries >= _MAX_TRIES:
                 raise InputError(
                     f"{url}: {error}, {tries} times without progress; {after} bytes are kept in {part}: run again later"
                 ) from error
@@ -223,16 +223,16 @@ def unpack(archive: Path, target: Path, facts: Downloaded) -> None:
 def _members(archive: Path, members: zipfile.ZipFile, name: str) -> dict[PurePosixPath, zipfile.ZipInfo]:
     """Path below the target → member, of the files."""
     entries = members.infolist()
-    if len(entries) > _MOST_MEMBERS:
-        raise InputError(f"{archive}: holds {len(entries)} members, more than {_MOST_MEMBERS}: refused")
+    if len(entries) > _MAX_MEMBERS:
+        raise InputError(f"{archive}: holds {len(entries)} members, more than {_MAX_MEMBERS}: refused")
     chosen: dict[PurePosixPath, zipfile.ZipInfo] = {}
     total = 0
     for member in entries:
         if reason := _refusal(member):
             raise InputError(f"{archive}: member {member.filename!r} {reason}: refused, nothing was unpacked")
         total += member.file_size
-        if total > _MOST_BYTES:
-            raise InputError(f"{archive}: unpacks to more than {_MOST_BYTES >> 30} GiB: refused")
+        if total > _MAX_BYTES:
+            raise InputError(f"{archive}: unpacks to more than {_MAX_BYTES >> 30} GiB: refused")
         path = PurePosixPath(member.filename)
         if path.parts[:1] == (name,):
             path = path.relative_to(name)
@@ -257,8 +257,8 @@ def _refusal(member: zipfile.ZipInfo) -> str:
         return "is a link or a device"
     if member.flag_bits & 1:
         return "is encrypted"
-    if member.file_size > _MOST_MEMBER_BYTES:
+    if member.file_size > _MAX_MEMBER_BYTES:
         return f"unpacks to {member.file_size >> 20} MiB"
-    if member.file_size > max(_SMALL_BYTES, _MOST_RATIO * member.compress_size):
+    if member.file_size > max(_SMALL_BYTES, _MAX_RATIO * member.compress_size):
         return f"unpacks {member.compress_size} bytes to {member.file_size}"
     return ""

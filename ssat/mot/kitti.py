@@ -15,7 +15,7 @@ import numpy as np
 
 from ssat.errors import InputError
 from ssat.mot.protocols import Rules
-from ssat.mot.rows import IGNORE_REGION, MOST_PIXELS, PEDESTRIAN, MotRows, read_detections
+from ssat.mot.rows import IGNORE_REGION, MAX_PIXELS, PEDESTRIAN, MotRows, read_detections
 from ssat.mot.sequence import PUBLIC, MotSequence, plain_name
 from ssat.video.image_files import list_images, read_image
 from ssat.video.natural_order import natural_key
@@ -25,7 +25,7 @@ _SIZE = (1242, 375)  # most of its sequences; taken where there are no images to
 _COLUMNS = (17, 18)
 # Classes of MOTChallenge that mean the same to the evaluation: results on them are neither praised nor blamed.
 _SITTING, _HARD = 7, 8
-_MOST_OCCLUDED, _MOST_TRUNCATED = 2, 0
+_MAX_OCCLUDED, _MAX_TRUNCATED = 2, 0
 _Kind = Literal["labels", "results", "detections"]
 _FIELDS = ("frame", "track_id", "type", "truncated", "occluded", "alpha", "left", "top", "right", "bottom")
 
@@ -189,7 +189,7 @@ def _read(path: Path, kind: _Kind, n_frames: int | None = None) -> MotRows:
                 earlier = first_line[frame, identity]
                 raise InputError(f"{where}: track {identity} is in frame {frame - 1} already, at line {earlier}")
             first_line[frame, identity] = number
-        hard = kind == "labels" and (row[2] > _MOST_TRUNCATED or row[3] > _MOST_OCCLUDED)
+        hard = kind == "labels" and (row[2] > _MAX_TRUNCATED or row[3] > _MAX_OCCLUDED)
         label = _SITTING if what != "pedestrian" else _HARD if hard else PEDESTRIAN
         flag = float(label == PEDESTRIAN)
         rows.append([frame, identity, *row[4:8], row[8] if len(row) > 8 and kind != "labels" else flag, label])
@@ -208,8 +208,8 @@ def _row(where: str, fields: Sequence[str], n_frames: int | None, empty_boxes: b
             value = float(text)
         except ValueError as error:
             raise InputError(f"{where}: {name} is {text!r}, expected a number") from error
-        if not abs(value) <= MOST_PIXELS:
-            raise InputError(f"{where}: {name} is {text}, expected a finite number, at most {MOST_PIXELS:g}")
+        if not abs(value) <= MAX_PIXELS:
+            raise InputError(f"{where}: {name} is {text}, expected a finite number, at most {MAX_PIXELS:g}")
         numbers.append(value)
     frame, track, truncated, occluded, _, left, top, right, bottom, *score = numbers
     last = np.inf if n_frames is None else n_frames - 1

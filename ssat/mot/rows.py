@@ -19,7 +19,7 @@ _RESULT_COLUMNS = (7, 8, 9, 10)
 _CLASS_COLUMN = 7
 PEDESTRIAN = 1
 IGNORE_REGION = 13  # a region in which nobody was labelled one by one; "crowd" among the classes of MOT20
-MOST_PIXELS = 1e9  # beyond it, areas lose the precision that overlaps need
+MAX_PIXELS = 1e9  # beyond it, areas lose the precision that overlaps need
 _COLUMN_NAMES = ("frame", "id", "left", "top", "width", "height", "score")
 
 
@@ -279,8 +279,8 @@ def _check_boxes(
     allowed = "1 or more" if n_frames is None else f"1 … {n_frames} (seqLength of the sequence)"
     _complain(path, (table[:, 0] < 1) | (table[:, 0] > last), table[:, 0], lines, "frame", allowed)
     for column in (2, 3, 4, 5):
-        far = np.abs(table[:, column]) > MOST_PIXELS
-        _complain(path, far, table[:, column], lines, _COLUMN_NAMES[column], f"at most {MOST_PIXELS:g} pixels")
+        far = np.abs(table[:, column]) > MAX_PIXELS
+        _complain(path, far, table[:, column], lines, _COLUMN_NAMES[column], f"at most {MAX_PIXELS:g} pixels")
     for column in () if empty_boxes else (4, 5):
         _complain(path, table[:, column] <= 0, table[:, column], lines, _COLUMN_NAMES[column], "more than 0")
 

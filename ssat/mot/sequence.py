@@ -18,8 +18,8 @@ from ssat.video.natural_order import numbers_in
 
 PUBLIC = "public"
 PUBLIC_DETECTORS = ("DPM", "FRCNN", "SDP")  # of MOT17
-_MOST_FRAMES = 10_000_000
-_MOST_PIXELS = 65_500
+_MAX_FRAMES = 10_000_000
+_MAX_PIXELS = 65_500
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class MotSequence:
             name=plain_name(path, "name", name),
             folder=folder,
             frame_rate=_number(path, section, "frameRate", 0.01, 10_000, optional=only_to_score),
-            n_frames=int(_number(path, section, "seqLength", 1, _MOST_FRAMES, whole=True)),
-            width=int(_number(path, section, "imWidth", 1, _MOST_PIXELS, whole=True, optional=only_to_score)),
-            height=int(_number(path, section, "imHeight", 1, _MOST_PIXELS, whole=True, optional=only_to_score)),
+            n_frames=int(_number(path, section, "seqLength", 1, _MAX_FRAMES, whole=True)),
+            width=int(_number(path, section, "imWidth", 1, _MAX_PIXELS, whole=True, optional=only_to_score)),
+            height=int(_number(path, section, "imHeight", 1, _MAX_PIXELS, whole=True, optional=only_to_score)),
             image_folder=image_folder if image_folder.is_dir() else None,
             image_suffix=suffix if suffix.startswith(".") else f".{suffix}",
         )

@@ -21,7 +21,7 @@ from ssat.workspace import committed
 
 _COLUMNS = 10
 _NAMES = ("frame", "id", "left", "top", "width", "height", "conf", "x", "y", "z")
-_MOST_BYTES = 512 << 20  # of one result file; the longest published sequences give some 50 MB
+_MAX_BYTES = 512 << 20  # of one result file; the longest published sequences give some 50 MB
 _FAULTS_SHOWN = 5  # of one file
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -157,8 +157,8 @@ def _entries(archive: zipfile.ZipFile, found: Submission) -> dict[str, zipfile.Z
             found.faults.append(f"{name}: is a link, expected a file")
         elif entry.flag_bits & 1:
             found.faults.append(f"{name}: is encrypted")
-        elif entry.file_size > _MOST_BYTES:
-            found.faults.append(f"{name}: unpacks to {entry.file_size >> 20} MiB, more than {_MOST_BYTES >> 20}")
+        elif entry.file_size > _MAX_BYTES:
+            found.faults.append(f"{name}: unpacks to {entry.file_size >> 20} MiB, more than {_MAX_BYTES >> 20}")
         else:
             entries[name.removesuffix(".txt")] = entry
     return entries

@@ -15,7 +15,7 @@ from ssat.patches.settings import FollowSettings
 
 VERSION = "boxes-1"
 _RATE = 5.0  # boxes of a patch a second: neighbouring frames are near-duplicates
-_FEWEST = 2  # boxes of a patch: one alone has no other view
+_MIN_BOXES = 2  # boxes of a patch: one alone has no other view
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def boxes_of_clip(path: Path, settings: FollowSettings, seed: int, stride: int, 
     for patch in follow_patches(greys_of(frames), rate, settings, seed):
         at = patch.first + np.arange(len(patch.boxes))
         kept = np.flatnonzero((at % grid == 0) & (at * step < stored * stride))
-        if len(kept) < _FEWEST:
+        if len(kept) < _MIN_BOXES:
             continue
         height, width = frames[patch.first].shape[:2]
         number += [patches] * len(kept)

@@ -20,7 +20,7 @@ from ssat.workspace import committed
 VERSION = "patches-1"
 _RATE = 15.0  # frames per second that are looked at: faster ones bring nothing but work
 _SHORT_SIDE = 256  # pixels; larger frames are reduced
-_MOST_SECONDS = 30.0
+_MAX_SECONDS = 30.0
 # A cut-out is the box enlarged by this, so that views can be misplaced like a detector's; the box is the middle part.
 CONTEXT = 1.25
 CUT_HEIGHT, CUT_WIDTH = 160, 80
@@ -148,7 +148,7 @@ def looked_at(path: Path) -> tuple[list[NDArray[np.uint8]], float, int]:
             for number, frame in enumerate(container.decode(stream)):
                 if number % step:
                     continue
-                if len(frames) >= _MOST_SECONDS * rate:
+                if len(frames) >= _MAX_SECONDS * rate:
                     break
                 scale = min(1.0, _SHORT_SIDE / min(frame.width, frame.height))
                 width, height = round(frame.width * scale), round(frame.height * scale)

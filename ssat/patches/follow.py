@@ -22,15 +22,15 @@ Points = NDArray[np.float32]  # (n, 2) x y, pixels
 
 _SIDE = 6  # points along each side of the grid in a box
 _RETURN = 1.5  # pixels that a point may be off after the way there and back
-_LEAST_POINTS = _SIDE * _SIDE // 2
-_MOST_DISAGREEMENT = 0.1  # median distance of the points from the common motion, in widths of the box
-_LEAST_VISIBLE = 0.6  # share of the box inside the picture
-_LEAST_SIDE = 12.0  # pixels
+_MIN_POINTS = _SIDE * _SIDE // 2
+_MAX_DISAGREEMENT = 0.1  # median distance of the points from the common motion, in widths of the box
+_MIN_VISIBLE = 0.6  # share of the box inside the picture
+_MIN_SIDE = 12.0  # pixels
 _TRIED = 300  # boxes per start
 MOVING = 0.7  # pixels that a box must differ from the motion of the background within `_APART` frames
 _APART = 4
-_MOST_OVERLAP = 0.25  # IoU of two patches that start together
-_LEAST_CONTRAST = 12.0  # standard deviation of the grey values in a box
+_MAX_OVERLAP = 0.25  # IoU of two patches that start together
+_MIN_CONTRAST = 12.0  # standard deviation of the grey values in a box
 _FLOW = {"winSize": (15, 15), "maxLevel": 3, "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03)}
 
 
@@ -113,10 +113,10 @@ def _follow(greys: Sequence[NDArray[np.uint8]], start: int, boxes: Sequence[Box]
 
 def _moved(box: Box, before: Points, after: Points) -> Box | None:
     """The box moved and scaled as its points are; None where they are too few or disagree."""
-    if len(before) < _LEAST_POINTS:
+    if len(before) < _MIN_POINTS:
         return None
     step = np.median(after - before, axis=0)
-    if np.median(np.linalg.norm(after - before - step, axis=1)) > _MOST_DISAGREEMENT * (box[2] - box[0]):
+    if np.median(np.linalg.norm(after - before - step, axis=1)) > _MAX_DISAGREEMENT * (box[2] - box[0]):
         return None
     upper = np.triu_indices(len(before), 1)
     apart = (np.linalg.norm(points[:, None] - points[None], axis=2)[upper] for points in (before, after))
@@ -131,7 +131,7 @@ def _is_visible(box: Box, width: int, height: int) -> bool:
     sides = box[2:] - box[:2]
     inside = np.clip(box, 0, (width, height, width, height))
     seen = np.maximum(inside[2:] - inside[:2], 0)
-    return bool(seen.prod() >= _LEAST_VISIBLE * sides.prod() and sides.min() >= _LEAST_SIDE)
+    return bool(seen.prod() >= _MIN_VISIBLE * sides.prod() and sides.min() >= _MIN_SIDE)
 
 
 def _proposed(
@@ -146,16 +146,16 @@ def _proposed(
         if wide > width - 2 or tall > height - 2:
             continue
         x, y = rng.uniform(0, width - wide), rng.uniform(0, height - tall)
-        if grey[int(y) : int(y + tall), int(x) : int(x + wide)].std() >= _LEAST_CONTRAST:
+        if grey[int(y) : int(y + tall), int(x) : int(x + wide)].std() >= _MIN_CONTRAST:
             box = np.array([x, y, x + wide, y + tall])
             tried.append((_motion_in(field, box), box))
     chosen: list[tuple[float, Box]] = []
-    moving = sorted((one for one in tried if one[0] >= MOVING), key=lambda one: -one[0])
+    moving = sorted((candidate for candidate in tried if candidate[0] >= MOVING), key=lambda candidate: -candidate[0])
     for candidates, limit in ((moving, most // 2), (tried, most)):
         for motion, box in candidates:
             if len(chosen) >= limit:
                 break
-            if all(_overlap(box, other) < _MOST_OVERLAP for _, other in chosen):
+            if all(_overlap(box, other) < _MAX_OVERLAP for _, other in chosen):
                 chosen.append((motion, box))
     return chosen
 

@@ -116,7 +116,7 @@ def _prepare_one(sequence: MotSequence, settings: BenchmarkSettings, *, digests:
 
 
 def _given_detections(sequence: MotSequence, settings: BenchmarkSettings) -> MotRows:
-    # Where a network detects, public boxes are looked at for births alone; not every data set has them.
+    # Where a network detects, public boxes only decide which detections may start a track; not every data set has them.
     needed = not _detects(settings) or (settings.refine != "none" and settings.refinement.births == "public")
     if needed or sequence.detection_path(settings.detections).is_file():
         return sequence.detections(settings.detections)
@@ -129,4 +129,4 @@ def _detects(settings: BenchmarkSettings) -> bool:
 
 def data_digest(prepared: Iterable[Prepared]) -> str:
     """SHA-256 over everything that is read of the sequences: the digest of the data set."""
-    return hashlib.sha256("".join(one.digest for one in prepared).encode()).hexdigest()
+    return hashlib.sha256("".join(entry.digest for entry in prepared).encode()).hexdigest()

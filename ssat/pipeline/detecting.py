@@ -23,8 +23,8 @@ from ssat.tracking.tracker import Tracks
 from ssat.video.sources import FrameSource, Image, read_ahead
 
 if TYPE_CHECKING:
+    from ssat.detection.centertrack_detector import CenterTrackDetector
     from ssat.detection.detector import Detector
-    from ssat.detection.refiner import Refiner
 
 NumberedImage = tuple[int, Image | None]
 
@@ -210,7 +210,7 @@ class ClosedLoop:
 
     reads_tracks = True
 
-    def __init__(self, refiner: Refiner, public: MotRows | None = None) -> None:
+    def __init__(self, refiner: CenterTrackDetector, public: MotRows | None = None) -> None:
         self._refiner = refiner
         self._public = public
         self._tracks_N4 = np.empty((0, 4))

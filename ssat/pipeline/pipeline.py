@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.detection.births import publicly_supported
+from ssat.detection.public_support import publicly_supported
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.mot.rows import MotRows
 from ssat.pipeline.appearance import BATCH, KnownFeatures, with_features
@@ -22,7 +22,7 @@ from ssat.pipeline.stage_seconds import StageSeconds
 from ssat.tracking.baselines import Baseline
 from ssat.tracking.camera_motion import CameraMotion
 from ssat.tracking.confirmation import backdated
-from ssat.tracking.tracker import Births, Tracker, Tracks
+from ssat.tracking.tracker import InitRule, Tracker, Tracks
 from ssat.video.sources import Image
 
 
@@ -167,7 +167,7 @@ def moves_with_camera(tracker: Tracker | Baseline) -> bool:
     return isinstance(tracker, Tracker) and tracker.config.camera_motion
 
 
-def _near_public(frame: DetectedFrame) -> Births | None:
+def _near_public(frame: DetectedFrame) -> InitRule | None:
     """The rule by which tracks start near public boxes only, where there are any to go by."""
     public, found = frame.public, frame.detections
     if public is None:

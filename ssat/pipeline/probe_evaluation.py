@@ -23,7 +23,7 @@ from ssat.video.sources import FrameSource
 # At 0.1 s nearly every feature ranks nearly every pair rightly: that gap does not tell features apart.
 GAPS_SECONDS = HARD_GAPS_SECONDS
 # Frames per gap from which pairs are drawn, over all footage: the interval hangs on the tracklets, not on the frames.
-_ANCHORS, _FEWEST_ANCHORS = 80, 12
+_ANCHORS, _MIN_ANCHORS = 80, 12
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ProbeEvaluation:
         self, folder: Path | str, anchors: int = _ANCHORS, *, after: float = 0.0, min_score: float | None = None
     ) -> None:
         opened = open_footage(folder, min_score)
-        each = max(_FEWEST_ANCHORS, anchors // len(opened))
+        each = max(_MIN_ANCHORS, anchors // len(opened))
         self.digest = footage_digest(opened)
         self.notes: list[str] = []
         self._footage: list[_Probed] = []

@@ -28,8 +28,8 @@ from ssat.tracking.tracker import Tracker, Tracks
 from ssat.video.sources import Image
 
 if TYPE_CHECKING:
+    from ssat.detection.centertrack_detector import CenterTrackDetector
     from ssat.detection.detector import Detector
-    from ssat.detection.refiner import Refiner
 
 FindDetections = Callable[[Image], AnyDetections]
 
@@ -40,7 +40,7 @@ def input_pipeline(
     embedder: PatchEmbedder | KnownFeatures | None = None,
     *,
     detector: Detector | FindDetections | None = None,
-    refiner: Refiner | None = None,
+    refiner: CenterTrackDetector | None = None,
     listed: Iterable[AnyDetections] | None = None,
     public: bool = False,
     cache: Path | None = None,
@@ -77,7 +77,7 @@ def input_pipeline(
 def _boxes(
     opened: TrackInput,
     detector: Detector | FindDetections | None,
-    refiner: Refiner | None,
+    refiner: CenterTrackDetector | None,
     public: bool,
     cache: Path | None,
 ) -> FrameDetector:
@@ -98,7 +98,7 @@ def track_video(
     *,
     detections: str | Path | Iterable[AnyDetections] | None = None,
     detector: Detector | FindDetections | None = None,
-    refiner: Refiner | None = None,
+    refiner: CenterTrackDetector | None = None,
     embedder: PatchEmbedder | None = None,
     config: TrackerConfig | None = None,
     tracker: TrackerName = "ssat",
@@ -111,9 +111,9 @@ def track_video(
         video: a video file, a folder of images, a MOTChallenge sequence, an address or the index of a camera.
         detections: a file of detections, or those of every frame in order: boxes (D, 4), or as supervision,
             ultralytics or torchvision give them. A sequence has its own.
-        detector: finds them instead: `ShelfDetector("fasterrcnn")`, or a function that takes an image (H, W, 3) uint8
-            RGB and returns one item as above. Detections of other libraries come back with identities by
-            `Tracks.labelled`.
+        detector: used instead of `detections`: `TorchvisionDetector("fasterrcnn")`, or a function that takes an image
+            (H, W, 3) uint8 RGB and returns one item as above. Detections of other libraries come back with identities
+            by `Tracks.labelled`.
         refiner: finds people, led by the tracks of the frame before (CenterTrack's closed loop).
         embedder: gives the appearance; None: boxes alone.
         tracker: which one; `config` is for `ssat` and `box`.

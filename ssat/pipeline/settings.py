@@ -30,7 +30,7 @@ def _check_refined(tracker: TrackerName, refine: Refine, refinement: RefinementS
     own = tracker in ("ssat", "box", "centertrack")
     if not own and refine != "none" and (refine != "frozen" or refinement.births == "public"):
         raise ValueError(
-            f"tracker {tracker} cannot hold births back to public detections, nor lead the refinement: use "
+            f"tracker {tracker} cannot restrict new tracks to public detections, nor lead the refinement; use "
             "setting `refine` frozen and setting `refinement.births` free"
         )
 

@@ -10,18 +10,18 @@ from rich.table import Table
 from ssat.pipeline.linking import Linked
 from ssat.report.sheets import crop_sheet
 
-_MOST_ROWS = 20
+_MAX_ROWS = 20
 _PAIRS_IN_A_ROW = 4
 
 
 def link_table(linked: Linked) -> Table:
     """Return a row per join, the nearest first; at most 20."""
     joins = linked.relinked.joins
-    more = f", the {_MOST_ROWS} nearest of them" if len(joins) > _MOST_ROWS else ""
+    more = f", the {_MAX_ROWS} nearest of them" if len(joins) > _MAX_ROWS else ""
     table = Table(title=f"{linked.name}: {linked.identities_before} identities became {linked.identities}{more}")
     for name in ("identity", "goes on as", "away s", "distance"):
         table.add_column(name, justify="right")
-    for join in sorted(joins, key=lambda join: join.distance)[:_MOST_ROWS]:
+    for join in sorted(joins, key=lambda join: join.distance)[:_MAX_ROWS]:
         table.add_row(str(join.later), str(join.earlier), f"{join.gap_seconds:.1f}", f"{join.distance:.3f}")
     return table
 

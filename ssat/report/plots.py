@@ -69,7 +69,7 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> Path:
         title, scale = _TRAINING_PANELS.get(column, (column.replace("_", " ").capitalize(), "plain"))
         points = [(row.get(x_name, n), row[column]) for n, row in enumerate(rows) if _is_finite(row.get(column))]
         axes.plot([x for x, _ in points], [y for _, y in points], color=_LINE, marker="o", markersize=3, linewidth=1.6)
-        dress(axes, title)
+        style_axes(axes, title)
         axes.set_xlabel(x_name, color=INK, fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         if scale == "log" and min(y for _, y in points) > 0:
@@ -110,7 +110,7 @@ def score_bars(
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     lowest = min(0.0, *(values[key] for values in scores.values() for key, _ in metrics))
     axes.set_ylim(lowest, 1.0)
-    dress(axes, title)
+    style_axes(axes, title)
     figure.legend(loc="outside lower center", ncols=min(len(scores), 4), fontsize=8, frameon=False)
     return save_figure(figure, path)
 
@@ -123,7 +123,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
-def dress(axes: Axes, title: str) -> None:
+def style_axes(axes: Axes, title: str) -> None:
     """The look that all figures share."""
     axes.set_title(title, fontsize=10, color=INK, loc="left")
     axes.grid(axis="y", color="#d9e0e6", linewidth=0.8)

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from ssat.pipeline.probing import Probed, ProbedFeature
-from ssat.report.plots import dress, palette_colour, save_figure
+from ssat.report.plots import palette_colour, save_figure, style_axes
 from ssat.tracking.probe import GapScore
 
-_MOST_ROWS = 12  # of the picture's legend
+_MAX_ROWS = 12  # of the picture's legend
 
 
 def probe_table(result: Probed) -> Table:
@@ -51,7 +51,7 @@ def calibration_table(result: Probed) -> Table:
 
 def probe_figure(result: Probed, path: Path) -> Path:
     """Draw AUC with intervals per gap, and the distances of one person and of two at each gap, as a PNG."""
-    features = result.features[:_MOST_ROWS]
+    features = result.features[:_MAX_ROWS]
     rows = len(features) * len(features[0].score.gaps)
     figure = Figure(figsize=(10, max(3.2, 0.32 * rows + 1.6)), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -73,8 +73,8 @@ def probe_figure(result: Probed, path: Path) -> Path:
             right.plot(middle, at + offset, "|", color=colour, alpha=shade, markersize=9)
     left.set_yticks(range(rows), labels, fontsize=8)
     left.invert_yaxis()
-    dress(left, "AUC without labels, 95 % interval")
-    dress(right, "Distance: one person (dark), two (light); 5, 50, 95 %")
+    style_axes(left, "AUC without labels, 95 % interval")
+    style_axes(right, "Distance: one person (dark), two (light); 5, 50, 95 %")
     for axes in (left, right):
         axes.grid(axis="x", color="#d9e0e6", linewidth=0.8)
     figure.suptitle(

@@ -15,7 +15,7 @@ from ssat.video.pictures import write_png
 
 _CAPTION = 16  # pixels under each crop
 _GAP = 4
-_MOST = 400  # crops on one sheet: more cannot be told apart on a screen
+_MAX_CROPS = 400  # crops on one sheet: more cannot be told apart on a screen
 
 
 def crop_sheet(crops: NDArray[np.uint8], labels: Sequence[object], path: Path, *, columns: int | None = None) -> Path:
@@ -34,7 +34,7 @@ def crop_sheet(crops: NDArray[np.uint8], labels: Sequence[object], path: Path, *
         raise InputError(f"{path}: crops must be uint8 (n, H, W, 3) with n > 0, not {crops.dtype} {crops.shape}")
     if len(labels) != len(crops):
         raise InputError(f"{path}: {len(crops)} crops but {len(labels)} labels")
-    crops, labels = crops[:_MOST], labels[:_MOST]
+    crops, labels = crops[:_MAX_CROPS], labels[:_MAX_CROPS]
     n, height, width, _ = crops.shape
     if columns is None:
         columns = min(n, max(1, round(math.sqrt(n * 1.6 * (height + _CAPTION) / width))))

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from ssat.errors import InputError
-from ssat.report.plots import INK, dress, palette_colour, save_figure
+from ssat.report.plots import INK, palette_colour, save_figure, style_axes
 
 _PUBLISHED = "#8a97a3"
 _TICKS_APART = 1.3  # numbers of clips nearer than this would be written over each other
@@ -59,7 +59,7 @@ def methods_figure(
         axes.invert_yaxis()
         axes.set_yticks(places, names if n == 0 else [""] * len(rows))
         axes.set_xlim(min(0.0, *values) * 1.15, max(1.0, *values) * 1.16)
-        dress(axes, _NAMES[metric])
+        style_axes(axes, _NAMES[metric])
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", color="#d9e0e6", linewidth=0.8)
     return save_figure(figure, path)
@@ -122,7 +122,7 @@ def clips_figure(
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticklabels([str(tick) for tick in ticks])
         axes.set_xlabel("training clips", fontsize=9, color=INK)
-        dress(axes, _NAMES[metric])
+        style_axes(axes, _NAMES[metric])
         if n == 0:
             figure.legend(
                 *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False
@@ -179,7 +179,7 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
     Args:
         histories: run → metric → (step, value).
     """
-    metrics = list(dict.fromkeys(metric for one in histories.values() for metric in one))
+    metrics = list(dict.fromkeys(metric for history in histories.values() for metric in history))
     if not metrics:
         raise InputError(f"{path}: no curves to draw")
     across = min(3, len(metrics))
@@ -187,8 +187,8 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
     figure = Figure(figsize=(4.0 * across, 2.8 * down + 0.4), dpi=110, layout="constrained")
     for n, metric in enumerate(metrics):
         axes = figure.add_subplot(down, across, n + 1)
-        for k, (run, one) in enumerate(histories.items()):
-            points = [(x, y) for x, y in one.get(metric, ()) if math.isfinite(y)]
+        for k, (run, history) in enumerate(histories.items()):
+            points = [(x, y) for x, y in history.get(metric, ()) if math.isfinite(y)]
             label = run if n == 0 else None  # one legend for all panels
             axes.plot(
                 [x for x, _ in points],
@@ -199,7 +199,7 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
                 linewidth=1.5,
                 label=label,
             )
-        dress(axes, metric.replace("_", " "))
+        style_axes(axes, metric.replace("_", " "))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     figure.legend(loc="outside lower center", ncols=min(len(histories), 4), fontsize=8, frameon=False)
     return save_figure(figure, path)
@@ -221,7 +221,7 @@ def switch_timeline(lines: Mapping[str, tuple[range, Sequence[int]]], path: Path
     labels = [f"{name} ({len(events)})" for name, (_, events) in lines.items()]
     axes.set_yticks(range(len(lines)), labels)
     axes.invert_yaxis()
-    dress(axes, title)
+    style_axes(axes, title)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("frame", fontsize=9, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True))
@@ -246,11 +246,11 @@ def tuning_figure(values: Sequence[float], importance: Mapping[str, float], path
     trials = range(1, len(shown) + 1)
     axes.plot(trials, shown, ".", color=_PUBLISHED, label="trial")
     axes.plot(trials, np.maximum.accumulate(shown), color=palette_colour(0), label="best so far")
-    dress(axes, f"{_NAMES[metric]}, by trial")
+    style_axes(axes, f"{_NAMES[metric]}, by trial")
     axes.legend(frameon=False, fontsize=8)
     axes = figure.add_subplot(1, 2, 2)
     ordered = sorted(importance.items(), key=lambda item: item[1])
     bars = axes.barh([name for name, _ in ordered], [100 * share for _, share in ordered], color=palette_colour(0))
     axes.bar_label(bars, [f"{100 * share:.0f}" for _, share in ordered], fontsize=8, padding=3, color=INK)
-    dress(axes, "importance, % of the variance")
+    style_axes(axes, "importance, % of the variance")
     return save_figure(figure, path)

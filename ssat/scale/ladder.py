@@ -14,7 +14,7 @@ from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace, committed
 
 # Where a list runs out below a rung, what it has is still worth a training if it is this much more than the last.
-_WORTH_IT = 1.2
+_MIN_GROWTH = 1.2
 
 
 class Rung(BaseModel):
@@ -50,7 +50,7 @@ class ClimbResult:
         stopped: why the run ended early; empty where it did not.
         next: clips of the next rung; None at the top.
         stored_gib: of clips and frames, in GiB.
-        told: all that in a sentence.
+        summary: all of this in a sentence; `told` in JSON.
     """
 
     rungs: tuple[Rung, ...]
@@ -59,7 +59,7 @@ class ClimbResult:
     stopped: str
     next: int | None
     stored_gib: float
-    told: str
+    summary: str
 
     def as_json(self) -> Mapping[str, object]:
         """Return JSON values; of the champion its clips, embedder, version and scores."""
@@ -71,7 +71,7 @@ class ClimbResult:
             "stopped": self.stopped,
             "next": self.next,
             "stored_gib": self.stored_gib,
-            "told": self.told,
+            "told": self.summary,
         }
 
 
@@ -124,7 +124,7 @@ class Ladder(BaseModel):
 
     def worth(self, clips: int) -> bool:
         """Whether so many clips, all that a list has, are worth a rung of their own."""
-        return clips >= 2 and (self.last is None or clips >= _WORTH_IT * self.last.clips)
+        return clips >= 2 and (self.last is None or clips >= _MIN_GROWTH * self.last.clips)
 
 
 def _path(workspace: Workspace) -> Path:

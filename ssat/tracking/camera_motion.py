@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WIDTH = 480  # frames are compared at this width: sharp enough for a shift of a pixel, quick enough for video
-_MOST_POINTS = 300
-_FEWEST = 12  # points that must agree, else the camera counts as still
+_MAX_POINTS = 300
+_MIN_POINTS = 12  # points that must agree, else the camera counts as still
 
 
 class CameraMotion:
@@ -39,15 +39,15 @@ class CameraMotion:
         background = np.full(before.shape, 255, np.uint8)
         for x1, y1, x2, y2 in np.clip(np.rint(boxes), -1, 32000).astype(int).tolist():
             background[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)] = 0
-        corners = cv2.goodFeaturesToTrack(before, _MOST_POINTS, 0.01, 5, mask=background)
-        if corners is None or len(corners) < _FEWEST:
+        corners = cv2.goodFeaturesToTrack(before, _MAX_POINTS, 0.01, 5, mask=background)
+        if corners is None or len(corners) < _MIN_POINTS:
             return still
         moved, found, _ = cv2.calcOpticalFlowPyrLK(before, grey, corners, None)  # type: ignore[call-overload]
         kept = found[:, 0] == 1
-        if kept.sum() < _FEWEST:
+        if kept.sum() < _MIN_POINTS:
             return still
         affine, agreeing = cv2.estimateAffinePartial2D(corners[kept], moved[kept], ransacReprojThreshold=1.5)
-        if affine is None or agreeing.sum() < _FEWEST:
+        if affine is None or agreeing.sum() < _MIN_POINTS:
             return still
         answer = np.asarray(affine, np.float64)
         answer[:, 2] /= scale

@@ -211,7 +211,7 @@ def place(_inputs: Path, prefect_server: str, ray_cluster: None) -> Iterator[Pla
 def in_place(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     """The same, as the current folder; without what `ssat track` wrote before, which it would not replace."""
     monkeypatch.chdir(place.folder)
-    monkeypatch.setattr("ssat.detection.refiner.INPUT_SIZE", (192, 128))
+    monkeypatch.setattr("ssat.detection.centertrack_detector.INPUT_SIZE", (192, 128))
     monkeypatch.setenv("TORCH_HOME", "torch")
     shutil.rmtree("workspace/tracks", ignore_errors=True)
     return place

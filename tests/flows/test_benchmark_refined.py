@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A network that sees somebody wherever the picture has an edge, as the authors would publish it."""
     # A smaller input than the published one: the same code on a twentieth of the pixels.
-    monkeypatch.setattr("ssat.detection.refiner.INPUT_SIZE", (192, 128))
+    monkeypatch.setattr("ssat.detection.centertrack_detector.INPUT_SIZE", (192, 128))
     torch.manual_seed(0)
     network = CenterNetwork()
     network.hm[2].bias.data += 0.2  # type: ignore[index, union-attr]
@@ -79,7 +79,7 @@ def test_frozen_and_in_the_loop(
         run = MlflowClient(mlflow_tracking_uri(workspace)).get_run(looped.mlflow_run_id)
         assert run.data.tags["detector_sha256"] == sha256_of(checkpoint)
         assert run.data.params["refine"] == "closed-loop"
-        # CenterTrack's own association, on the same network and under the same rule of births.
+        # CenterTrack's own association, on the same network and under the same init rule.
         public = MotSequence.open(folder).detections()
         for mode in ("frozen", "closed-loop"):
             theirs = benchmark_flow(str(workspace.root), settings(refine=mode, tracker="centertrack", embedder=None))

@@ -106,7 +106,7 @@ def test_a_rung_that_tracks_worse_is_reported_and_not_promoted(stages):
     stages.worse = True
     result = climb(stages)
     assert result.champion.clips == 10
-    assert "20 clips: IDF1 50.0, not promoted (a reason)" in result.told
+    assert "20 clips: IDF1 50.0, not promoted (a reason)" in result.summary
     assert stages.told[-1] == "not-promoted"
     assert result.next == 40
 

@@ -23,11 +23,11 @@ from ssat.clips.sources.folder import cut_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 # Names and attributes that stand before a member are read into memory as a whole: a few kilobytes, when honest.
-_MOST_HEADER_BYTES = 1 << 20
+_MAX_HEADER_BYTES = 1 << 20
 _CHUNK = 1 << 20
-_MOST_MEMBER_BYTES = 16 << 30
-_MOST_EMPTY_READS = 64
-_MOST_TRAILING_BYTES = 64 << 20
+_MAX_MEMBER_BYTES = 16 << 30
+_MAX_EMPTY_READS = 64
+_MAX_TRAILING_BYTES = 64 << 20
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, LZMAError, UnicodeDecodeError)
 
 
@@ -50,7 +50,7 @@ class _BoundedTarInfo(tarfile.TarInfo):
             tarfile.GNUTYPE_LONGNAME,
             tarfile.GNUTYPE_LONGLINK,
         )
-        if not regular and self.size > _MOST_HEADER_BYTES:
+        if not regular and self.size > _MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {self.size} bytes")
         return super()._proc_member(archive)  # type: ignore[misc, no-any-return]
 
@@ -65,7 +65,7 @@ class _Ending:
     def read(self, size: int) -> bytes:
         content = self._file.read(size)
         self._empty = 0 if content else self._empty + 1
-        if self._empty > _MOST_EMPTY_READS:
+        if self._empty > _MAX_EMPTY_READS:
             raise EOFError("ends before what its headers promise")
         return content
 
@@ -185,7 +185,7 @@ class TarMirror:
             ):
                 yield members
                 # The end of a tar is a block of zeros; that all that was promised arrived is known behind it.
-                for _ in range(_MOST_TRAILING_BYTES // _CHUNK):
+                for _ in range(_MAX_TRAILING_BYTES // _CHUNK):
                     if not file.read(_CHUNK):
                         break
         except _DAMAGED as error:
@@ -195,7 +195,7 @@ class TarMirror:
 def _next(members: tarfile.TarFile) -> tarfile.TarInfo | None:
     member = members.next()
     members.members = []  # type: ignore[attr-defined]  # or every header of a large archive would stay in memory
-    if member is not None and member.size > _MOST_MEMBER_BYTES:
+    if member is not None and member.size > _MAX_MEMBER_BYTES:
         raise tarfile.ReadError(f"a member of {member.size} bytes")  # skipping it could take days
     return member
 

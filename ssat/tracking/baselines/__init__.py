@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ssat.detection.detections import Detections
 from ssat.errors import InputError
 from ssat.tracking.config import TrackerConfig, TrackerName
-from ssat.tracking.tracker import Births, Tracker, Tracks
+from ssat.tracking.tracker import InitRule, Tracker, Tracks
 
 
 class Baseline(Protocol):
@@ -30,8 +30,8 @@ class Baseline(Protocol):
     def skip(self, frames: int) -> None:
         """So many frames went by that nobody saw."""
 
-    def associate(self, found: Detections, features: NDArray[np.float32] | None, births: Births | None) -> Tracks:
-        """The tracks of the next frame; `features` (D, F) and `births` as in `Tracker.update`."""
+    def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
+        """The tracks of the next frame; `features` (D, F) and `init_rule` as in `Tracker.update`."""
         ...
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.detection.detections import Detections
-from ssat.tracking.tracker import Births, Tracks
+from ssat.tracking.tracker import InitRule, Tracks
 
 _CLASSES = {"sort": "SORTTracker", "bytetrack": "ByteTrackTracker", "oc-sort": "OCSORTTracker"}
 _BUFFER_RATE = 30.0  # the package counts its buffer in frames at this rate
@@ -32,9 +32,9 @@ class PackagedBoxTracker:
         for _ in range(frames):
             self._update(np.empty((0, 4)), np.empty(0))
 
-    def associate(self, found: Detections, features: NDArray[np.float32] | None, births: Births | None) -> Tracks:
+    def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
         """The tracks of the next frame that the tracker is certain of; appearance is not looked at."""
-        if births is not None:
+        if init_rule is not None:
             raise ValueError("this tracker decides itself where tracks begin")
         tracked = self._update(found.boxes, as_shares(found.scores))
         # Tracks that are not certain yet have the identity -1; the package counts from 0.

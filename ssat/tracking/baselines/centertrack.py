@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssat.detection.detections import Detections
-from ssat.tracking.tracker import Births, Tracks
+from ssat.tracking.tracker import InitRule, Tracks
 
 
 class CenterTrackAssociation:
@@ -28,7 +28,7 @@ class CenterTrackAssociation:
         if frames > 0:
             self._ids, self._centres = self._ids[:0], self._centres[:0]
 
-    def associate(self, found: Detections, features: NDArray[np.float32] | None, births: Births | None) -> Tracks:
+    def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
         """The tracks of the next frame; appearance is not looked at."""
         sides = np.clip(found.boxes[:, 2:] - found.boxes[:, :2], 0, None)
         reach_D = np.sqrt(sides.prod(axis=1))
@@ -42,11 +42,11 @@ class CenterTrackAssociation:
                 if np.isfinite(distance_DT[row, nearest]):
                     ids_D[row] = self._ids[nearest]
                     distance_DT[:, nearest] = np.inf
-        born = (ids_D == 0).nonzero()[0]
-        if births is not None and len(born):
-            born = born[births(born)]
-        ids_D[born] = np.arange(self._next_id, self._next_id + len(born))
-        self._next_id += len(born)
+        new = (ids_D == 0).nonzero()[0]
+        if init_rule is not None and len(new):
+            new = new[init_rule(new)]
+        ids_D[new] = np.arange(self._next_id, self._next_id + len(new))
+        self._next_id += len(new)
         kept = ids_D.nonzero()[0]
         self._ids, self._centres = ids_D[kept], found.centres[kept]
         return Tracks(ids_D[kept], found.boxes[kept], kept, found.scores[kept])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ssat.detection.detections import Detections
 from ssat.tracking.baselines.boxes import as_shares
-from ssat.tracking.tracker import Births, Tracks
+from ssat.tracking.tracker import InitRule, Tracks
 
 
 class DeepSortTracker:
@@ -26,13 +26,13 @@ class DeepSortTracker:
         for _ in range(frames):
             self._tracker.update_tracks([], embeds=[])
 
-    def associate(self, found: Detections, features: NDArray[np.float32] | None, births: Births | None) -> Tracks:
+    def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
         """The tracks of the next frame that the tracker has confirmed and that a detection continues.
 
         Raises:
             ValueError: no features.
         """
-        if births is not None:
+        if init_rule is not None:
             raise ValueError("this tracker decides itself where tracks begin")
         if features is None and len(found):
             raise ValueError("DeepSORT needs features")

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ssat.detection.centertrack_detector import CenterTrackDetector
 from ssat.detection.checkpoint import checkpoint_path, read_checkpoint
-from ssat.detection.refiner import Refiner
 from ssat.errors import InputError
 from ssat.workspace import sha256_of
 
@@ -12,7 +12,7 @@ from ssat.workspace import sha256_of
 def test_a_published_file_is_read_and_its_digest_told(tmp_path: Path, state_dict: dict[str, torch.Tensor]) -> None:
     path = tmp_path / "mot17_half.pth"
     torch.save({"epoch": 70, "state_dict": {f"module.{k}": v for k, v in state_dict.items()}}, path)
-    refiner = Refiner.load(path)
+    refiner = CenterTrackDetector.load(path)
     assert refiner.digest == sha256_of(path)
     torch.save(state_dict, path)
     assert read_checkpoint(path)[0].keys() == state_dict.keys()
@@ -49,5 +49,5 @@ def test_what_cannot_be_used(content: object, message: str, tmp_path: Path, capf
     elif content is not None:
         torch.save(content, path)
     with pytest.raises(InputError, match=message):
-        Refiner.load(path)
+        CenterTrackDetector.load(path)
     assert "this code was run" not in capfd.readouterr().out

@@ -26,7 +26,7 @@ _MODELS = {
 _VERSION = 1
 
 
-class ShelfDetector:
+class TorchvisionDetector:
     """People in frames, by a detector that torchvision trained on COCO. Looks at each frame alone.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which detections may begin a track when only public detections may (method of CenterTrack, arXiv 2004.01177)."""
+"""Support of detections by public detections: which may start a track (method of CenterTrack, arXiv 2004.01177)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ssat.detection.detections import areas, middles
 def publicly_supported(
     public_P4: NDArray[np.float64], boxes_U4: NDArray[np.float64], centres_U2: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Which of the detections that no track has taken stand near a public detection.
+    """Return which unmatched detections are near a public detection.
 
-    Each public box, in the order of its file, takes the nearest detection that is left; where the squared distance of
-    the centres is smaller than the detection's area, the detection is supported, and consumed.
+    Each public box, in the order of its file, supports the nearest unsupported detection if the squared distance of
+    the centres is smaller than the area of the detection.
 
     Args:
         public_P4: public boxes of the frame, x1 y1 x2 y2.
-        boxes_U4, centres_U2: of the detections that are left.
+        boxes_U4, centres_U2: of the unmatched detections.
 
     Returns:
         (U,) whether each is supported.

@@ -1,7 +1,7 @@
 import numpy as np
 
-from ssat.detection.births import publicly_supported
 from ssat.detection.detections import middles
+from ssat.detection.public_support import publicly_supported
 
 
 def _supported(public: list[list[float]], boxes: list[list[float]]) -> list[bool]:

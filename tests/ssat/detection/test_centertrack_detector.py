@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from ssat.detection.centertrack_detector import CenterTrackDetector
 from ssat.detection.decode import decode
 from ssat.detection.detections import Detections
 from ssat.detection.geometry import InputMap, normalised, warped
 from ssat.detection.network import CenterNetwork, load_network
 from ssat.detection.prior import prior_heatmap
-from ssat.detection.refiner import Refiner
 from ssat.detection.settings import RefinementSettings
 
 _SMALL = (192, 128)
@@ -27,10 +27,10 @@ def frames() -> list[np.ndarray]:
 
 
 @pytest.fixture
-def refiner(network: CenterNetwork, monkeypatch: pytest.MonkeyPatch) -> Refiner:
+def refiner(network: CenterNetwork, monkeypatch: pytest.MonkeyPatch) -> CenterTrackDetector:
     # A smaller input than the published one: the same code on a twentieth of the pixels.
-    monkeypatch.setattr("ssat.detection.refiner.INPUT_SIZE", _SMALL)
-    return Refiner(network, "digest", RefinementSettings(threshold=0.51))
+    monkeypatch.setattr("ssat.detection.centertrack_detector.INPUT_SIZE", _SMALL)
+    return CenterTrackDetector(network, "digest", RefinementSettings(threshold=0.51))
 
 
 def _by_definition(
@@ -53,7 +53,7 @@ def _same(one: Detections, other: Detections) -> None:
 
 
 def test_frozen_batches_see_each_frame_with_the_one_before(
-    refiner: Refiner, network: CenterNetwork, frames: list[np.ndarray]
+    refiner: CenterTrackDetector, network: CenterNetwork, frames: list[np.ndarray]
 ) -> None:
     found = refiner(frames)
     for index, one in enumerate(found):
@@ -62,7 +62,7 @@ def test_frozen_batches_see_each_frame_with_the_one_before(
 
 
 def test_in_the_loop_the_tracks_are_drawn_into_the_prior_heatmap(
-    refiner: Refiner, network: CenterNetwork, frames: list[np.ndarray]
+    refiner: CenterTrackDetector, network: CenterNetwork, frames: list[np.ndarray]
 ) -> None:
     tracks = np.array([[40.0, 20.0, 90.0, 160.0], [200.0, 50.0, 240.0, 150.0]])
     refiner.in_the_loop(frames[0], None, np.empty((0, 4)))
@@ -72,8 +72,10 @@ def test_in_the_loop_the_tracks_are_drawn_into_the_prior_heatmap(
     assert len(seen) != len(without) or not np.allclose(seen.scores, without.scores, atol=1e-3)
 
 
-def test_bfloat16_sees_nearly_the_same(network: CenterNetwork, refiner: Refiner, frames: list[np.ndarray]) -> None:
-    half = Refiner(network, "digest", RefinementSettings(threshold=0.3, precision="bfloat16"))
+def test_bfloat16_sees_nearly_the_same(
+    network: CenterNetwork, refiner: CenterTrackDetector, frames: list[np.ndarray]
+) -> None:
+    half = CenterTrackDetector(network, "digest", RefinementSettings(threshold=0.3, precision="bfloat16"))
     assert {parameter.dtype for parameter in half._network.parameters()} == {torch.bfloat16}
     assert len(half(frames[:1])[0]) > 0
     inputs, _ = refiner._inputs(frames[:1])
@@ -88,7 +90,7 @@ def test_bfloat16_sees_nearly_the_same(network: CenterNetwork, refiner: Refiner,
 
 def test_the_key_names_what_changes_detections(network: CenterNetwork) -> None:
     def key(digest: str = "d", **chosen: object) -> str:
-        refiner = Refiner.__new__(Refiner)
+        refiner = CenterTrackDetector.__new__(CenterTrackDetector)
         refiner.settings, refiner.digest = RefinementSettings(**chosen), digest  # type: ignore[arg-type]
         refiner.precision = torch.float32
         return refiner.key

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torchvision
 
-from ssat.detection.off_the_shelf import ShelfDetector
+from ssat.detection.torchvision_detector import TorchvisionDetector
 from ssat.errors import InputError
 
 
@@ -25,7 +25,7 @@ def test_without_weights_and_network_it_says_where_they_belong(hub: Path) -> Non
     with pytest.raises(
         InputError, match=r"fasterrcnn: its weights are not to be had.*torchvision downloads https://"
     ) as e:
-        ShelfDetector("fasterrcnn")
+        TorchvisionDetector("fasterrcnn")
     assert str(hub) in str(e.value)
     assert "setting `detections`" in str(e.value)
 
@@ -37,7 +37,7 @@ def test_people_above_the_threshold_come_back_in_pixels_of_the_frame(hub: Path) 
     # An untrained network, made to call everything that it sees a person.
     model.head.classification_head.cls_logits.bias.data[1] = 3.0
     torch.save(model.state_dict(), hub / weights.url.rsplit("/", 1)[-1])
-    detector = ShelfDetector("fcos", threshold=0.2)
+    detector = TorchvisionDetector("fcos", threshold=0.2)
     detector._model.transform.min_size, detector._model.transform.max_size = (96,), 160
     image = np.random.default_rng(0).integers(0, 255, (60, 100, 3), dtype=np.uint8)
     (found,) = detector([image])
@@ -50,7 +50,7 @@ def test_people_above_the_threshold_come_back_in_pixels_of_the_frame(hub: Path) 
     model.head.classification_head.cls_logits.bias.data[3] = 3.0
     detector._model.load_state_dict(model.state_dict())
     assert len(detector([image])[0]) == 0, "cars are no people"
-    assert detector.key != ShelfDetector("fcos", threshold=0.3).key
+    assert detector.key != TorchvisionDetector("fcos", threshold=0.3).key
 
 
 def test_a_damaged_file_of_weights(hub: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_damaged_file_of_weights(hub: Path) -> None:
     path = hub / weights.url.rsplit("/", 1)[-1]
     path.write_bytes(b"half a download")
     with pytest.raises(InputError, match=path.name):
-        ShelfDetector("fcos")
+        TorchvisionDetector("fcos")
     torch.save({"a": torch.zeros(1)}, path)
     with pytest.raises(InputError, match=r"not the weights of fcos_resnet50_fpn; delete the file"):
-        ShelfDetector("fcos")
+        TorchvisionDetector("fcos")
