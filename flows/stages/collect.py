@@ -47,6 +47,11 @@ class Collect(Stage[CollectSettings, CollectResult]):
 
         check_collect(workspace, settings)
 
+    def finished(self, workspace: Workspace, settings: CollectSettings) -> CollectResult | None:
+        from tasks.finished import finished_collecting
+
+        return finished_collecting(workspace, settings)
+
     def run(self, workspace: Workspace, settings: CollectSettings) -> CollectResult:
         from tasks.checks import check_collect
         from tasks.collect import collect_clips

@@ -12,7 +12,7 @@ from prefect.artifacts import create_table_artifact
 
 from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
-from ssat.embedding.data import split_classes
+from ssat.embedding.clip_split import split_clips
 from ssat.embedding.settings import TrainSettings
 from ssat.file_names import REPORT_FILE
 from ssat.frames.store import FrameStore
@@ -52,7 +52,7 @@ def clips_study(
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_classes(largest.data, store.class_ids.tolist())  # too few clips are found before the work
+    split_clips(largest.data, store.class_ids.tolist())  # too few clips are found before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
