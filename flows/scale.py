@@ -63,7 +63,7 @@ def scale_flow(
         prepare(benchmark)
         refuse_dry_writer(decode)
         if not benchmark.needs_appearance:
-            raise InputError(f"setting benchmark.tracker: {benchmark.tracker} looks at no features; use ssat")
+            raise InputError(f"setting benchmark.tracker: {benchmark.tracker} uses no features; use ssat")
         with halting(climb.budget.spent, climb.budget.note_outcomes):
             climb.run()
     except Exception as error:

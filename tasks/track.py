@@ -229,7 +229,7 @@ def track_input(
     explainer = None
     if options.explain is not None:
         if not isinstance(tracker, Tracker):
-            raise InputError(f"explain: tracker {settings.tracker} does not say why; expected tracker ssat or box")
+            raise InputError(f"explain: tracker {settings.tracker} explains nothing; expected tracker ssat or box")
         explainer = Explainer(options.explain, settings.association)
         tracker.observer = explainer
     cache = None
@@ -289,8 +289,8 @@ def track_input(
     memory = tracker.method.long_memory if isinstance(tracker, Tracker) else None
     if memory is not None and memory.limit is None:
         notes.append(
-            f"nobody could be recognised after an absence: {memory.sums[0]:.0f} pairs of people in one frame, at least "
-            f"{MIN_DIFFERENT} tell how alike different people look"
+            f"no identity could be restored: {memory.sums[0]:.0f} pairs of people in one frame, expected at least "
+            f"{MIN_DIFFERENT}, to measure the distance of different people"
         )
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped

@@ -155,7 +155,10 @@ def _file_of_run(run: str) -> Path:
     for point in entry_points(group="ssat.embedders"):
         file: Path = point.load()(run)
         return file
-    raise InputError(f"embedder {run}: nothing that knows runs is installed (entry point group ssat.embedders)")
+    raise InputError(
+        f"embedder {run}: no installed package resolves runs (entry point group ssat.embedders); expected one. "
+        "Install it by pip install 'ssat[pipeline]'"
+    )
 
 
 def _check_tensors(path: Path, expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:

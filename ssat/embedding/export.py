@@ -104,7 +104,7 @@ def write_onnx(module: nn.Module, example: Tensor, target: Path, input_name: str
             verbose=False,
         )
     if program is None:
-        raise InputError(f"{target}: torch gave no ONNX program; use setting `format` safetensors")
+        raise InputError(f"{target}: torch exported no ONNX program; use setting `format` safetensors")
     program.save(str(target), external_data=False)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ssat.tracking.state import TrackState
 
-MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer say too little about how alike different people look
+MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer do not measure the distance of different people
 ATTEMPTS = (24, 48, 72)  # matched frames of a track when it is compared
 _MIN_HITS = 5  # shorter tracks are not remembered
 _RIVAL_RATIO = 2.5  # nothing is given back where somebody else is as near, up to so many times the distance

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ssat.errors import InputError
 
-_MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer say too little about how alike different people look
+_MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer do not measure the distance of different people
 
 
 @dataclass(frozen=True)
@@ -264,8 +264,8 @@ def _limit(different: NDArray[np.float64], rate: float) -> float:
     """Return the distance below which different people lie at most at `rate`, by a log-normal tail."""
     if len(different) < _MIN_DIFFERENT:
         raise InputError(
-            f"{len(different)} pairs of tracks share a frame; at least {_MIN_DIFFERENT} are needed to tell how alike "
-            "different people look here. Give the largest distance of a join (max_distance)"
+            f"{len(different)} pairs of tracks share a frame; expected at least {_MIN_DIFFERENT}, to "
+            "measure the distance of different people. Set the largest distance of a join (max_distance)"
         )
     # Distances are positive and skewed; the sample itself is too small to show a tail of one in a thousand.
     logarithms = np.log(np.maximum(different, 1e-6))

@@ -69,7 +69,7 @@ class StreamSource:
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{shown(address)}: no stream that can be read ({_reason(error, address)})") from error
         if not rate:
-            raise InputError(f"{shown(address)}: does not say its frame rate; give it with setting `frame_rate`")
+            raise InputError(f"{shown(address)}: states no frame rate; set it with setting `frame_rate`")
         return cls(_name(address), float(rate), address, patience, n_frames)
 
     def __iter__(self) -> Iterator[NumberedFrame]:
@@ -126,7 +126,7 @@ class CameraSource:
         rate = frame_rate or camera.get(cv2.CAP_PROP_FPS)
         camera.release()
         if not rate or rate <= 0:
-            raise InputError(f"camera {index}: does not say its frame rate; give it with setting `frame_rate`")
+            raise InputError(f"camera {index}: states no frame rate; set it with setting `frame_rate`")
         return cls(f"camera-{index}", float(rate), index)
 
     def __iter__(self) -> Iterator[NumberedFrame]:
