@@ -56,7 +56,7 @@ class TrackedInput:
         beyond_the_paper: the extensions that were used.
         explanation, explained: why the identity began and ended, and the files that say so; None: not asked for.
         embedder: how it was named, and its digest; None: the tracker saw boxes alone.
-        regained: how many identities were given back to people who returned; None: nobody is remembered.
+        regained: how many identities were given back to people who returned; None: no memory of ended tracks.
     """
 
     name: str
@@ -372,5 +372,5 @@ def _notes(opened: TrackInput, pipeline: Pipeline, seen: _Seen) -> list[str]:
         if unused:
             notes.append(f"{unused} detections stand beyond the last frame ({seen.frames}) and were not used")
     elif not seen.rows:
-        notes.append("the detector found nobody: the files are valid and empty")
+        notes.append("the detector found no person: the files are valid and empty")
     return notes

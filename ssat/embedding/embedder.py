@@ -74,7 +74,8 @@ class Embedder:
         that `ssat export` wrote, or a run.
 
         A run is a run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
-        server: whoever does registers a function from run to file as an entry point in the group `ssat.embedders`.
+        server: a package that does registers a function from run to file as an entry point of the group
+        `ssat.embedders`.
         `device` and `precision` are those of the class; an ONNX file has its own precision and takes the devices that
         onnxruntime has.
 

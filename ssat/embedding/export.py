@@ -247,7 +247,7 @@ def model_card(embedder: Embedder, file_name: str, agreement: str = "", layout: 
         "## Use",
         "",
         "Made to tell people apart within one video, from frame to frame. It has not been made, or tested, to "
-        "recognise somebody in another video.",
+        "recognise a person in another video.",
         "",
     ]
     return "\n".join(lines)

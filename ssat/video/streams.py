@@ -35,7 +35,7 @@ class StreamSource:
     """A stream, connected to again when it drops.
 
     Frames are numbered by the clock, 1 at the first: what was missed is left out, so a tracker loses its tracks as
-    long as nobody saw them. A stream with a known length (a file on a server) is numbered frame by frame and ends
+    long as no frame arrived. A stream with a known length (a file on a server) is numbered frame by frame and ends
     where it ends.
 
     Attributes:
@@ -147,7 +147,7 @@ class CameraSource:
 
 
 def read_latest(source: FrameSource) -> Iterator[NumberedFrame]:
-    """The newest frame of `source` each time one is asked for; older ones that nobody took are left out.
+    """The newest frame of `source` each time one is asked for; older ones that were not taken are skipped.
 
     This bounds the delay to one frame, however slow the consumer is. For sources that are numbered by the clock.
     """
