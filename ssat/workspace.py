@@ -187,7 +187,7 @@ def committed(path: AnyPath) -> Iterator[Path]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: encoders and Parquet writers choose the format by it.
-    # The token tells writers on different machines apart, whose process numbers may be the same.
+    # The token distinguishes writers on different machines, whose process numbers may be the same.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(3)}.partial{path.suffix}")
     try:
         yield temporary

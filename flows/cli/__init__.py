@@ -22,7 +22,7 @@ _OTHERS = {
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
-    "probe": "Measure without labels how well embedders tell people apart.",
+    "probe": "Compare embedders on footage without labels.",
     "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "The paper's experiments: extensions, clips, features, trackers, thresholds.",

@@ -23,7 +23,7 @@ _MUCH_WAITING = 0.05  # share of the last epoch's time
 def command(
     workspace: str, config: Path | None, as_json: bool, debug: bool, preset: str, train_given: dict[str, Any]
 ) -> None:
-    """Train the embedder on the frame store: every clip is a class, CosFace tells them apart.
+    """Train the embedder on the frame store: every clip is a class, classified with CosFace.
 
     Beyond the paper, `--instances patch` takes boxes that optical flow follows through the clips as classes.
     """

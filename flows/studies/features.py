@@ -64,7 +64,7 @@ class _Measured:
 def features_study(
     workspace: str, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[FeaturesStudy]:
-    """Track the same detections with every feature, and measure how well it tells people apart.
+    """Track the same detections with every feature, and measure how well it distinguishes people.
 
     Raises:
         InputError: an embedder that cannot be had, or detections that follow the tracks.

@@ -117,7 +117,7 @@ def read_list(source: str | Path, *, url_template: str = YOUTUBE_WATCH_URL, min_
         elif row[1].clip_id in lines:
             line, candidate = row
             first = lines[candidate.clip_id]
-            # Two spans of one video show the same people: they would be two classes that cannot be told apart.
+            # Two spans of one video show the same people: they would be two classes that cannot be distinguished.
             reason = "duplicate clip" + (f": its video was first seen in line {first}" if first else "")
             result.rejected.append(RejectedRow(line, candidate.clip_id, reason))
         else:
@@ -291,7 +291,7 @@ def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:
 
 
 def _id_of_url(url: str, span: str) -> str:
-    """Readable part of the URL's path, and a digest that tells URLs and spans apart."""
+    """Readable part of the URL's path, and a digest that distinguishes URLs and spans."""
     name = _safe(Path(unquote(urlsplit(url).path)).stem)[:40].strip("._") or "clip"
     return f"{name}-{_short_digest(f'{url} {span}'.strip())}"
 

@@ -246,7 +246,7 @@ def model_card(embedder: Embedder, file_name: str, agreement: str = "", layout: 
         "",
         "## Use",
         "",
-        "Made to tell people apart within one video, from frame to frame. It has not been made, or tested, to "
+        "Made to distinguish people within one video, from frame to frame. It has not been made, or tested, to "
         "recognise a person in another video.",
         "",
     ]

@@ -52,7 +52,7 @@ class InstanceSampler(FrameSampler):
     """Crops of the instances of chosen clips: each frame that is drawn gives `per_frame` of them.
 
     They are of different instances as long as the frame shows so many; then some are seen again. So a batch holds
-    several things of one frame, which a tracker has to tell apart. Labels are positions in `class_ids` of the table.
+    several things of one frame, which a tracker has to distinguish. Labels are positions in `class_ids` of the table.
     Backgrounds come from the same frame or from a few others of the same row group. As in `FrameSampler`, nothing
     depends on the number of processes.
     """

@@ -179,7 +179,7 @@ class MotSequence:
 def by_public_detector(names: Iterable[str]) -> dict[str, list[str]]:
     """MOT17 has every video three times, with other public detections: detector → names of its sequences.
 
-    Empty where there are not two detectors to tell apart.
+    Empty if there is only one detector.
     """
     groups: dict[str, list[str]] = {}
     for name in names:

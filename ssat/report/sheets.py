@@ -15,7 +15,7 @@ from ssat.video.pictures import write_png
 
 _CAPTION = 16  # pixels under each crop
 _GAP = 4
-_MAX_CROPS = 400  # crops on one sheet: more cannot be told apart on a screen
+_MAX_CROPS = 400  # crops on one sheet: more cannot be distinguished on a screen
 
 
 def crop_sheet(crops: NDArray[np.uint8], labels: Sequence[object], path: Path, *, columns: int | None = None) -> Path:
