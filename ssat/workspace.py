@@ -29,7 +29,7 @@ class Workspace:
 
     @classmethod
     def open(cls, root: str | Path, *, objects: bool = False, read_only: bool = False) -> Workspace:
-        """The workspace at `root`, created if it is missing.
+        """Return the workspace at `root`, created if it is missing.
 
         Args:
             root: a folder.
@@ -137,7 +137,7 @@ class Workspace:
         return resolved.relative_to(self.root).as_posix()
 
     def absolute(self, relative: str) -> Path:
-        """The file that `relative` names. Raises WorkspaceError where it would leave the workspace."""
+        """Return the file that `relative` names. Raises WorkspaceError where it would leave the workspace."""
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root):
             raise WorkspaceError(f"{relative}: would leave the workspace {self.root}")
@@ -204,6 +204,6 @@ def committed(path: AnyPath) -> Iterator[Path]:
 
 
 def sha256_of(path: AnyPath) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
+    """Return hexadecimal SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def run(arguments: list[str], *, debug: bool = False) -> int:
-    """Runs the command line `arguments` and returns its exit code; prints what went wrong on standard error."""
+    """Run the command line `arguments` and return its exit code; prints what went wrong on standard error."""
     from flows.cli.extras import lacks_pipeline
 
     verb = next((word for word in arguments if not word.startswith("-")), "")

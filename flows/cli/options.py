@@ -135,7 +135,7 @@ def pipeline_options(
     shared: frozenset[str] = frozenset({"seed"}),
     skip: Mapping[str, frozenset[str]] = types.MappingProxyType({}),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options of several stages on one command, each stage's given ones as `<section>_given`.
+    """Return the options of several stages on one command, each stage's given ones as `<section>_given`.
 
     A field name that several stages use becomes `--<section>-field` for each, for it means something else in each;
     but those in `shared` mean the same everywhere: one option sets them in every stage that has them. `skip` names the

@@ -177,7 +177,7 @@ class InstanceSampler(FrameSampler):
         return [self._views.cut(frame, box) for box in self._boxes(group, sample, frame)[1]]
 
     def _boxes(self, group: OpenGroup, sample: int, frame: Image) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Class ids (n,) and boxes (n, 4), pixels of `frame`, of the instances in a sample's frame."""
+        """Return class ids (n,) and boxes (n, 4), pixels of `frame`, of the instances in a sample's frame."""
         part: PartBoxes = self._table.part(group.shard)
         row = int(group.samples.row[sample])
         class_ids, shares = part.of_frame(int(group.facts.class_id[row]), int(group.facts.frame_index[row]))

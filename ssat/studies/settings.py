@@ -231,5 +231,5 @@ class TuneSettings(StageSettings):
 
 
 def tracker_of(name: ComparedTracker) -> TrackerName:
-    """The tracker behind a name of the comparison."""
+    """Return the tracker behind a name of the comparison."""
     return cast(TrackerName, _TRACKER_OF.get(name, name))
