@@ -15,6 +15,7 @@ from pathlib import Path
 from ssat.clips.lists import read_list
 from ssat.clips.roster import load_roster
 from ssat.clips.settings import CollectSettings
+from ssat.embedding.clip_split import check_clips
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.manifest import refuse_newer_store
@@ -78,7 +79,8 @@ def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool =
         stored: the frame store is needed now; False where an earlier stage makes it.
 
     Raises:
-        InputError: no usable store, a path that is missing, or more workers than this machine has CPUs or GPUs.
+        InputError: no usable store or too few clips in it, a path that is missing, or more workers than this machine
+            has CPUs or GPUs.
     """
     check_resources(settings)
     if settings.warm_start is not None and not Path(settings.warm_start).expanduser().exists():
@@ -92,7 +94,7 @@ def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool =
     if probe is not None and not Path(probe).expanduser().exists():
         raise InputError(f"setting train.probe: {probe}: no such folder; expected footage with detections")
     if stored:
-        FrameStore.open(workspace.frames)
+        check_clips(settings, FrameStore.open(workspace.frames))
 
 
 def check_resources(settings: TrainSettings) -> None:

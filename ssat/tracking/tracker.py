@@ -39,7 +39,7 @@ class Tracks:
         scores: (n,) scores of those detections, or None where none were given.
         unconfirmed: new tracks that are not shown yet (`config.confirm_hits`); None where all are shown at once.
         regained: pairs of the identity that a track had so far and the one that it has from this frame on, because it
-            shows somebody who was here before (`config.remember_seconds`).
+            shows a person who was here before (`config.remember_seconds`).
         given: the frame's detections, where they came in the type of another library; None: as arrays.
     """
 
@@ -208,12 +208,12 @@ class Tracker:
         records: list[PassRecord] = []
 
         matches = Matches(len(self.state), len(detections))
-        for one in self.method.passes:
-            candidates = matches.candidates(one, self.state, detections)
-            pairs = one.match(costs, *candidates)
-            matches.add(one, *pairs)
+        for definition in self.method.passes:
+            candidates = matches.candidates(definition, self.state, detections)
+            pairs = definition.match(costs, *candidates)
+            matches.add(definition, *pairs)
             if self.observer is not None:
-                records.append(PassRecord(one, *candidates, costs.total(one.terms), pairs))
+                records.append(PassRecord(definition, *candidates, costs.total(definition.terms), pairs))
 
         detection_ids = self._update_tracks(matches, detections)
         if self.method.long_memory is not None:
