@@ -65,7 +65,7 @@ class SequenceJob:
 
 
 def ray_is_named() -> bool:
-    """Whether RAY_ADDRESS names a cluster."""
+    """Return whether RAY_ADDRESS names a cluster."""
     return os.environ.get("RAY_ADDRESS", "local") != "local"
 
 

@@ -45,12 +45,12 @@ def note_outcomes(by_class: dict[str, int]) -> None:
 
 
 def halted() -> str:
-    """Why the work has to stop now; an empty text where it may go on."""
+    """Return why the work has to stop now; an empty text where it may go on."""
     return next((text for reason in _reasons.get() if (text := reason())), "")
 
 
 def stop_if_halted() -> None:
-    """Raises Halted where the work has to stop now."""
+    """Raise Halted where the work has to stop now."""
     if reason := halted():
         raise Halted(reason)
 
@@ -68,7 +68,7 @@ class Suspension:
         self.state: Any = None
 
     def reason(self) -> str:
-        """The reason to stop, for `halting`; asks the server every other second at most."""
+        """Return the reason to stop, for `halting`; asks the server every other second at most."""
         if self.state is None and time.monotonic() - self._asked >= _ASK_EVERY_S:
             self.state = self._ask()
             self._asked = time.monotonic()

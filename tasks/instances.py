@@ -122,7 +122,7 @@ def _finished(folder: AnyPath, keys: Sequence[str]) -> InstanceTable | None:
 def _clips(
     workspace: Workspace, store: FrameStore, follow: FollowSettings, recipe: dict[str, Any]
 ) -> list[list[_Clip]]:
-    """The clips with frames, by the shards of the store."""
+    """Return the clips with frames, by the shards of the store."""
     kept = workspace.cache / "instances" / hashlib.sha256(canonical_json(recipe)).hexdigest()[:12]
     kept.mkdir(parents=True, exist_ok=True)
     roster = load_roster(workspace)

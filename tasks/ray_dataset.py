@@ -25,7 +25,7 @@ def read_dataset(
     epoch: int = 0,
     augment: Augment | None = None,
 ) -> Any:
-    """A `ray.data.Dataset` with a row per frame of the clips `class_ids`.
+    """Return a `ray.data.Dataset` with a row per frame of the clips `class_ids`.
 
     Its columns are those of the store, with two differences: instead of `jpeg` there is `crop`, (crop, crop, 3) uint8
     RGB, and `label` is the position of the clip in `class_ids`. The rows come in the store's order: permuted within a

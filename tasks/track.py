@@ -79,7 +79,7 @@ class TrackedInput:
     fps_includes: tuple[str, ...] = ()
 
     def as_json(self) -> Mapping[str, object]:
-        """The keys of `ssat track --json`; those without a value are left out."""
+        """Return the keys of `ssat track --json`; those without a value are left out."""
         optional: dict[str, object] = {
             "video": None if self.video is None else str(self.video),
             "interpolated": str(self.results) if self.filled else None,
@@ -109,7 +109,7 @@ class TrackedInput:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> TrackedInput:
-        """The result that `as_json` gave."""
+        """Return the result that `as_json` gave."""
         return cls(
             name=found["name"],
             notes=tuple(found["notes"]),
@@ -156,7 +156,7 @@ class OpenedInputs:
 
 
 def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> OpenedInputs:
-    """All inputs, each checked before any is tracked.
+    """Return all inputs, each checked before any is tracked.
 
     Raises:
         InputError: none that can be used, or two of one name.

@@ -101,7 +101,7 @@ def _targets(
     overwrite: bool,
     config: Path | None,
 ) -> list[tuple[Path, Path] | None]:
-    """The files of every input, checked before any work; None where none are asked for."""
+    """Return the files of every input, checked before any work; None where none are asked for."""
     if output is None:
         return [None] * len(names)
     from ssat.errors import InputError

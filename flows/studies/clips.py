@@ -184,7 +184,7 @@ _HEADINGS = {
 
 
 def _metrics(trained: Sequence[ClipsTraining]) -> tuple[str, ...]:
-    """The metrics of the tables; the probe's where the trainings have one."""
+    """Return the metrics of the tables; the probe's where the trainings have one."""
     return (*_METRICS, "probe_auc") if all(training.probe_auc is not None for training in trained) else _METRICS
 
 

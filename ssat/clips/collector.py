@@ -144,7 +144,7 @@ class Collector:
         return self._growing.roster
 
     def next_shard(self) -> Shard | None:
-        """The next candidates to work through; None when enough clips are collected, or nothing can be done now.
+        """Return the next candidates to work through; None when enough clips are collected, or nothing can be done now.
 
         Raises:
             WorkspaceError: the disk is full or not writable.

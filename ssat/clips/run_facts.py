@@ -39,7 +39,7 @@ class RunFacts:
 
     @classmethod
     def load(cls, workspace: Workspace) -> RunFacts | None:
-        """The last run's facts; None where there is none, or none that can be read."""
+        """Return the last run's facts; None where there is none, or none that can be read."""
         try:
             content = json.loads((workspace.clips / "run.json").read_text(encoding="utf-8"))
             started = datetime.fromisoformat(content["started_at"])

@@ -56,7 +56,7 @@ class DecodedStore:
 
 @dataclass(frozen=True)
 class DryDecoding:
-    """Clips that were decoded, encoded and thrown away, and how long that took in seconds."""
+    """Clips that were decoded, encoded and discarded, and how long that took in seconds."""
 
     clips: int
     frames: int

@@ -20,7 +20,7 @@ _SHA256 = r"^[0-9a-f]{64}$"
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value that digests are taken of."""
+    """Return the one spelling of a JSON value that digests are taken of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -142,7 +142,7 @@ class Manifest(_Record):
 
 
 def refuse_newer_store(folder: AnyPath) -> None:
-    """Raises InputError where a later version of this project wrote the store in `folder`: it is not to be replaced."""
+    """Raise InputError where a later version of this project wrote the store in `folder`: it is not to be replaced."""
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -69,7 +69,7 @@ class ShardJob:
         return place / SPOOL_FOLDER / f"{self.index:05d}-{self.key}"
 
     def finished(self) -> tuple[ShardEntry, list[ClipRecord]] | None:
-        """The entry and clips of the shard where it is written already, else None."""
+        """Return the entry and clips of the shard where it is written already, else None."""
         try:
             content = json.loads(self.sidecar.read_text(encoding="utf-8"))
             entry = ShardEntry.model_validate(content["shard"])

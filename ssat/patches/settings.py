@@ -23,7 +23,7 @@ class FollowSettings(BaseModel):
 
 
 class ColoursSettings(StageSettings):
-    """Beyond the paper: colours that tell things apart, learned in a minute from followed patches of the clips."""
+    """Colour features learned from followed patches of the clips in about a minute (beyond the paper)."""
 
     section: ClassVar[str] = "colours"
 

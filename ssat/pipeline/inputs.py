@@ -50,7 +50,7 @@ def open_input(
     detecting: bool = False,
     classes: Sequence[str] = (),
 ) -> TrackInput:
-    """Opens a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
+    """Open a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
     (rtsp, http) or the index of a camera.
 
     Args:
