@@ -100,9 +100,9 @@ class Evaluator:
         network, settings = self._state.feature_network, self._settings.network
         if settings.whiten_within is not None:
             views, labels_B = self._data.whitening_views
-            features_BD = features_of(network, views, self._device, group).astype(np.float64)
-            map_DD = within_class_whitening(features_BD, labels_B, settings.whiten_within)
-            return whitened(network, map_DD, features_BD.mean(axis=0))
+            of_views_BD = features_of(network, views, self._device, group).astype(np.float64)
+            map_DD = within_class_whitening(of_views_BD, labels_B, settings.whiten_within)
+            return whitened(network, map_DD, of_views_BD.mean(axis=0))
         if settings.whiten is None:
             return network
         features_BD = features_of(network, self._data.whitening_crops(), self._device, group)
