@@ -90,8 +90,8 @@ def _identified(prepared: Prepared) -> TunedSequence:
 def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettings) -> StudyResult[TuningStudy]:
     """Search for the settings of `benchmark.association` that score best on one set; report them on the other.
 
-    Trials are kept in the study's folder: run again, the search continues with the missing ones, or with further ones if
-    there are more trials.
+    Trials are kept in the study's folder: run again, the search continues with the missing ones, or with further ones
+    if there are more trials.
 
     Raises:
         InputError: as `sides_of`.
