@@ -1,4 +1,4 @@
-"""How the library says what it did, without knowing who listens."""
+"""The reporter that the library calls; the layers above implement it."""
 
 from __future__ import annotations
 

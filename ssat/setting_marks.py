@@ -1,4 +1,4 @@
-"""Marks on the fields of settings: what identifies a result, what says how the work is done, what names a file.
+"""Marks on the fields of settings: identifies a result, affects only the execution, or names a file.
 
 A field carries its marks in its annotation: `workers: Annotated[int, Runtime()]`. Keys of results, comparisons of runs
 and deployments read them from there.

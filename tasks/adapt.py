@@ -1,4 +1,4 @@
-"""Adapt an embedder to the footage of one camera; registered where a held-out part of it says that it is better."""
+"""Adapt an embedder to the footage of one camera; register it if it is better on a held-out part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the results of a benchmark score."""
+"""Score the results of a benchmark."""
 
 from __future__ import annotations
 

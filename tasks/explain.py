@@ -1,4 +1,4 @@
-"""Why an identity of a benchmark began and ended: its sequence is tracked again from what is known."""
+"""Explain why an identity of a benchmark started and ended, by tracking its sequence again from the caches."""
 
 from __future__ import annotations
 

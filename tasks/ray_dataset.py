@@ -1,4 +1,4 @@
-"""The frame store as a Ray Data dataset of crops, for those who train with Ray Data."""
+"""The frame store as a Ray Data dataset of crops."""
 
 from __future__ import annotations
 

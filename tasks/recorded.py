@@ -1,4 +1,4 @@
-"""What MLflow has recorded: trainings, benchmarks and versions of the embedder, found by what belongs together."""
+"""Recorded trainings, benchmarks and embedder versions of MLflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every study does: one parent run with child runs, a folder with table, figure and report, done once."""
+"""The frame of every study: a parent run with child runs, a folder with table, figure and report, done once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One input tracked into files, with progress, live output and an explanation where they are asked for."""
+"""Track one input into files, with progress, live output and an explanation if enabled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What earlier commands tracked: finished inputs need not be tracked again, files cut short may be replaced."""
+"""Record of tracked inputs: finished ones are kept, incomplete files may be replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verify: is the frame store what its manifest says? And repair it where it is not."""
+"""Verify the frame store against its manifest, and repair it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts at one clip: fetch, trim, note the outcome, and decide by its class what follows."""
+"""Attempts at one clip: fetch, trim, record the outcome, and choose the next step by its class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a clip was not collected, in seven classes, and what follows from each."""
+"""The seven failure classes of a clip, and the consequence of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What earlier runs, and this one so far, know about each candidate."""
+"""The state of every candidate, from earlier runs and the current one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the last collector wants: from it and the status table follow rate and remaining time."""
+"""Facts about the last collector; with the status table they give rate and remaining time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every detector is to the rest, and the detections of a run of frames, kept by what they follow from."""
+"""The interface of detectors, and a cache of the detections of consecutive frames."""
 
 from __future__ import annotations
 

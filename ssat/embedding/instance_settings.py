@@ -1,4 +1,4 @@
-"""Settings of what a class is in the pretext training: whole clips, or things that are followed through them."""
+"""Settings of the classes of the pretext training: whole clips, or followed patches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a training has come, and the record of each epoch."""
+"""Progress of a training, and the record of each epoch."""
 
 from __future__ import annotations
 

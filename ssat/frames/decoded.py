@@ -1,4 +1,4 @@
-"""What decoding comes to, and a store that is finished already."""
+"""The result of decoding, and detection of a finished store."""
 
 from __future__ import annotations
 

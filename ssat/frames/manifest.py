@@ -1,4 +1,4 @@
-"""The manifest of a frame store: what it holds, and the digest that names its content."""
+"""The manifest of a frame store: its content, and the digest that identifies it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as right: the two evaluation protocols, down to the pairs that are scored in every frame."""
+"""The two evaluation protocols: the pairs that are scored in every frame."""
 
 from __future__ import annotations
 

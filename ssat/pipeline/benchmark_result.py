@@ -1,4 +1,4 @@
-"""The result of a benchmark: scores, ceiling and speed of every sequence, and where its files lie."""
+"""The result of a benchmark: scores, ceiling, speed and files of every sequence."""
 
 from __future__ import annotations
 

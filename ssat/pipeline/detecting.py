@@ -1,4 +1,4 @@
-"""Where the boxes of a frame come from: a file, a network, or a network led by the tracks of the frame before."""
+"""Sources of the boxes of a frame: a file, a network, or a network led by the last tracks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features of a sequence's detections, kept by what they were computed from."""
+"""Cache of the features of a sequence's detections, by the digest of their inputs."""
 
 from __future__ import annotations
 

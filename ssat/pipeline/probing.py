@@ -1,4 +1,4 @@
-"""Probe footage: how well features tell its people apart, measured from frames and detections without labels."""
+"""Probe footage: measure how well features distinguish people, without labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What takes the tracks of every frame: a table, the features, functions of number, image and tracks."""
+"""Sinks of the tracks of every frame: a table, the features, functions of number, image and tracks."""
 
 from __future__ import annotations
 

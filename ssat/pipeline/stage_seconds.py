@@ -1,4 +1,4 @@
-"""How long each stage of tracking took."""
+"""Time of each stage of tracking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compared runs: what differed between them, and the results."""
+"""Comparison of runs: differing settings, and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a new embedder takes the place of the one in use: the rule, over scores alone."""
+"""The promotion rule, over scores alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a track remembers of the appearance of its detections."""
+"""Appearance of tracks, accumulated from their detections."""
 
 from __future__ import annotations
 

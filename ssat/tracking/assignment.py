@@ -1,4 +1,4 @@
-"""Which track takes which detection, given the distances and a threshold."""
+"""Assign detections to tracks, given the costs and a threshold."""
 
 from __future__ import annotations
 

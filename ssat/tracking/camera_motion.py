@@ -1,4 +1,4 @@
-"""How the camera moved from one frame to the next, from points of the background."""
+"""Estimate the motion of the camera between two frames from points of the background."""
 
 from __future__ import annotations
 

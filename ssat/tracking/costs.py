@@ -1,4 +1,4 @@
-"""Cost terms: what speaks against a pair of track and detection, as matrices (T, D)."""
+"""Cost terms of pairs of track and detection, as matrices (T, D)."""
 
 from __future__ import annotations
 

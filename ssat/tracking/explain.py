@@ -1,4 +1,4 @@
-"""Why an identity started and ended: costs and thresholds of the decisive frames."""
+"""Explain why an identity started and ended: costs and thresholds of the decisive frames."""
 
 from __future__ import annotations
 

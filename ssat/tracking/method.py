@@ -1,4 +1,4 @@
-"""How a configuration associates: its cost terms, passes, motion model and appearance memory."""
+"""The association of a configuration: its cost terms, passes, motion model and appearance memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of a stream (RTSP, HTTP) or a camera: they come when they come, and may stop for a while."""
+"""Frames of a stream (RTSP, HTTP) or a camera: they arrive at an irregular rate and may pause."""
 
 from __future__ import annotations
 
