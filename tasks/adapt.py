@@ -42,7 +42,7 @@ _ANCHORS = 250
 
 @dataclass(frozen=True)
 class AdaptedEmbedder:
-    """What came of an adaptation.
+    """Result of an adaptation.
 
     Attributes:
         accepted: its AUC on the held-out part is higher than its parent's; otherwise it is neither kept nor registered.

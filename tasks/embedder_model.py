@@ -12,7 +12,7 @@ from ssat.embedding.embedder import Embedder
 
 
 class EmbedderModel(PythonModel):
-    """Loads the safetensors artifact named `embedder`."""
+    """MLflow model of the safetensors artifact named `embedder`."""
 
     def load_context(self, context: PythonModelContext) -> None:
         self.embedder = Embedder.load(context.artifacts["embedder"])

@@ -34,7 +34,7 @@ class Version:
 
 
 class Recorded:
-    """Reads the tracking server of a workspace; looks every experiment up once."""
+    """The tracking server of a workspace; every experiment is read once."""
 
     def __init__(self, workspace: Workspace) -> None:
         from mlflow import MlflowClient

@@ -28,7 +28,7 @@ class BrokenShard:
 
 @dataclass(frozen=True)
 class StoreCheck:
-    """What the check of a frame store found.
+    """Result of the check of a frame store.
 
     Attributes:
         shards, rows, jpegs_decoded: how much was checked.

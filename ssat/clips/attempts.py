@@ -29,7 +29,7 @@ from ssat.workspace import Workspace
 
 
 class Attempts:
-    """Collects single clips, from any number of threads; stops all of them when going on makes no sense."""
+    """Collector of single clips, from any number of threads; stops all of them if continuing makes no sense."""
 
     def __init__(
         self,

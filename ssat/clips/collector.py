@@ -53,7 +53,7 @@ class ShardOutcome:
 
 
 class Collector:
-    """Collects clips into one workspace. A context manager: it holds the workspace's collector lock while it is open.
+    """Collector of clips into one workspace. A context manager: it holds the workspace's collector lock while open.
 
     Candidates are settled once they are collected or given up. Class ids go to collected clips in candidate order, up
     to the first candidate that is not settled, so they do not depend on the number of concurrent downloads.

@@ -37,7 +37,7 @@ _NO_MATRIX = {0, 3}
 
 
 class PixelKind(StrEnum):
-    """What the planes of a pixel format hold."""
+    """Content of the planes of a pixel format."""
 
     RGB = "rgb"
     GREY = "grey"
@@ -46,7 +46,7 @@ class PixelKind(StrEnum):
 
 @dataclass(frozen=True)
 class Colours:
-    """How the numbers of a frame stand for colours.
+    """Colour encoding of a frame.
 
     Attributes:
         kind: RGB (palettes included), grey, or luma and chroma.

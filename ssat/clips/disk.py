@@ -13,7 +13,7 @@ _USUAL_CLIP_BYTES = 1_000_000
 
 
 class DiskBudget:
-    """What collected clips take, and what the disk has left."""
+    """Size of the collected clips, and free space on the disk."""
 
     def __init__(self, folder: Path, settings: CollectSettings, clips: int, clip_bytes: int) -> None:
         """`clips` clips of the workspace take `clip_bytes` bytes so far."""

@@ -30,7 +30,7 @@ _FILE_NAME = "video.unknown_video"
 
 @dataclass(frozen=True)
 class DownloadSettings:
-    """How yt-dlp is used. Secrets stand in `repr=False` fields and in no message."""
+    """Settings of yt-dlp. Secrets are in `repr=False` fields and in no message."""
 
     min_side: int
     max_bytes: int

@@ -19,7 +19,7 @@ _CLOCKS_DIFFER_S = 60.0
 
 
 class Egress(Protocol):
-    """What all downloads that leave by one address share. `tasks` plugs in one that several machines share."""
+    """The shared state of all downloads through one address. `tasks` has an implementation for several machines."""
 
     def wait(self, stopped: threading.Event) -> None:
         """Return when the caller may ask a source that counts requests, or soon after `stopped` is set."""
@@ -71,7 +71,7 @@ def describe_pause(seconds: float, reason: str) -> str:
 
 
 class Pacer:
-    """Lets callers through at most `per_hour` times an hour, evenly spaced, over all threads."""
+    """Rate limiter: at most `per_hour` callers an hour, evenly spaced, over all threads."""
 
     def __init__(self, per_hour: int) -> None:
         self._interval = 3600.0 / per_hour

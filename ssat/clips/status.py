@@ -37,7 +37,7 @@ def _folder(workspace: Workspace) -> Path:
 
 
 class StatusLog:
-    """Appends rows: each is on disk when `append` returns, and in Parquet after `commit`.
+    """Log of status rows: each is on disk when `append` returns, and in Parquet after `commit`.
 
     A row goes to a journal first (one JSON line, synced). What a killed collector left there is found by the next one,
     a torn last line is dropped. One log at a time may be open on a workspace; the collector's lock sees to it.

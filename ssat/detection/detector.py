@@ -19,7 +19,7 @@ CHUNK = 32  # frames that are kept in one file: what an interruption can cost
 
 
 class Detector(Protocol):
-    """Gives the detections of frames; `CenterTrackDetector` and `TorchvisionDetector` are such."""
+    """Interface of detectors; `CenterTrackDetector` and `TorchvisionDetector` implement it."""
 
     name: str
     digest: str

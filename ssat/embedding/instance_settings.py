@@ -10,7 +10,7 @@ from ssat.settings import Component, FlatName, OmittedAtDefault
 
 
 class InstanceSettings(Component):
-    """What a class is, and how views of followed things differ. All but `kind` matter to kind `patch` only.
+    """The classes, and the views of followed patches. All but `kind` apply to kind `patch` only.
 
     At its default a field is left out of records: trainings from before it existed keep their identity.
     """

@@ -50,7 +50,7 @@ class EpochRecord:
 
 @dataclass
 class Progress:
-    """How far a training has come; part of its checkpoints."""
+    """Progress of a training; part of its checkpoints."""
 
     epoch: int = 0
     """Epochs finished."""

@@ -23,7 +23,7 @@ _MAX_PIXELS = 2**26
 
 @dataclass(frozen=True)
 class Augment:
-    """What happens to a frame besides the random crop. All off: the paper's plain random crop.
+    """Augmentation besides the random crop. All off: the paper's plain random crop.
 
     Attributes:
         flip: mirror half of the crops left to right.
@@ -86,7 +86,7 @@ class Augment:
 
 
 class FrameDecoder:
-    """Decodes one frame after the other into the same memory. Not thread-safe: one per thread."""
+    """Decoder of frames into one reused memory. Not thread-safe: one per thread."""
 
     def __init__(self) -> None:
         self._buffer = np.empty(0, np.uint8)

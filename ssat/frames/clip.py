@@ -68,7 +68,7 @@ class SpooledClip:
 
 
 class _UnusableError(Exception):
-    """Why a clip has no frames in the store; the text ends up in clips.parquet."""
+    """Reason why a clip has no frames in the store; the text is stored in clips.parquet."""
 
     recoverable = False
 

@@ -27,7 +27,7 @@ SPOOL_FOLDER = ".spool"
 
 
 class ShardJob:
-    """What a worker needs to write one shard: plain data, so that it travels to another process."""
+    """Input of a worker that writes one shard: plain data, so that it can be sent to another process."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class RowGroup:
 
 
 class ShardReader:
-    """Reads the row groups of one shard through a memory map."""
+    """Reader of the row groups of one shard through a memory map."""
 
     def __init__(self, path: AnyPath, entry: ShardEntry, verify_checksums: bool = False) -> None:
         """Open `path`.

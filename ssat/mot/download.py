@@ -37,7 +37,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What is known of a fetched archive. The publisher gives no checksum: ours is kept for others to demand."""
+    """Facts about a downloaded archive. The publisher gives no checksum: ours is kept for later checks."""
 
     url: str
     bytes: int

@@ -76,7 +76,7 @@ BENCHMARKS: dict[str, tuple[dict[str, int], dict[str, int]]] = {
 
 @dataclass
 class Submission:
-    """What is to be said about a zip.
+    """Check result of a zip.
 
     Attributes:
         benchmark: the data set that its names belong to; None: to none.

@@ -27,7 +27,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Features (n, F), a row per detection, and how long they took when they were computed."""
+    """Features (n, F), a row per detection, and the time of their computation."""
 
     features: NDArray[np.float32]
     seconds: StageSeconds

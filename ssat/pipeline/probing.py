@@ -52,7 +52,7 @@ class ProbedFeature:
 
 @dataclass(frozen=True)
 class Probed:
-    """What a probe says about one footage.
+    """Result of a probe on one footage.
 
     Attributes:
         frames: that have detections.

@@ -13,7 +13,7 @@ Metric = Literal["idf1", "mota", "hota", "assa"]
 
 @dataclass(frozen=True)
 class Promotion:
-    """What the rule says.
+    """Decision of the promotion rule.
 
     Attributes:
         promoted: whether the candidate becomes the champion.

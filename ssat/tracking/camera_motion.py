@@ -12,7 +12,7 @@ _MIN_POINTS = 12  # points that must agree, else the camera counts as still
 
 
 class CameraMotion:
-    """Compares each frame with the one before: corners, sparse optical flow, a similarity by RANSAC.
+    """Camera motion between consecutive frames: corners, sparse optical flow, a similarity by RANSAC.
 
     Corners inside boxes are left out: people are not the background.
     """

@@ -31,7 +31,7 @@ _OTHER_PERSON = 1.0  # calibrated appearance cost above which an overlapping box
 
 @dataclass
 class Method:
-    """What `Tracker.update` runs.
+    """The parts that `Tracker.update` runs.
 
     Attributes:
         terms: computed for every frame.

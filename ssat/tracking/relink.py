@@ -20,7 +20,7 @@ _MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer do not measure 
 
 @dataclass(frozen=True)
 class RelinkRule:
-    """Which tracks may be joined.
+    """Rule for joining tracks.
 
     Attributes:
         max_gap_seconds: longest absence.

@@ -40,7 +40,7 @@ class IdentifiedBoxes(Protocol):
 
 
 class TrackPainter:
-    """Draws the tracks of consecutive frames; remembers where each identity has stood.
+    """Painter of the tracks of consecutive frames, with a trail for every identity.
 
     Args:
         frame_rate: of the frames; the trail is as long as 1.5 s.
@@ -91,7 +91,7 @@ class TrackPainter:
 
 
 class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
-    """Writes painted frames to an mp4 that appears under its name when it is complete.
+    """Writer of painted frames to an mp4 that appears under its name when it is complete.
 
     Use as a context; `write` fits `ssat.pipeline.pipeline.track_frames` as a sink.
 
