@@ -84,8 +84,8 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
     if result_file.exists():
         return replace(_registered(TrainedEmbedder.load(result_file), settings, data, folder), reused=True)
     _check_resources(settings)
-    evaluation_of(settings)  # a fault is found now and not after hours
-    # Two at a time would write each other's checkpoints, and register the embedder twice.
+    evaluation_of(settings)  # report errors now and not after hours
+    # Two at a time would overwrite each other's checkpoints and register the embedder twice.
     with writing(folder, "training"):
         if result_file.exists():
             return replace(_registered(TrainedEmbedder.load(result_file), settings, data, folder), reused=True)
