@@ -143,7 +143,7 @@ def _follow_missing(jobs: Sequence[ClipPatches], settings: ColoursSettings) -> s
 
 
 def _follow_one(job: ClipPatches, threads: int) -> bool:
-    """On a worker: whether the clip could be read. What was found is kept either way but for that."""
+    """Follow the patches of one clip on a worker; return whether it is readable. Patches are stored."""
     import cv2
 
     from ssat.patches.clips import patches_of_clip

@@ -40,13 +40,13 @@ class Schema:
 
 
 def prefect_schema() -> Schema:
-    """Of Prefect's database, as its server migrates it at the start."""
+    """Return the schema revision of Prefect's database, which its server migrates at the start."""
     known, head = _revisions("prefect", "server/database/_migrations/versions/sqlite")
     return Schema("Prefect", "prefect", known, head, migrates_itself=True)
 
 
 def mlflow_schema() -> Schema:
-    """Of MLflow's tracking database, which it refuses unless it is of exactly this revision."""
+    """Return the schema revision of MLflow's tracking database, which MLflow requires exactly."""
     known, head = _revisions("mlflow", "store/db_migrations/versions")
     return Schema("MLflow", "mlflow", known, head, migrates_itself=False)
 

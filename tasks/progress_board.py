@@ -47,7 +47,7 @@ def new_board() -> Any:
 
 @contextmanager
 def watched(board: Any) -> Iterator[None]:
-    """Shows what the actor `board` holds while the block runs, and once more at its end."""
+    """Show the state of the actor `board` while the block runs, and once more at its end."""
     stop = threading.Event()
 
     def show() -> None:

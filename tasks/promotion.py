@@ -228,7 +228,7 @@ def _seed_scores(recorded: Recorded, run_id: str, key: dict[str, str], metric: s
 
 
 def _write(workspace: Workspace, recorded: Recorded, result: PromotionResult) -> str:
-    """The reason into MLflow: a run, tags and description of the version; then the alias, last."""
+    """Record the reason in MLflow (a run, tags and description of the version), then set the alias."""
     candidate, champion, client = result.candidate, result.champion, recorded.client
     version = candidate.version
     tags = {

@@ -88,7 +88,7 @@ def track_sequence(
     refiner: CenterTrackDetector | None = None,
     detect_fps: float = 0.0,
 ) -> SequenceResult:
-    """Tracks one sequence: writes its result file and its video into `folder`, its features into the cache.
+    """Track one sequence: write its result file and its video into `folder`, its features into the cache.
 
     Does nothing where the same was done before.
 

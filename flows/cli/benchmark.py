@@ -120,7 +120,7 @@ def _download(folder: Path, url: str | None, sha256: str | None) -> str:
 
 
 def show_benchmark(workspace: str, result: BenchmarkResult, as_json: bool = False) -> None:
-    """The summary table of a benchmark, and where its files lie."""
+    """Print the summary table of a benchmark and the paths of its files."""
     from rich.console import Console
 
     from ssat.report.tables import score_table

@@ -54,7 +54,7 @@ def command(
 
 
 def show_store(result: DecodedStore | DryDecoding, as_json: bool = False) -> None:
-    """The summary table of the frame store, and its failed clips."""
+    """Print the summary table of the frame store and its failed clips."""
     from rich.console import Console
     from rich.table import Table
 

@@ -93,7 +93,7 @@ def command(
 
 
 def show_ladder(result: ClimbResult, as_json: bool = False) -> None:
-    """Every rung that was reached, and below it what this run did."""
+    """Print every finished rung and the result of this run."""
     from rich.console import Console
     from rich.table import Table
 

@@ -51,7 +51,7 @@ def command(
 
 
 def show_training(result: TrainedEmbedder, as_json: bool = False) -> None:
-    """The summary table of a training."""
+    """Print the summary table of a training."""
     from rich.console import Console
     from rich.table import Table
 
@@ -96,6 +96,6 @@ def _probed(result: TrainedEmbedder) -> dict[str, str]:
 
 
 def _waiting(share: float) -> str:
-    """A step that waits could be doing its work: says what to change where it waits for long."""
+    """Return advice if the steps wait for data for a large share of the time."""
     advice = "; raise --loader-threads, or give the workers more cores" if share > _MUCH_WAITING else ""
     return f"{share:.1%}{advice}"

@@ -78,7 +78,7 @@ class ArchiveIndex:
 
 
 def _state(archive: str) -> str:
-    """What tells a changed local archive; archives on the web are taken to stay as they are."""
+    """Return a state that changes with a local archive; archives on the web count as unchanged."""
     try:
         facts = Path(archive).stat()
     except OSError:

@@ -274,7 +274,7 @@ class Collector:
         return (row.error_class or st.OK,)
 
     def result(self) -> CollectResult:
-        """What this run did and what the workspace holds now."""
+        """Return the result of this run and the content of the workspace."""
         skipped = [(self.list.source, group) for group in self.list.skipped]
         skipped += self.chain.skipped
         return CollectResult(

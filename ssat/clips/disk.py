@@ -23,7 +23,7 @@ class DiskBudget:
         self._bytes = clip_bytes
 
     def add(self, clip_bytes: int) -> None:
-        """One more clip was collected."""
+        """Count one more collected clip."""
         self._clips += 1
         self._bytes += clip_bytes
 

@@ -302,7 +302,7 @@ def _folder_rows(listing: FolderListing) -> Iterator[Row]:
 
 
 def _id_of_file(relative: Path) -> str:
-    """From the file's own path alone, so that other files that come or go never change it.
+    """Return the clip id of a file from its own path alone, independent of other files.
 
     `0001.mp4` → 0001, `0001.avi` → 0001.avi, `a/0001.mp4` → 0001-<digest of the path>.
     """

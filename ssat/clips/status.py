@@ -132,7 +132,7 @@ def latest(status: pa.Table) -> pa.Table:
 
 
 def now() -> datetime:
-    """This moment, as `started_at` holds it."""
+    """Return the current time in the format of `started_at`."""
     return datetime.now(UTC)
 
 

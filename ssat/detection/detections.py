@@ -43,6 +43,6 @@ def middles(boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def areas(boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Areas (D,) of boxes x1 y1 x2 y2."""
+    """Return the areas (D,) of boxes x1 y1 x2 y2."""
     area: NDArray[np.float64] = (boxes_D4[:, 2:] - boxes_D4[:, :2]).prod(axis=1)
     return area

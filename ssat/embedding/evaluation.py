@@ -161,5 +161,5 @@ def _chooses(scores: Mapping[str, float]) -> bool:
 
 
 def _quality(scores: Mapping[str, float]) -> tuple[float, float, float]:
-    """The probe decides; among equal scores the held-out ones do."""
+    """Return the sort key of an evaluation: the probe first, then the held-out scores."""
     return scores.get(_PROBE_AUC, -1.0), scores.get(_RECALL, -1.0), scores.get(_PRECISION, -1.0)

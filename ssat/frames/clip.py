@@ -175,7 +175,7 @@ def _failed(job: ClipJob, reason: str, recoverable: bool = False) -> ClipRecord:
 
 @contextmanager
 def _local(job: ClipJob) -> Iterator[Path]:
-    """The clip's file; a copy, for the time of the block, where it lies in an object store."""
+    """Yield the clip's file, or a temporary copy of it from an object store."""
     if isinstance(job.path, Path):
         yield job.path
         return

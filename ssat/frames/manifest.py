@@ -93,7 +93,7 @@ class Manifest(_Record):
 
     @property
     def outdated(self) -> str:
-        """What is wrong with a store of an earlier version, and the remedy, in one line; empty where nothing is."""
+        """Problem of a store of an earlier version, and the remedy, in one line; empty if there is none."""
         if self.schema_version >= 2:
             return ""
         return (

@@ -65,7 +65,7 @@ class ShardReader:
             )
 
     def facts(self, group: int) -> RowGroup:
-        """Class, frame and time of each row of row group `group`.
+        """Return class, frame and time of each row of row group `group`.
 
         Their checksums are always verified: a flipped bit there is a wrong label, and nothing else would tell. One in a
         JPEG is found when it is decoded, and row by row.

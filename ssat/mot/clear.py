@@ -37,7 +37,7 @@ class Clear:
 
     @classmethod
     def of(cls, sequence: ScoredSequence) -> Clear:
-        """Matches frame by frame: pairs that continue from the frame before first, then the largest sum of IoU ≥ 0.5.
+        """Match frame by frame: pairs of the previous frame first, then the largest sum of IoU ≥ 0.5.
 
         A switch is another track than the one this identity had last, however long ago.
         """

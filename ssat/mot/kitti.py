@@ -114,7 +114,7 @@ class KittiSequence(MotSequence):
 
 
 def kitti_names(folder: Path) -> list[str]:
-    """Names of the sequences in a folder `training` or `testing` of KITTI tracking; none where it is something else."""
+    """Return the names of the sequences in a folder `training` or `testing` of KITTI; none in other folders."""
     images = {path.name for path in (folder / "image_02").glob("*") if path.is_dir()}
     labels = {path.stem for path in (folder / "label_02").glob("*.txt")}
     names = {name for name in images | labels if not name.startswith(".")}

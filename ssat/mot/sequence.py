@@ -83,7 +83,7 @@ class MotSequence:
 
     @property
     def rules(self) -> Rules:
-        """What the data set adds to the protocol `motchallenge`."""
+        """Rules that the data set adds to the protocol `motchallenge`."""
         return "mot20" if self.name.startswith("MOT20") else "mot"
 
     def image_path(self, frame: int) -> Path:

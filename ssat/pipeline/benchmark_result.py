@@ -137,7 +137,7 @@ class BenchmarkResult:
 
     @property
     def headline(self) -> str:
-        """What the numbers belong to, in one line: the protocol is never left out."""
+        """Headline of the scores, in one line; it always names the protocol."""
         chosen = f", score ≥ {self.min_score:g}" if self.min_score is not None else ""
         appearance = ""
         if self.embedder_digest is not None:

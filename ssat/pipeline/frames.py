@@ -46,7 +46,7 @@ class FrameCheck:
         self._size: tuple[int, int] | None = None
 
     def __call__(self, number: int, image: Image | None) -> int:
-        """How many frames were left out before this one. Raises InputError."""
+        """Return the number of frames left out before this one. Raises InputError."""
         skipped = 0
         if self._number is not None:
             skipped = number - self._number - 1

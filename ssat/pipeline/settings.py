@@ -127,7 +127,7 @@ class BenchmarkSettings(StageSettings):
 
     @property
     def extensions(self) -> list[str]:
-        """What of the result is beyond the paper."""
+        """Options that are beyond the paper."""
         return _beyond_the_paper(self.association, self.interpolate_seconds)
 
 
@@ -225,7 +225,7 @@ class TrackSettings(StageSettings):
 
     @property
     def extensions(self) -> list[str]:
-        """What of the result is beyond the paper."""
+        """Options that are beyond the paper."""
         every = self.embed_every if self.needs_appearance else 1
         saved = [f"patches embedded every {every} frames where no other person is near"] if every > 1 else []
         return [*_beyond_the_paper(self.association, self.interpolate_seconds), *saved]

@@ -101,7 +101,7 @@ class Ladder(BaseModel):
             ) from error
 
     def with_rung(self, workspace: Workspace, rung: Rung) -> Ladder:
-        """This ladder and one rung more, committed to the workspace."""
+        """Return this ladder with one more rung, committed to the workspace."""
         grown = Ladder(rungs=(*self.rungs, rung))
         with committed(_path(workspace)) as temporary:
             temporary.write_text(json.dumps(grown.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")

@@ -39,7 +39,7 @@ def decide_promotion(
     metric: Metric = "idf1",
     probe: AucGain | None = None,
 ) -> Promotion:
-    """The candidate is promoted where it scores higher than the champion by more than the seeds' spread.
+    """Decide: promote the candidate if its gain over the champion exceeds the seeds' spread.
 
     Two trainings that differ in nothing but their seed differ in their scores as well; a gain within that spread says
     nothing about the recipe. The spread is the larger one of the candidate's and the champion's recipe.

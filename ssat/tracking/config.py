@@ -174,7 +174,7 @@ class TrackerConfig(BaseModel):
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """What is switched on beyond the paper; a result with any of it is no reproduction."""
+        """Options beyond the paper that are switched on; a result with any of them is no reproduction."""
         names = [f"motion {self.motion}"] if self.motion != "none" else []
         if self.camera_motion:
             names.append("camera motion")

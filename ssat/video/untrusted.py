@@ -326,7 +326,7 @@ def _until_first_frame(clock: _Clock, packets: Iterator[Packet[VideoStream]]) ->
 def _seeks(
     container: InputContainer, stream: VideoStream, clock: _Clock, start_s: float
 ) -> Iterator[Iterator[Packet[VideoStream]]]:
-    """Packets from the key frame before `start_s` on, then from earlier and earlier ones."""
+    """Yield packets from the key frame before `start_s` on, then from earlier and earlier ones."""
     back = 0.0
     while back < start_s:
         try:
