@@ -171,7 +171,7 @@ def _deployed(
     except Exception as error:
         cause = unwrap(error)
         stopped = isinstance(cause, Halted) or (isinstance(cause, NothingCollectedError) and cause.stopped)
-        # A stage that fails while somebody suspends it has failed.
+        # A stage that fails while it is being suspended has failed.
         if suspension.state is None or not stopped:
             if cause is None:
                 raise

@@ -80,7 +80,7 @@ def main() -> None:
     place = Workspace.open(options.workspace)
     with services(place, ray=True, mlflow=True):
         embedder = options.embedder or _trained(place, data)
-        # After each study: what is done stands on the page, whatever becomes of the rest.
+        # After each study, so that finished studies are on the page even if a later one fails.
         for name, result in _studies(place, data, embedder, options.only):
             _write(place, name, result)
         if _features_wanted(options.only):

@@ -52,7 +52,7 @@ def assert_port_open(
     """Connects once to the host and port of `address`, trying again until `within_s` has passed.
 
     Raises:
-        ServiceError: nobody listens there, or the address names no host.
+        ServiceError: no server listens there, or the address names no host.
     """
     try:
         host, port = host_and_port(address)

@@ -40,7 +40,7 @@ class ClipPatches:
 
     Attributes:
         path: the video file.
-        seed: of the clip: equal for equal content, whatever its rank.
+        seed: of the clip: equal for equal content, whatever its class id.
         target: where its patches are kept.
     """
 
@@ -129,7 +129,7 @@ def _jobs(workspace: Workspace, settings: ColoursSettings, rows: Sequence[dict[s
 
 
 def _follow_missing(jobs: Sequence[ClipPatches], settings: ColoursSettings) -> set[Path]:
-    """Follow patches through the clips that nobody looked at yet; returns the paths that are no readable video."""
+    """Follow patches through the clips that were not processed yet; return the paths that are not readable videos."""
     missing = [job for job in jobs if not job.target.exists()]
     unreadable: set[Path] = set()
     if missing:

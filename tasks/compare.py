@@ -90,7 +90,7 @@ def compare_runs(
         )
     runs = list({run.info.run_id: run for run in runs}.values())
     if len(runs) < 2:
-        raise InputError("one run alone compares with nothing: name two or more, --experiment NAME or --against RUN")
+        raise InputError("compare needs at least two runs; name two or more, --experiment NAME or --against RUN")
     if len(runs) > _MAX_RUNS:
         raise InputError(f"{len(runs)} runs are more than a table can hold: name at most {_MAX_RUNS}")
     compared = [_compared(recorded, run, names.get(run.info.experiment_id, "")) for run in runs]

@@ -19,7 +19,7 @@ def resolve_detector(
     """The detector that looks at frames as they come, and the one that the tracks lead; at most one of them.
 
     Raises:
-        InputError: weights that are missing or do not fit; says where they are to be had.
+        InputError: weights that are missing or do not fit; the message states where they are published.
     """
     if settings.detector is not None:
         return shelf_detector(settings.detector, settings.detector_score), None

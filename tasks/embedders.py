@@ -200,7 +200,7 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
         from ssat.frames.store import FrameStore
 
         store = FrameStore.open(workspace.frames)
-        crops, _, _ = read_crops(store, store.ranks[:_CLIPS_TO_TRY].tolist(), 2, size, size)
+        crops, _, _ = read_crops(store, store.class_ids[:_CLIPS_TO_TRY].tolist(), 2, size, size)
         return crops, f"crops of {workspace.frames}"
     import cv2
 
@@ -230,7 +230,7 @@ def download_embedder(run: str) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
-        raise InputError(f"embedder {uri}: not to be had from {mlflow.get_tracking_uri()}: {error}") from error
+        raise InputError(f"embedder {uri}: not available at {mlflow.get_tracking_uri()}: {error}") from error
     found = sorted(folder.rglob(EMBEDDER_FILE))
     if len(found) != 1:
         raise InputError(f"embedder {uri}: holds {len(found)} files named {EMBEDDER_FILE}, expected one")

@@ -23,7 +23,7 @@ _notes: contextvars.ContextVar[tuple[Callable[[dict[str, int]], None], ...]] = c
 )
 
 
-class Halted(SsatError):  # noqa: N818 - no error: somebody wanted it so
+class Halted(SsatError):  # noqa: N818 - requested, not an error
     """The work stopped early, on purpose; what is finished is kept, and the next run goes on from there."""
 
 
@@ -39,7 +39,7 @@ def halting(reason: Callable[[], str], note: Callable[[dict[str, int]], None] = 
 
 
 def note_outcomes(by_class: dict[str, int]) -> None:
-    """Tells whoever counts them what became of a piece's clips: number by outcome."""
+    """Report the outcomes of a piece's clips to the counter: number by outcome."""
     for note in _notes.get():
         note(by_class)
 

@@ -115,7 +115,7 @@ def mlflow_run(
 
 
 def _restore(named: str | None) -> None:
-    """Unsets the variable where nobody had set it: the next run may belong to another workspace."""
+    """Unset the variable if it was not set before: the next run may belong to another workspace."""
     if named is None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
 

@@ -58,7 +58,7 @@ def show_status(status: CollectStatus, as_json: bool = False) -> None:
     from rich.console import Console
 
     console = Console(stderr=as_json)
-    console.print(outcomes_table(status.ranks, status.wanted, status.by_class))
+    console.print(outcomes_table(status.clips, status.wanted, status.by_class))
     if status.reasons:
         console.print(_reasons_table(status))
     click.echo(_pace(status), err=as_json)

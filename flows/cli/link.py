@@ -100,7 +100,7 @@ def _targets(
     refuse_inputs_as_outputs(files, [*read, *([config] if config else [])], "name another folder with --output")
     there = [path for path in files if path.exists()]
     if there and not overwrite:
-        raise InputError(f"{there[0]}: is there already; add --overwrite, or name another folder with --output")
+        raise InputError(f"{there[0]}: exists already; add --overwrite, or name another folder with --output")
     return files
 
 

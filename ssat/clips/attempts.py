@@ -248,7 +248,7 @@ class Attempts:
                     self._decide(st.WAITING)
                 return
             self._log.append(row)
-            # The server answered and the tool understood: whoever failed before failed for a reason of its own.
+            # The server answered and the tool understood: earlier failures had reasons of their own.
             works = row.status in (st.OK, st.GONE) or found == FailureClass.MEDIA
             if works and self._undecided and not self._stop_reason:
                 self._decide(st.DEAD)

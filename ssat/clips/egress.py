@@ -89,7 +89,7 @@ class Pacer:
 class Pause:
     """A pause of `seconds` that began at `opened` (Unix time), told by two clocks.
 
-    A wall clock that is set back would make it longer: within a process a clock that nobody sets bounds it, and one
+    A wall clock that is set back would make it longer: within a process a monotonic clock bounds it, and one
     that seems to begin in the future counts from now.
 
     Attributes:

@@ -72,7 +72,7 @@ class ClipList:
     skipped: list[Skipped] = field(default_factory=list)
 
     def ordered(self, seed: int) -> list[Candidate]:
-        """Candidates by sha256(seed | clip id): the order in which clips get their ranks."""
+        """Candidates by sha256(seed | clip id): the order in which clips get class ids."""
         return sorted(self.candidates, key=lambda candidate: candidate_key(seed, candidate.clip_id))
 
 

@@ -30,7 +30,7 @@ def world_folder(root: Path, settings: DemoSettings) -> Path:
     """Where this world lies below the demo's folder.
 
     Raises:
-        InputError: another world was collected there: its clips have the ranks, and would be what is learnt from.
+        InputError: another world was collected there: its clips are in the roster and would be learned from.
     """
     folder = root / "world" / world_key(settings)
     others = sorted(path.name for path in folder.parent.glob("*") if path.is_dir() and path != folder)

@@ -183,7 +183,7 @@ def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) 
     if not problems:
         broken = [name for name, tensor in given.items() if isinstance(tensor, Tensor) and not tensor.isfinite().all()]
         if broken:
-            raise InputError(f"tensors hold values that are not finite: {_first_of(broken)}; take the file anew")
+            raise InputError(f"tensors hold values that are not finite: {_first_of(broken)}; download the file again")
         return
     classes = shapes.get("hm.2.weight", (1,))[0]
     hint = "; expected CenterTrack's MOT17 network (mot17_half.pth or mot17_fulltrain.pth)"

@@ -156,16 +156,16 @@ def load_state(checkpoint: Path, *, data_digest: str | None = None, settings: Ma
         shards, _, _ = int(state["shards"]), int(state["step"]), list(state["class_ranks"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: not a readable checkpoint ({error!r}); delete its folder to do without it"
+            f"{path}: not a readable checkpoint ({error!r}); delete its folder to train without it"
         ) from error
     if version != VERSION:
         raise InputError(
-            f"{path}: checkpoint version {version}, expected {VERSION}; delete its folder to do without it"
+            f"{path}: checkpoint version {version}, expected {VERSION}; delete its folder to train without it"
         )
     if data_digest is not None and digest != data_digest:
         raise InputError(
             f"{checkpoint}: made from frame store {digest[:12]}, this one is {data_digest[:12]}; "
-            "go on with the store it was made from, name the folder as train.warm_start, or delete the checkpoint"
+            "continue with that store, name the folder as train.warm_start, or delete the checkpoint"
         )
     differing = sorted(name for name in settings if others.get(name) != settings[name])
     if differing:
@@ -208,7 +208,7 @@ def load_head_rows(checkpoint: Path, files: list[str], rows: range) -> dict[str,
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: not readable ({error}); delete {path.parent} to do without this checkpoint")
+    return InputError(f"{path}: not readable ({error}); delete {path.parent} to train without this checkpoint")
 
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

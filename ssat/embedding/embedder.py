@@ -74,7 +74,8 @@ class Embedder:
         that `ssat export` wrote, or a run.
 
         A run is a run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
-        server: whoever does registers a function from run to file as an entry point in the group `ssat.embedders`.
+        server: a package that does registers a function from run to file as an entry point of the group
+        `ssat.embedders`.
         `device` and `precision` are those of the class; an ONNX file has its own precision and takes the devices that
         onnxruntime has.
 
@@ -155,7 +156,10 @@ def _file_of_run(run: str) -> Path:
     for point in entry_points(group="ssat.embedders"):
         file: Path = point.load()(run)
         return file
-    raise InputError(f"embedder {run}: nothing that knows runs is installed (entry point group ssat.embedders)")
+    raise InputError(
+        f"embedder {run}: no installed package resolves runs (entry point group ssat.embedders); expected one. "
+        "Install it by pip install 'ssat[pipeline]'"
+    )
 
 
 def _check_tensors(path: Path, expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:

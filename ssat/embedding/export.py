@@ -104,7 +104,7 @@ def write_onnx(module: nn.Module, example: Tensor, target: Path, input_name: str
             verbose=False,
         )
     if program is None:
-        raise InputError(f"{target}: torch gave no ONNX program; use setting `format` safetensors")
+        raise InputError(f"{target}: torch exported no ONNX program; use setting `format` safetensors")
     program.save(str(target), external_data=False)
 
 
@@ -247,7 +247,7 @@ def model_card(embedder: Embedder, file_name: str, agreement: str = "", layout: 
         "## Use",
         "",
         "Made to tell people apart within one video, from frame to frame. It has not been made, or tested, to "
-        "recognise somebody in another video.",
+        "recognise a person in another video.",
         "",
     ]
     return "\n".join(lines)

@@ -22,7 +22,7 @@ FinishedShard = tuple[ShardEntry, list[ClipRecord]]
 
 
 def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings) -> list[ShardJob]:
-    """The shards that the roster makes, finished or not, in order of rank.
+    """The shards that the roster makes, finished or not, in order of class id.
 
     Raises:
         InputError: an empty roster.
@@ -39,7 +39,7 @@ def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings
     for index, members in sorted(by_shard.items()):
         clips = [
             ClipJob(
-                rank=row["rank"],  # type: ignore[arg-type]
+                class_id=row["rank"],  # type: ignore[arg-type]
                 clip_id=row["clip_id"],  # type: ignore[arg-type]
                 path=paths[int(str(row["rank"]))],
                 sha256=row["sha256"],  # type: ignore[arg-type]
@@ -63,8 +63,8 @@ def missing_shards(jobs: Sequence[ShardJob]) -> list[ShardJob]:
         if finished is None:
             missing.append(job)
             continue
-        again = {record.rank for record in finished[1] if record.recoverable}
-        if any(clip.rank in again and is_whole(clip) for clip in job.clips):
+        again = {record.class_id for record in finished[1] if record.recoverable}
+        if any(clip.class_id in again and is_whole(clip) for clip in job.clips):
             missing.append(job)
     return missing
 

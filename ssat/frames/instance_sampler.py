@@ -159,7 +159,7 @@ class InstanceSampler(FrameSampler):
         return images, labels
 
     def _bank(self, group: OpenGroup, epoch: int, decoder: FrameDecoder) -> list[Image]:
-        """Cuts of a few frames of the row group, the same whoever asks; they lend backgrounds."""
+        """Return cuts of a few frames of the row group, the same on every process; they provide backgrounds."""
         with group.bank_lock:
             if group.bank is None:
                 rng = np.random.default_rng([self._seed, epoch, group.shard, group.number, _BANK])

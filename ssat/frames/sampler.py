@@ -286,7 +286,7 @@ class FrameSampler:
 
 
 def _stand_in(group: OpenGroup, sample: int, decoder: FrameDecoder, short_side: int) -> tuple[int, NDArray[np.uint8]]:
-    """The next sample of the row group that can be decoded: the same one whichever process asks."""
+    """Return the next readable sample of the row group; the same on every process."""
     for other, jpeg in group.after(sample):
         try:
             return other, decoder.decode(jpeg, short_side)

@@ -22,7 +22,9 @@ def find_sequences(
     part: Literal["train", "test"] = "train",
     only_to_score: bool = False,
 ) -> list[MotSequence]:
-    """The sequence in `folder`, or those in the folders in it (or in its folder `part` or `dataset/part`), by the numbers in their names.
+    """The sequence in `folder`, or those in the folders in it, by the numbers in their names.
+
+    Where none are in it, its folder `part` or `dataset/part` is looked at.
 
     MOTChallenge sequences are folders with seqinfo.ini. A folder with image_02 or label_02 is KITTI tracking, whose
     parts are called training and testing.

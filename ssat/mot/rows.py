@@ -18,7 +18,7 @@ _TRUTH_COLUMNS = (9, 10)
 _RESULT_COLUMNS = (7, 8, 9, 10)
 _CLASS_COLUMN = 7
 PEDESTRIAN = 1
-IGNORE_REGION = 13  # a region in which nobody was labelled one by one; "crowd" among the classes of MOT20
+IGNORE_REGION = 13  # a region without labels of single people; "crowd" among the classes of MOT20
 MAX_PIXELS = 1e9  # beyond it, areas lose the precision that overlaps need
 _COLUMN_NAMES = ("frame", "id", "left", "top", "width", "height", "score")
 

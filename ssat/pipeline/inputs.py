@@ -28,7 +28,7 @@ class TrackInput:
         source: the frames; None where a sequence has labels only.
         numbers: the frames' numbers, where they are known beforehand.
         detections: those that were given; None: a detector finds them.
-        clocked: frames come at their own pace, and wait for nobody.
+        clocked: frames arrive at the pace of the source.
         notes: what was left out of the detections, for people.
     """
 

@@ -8,7 +8,7 @@ from ssat.scale.ladder import Rung
 from ssat.scale.settings import ScaleSettings
 
 GIB = 1024**3
-# Outcomes that say nothing about the health of network, disk or downloader: the video itself is not to be had.
+# Outcomes caused by the video itself (not available), not by network, disk or downloader.
 _NOT_OURS = frozenset({"ok", "waiting", "GONE", "GEO", "AUTH"})
 
 

@@ -132,7 +132,7 @@ class VideoSource:
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{path}: not a video that can be read ({error})") from error
         if not rate:
-            raise InputError(f"{path}: does not say its frame rate; give it with setting `frame_rate`")
+            raise InputError(f"{path}: states no frame rate; set it with setting `frame_rate`")
         return cls(path.stem, float(rate), n_frames, path, has_sound=has_sound)
 
     def __iter__(self) -> Iterator[NumberedFrame]:

@@ -35,7 +35,7 @@ class StreamSource:
     """A stream, connected to again when it drops.
 
     Frames are numbered by the clock, 1 at the first: what was missed is left out, so a tracker loses its tracks as
-    long as nobody saw them. A stream with a known length (a file on a server) is numbered frame by frame and ends
+    long as no frame arrived. A stream with a known length (a file on a server) is numbered frame by frame and ends
     where it ends.
 
     Attributes:
@@ -69,7 +69,7 @@ class StreamSource:
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{shown(address)}: no stream that can be read ({_reason(error, address)})") from error
         if not rate:
-            raise InputError(f"{shown(address)}: does not say its frame rate; give it with setting `frame_rate`")
+            raise InputError(f"{shown(address)}: states no frame rate; set it with setting `frame_rate`")
         return cls(_name(address), float(rate), address, patience, n_frames)
 
     def __iter__(self) -> Iterator[NumberedFrame]:
@@ -126,7 +126,7 @@ class CameraSource:
         rate = frame_rate or camera.get(cv2.CAP_PROP_FPS)
         camera.release()
         if not rate or rate <= 0:
-            raise InputError(f"camera {index}: does not say its frame rate; give it with setting `frame_rate`")
+            raise InputError(f"camera {index}: states no frame rate; set it with setting `frame_rate`")
         return cls(f"camera-{index}", float(rate), index)
 
     def __iter__(self) -> Iterator[NumberedFrame]:
@@ -147,7 +147,7 @@ class CameraSource:
 
 
 def read_latest(source: FrameSource) -> Iterator[NumberedFrame]:
-    """The newest frame of `source` each time one is asked for; older ones that nobody took are left out.
+    """The newest frame of `source` each time one is asked for; older ones that were not taken are skipped.
 
     This bounds the delay to one frame, however slow the consumer is. For sources that are numbered by the clock.
     """

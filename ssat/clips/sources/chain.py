@@ -87,9 +87,7 @@ def _part(mirror: str, download: DownloadSettings, egress: Egress) -> _Part:
 
 def _refuse_mirrors(settings: CollectSettings, clips: ClipList) -> None:
     if settings.mirrors or settings.mirrors_only:
-        raise InputError(
-            f"{clips.source}: mirrors go with a CSV list, whose clips have ids; this list says where its clips are"
-        )
+        raise InputError(f"{clips.source}: mirrors need a CSV list, whose clips have ids; this list has addresses")
 
 
 def _local_mirror(path: Path) -> _Part:

@@ -28,7 +28,7 @@ class Baseline(Protocol):
     """A tracker that sees one frame after the other."""
 
     def skip(self, frames: int) -> None:
-        """So many frames went by that nobody saw."""
+        """Advance by `frames` frames without detections."""
 
     def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
         """The tracks of the next frame; `features` (D, F) and `init_rule` as in `Tracker.update`."""

@@ -28,7 +28,7 @@ class PackagedBoxTracker:
         self._tracker: Any = made(lost_track_buffer=round(lost_seconds * _BUFFER_RATE), frame_rate=frame_rate)
 
     def skip(self, frames: int) -> None:
-        """Empty frames stand for those that nobody saw."""
+        """Advance by empty frames."""
         for _ in range(frames):
             self._update(np.empty((0, 4)), np.empty(0))
 

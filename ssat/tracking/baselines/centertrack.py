@@ -14,7 +14,7 @@ class CenterTrackAssociation:
 
     Detections are taken in the order of their scores. Each, moved back by its offset, takes the nearest track of the
     frame before that is still free and nearer than the geometric mean of the detection's width and height. A track that
-    none takes ends: what disappears for one frame comes back as somebody new. Without the network's offsets they are
+    none takes ends: a person missing for one frame gets a new identity. Without the network's offsets they are
     zero, and the nearest old centre wins.
     """
 

@@ -22,7 +22,7 @@ class DeepSortTracker:
         self._numbers: dict[str, int] = {}
 
     def skip(self, frames: int) -> None:
-        """Empty frames stand for those that nobody saw."""
+        """Advance by empty frames."""
         for _ in range(frames):
             self._tracker.update_tracks([], embeds=[])
 
