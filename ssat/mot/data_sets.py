@@ -14,7 +14,7 @@ _MOTCHALLENGE = "https://motchallenge.net/data"
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set that `ssat benchmark --mot FOLDER` reads as its publisher packs it.
+    """A data set that `find_sequences` reads as its publisher packs it.
 
     Attributes:
         page: of the publisher: terms and downloads.
@@ -39,7 +39,7 @@ class DownloadedSet:
     """A data set that was fetched.
 
     Attributes:
-        folder: of the data set: what `--mot` takes.
+        folder: of the data set: what setting `mot` takes.
         url: of the archive.
         bytes: of the archive.
         sha256: of the archive.
@@ -113,11 +113,12 @@ def archive_address(data_set: DataSet, *, labels_only: bool = False) -> str:
     if not data_set.archive:
         raise InputError(
             f"{data_set.name}: its publisher offers no archive without an agreement or an account; expected a plain "
-            f"download. Open {data_set.page} ({data_set.licence}), {data_set.access}, and give the folder to --mot"
+            f"download. Open {data_set.page} ({data_set.licence}), {data_set.access}, and name "
+            "the folder with setting `mot`"
         )
     if labels_only and not data_set.labels:
         raise InputError(
-            f"{data_set.name}: its publisher offers no archive without images; expected one. Leave out --labels-only"
+            f"{data_set.name}: its publisher offers no archive without images; expected one. Fetch the one with images"
         )
     return data_set.labels if labels_only else data_set.archive
 
