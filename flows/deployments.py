@@ -109,7 +109,7 @@ def scale(
 
 
 def _deployed_stage(name: str) -> Flow[..., Any]:
-    """The deployed flow of a stage."""
+    """Return the deployed flow of a stage."""
     stage = stage_named(name)
 
     def work(workspace: str, settings: Any) -> State[Any]:

@@ -36,7 +36,7 @@ _PICTURED = 48
 
 @dataclass(frozen=True)
 class ClipPatches:
-    """What one clip is to give.
+    """Input for following the patches of one clip.
 
     Attributes:
         path: the video file.
@@ -107,7 +107,7 @@ def learn_colours_task(workspace: Workspace, settings: ColoursSettings) -> Learn
 
 
 def _split(n_clips: int, settings: ColoursSettings) -> tuple[int, int]:
-    """How many clips to learn from, and how many after them to keep out."""
+    """Return how many clips to learn from, and how many after them to keep out."""
     n_train = settings.clips if settings.clips is not None else n_clips - settings.held_out_clips
     if n_train < 2 or n_train > n_clips:
         raise InputError(

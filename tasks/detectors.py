@@ -1,4 +1,4 @@
-"""Detectors by what the settings name."""
+"""Create the detectors that the settings name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def resolve_detector(
     settings: BenchmarkSettings | TrackSettings, workspace: Workspace
 ) -> tuple[TorchvisionDetector | CenterTrackDetector | None, CenterTrackDetector | None]:
-    """The detector that looks at frames as they come, and the one that the tracks lead; at most one of them.
+    """Return the detector that looks at frames as they come, and the one that the tracks lead; at most one of them.
 
     Raises:
         InputError: weights that are missing or do not fit; the message states where they are published.

@@ -1,4 +1,4 @@
-"""The sequences of a benchmark one after another in this process, or side by side on Ray."""
+"""The sequences of a benchmark one after another in this process, or concurrently on Ray."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MIN_FRAMES_FOR_RAY = 600
 
 @dataclass(frozen=True)
 class Networks:
-    """What looks at frames; None what is not asked for."""
+    """The networks that process frames; None if not needed."""
 
     embedder: PatchEmbedder | None
     detector: TorchvisionDetector | CenterTrackDetector | None
@@ -65,7 +65,7 @@ class SequenceJob:
 
 
 def ray_is_named() -> bool:
-    """Whether RAY_ADDRESS names a cluster."""
+    """Return whether RAY_ADDRESS names a cluster."""
     return os.environ.get("RAY_ADDRESS", "local") != "local"
 
 
@@ -140,7 +140,7 @@ def _track_here(
 def track_on_ray(
     waiting: list[Prepared], settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
 ) -> None:
-    """Tracks `waiting` side by side; each leaves its files in `folder`, which all machines must see.
+    """Track `waiting` concurrently; each leaves its files in `folder`, which all machines must see.
 
     Raises:
         InputError: a frame that cannot be decoded, or a machine that does not see the files.

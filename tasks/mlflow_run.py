@@ -1,4 +1,4 @@
-"""An MLflow run around a stage: what it was given, what it ran on, what it reported."""
+"""An MLflow run of a stage: its settings, environment and reports."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _restore(named: str | None) -> None:
 
 
 def flat_settings(settings: BaseModel | Mapping[str, Any] | None) -> dict[str, str]:
-    """Settings as MLflow parameters: nested names joined by dots, values as text, secrets left out."""
+    """Return settings as MLflow parameters: nested names joined by dots, values as text, secrets left out."""
     if settings is None:
         return {}
     values = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else dict(settings)
@@ -144,7 +144,7 @@ def flat_settings(settings: BaseModel | Mapping[str, Any] | None) -> dict[str, s
 
 
 def _experiment(workspace: Workspace, uri: str, name: str) -> str:
-    """The id of the experiment called `name`, made where it is missing or brought back where it was deleted."""
+    """Return the id of the experiment called `name`, made where it is missing or brought back where it was deleted."""
     from mlflow import MlflowClient, MlflowException
 
     client = MlflowClient(uri)

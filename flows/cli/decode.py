@@ -62,7 +62,7 @@ def show_store(result: DecodedStore | DryDecoding, as_json: bool = False) -> Non
 
     if isinstance(result, DryDecoding):
         click.echo(
-            f"{result.frames:,} frames of {result.clips:,} clips decoded, encoded and thrown away in "
+            f"{result.frames:,} frames of {result.clips:,} clips decoded, encoded and discarded in "
             f"{result.seconds:.1f} s: {result.frames_per_second:,.0f} frames/s",
             err=as_json,
         )

@@ -89,7 +89,7 @@ def _targets(
     overwrite: bool,
     config: Path | None,
 ) -> tuple[Path, Path, Path]:
-    """The files that will be written, checked before any work."""
+    """Return the files that will be written, checked before any work."""
     from ssat.output_paths import refuse_inputs_as_outputs
     from tasks.embedders import embedder_files
 

@@ -53,7 +53,7 @@ class ShardOutcome:
 
 
 class Collector:
-    """Collects clips into one workspace. A context manager: it holds the workspace's collector lock while it is open.
+    """Collector of clips into one workspace. A context manager: it holds the workspace's collector lock while open.
 
     Candidates are settled once they are collected or given up. Class ids go to collected clips in candidate order, up
     to the first candidate that is not settled, so they do not depend on the number of concurrent downloads.
@@ -144,7 +144,7 @@ class Collector:
         return self._growing.roster
 
     def next_shard(self) -> Shard | None:
-        """The next candidates to work through; None when enough clips are collected, or nothing can be done now.
+        """Return the next candidates to work through; None when enough clips are collected, or nothing can be done now.
 
         Raises:
             WorkspaceError: the disk is full or not writable.
@@ -184,7 +184,7 @@ class Collector:
         self._plan.attempted += 1
 
     def run_shard(self, shard: Shard, progress: Progress = lambda _: None) -> ShardOutcome:
-        """Work through a shard, `downloads` clips at a time. `progress` is told of each finished candidate.
+        """Work through a shard, `downloads` clips at a time. `progress` is called with each finished candidate.
 
         Raises:
             WorkspaceError: the disk is full or not writable; what was finished is kept.

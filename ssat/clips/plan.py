@@ -18,7 +18,7 @@ _MIN_SUCCESS = 0.25
 
 @dataclass(frozen=True)
 class Shard:
-    """What one task run works through: positions in the candidate order, at one stage of the sources."""
+    """The work of one task run: positions in the candidate order, at one stage of the sources."""
 
     number: int
     positions: tuple[int, ...]
@@ -32,7 +32,7 @@ class Shard:
 
 
 class Plan:
-    """Candidates that are wanted and not settled, shard by shard."""
+    """The wanted candidates that are not settled, shard by shard."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Plan:
         self._stage[position] = self._stage.get(position, 0) + 1
 
     def is_last(self, stage: int) -> bool:
-        """Whether no source comes after this stage."""
+        """Return whether no source comes after this stage."""
         return stage == len(self._chain.stages) - 1
 
     @property
@@ -76,10 +76,10 @@ class Plan:
         self._passed_over.clear()
 
     def next_shard(self, pause: Callable[[], str], absent: Callable[[int], None]) -> tuple[Shard | None, str]:
-        """The next shard, or None and why: empty when nothing is left to do.
+        """Return the next shard, or None and why: empty when nothing is left to do.
 
-        `pause` says why the network may not be used, empty when it may. `absent` is told each candidate that no source
-        has.
+        `pause` returns why the network may not be used, empty if it may. `absent` is called with each candidate that no
+        source has.
         """
         while True:
             for number, stage in enumerate(self._chain.stages):
@@ -119,7 +119,7 @@ class Plan:
         return self._batch
 
     def _wanted(self, stage: int, at_most: int) -> Iterator[int]:
-        """Positions at `stage` that have to be tried for the wanted clips."""
+        """Yield positions at `stage` that have to be tried for the wanted clips."""
         expected = float(len(self._roster.ids))
         success = max(_MIN_SUCCESS, self.collected / self.attempted) if self.attempted else 1.0
         success = min(success, self._chain.stages[stage].max_success)

@@ -1,4 +1,4 @@
-"""What the last collector wants: from it and the status table follow rate and remaining time."""
+"""Facts about the last collector; with the status table they give rate and remaining time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RunFacts:
 
     @classmethod
     def load(cls, workspace: Workspace) -> RunFacts | None:
-        """The last run's facts; None where there is none, or none that can be read."""
+        """Return the last run's facts; None where there is none, or none that can be read."""
         try:
             content = json.loads((workspace.clips / "run.json").read_text(encoding="utf-8"))
             started = datetime.fromisoformat(content["started_at"])

@@ -23,7 +23,7 @@ _MAX_PIXELS = 2**26
 
 @dataclass(frozen=True)
 class Augment:
-    """What happens to a frame besides the random crop. All off: the paper's plain random crop.
+    """Augmentation besides the random crop. All off: the paper's plain random crop.
 
     Attributes:
         flip: mirror half of the crops left to right.
@@ -86,13 +86,13 @@ class Augment:
 
 
 class FrameDecoder:
-    """Decodes one frame after the other into the same memory. Not thread-safe: one per thread."""
+    """Decoder of frames into one reused memory. Not thread-safe: one per thread."""
 
     def __init__(self) -> None:
         self._buffer = np.empty(0, np.uint8)
 
     def decode(self, jpeg: bytes, short_side: int) -> Image:
-        """The frame (h, w, 3) RGB, at the smallest DCT scale whose short side is at least `short_side`.
+        """Return the frame (h, w, 3) RGB, at the smallest DCT scale whose short side is at least `short_side`.
 
         Valid until the next call. Only scales of 1/2 and less are used: libjpeg-turbo has no fast transform for those
         between 1/2 and 1.

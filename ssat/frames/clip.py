@@ -68,7 +68,7 @@ class SpooledClip:
 
 
 class _UnusableError(Exception):
-    """Why a clip has no frames in the store; the text ends up in clips.parquet."""
+    """Reason why a clip has no frames in the store; the text is stored in clips.parquet."""
 
     recoverable = False
 
@@ -128,12 +128,12 @@ def count_frames(job: ClipJob, settings: DecodeSettings) -> int:
 
 
 def was_begun(job: ClipJob, folder: Path) -> bool:
-    """Whether a process began this clip and did not come to its end."""
+    """Return whether a process began this clip and did not come to its end."""
     return _mark(job, folder).exists()
 
 
 def deaths_alone(job: ClipJob, folder: Path) -> int:
-    """How many processes ended while this clip was the only one they decoded."""
+    """Return how many processes ended while this clip was the only one they decoded."""
     try:
         return int(_mark(job, folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -141,7 +141,7 @@ def deaths_alone(job: ClipJob, folder: Path) -> int:
 
 
 def spooled_frames(folder: Path) -> int:
-    """Frames of the clips that are whole in `folder`: for progress."""
+    """Return frames of the clips that are whole in `folder`: for progress."""
     sizes = (path.stat().st_size for path in folder.glob("*.npy"))
     return sum(max(0, size - _NPY_HEADER) // SPOOL_ROW.itemsize for size in sizes)
 
@@ -207,7 +207,7 @@ def _decode_file(
                     f"{stream.codec_context.width}x{stream.codec_context.height} pixels are more than the {MAX_PIXELS} "
                     "that the memory of a decoding task is made for"
                 )
-            # One thread a clip: clips run beside each other, and the frames come out the same.
+            # One thread a clip: clips run concurrently, and the frames come out the same.
             stream.codec_context.thread_count = 1
             aspect = _pixel_aspect(stream.codec_context.sample_aspect_ratio)
             for frame in container.decode(stream):
@@ -263,7 +263,7 @@ def _check_content(job: ClipJob, path: Path) -> None:
 
 
 def _pixel_aspect(ratio: object) -> float:
-    """Width / height of a pixel; 1 where the file does not say, says something absurd, or means one pixel in a width.
+    """Return width / height of a pixel; 1 if the file states none or an absurd one, or one pixel in a width.
 
     Trimming to an even width leaves ratios like 455:456 behind: following them costs a resampling and shows nothing.
     """

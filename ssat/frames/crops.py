@@ -63,6 +63,6 @@ def read_crops(
 
 
 def _spread(stored: int, wanted: int, stride: int) -> list[int]:
-    """Indices of `wanted` of the `stored` frames, evenly spaced, each in the middle of its part."""
+    """Return indices of `wanted` of the `stored` frames, evenly spaced, each in the middle of its part."""
     count = min(stored, wanted)
     return [int((i + 0.5) * stored / count) * stride for i in range(count)]

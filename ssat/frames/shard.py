@@ -1,4 +1,4 @@
-"""One shard of the frame store: decode its clips beside each other, permute their frames, write Parquet."""
+"""One shard of the frame store: decode its clips concurrently, permute their frames, write Parquet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPOOL_FOLDER = ".spool"
 
 
 class ShardJob:
-    """What a worker needs to write one shard: plain data, so that it travels to another process."""
+    """Input of a worker that writes one shard: plain data, so that it can be sent to another process."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class ShardJob:
         return place / SPOOL_FOLDER / f"{self.index:05d}-{self.key}"
 
     def finished(self) -> tuple[ShardEntry, list[ClipRecord]] | None:
-        """The entry and clips of the shard where it is written already, else None."""
+        """Return the entry and clips of the shard where it is written already, else None."""
         try:
             content = json.loads(self.sidecar.read_text(encoding="utf-8"))
             entry = ShardEntry.model_validate(content["shard"])
@@ -97,7 +97,7 @@ def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipR
     def one(clip: ClipJob) -> SpooledClip:
         return spool_clip(clip, job.settings, job.spool)
 
-    # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode beside each other.
+    # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode concurrently.
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:
         spooled = list(pool.map(one, job.clips))
     return gather_shard(job, spooled)

@@ -31,7 +31,7 @@ class RowGroup:
 
 
 class ShardReader:
-    """Reads the row groups of one shard through a memory map."""
+    """Reader of the row groups of one shard through a memory map."""
 
     def __init__(self, path: AnyPath, entry: ShardEntry, verify_checksums: bool = False) -> None:
         """Open `path`.
@@ -82,11 +82,11 @@ class ShardReader:
         return RowGroup(class_id, frame_index, pts_us)
 
     def jpegs(self, group: int) -> pa.Array:
-        """The JPEGs of row group `group`: a binary array; `.as_buffer()` of an element copies nothing."""
+        """Return the JPEGs of row group `group`: a binary array; `.as_buffer()` of an element copies nothing."""
         return self._read(group, ["jpeg"]).column(0).combine_chunks()
 
     def table(self, group: int) -> pa.Table:
-        """All columns of row group `group`."""
+        """Return all columns of row group `group`."""
         return self._read(group, None)
 
     def _read(self, group: int, columns: list[str] | None, file: pq.ParquetFile | None = None) -> pa.Table:
@@ -115,7 +115,7 @@ class FrameStore:
 
     @classmethod
     def open(cls, folder: str | AnyPath) -> Self:
-        """The store in `folder`, which may be an s3:// address.
+        """Return the store in `folder`, which may be an s3:// address.
 
         Raises:
             InputError: no store, a damaged or newer manifest, or a clip table that does not belong to it. Shards are
@@ -164,7 +164,7 @@ class FrameStore:
         return int(self.manifest.settings.get("frame_stride") or 1)
 
     def reader(self, shard: int) -> ShardReader:
-        """The opened shard at position `shard` of the manifest."""
+        """Return the opened shard at position `shard` of the manifest."""
         if shard not in self._readers:
             entry = self.manifest.shards[shard]
             self._readers[shard] = ShardReader(self.folder / entry.path, entry)

@@ -36,7 +36,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What is known of a fetched archive. The publisher gives no checksum: ours is kept for others to demand."""
+    """Facts about a downloaded archive. The publisher gives no checksum: ours is kept for later checks."""
 
     url: str
     bytes: int
@@ -47,13 +47,13 @@ class Downloaded:
 def download_sequences(
     folder: Path, url: str, sha256: str | None = None, progress: Progress = lambda done, total: None
 ) -> Path:
-    """A data set of MOTChallenge below `folder`: fetched, checked, unpacked; does only what is missing.
+    """Return a data set of MOTChallenge below `folder`: fetched, checked, unpacked; does only what is missing.
 
     Args:
         folder: gets the archive, and the data set beside it in a folder named after the archive.
         url: of a zip.
         sha256: what the archive must have; by default it is not known beforehand, and recorded in download.json.
-        progress: is told the bytes that are there, and how many there will be.
+        progress: is called with the bytes that are there, and how many there will be.
 
     Returns:
         The folder of the data set.
@@ -98,7 +98,7 @@ def read_download(target: Path) -> Downloaded:
 
 
 def fetch(url: str, path: Path, progress: Progress = lambda done, total: None) -> Path:
-    """The content of `url` in `path`, whole or not at all; what came before an interruption is not fetched again.
+    """Download `url` to `path`, completely or not at all; continue an interrupted download.
 
     Raises:
         InputError: the server does not answer, refuses, or sends less than it promised, again and again.
@@ -236,7 +236,7 @@ def unpack(archive: Path, target: Path, facts: Downloaded) -> None:
 
 
 def _members(archive: Path, members: zipfile.ZipFile, name: str) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """Path below the target → member, of the files."""
+    """Return path below the target → member, of the files."""
     entries = members.infolist()
     if len(entries) > _MAX_MEMBERS:
         raise InputError(f"{archive}: holds {len(entries)} members, more than {_MAX_MEMBERS}: refused")

@@ -22,9 +22,9 @@ def find_sequences(
     part: Literal["train", "test"] = "train",
     only_to_score: bool = False,
 ) -> list[MotSequence]:
-    """The sequence in `folder`, or those in the folders in it, by the numbers in their names.
+    """Return the sequence in `folder`, or those in its folders, ordered by number.
 
-    Where none are in it, its folder `part` or `dataset/part` is looked at.
+    Where there are none, its folder `part` or `dataset/part` is used.
 
     MOTChallenge sequences are folders with seqinfo.ini. A folder with image_02 or label_02 is KITTI tracking, whose
     parts are called training and testing.
@@ -85,11 +85,11 @@ def _folders_with_info(folder: Path) -> list[Path]:
 def _refuse_without_info(
     folder: Path, part: Literal["train", "test"], names: Sequence[str], known: Mapping[str, object]
 ) -> None:
-    """Raises InputError naming folders that look like sequences, are wanted and have no seqinfo.ini."""
+    """Raise InputError naming folders that look like sequences, are wanted and have no seqinfo.ini."""
     if (folder / SEQUENCE_INFO).is_file():
         return
     places = _places(folder, part)
-    # Where one place holds sequences, the other is not looked at.
+    # Where one place holds sequences, the others are not used.
     looked_at = next(([place] for place in places if _folders_with_info(place)), list(places))
     lacking = [
         path

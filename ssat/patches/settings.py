@@ -11,7 +11,7 @@ from ssat.settings import StageSettings
 
 
 class FollowSettings(BaseModel):
-    """Which patches of a clip are followed, and for how long."""
+    """Choice and duration of the followed patches of a clip."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,7 +23,7 @@ class FollowSettings(BaseModel):
 
 
 class ColoursSettings(StageSettings):
-    """Beyond the paper: colours that tell things apart, learned in a minute from followed patches of the clips."""
+    """Colour features learned from followed patches of the clips in about a minute (beyond the paper)."""
 
     section: ClassVar[str] = "colours"
 
@@ -40,5 +40,5 @@ class ColoursSettings(StageSettings):
     )
     seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
     workers: Annotated[int, Runtime()] = Field(
-        default=0, ge=0, description="Clips looked at at the same time; 0: as many as there are CPUs"
+        default=0, ge=0, description="Clips processed at the same time; 0: as many as there are CPUs"
     )

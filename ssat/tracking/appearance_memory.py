@@ -1,4 +1,4 @@
-"""What a track remembers of the appearance of its detections."""
+"""Appearance of tracks, accumulated from their detections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ssat.tracking.state import TrackState
 
 
 class AppearanceMemory(Protocol):
-    """Keeps the appearance of tracks in the `TrackState`."""
+    """Appearance of tracks, stored in the `TrackState`."""
 
     def update(self, state: TrackState, rows: NDArray[np.intp], features_NF: NDArray[np.float32]) -> None:
         """Take in the features that some tracks were matched with."""

@@ -24,7 +24,7 @@ def _below_diagonal(size: int) -> NDArray[np.bool_]:
 
 
 class Calibration:
-    """Scales D_cos so that different people are `TARGET` apart in the median.
+    """Scale of D_cos that puts different people `TARGET` apart in the median.
 
     Two boxes of one frame show two people. A histogram of their D_cos with exponential forgetting gives the median.
 

@@ -1,4 +1,4 @@
-"""How a configuration associates: its cost terms, passes, motion model and appearance memory."""
+"""The association of a configuration: its cost terms, passes, motion model and appearance memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OTHER_PERSON = 1.0  # calibrated appearance cost above which an overlapping box
 
 @dataclass
 class Method:
-    """What `Tracker.update` runs.
+    """The parts that `Tracker.update` runs.
 
     Attributes:
         terms: computed for every frame.

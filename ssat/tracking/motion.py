@@ -1,4 +1,4 @@
-"""Where tracks are expected in the next frame: at their last box, or at constant velocity (a Kalman filter)."""
+"""Predict tracks in the next frame: at their last box, or at constant velocity (a Kalman filter)."""
 
 from __future__ import annotations
 

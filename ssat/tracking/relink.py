@@ -20,7 +20,7 @@ _MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer do not measure 
 
 @dataclass(frozen=True)
 class RelinkRule:
-    """Which tracks may be joined.
+    """Rule for joining tracks.
 
     Attributes:
         max_gap_seconds: longest absence.
@@ -59,7 +59,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Relinked:
-    """What became of a result.
+    """Outcome of linking a result.
 
     Attributes:
         ids: (n,) identity of every row.
@@ -184,7 +184,7 @@ def _joined(
 def _has_rival(
     first: int, second: int, distances_TT: NDArray[np.float64], possible_TT: NDArray[np.bool_], ratio: float
 ) -> bool:
-    """Whether one of the two could almost as well be joined to a third that is not the other's person."""
+    """Return whether one of the two could almost as well be joined to a third that is not the other's person."""
     for track, other in ((first, second), (second, first)):
         almost = possible_TT[track] & (distances_TT[track] <= ratio * distances_TT[first, second])
         almost[other] = False

@@ -118,7 +118,7 @@ class Association:
 
 
 class Tracker:
-    """Gives the detections of each frame identities, by appearance and position, without look-ahead.
+    """Online tracker: assigns identities to the detections of each frame by appearance and position.
 
     The state is a set of arrays with a row per track that is alive. It grows with the number of tracks alive at a time,
     not with the number of frames. `ssat.tracking.saving` saves and restores it.
