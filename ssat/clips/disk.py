@@ -8,7 +8,7 @@ from pathlib import Path
 from ssat.clips.settings import CollectSettings
 
 _GIB = 2**30
-# A clip of 10 s at short side 256, until clips of this workspace say better.
+# Size of a clip of 10 s at short side 256, used until clips of this workspace are measured.
 _USUAL_CLIP_BYTES = 1_000_000
 
 

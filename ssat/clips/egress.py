@@ -12,9 +12,9 @@ from typing import Protocol
 
 from ssat.workspace import committed
 
-# Used where the breaker's file says nothing sensible about the length of its pause.
+# Used if the breaker's file has no valid length of its pause.
 _UNKNOWN_PAUSE_S = 3600.0
-# Machines that share an egress do not agree to the second.
+# Tolerance for differing clocks of machines that share an egress.
 _CLOCKS_DIFFER_S = 60.0
 
 
@@ -124,7 +124,7 @@ class Breaker:
         except FileNotFoundError:
             self._pause = Pause()
         except (OSError, ValueError, KeyError, TypeError):
-            # Better an hour lost than a ban: what cannot be read counts as just opened.
+            # A one-hour pause avoids a ban: an unreadable file counts as just opened.
             self._pause = Pause(time.time(), _UNKNOWN_PAUSE_S, "unreadable breaker file")
         if self._pause.moved:
             self._save()  # or each run would find a pause that has just begun

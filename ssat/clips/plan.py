@@ -12,7 +12,7 @@ from ssat.clips.settings import CollectSettings
 from ssat.clips.sources.chain import Chain
 from ssat.clips.stages import Offer
 
-# However few clips were collected so far: at most four times as many are tried as are wanted.
+# Try at most four times the wanted number, even if few clips succeeded so far.
 _MIN_SUCCESS = 0.25
 
 

@@ -17,7 +17,7 @@ from ssat.clips.sources import Source, Stopped
 from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
 
 Rows = list[StatusRow]
-# A candidate's position and the rows of its attempts; None: no source of the stage has it, others are to be asked.
+# A candidate's position and the rows of its attempts; None: no source of the stage has it, try the next stage.
 Finished = tuple[int, Rows | None]
 Progress = Callable[[int], None]
 

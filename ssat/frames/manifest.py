@@ -67,7 +67,7 @@ class ShardEntry(_Record):
     @field_validator("path")
     @classmethod
     def _plain_name(cls, path: str) -> str:
-        # A manifest may come from elsewhere: it must not lead out of the store's folder.
+        # A manifest is untrusted: its paths must not leave the store's folder.
         if Path(path).name != path or path.startswith(".") or "\\" in path:
             raise ValueError("expected the name of a file in the store's folder")
         return path

@@ -20,7 +20,7 @@ class DecodeSettings(StageSettings):
     section: ClassVar[str] = "decode"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {"frame_stride": 1},
-        # Neighbouring frames are near-duplicates: a fifth of them trains a small network as well.
+        # Neighbouring frames are near-duplicates: a fifth of them trains a small network equally well.
         "quick": {"frame_stride": 5},
     }
 

@@ -226,7 +226,7 @@ class FrameStore:
         return {class_id: sorted(clip_rows) for class_id, clip_rows in rows.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Memory maps do not travel between processes; they are opened again where they are needed.
+        # Memory maps cannot be sent to other processes; they are opened again there.
         return {**self.__dict__, "_readers": {}}
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 _WIDTH = 480  # frames are compared at this width: sharp enough for a shift of a pixel, quick enough for video
 _MAX_POINTS = 300
-_MIN_POINTS = 12  # points that must agree, else the camera counts as still
+_MIN_POINTS = 12  # points that must agree; with fewer the camera counts as still
 
 
 class CameraMotion:

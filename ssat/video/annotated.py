@@ -136,7 +136,7 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
             picture = _resized(picture, (self._stream.width, self._stream.height))
         self.picture = picture
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        # Without a time base the encoder takes the numbers for something else.
+        # Without a time base the encoder misinterprets the numbers.
         frame.time_base = 1 / self._rate
         frame.pts = self._n_written
         self._n_written += 1
