@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--store-calibration",
     is_flag=True,
-    help="Keep the median distance between people of one frame with each embedder; tracking starts from it.",
+    help="Store the median distance between people of one frame with each embedder; tracking starts from it.",
 )
 @settings_options(ProbeSettings)
 def command(

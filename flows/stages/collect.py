@@ -27,7 +27,7 @@ class NothingCollectedError(InputError):
 
 
 class Collect(Stage[CollectSettings, CollectResult]):
-    """Download and trim clips: a Kinetics CSV, a text file with a URL a line, or a folder of videos.
+    """Download and trim clips from a Kinetics CSV, a text file with a URL per line, or a folder of videos.
 
     Run again, it does only what is missing; asked for more clips, it keeps the class ids of the others.
     """

@@ -51,7 +51,7 @@ class StoreCheck:
 
 
 class Verify(Stage[VerifySettings, StoreCheck]):
-    """Check the frame store against its manifest; exit code 1 where something is broken and was not repaired."""
+    """Check the frame store against its manifest; exit code 1 if it is broken and was not repaired."""
 
     name = "verify"
     settings = VerifySettings
