@@ -135,9 +135,9 @@ class FeaturesStudySettings(StageSettings):
 
     embedder: Annotated[tuple[str, ...], ByContent(), LocalPath()] = Field(
         default=(),
-        description="Compared embedders, named as for `ssat track`, sums too (0.5*colour+0.5*RUN); the first is the reference "
-        "of the others. By default `colour`, `untrained`, `imagenet` if available, the latest "
-        "learned colours and the latest network of the workspace, and the sum of each of these two and `colour`",
+        description="Compared embedders, named as for `ssat track`, sums too (0.5*colour+0.5*RUN); the first is the "
+        "reference of the others. By default `colour`, `untrained`, `imagenet` if available, the latest learned "
+        "colours and the latest network of the workspace, and the sum of each of these two and `colour`",
     )
     gap_seconds: float = Field(
         default=1.0, gt=0, le=60, description="Time between the two boxes of a pair of the AUC by labels"
