@@ -272,7 +272,7 @@ class ProbeSettings(StageSettings):
     )
     seed: int = Field(default=0, description="Of the resampling that gives the intervals")
     tau1: float = Field(default=0.56, gt=0, description="Threshold of pass 1 that is converted into a raw distance")
-    tau2: float = Field(default=0.64, gt=0, description="The same of round 2")
+    tau2: float = Field(default=0.64, gt=0, description="The same of pass 2")
 
     @field_validator("gaps_seconds")
     @classmethod
