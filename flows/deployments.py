@@ -18,7 +18,6 @@ from prefect.flows import Flow
 from prefect.states import Completed, Failed, State
 
 from flows.benchmark import benchmark_flow
-from flows.decode import decode_flow
 from flows.scale import scale_flow
 from flows.stage import STAGES, Needs, stage_named
 from flows.stage_flow import with_signature
@@ -51,14 +50,6 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 
 
 _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure], "on_crashed": [tell_failure]}
-
-
-@flow(name="decode", **_HOOKS)
-def decode(workspace: str, settings: DecodeSettings) -> State[Any]:
-    """Decode: collected clips in, Parquet frame store out."""
-    return _deployed_flow(
-        decode_flow, workspace, settings, ray=True, summarise=lambda result: f"{result.frames:,} frames"
-    )
 
 
 @flow(name="train", **_HOOKS)
@@ -141,7 +132,7 @@ def _deployed_flow(
     mlflow: bool = False,
 ) -> State[Any]:
     return _deployed(
-        lambda: Workspace.open(workspace, objects=inner is decode_flow),
+        lambda: Workspace.open(workspace),
         # The function, not the flow: the run that Prefect started is the run of this stage.
         lambda _: inner.fn(workspace, *arguments),
         Needs(ray=ray, mlflow=mlflow),

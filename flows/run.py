@@ -10,9 +10,9 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.benchmark import benchmark_flow
-from flows.decode import decode_flow
 from flows.stage_flow import run_stage
 from flows.stages.collect import STAGE as COLLECT
+from flows.stages.decode import STAGE as DECODE
 from flows.train import train_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
@@ -51,7 +51,7 @@ def run_flow(
         return result
 
     collected = stage("collect", lambda: run_stage(COLLECT, workspace, collect))
-    decoded = stage("decode", lambda: decode_flow(workspace, decode))
+    decoded = stage("decode", lambda: run_stage(DECODE, workspace, decode))
     trained = stage("train", lambda: train_flow(workspace, train))
     scored = None
     if benchmark is not None:

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from prefect import flow, runtime
 
 from flows.benchmark import benchmark_flow
-from flows.decode import decode_flow
 from flows.stage_flow import run_stage
 from flows.stages.collect import STAGE as COLLECT
 from flows.stages.collect import NothingCollectedError
+from flows.stages.decode import STAGE as DECODE
 from flows.train import train_flow
 from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
@@ -192,7 +192,7 @@ class _Climb:
             roster = collected.ranks
             on_disk = stored_bytes(self.workspace)
             self._stop_if(self.budget.spent() or self.budget.refuses_decode(roster, on_disk, self.ladder.last))
-            decoded = self._timed("decode", lambda: decode_flow(root, self.decode))
+            decoded = self._timed("decode", lambda: run_stage(DECODE, root, self.decode))
             assert not isinstance(decoded, DryDecoding)  # noqa: S101 - refused before; for the type checker
             self.budget.note_failures(decoded.failed)
             self._stop_if(self.budget.spent())

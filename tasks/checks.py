@@ -12,12 +12,9 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from ssat.clips.lists import read_list
-from ssat.clips.roster import load_roster
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
-from ssat.frames.manifest import refuse_newer_store
 from ssat.frames.settings import DecodeSettings
 from ssat.frames.store import FrameStore
 from ssat.output_paths import refuse_source_in
@@ -32,11 +29,11 @@ _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 _CHAMPION = "champion"
 
 
-def check_collect(workspace: Workspace, settings: CollectSettings) -> None:
-    """Check the source of clips.
+def check_source(workspace: Workspace, settings: CollectSettings) -> str:
+    """Return the source of clips; its list is not read.
 
     Raises:
-        InputError: no source, one that is no list, or one inside the workspace's own clips.
+        InputError: no source, or one inside the workspace's own clips.
     """
     if not settings.source:
         raise InputError(
@@ -44,17 +41,7 @@ def check_collect(workspace: Workspace, settings: CollectSettings) -> None:
             "`source`"
         )
     refuse_source_in(workspace.clips, Path(settings.source).expanduser())
-    read_list(settings.source, url_template=settings.url_template, min_seconds=settings.min_seconds)
-
-
-def check_decode(workspace: Workspace) -> None:
-    """Check that there are collected clips and that the frame store can be extended.
-
-    Raises:
-        InputError: no roster, or a store of a later version.
-    """
-    load_roster(workspace)
-    refuse_newer_store(workspace.frames)
+    return settings.source
 
 
 def refuse_dry_writer(settings: DecodeSettings) -> None:
@@ -136,11 +123,6 @@ def check_benchmark(workspace: Workspace, settings: BenchmarkSettings, *, traine
         from ssat.detection.checkpoint import checkpoint_path, refuse_missing
 
         refuse_missing(checkpoint_path(settings.refinement.checkpoint, workspace.root))
-
-
-def check_verify(workspace: Workspace) -> None:
-    """Check that there is a frame store. Raises InputError without one, or where its manifest is damaged."""
-    FrameStore.open(workspace.frames)
 
 
 def check_files(paths: Iterable[Path]) -> None:

@@ -32,6 +32,7 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
         settings = build_settings(stage.settings, config=config, preset=options.get("preset"), given=given)
         opened = stage.open(workspace, settings)
         stage.check(opened, settings)
+        stage.check_ready(opened, settings)
         result = stage.finished(opened, settings)
         if result is None:
             from flows.stage_flow import stage_flow
