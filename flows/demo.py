@@ -14,7 +14,7 @@ from flows.benchmark import benchmark_flow
 from flows.stage_flow import run_stage
 from flows.stages.collect import STAGE as COLLECT
 from flows.stages.decode import STAGE as DECODE
-from flows.train import train_flow
+from flows.stages.train import STAGE as TRAIN
 from ssat.clips.settings import CollectSettings
 from ssat.demo.server import serve
 from ssat.demo.settings import DemoSettings
@@ -79,7 +79,7 @@ def demo_flow(workspace: str, settings: DemoSettings) -> DemoResult:
     with serve(world.clips.parent) as address:
         timed("collect", lambda: run_stage(COLLECT, workspace, collect_settings(settings, str(world.clips), address)))
     timed("decode", lambda: run_stage(DECODE, workspace, decode_settings()))
-    train = timed("train", lambda: train_flow(workspace, train_settings(settings)))
+    train = timed("train", lambda: run_stage(TRAIN, workspace, train_settings(settings)))
     embedders = {"ssat": str(opened.absolute(train.embedder)), "untrained": "untrained", "box": None}
     benchmarks = timed(
         "track",

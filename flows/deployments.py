@@ -23,7 +23,6 @@ from flows.stage import STAGES, Needs, stage_named
 from flows.stage_flow import with_signature
 from flows.stages.collect import NothingCollectedError
 from flows.studies.clips import clips_study
-from flows.train import train_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -50,14 +49,6 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 
 
 _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure], "on_crashed": [tell_failure]}
-
-
-@flow(name="train", **_HOOKS)
-def train(workspace: str, settings: TrainSettings) -> State[Any]:
-    """Train the embedder: frame store in, registered embedder out."""
-    return _deployed_flow(
-        train_flow, workspace, settings, ray=True, mlflow=True, summarise=lambda result: result.embedder
-    )
 
 
 @flow(name="benchmark", **_HOOKS)

@@ -13,7 +13,7 @@ from flows.benchmark import benchmark_flow
 from flows.stage_flow import run_stage
 from flows.stages.collect import STAGE as COLLECT
 from flows.stages.decode import STAGE as DECODE
-from flows.train import train_flow
+from flows.stages.train import STAGE as TRAIN
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -52,7 +52,7 @@ def run_flow(
 
     collected = stage("collect", lambda: run_stage(COLLECT, workspace, collect))
     decoded = stage("decode", lambda: run_stage(DECODE, workspace, decode))
-    trained = stage("train", lambda: train_flow(workspace, train))
+    trained = stage("train", lambda: run_stage(TRAIN, workspace, train))
     scored = None
     if benchmark is not None:
         chosen = with_trained(benchmark, Workspace.open(workspace), trained)

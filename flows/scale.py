@@ -16,7 +16,7 @@ from flows.stage_flow import run_stage
 from flows.stages.collect import STAGE as COLLECT
 from flows.stages.collect import NothingCollectedError
 from flows.stages.decode import STAGE as DECODE
-from flows.train import train_flow
+from flows.stages.train import STAGE as TRAIN
 from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
@@ -126,7 +126,7 @@ class _Climb:
         images = images_of(self.workspace, train)
         self._stop_if(self.budget.spent() or self.budget.refuses_training(images, last))
         root = str(self.workspace.root)
-        trained = self._timed("train", lambda: train_flow(root, train))
+        trained = self._timed("train", lambda: run_stage(TRAIN, root, train))
         embedder = str(self.workspace.absolute(trained.embedder))
         champion = self.ladder.champion
         if champion is not None:

@@ -10,7 +10,6 @@ from pydantic.fields import FieldInfo
 
 from flows.stage import STAGES, stage_named
 from ssat.demo.settings import DemoSettings
-from ssat.embedding.settings import TrainSettings
 from ssat.pipeline.settings import BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.scale.settings import ScaleSettings
@@ -24,7 +23,6 @@ from ssat.studies.settings import (
 )
 
 _OTHERS: tuple[type[StageSettings], ...] = (
-    TrainSettings,
     BenchmarkSettings,
     TrackSettings,
     ProbeSettings,

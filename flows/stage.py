@@ -111,6 +111,7 @@ class Stage(ABC, Generic[S, R]):
 STAGES: dict[str, str] = {
     "collect": "flows.stages.collect",
     "decode": "flows.stages.decode",
+    "train": "flows.stages.train",
     "colours": "flows.stages.colours",
     "adapt": "flows.stages.adapt",
     "verify": "flows.stages.verify",
@@ -126,3 +127,21 @@ def _loaded(module: str) -> Stage[Any, Any]:
 def stage_named(name: str) -> Stage[Any, Any]:
     """Return the stage of that name."""
     return _loaded(STAGES[name])
+
+
+def check_stage(name: str, workspace: Workspace, settings: StageSettings, *, follows: bool = False) -> None:
+    """Refuse what the stage of that name cannot be run with.
+
+    Args:
+        name: of the stage.
+        workspace: opened for it.
+        settings: of the stage.
+        follows: the stages before it run first; what they leave in the workspace may still be missing.
+
+    Raises:
+        InputError: as `Stage.check` and, unless it follows others, `Stage.check_ready`.
+    """
+    stage = stage_named(name)
+    stage.check(workspace, settings)
+    if not follows:
+        stage.check_ready(workspace, settings)

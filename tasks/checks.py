@@ -16,7 +16,6 @@ from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.settings import DecodeSettings
-from ssat.frames.store import FrameStore
 from ssat.output_paths import refuse_source_in
 from ssat.pipeline.benchmark_inputs import check_sequences, sequences_of
 from ssat.pipeline.settings import BenchmarkSettings
@@ -56,16 +55,11 @@ def refuse_dry_writer(settings: DecodeSettings) -> None:
         )
 
 
-def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool = True) -> None:
-    """Check the frame store, the machine and the paths of a training.
-
-    Args:
-        workspace: where the frame store is.
-        settings: of the training.
-        stored: the frame store is needed now; False where an earlier stage makes it.
+def check_train(settings: TrainSettings) -> None:
+    """Check the machine and the paths of a training.
 
     Raises:
-        InputError: no usable store, a path that is missing, or more workers than this machine has CPUs or GPUs.
+        InputError: a path that is missing, or more workers than this machine has CPUs or GPUs.
     """
     check_resources(settings)
     if settings.warm_start is not None and not Path(settings.warm_start).expanduser().exists():
@@ -78,8 +72,6 @@ def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool =
     probe = settings.evaluation.probe
     if probe is not None and not Path(probe).expanduser().exists():
         raise InputError(f"setting train.probe: {probe}: no such folder; expected footage with detections")
-    if stored:
-        FrameStore.open(workspace.frames)
 
 
 def check_resources(settings: TrainSettings) -> None:

@@ -16,7 +16,6 @@ from flows.stage import STAGES, stage_named
 
 # Verbs that are no stage → one line for `ssat --help`.
 _OTHERS = {
-    "train": "Train the embedder on the frame store (CosFace over clips).",
     "benchmark": "Track MOTChallenge sequences and score the result.",
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",

@@ -15,7 +15,7 @@ from flows.cli.options import (
     preset_option,
     print_json,
 )
-from flows.stage import stage_named
+from flows.stage import check_stage, stage_named
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -63,13 +63,13 @@ def command(
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
 
     from ssat.workspace import Workspace
-    from tasks.checks import check_benchmark, check_train, refuse_dry_writer
+    from tasks.checks import check_benchmark, refuse_dry_writer
 
     # Before hours of work, and before a service starts.
     opened = Workspace.open(workspace)
-    stage_named("collect").check(opened, collect)
+    check_stage("collect", opened, collect)
     refuse_dry_writer(decode)
-    check_train(opened, train, stored=False)
+    check_stage("train", opened, train, follows=True)
     if benchmark is not None:
         check_benchmark(opened, benchmark, trained=False)
 
@@ -91,13 +91,12 @@ def _show(workspace: str, result: RunResult, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from flows.cli.train import show_training
     from ssat.workspace import Workspace
 
     opened, console = Workspace.open(workspace), Console(stderr=as_json)
     stage_named("collect").show(result.collect, opened, console)
     stage_named("decode").show(result.decode, opened, console)
-    show_training(result.train, as_json)
+    stage_named("train").show(result.train, opened, console)
     if result.benchmark is not None:
         from flows.cli.benchmark import show_benchmark
 

@@ -18,7 +18,7 @@ from flows.cli.options import (
     print_json,
     settings_options,
 )
-from flows.stage import Stage
+from flows.stage import Stage, check_stage
 from ssat.setting_marks import Positional
 
 
@@ -31,8 +31,7 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
         given = {**options[f"{section}_given"], **{name: options[name] for name in positional}}
         settings = build_settings(stage.settings, config=config, preset=options.get("preset"), given=given)
         opened = stage.open(workspace, settings)
-        stage.check(opened, settings)
-        stage.check_ready(opened, settings)
+        check_stage(stage.name, opened, settings)
         result = stage.finished(opened, settings)
         if result is None:
             from flows.stage_flow import stage_flow

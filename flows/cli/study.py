@@ -17,6 +17,7 @@ from flows.cli.options import (
     print_json,
     settings_options,
 )
+from flows.stage import check_stage
 from ssat.embedding.settings import TrainSettings
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.settings import (
@@ -191,9 +192,9 @@ def clips(
         return clips_study(workspace, settings, train, benchmark)
 
     def check(opened: Workspace) -> None:
-        from tasks.checks import check_benchmark, check_train
+        from tasks.checks import check_benchmark
 
-        check_train(opened, train)
+        check_stage("train", opened, train)
         check_benchmark(opened, benchmark, trained=False)
 
     _start(workspace, as_json, debug, run, check)
@@ -234,11 +235,11 @@ def thresholds(
 
     def check(opened: Workspace) -> None:
         from ssat.pipeline.benchmark_inputs import sequences_of
-        from tasks.checks import check_benchmark, check_train
+        from tasks.checks import check_benchmark
 
         trains = bool(settings.margin or settings.scale)
         if trains:
-            check_train(opened, train)
+            check_stage("train", opened, train)
         if settings.choose_mot:
             sequences_of(
                 benchmark.model_copy(update={"mot": settings.choose_mot, "sequences": settings.choose_sequences})
