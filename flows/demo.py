@@ -10,8 +10,8 @@ from typing import TypeVar
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
 from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.stages.collect import STAGE as COLLECT
 from flows.stages.decode import STAGE as DECODE
 from flows.stages.train import STAGE as TRAIN
@@ -84,7 +84,7 @@ def demo_flow(workspace: str, settings: DemoSettings) -> DemoResult:
     benchmarks = timed(
         "track",
         lambda: {
-            method: benchmark_flow(workspace, _benchmark_settings(str(world.mot), embedders[method]))
+            method: run_stage(BENCHMARK, workspace, _benchmark_settings(str(world.mot), embedders[method]))
             for method in METHODS
         },
     )

@@ -17,7 +17,6 @@ from prefect.exceptions import Pause
 from prefect.flows import Flow
 from prefect.states import Completed, Failed, State
 
-from flows.benchmark import benchmark_flow
 from flows.scale import scale_flow
 from flows.stage import STAGES, Needs, stage_named
 from flows.stage_flow import with_signature
@@ -26,7 +25,6 @@ from flows.studies.clips import clips_study
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.studies.settings import ClipsStudySettings
@@ -49,18 +47,6 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 
 
 _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure], "on_crashed": [tell_failure]}
-
-
-@flow(name="benchmark", **_HOOKS)
-def benchmark(workspace: str, settings: BenchmarkSettings) -> State[Any]:
-    """Benchmark: MOTChallenge sequences in; result files, scores, videos and a report out."""
-    return _deployed_flow(
-        benchmark_flow,
-        workspace,
-        settings,
-        mlflow=True,
-        summarise=_benchmarked,
-    )
 
 
 @flow(name="study", **_HOOKS)
@@ -105,13 +91,6 @@ def _deployed_stage(name: str) -> Flow[..., Any]:
 
     work.__module__ = __name__
     return Flow(with_signature(work, stage, State[Any]), name=name, description=stage.summary, **_HOOKS)
-
-
-def _benchmarked(result: BenchmarkResult) -> str:
-    scores = result.overall.scores
-    return (
-        f"zip for the server in {result.folder}" if scores is None else f"IDF1 {100 * scores.idf1:.1f}; {result.report}"
-    )
 
 
 def _deployed_flow(

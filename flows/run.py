@@ -9,8 +9,8 @@ from typing import TypeVar
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
 from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.stages.collect import STAGE as COLLECT
 from flows.stages.decode import STAGE as DECODE
 from flows.stages.train import STAGE as TRAIN
@@ -56,7 +56,7 @@ def run_flow(
     scored = None
     if benchmark is not None:
         chosen = with_trained(benchmark, Workspace.open(workspace), trained)
-        scored = stage("benchmark", lambda: benchmark_flow(workspace, chosen))
+        scored = stage("benchmark", lambda: run_stage(BENCHMARK, workspace, chosen))
     result = RunResult(minutes, collected, decoded, trained, scored)
     create_table_artifact(
         table=[{"stage": name, "minutes": minutes} for name, minutes in result.minutes.items()],

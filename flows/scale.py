@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from prefect import flow, runtime
 
-from flows.benchmark import benchmark_flow
 from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.stages.collect import STAGE as COLLECT
 from flows.stages.collect import NothingCollectedError
 from flows.stages.decode import STAGE as DECODE
@@ -132,9 +132,9 @@ class _Climb:
         if champion is not None:
             # Done before, unless the sequences or settings of the comparison have changed since.
             before = str(self.workspace.absolute(champion.embedder))
-            benchmark_flow(root, self.benchmark.model_copy(update={"embedder": before, "video": False}))
+            run_stage(BENCHMARK, root, self.benchmark.model_copy(update={"embedder": before, "video": False}))
         scored = self._timed(
-            "benchmark", lambda: benchmark_flow(root, self.benchmark.model_copy(update={"embedder": embedder}))
+            "benchmark", lambda: run_stage(BENCHMARK, root, self.benchmark.model_copy(update={"embedder": embedder}))
         )
         scores = scored.overall.scores
         if scores is None or trained.model_version is None:

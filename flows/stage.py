@@ -112,6 +112,7 @@ STAGES: dict[str, str] = {
     "collect": "flows.stages.collect",
     "decode": "flows.stages.decode",
     "train": "flows.stages.train",
+    "benchmark": "flows.stages.benchmark",
     "colours": "flows.stages.colours",
     "adapt": "flows.stages.adapt",
     "verify": "flows.stages.verify",

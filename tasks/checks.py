@@ -22,7 +22,7 @@ from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.databases import check_database, mlflow_schema
 from tasks.embedders import check_embedder
-from tasks.environment import available_cpus, gpu_names
+from tasks.environment import available_cpus, gpu_names, ray_is_named
 
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 _CHAMPION = "champion"
@@ -80,7 +80,7 @@ def check_resources(settings: TrainSettings) -> None:
     Raises:
         InputError: more workers than CPUs or GPUs, or a GPU asked for where none is.
     """
-    if os.environ.get("RAY_ADDRESS", "local") != "local":
+    if ray_is_named():
         return  # the cluster is asked when it is connected
     execution = settings.execution
     name, workers = "workers", execution.workers
@@ -97,19 +97,14 @@ def check_resources(settings: TrainSettings) -> None:
         raise InputError(f"setting train.{name}: {workers} are more than this machine's {cpus} CPUs")
 
 
-def check_benchmark(workspace: Workspace, settings: BenchmarkSettings, *, trained: bool = True) -> None:
+def check_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> None:
     """Check the sequences, detections, ground truth, networks and paths of a benchmark.
-
-    Args:
-        workspace: where the embedder of the latest training is looked for.
-        settings: of the benchmark.
-        trained: an embedder is needed now where none is named; False where an earlier stage trains it.
 
     Raises:
         InputError: sequences or files that cannot be used, or an embedder that is missing.
     """
     check_sequences(settings)
-    if settings.needs_appearance and (trained or settings.embedder is not None):
+    if settings.needs_appearance and settings.embedder is not None:
         check_embedder(settings.embedder, workspace)
     if settings.refine != "none":
         from ssat.detection.checkpoint import checkpoint_path, refuse_missing

@@ -16,7 +16,6 @@ from flows.stage import STAGES, stage_named
 
 # Verbs that are no stage → one line for `ssat --help`.
 _OTHERS = {
-    "benchmark": "Track MOTChallenge sequences and score the result.",
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",

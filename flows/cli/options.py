@@ -27,7 +27,6 @@ Settings = TypeVar("Settings", bound=StageSettings)
 # Sections of the configuration file beside those of the stages, which have their stage's name.
 _OTHER_SECTIONS = frozenset(
     [
-        "benchmark",
         "track",
         "probe",
         "link",

@@ -63,7 +63,7 @@ def command(
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
 
     from ssat.workspace import Workspace
-    from tasks.checks import check_benchmark, refuse_dry_writer
+    from tasks.checks import refuse_dry_writer
 
     # Before hours of work, and before a service starts.
     opened = Workspace.open(workspace)
@@ -71,7 +71,7 @@ def command(
     refuse_dry_writer(decode)
     check_stage("train", opened, train, follows=True)
     if benchmark is not None:
-        check_benchmark(opened, benchmark, trained=False)
+        check_stage("benchmark", opened, benchmark, follows=True)
 
     from tasks.finished import finished_run
 
@@ -98,9 +98,7 @@ def _show(workspace: str, result: RunResult, as_json: bool) -> None:
     stage_named("decode").show(result.decode, opened, console)
     stage_named("train").show(result.train, opened, console)
     if result.benchmark is not None:
-        from flows.cli.benchmark import show_benchmark
-
-        show_benchmark(workspace, result.benchmark, as_json)
+        stage_named("benchmark").show(result.benchmark, opened, console)
     table = Table("stage", title="minutes")
     table.add_column("minutes", justify="right")
     for name, minutes in result.minutes.items():

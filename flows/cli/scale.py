@@ -72,7 +72,7 @@ def command(
 
     from ssat.errors import InputError
     from ssat.workspace import Workspace
-    from tasks.checks import check_benchmark, refuse_dry_writer
+    from tasks.checks import refuse_dry_writer
 
     # Before hours of work, and before a service starts.
     if not benchmark.needs_appearance:
@@ -81,7 +81,7 @@ def command(
     check_stage("collect", opened, collect)
     refuse_dry_writer(decode)
     check_stage("train", opened, train, follows=True)
-    check_benchmark(opened, benchmark, trained=False)
+    check_stage("benchmark", opened, benchmark, follows=True)
 
     from flows.scale import scale_flow
     from tasks.services import services
