@@ -16,6 +16,7 @@ from ssat.mot.rows import MotRows, read_results
 from ssat.mot.scores import Scoring, ToScore
 from ssat.mot.sequence import by_public_detector
 from ssat.mot.submission import check_submission, write_submission
+from ssat.once import once
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest
 from ssat.pipeline.benchmark_result import BenchmarkResult, PackedSubmission, Scored, Speed
 from ssat.pipeline.ceiling import CeilingInput, Ceilings
@@ -28,7 +29,7 @@ from tasks.detectors import resolve_detector
 from tasks.embedders import resolve_embedder
 from tasks.environment import available_cpus
 from tasks.fan_out import Networks, track_sequences, tracked_detections
-from tasks.finished import locate_benchmark
+from tasks.finished import LocatedBenchmark, locate_benchmark
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
 
@@ -103,60 +104,66 @@ def run_benchmark(place: Workspace, settings: BenchmarkSettings, boxmot: Boxmot 
     located = locate_benchmark(place, settings)
     if boxmot is not None:
         located = replace(located, folder=located.folder.with_name(f"{located.folder.name}-{boxmot.slug}"))
-    result = located.finished()
-    if result is None:
-        prepared, settings, folder, digest = located.prepared, located.settings, located.folder, located.embedder_digest
-        embedder = None
-        if settings.needs_appearance:
-            embedder = resolve_embedder(settings.embedder, place, reid=settings.reid)
-        detector, refiner = resolve_detector(settings, place)
-        used = detector or refiner
-        folder.mkdir(parents=True, exist_ok=True)
-        dataset = Dataset("mot", data_digest(prepared), str(Path(settings.mot).expanduser().resolve()))
-        tags = {"protocol": settings.protocol, "split": settings.split, "embedder_digest": digest or "none"}
-        if used is not None:
-            tags |= {"detector": used.name, "detector_sha256": used.digest}
-        recorded = settings.model_dump(mode="json") | ({} if boxmot is None else {"tracker": boxmot.name})
-        with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", recorded, tags, dataset) as reporter:
-            networks = Networks(embedder, detector, refiner)
-            if boxmot is None:
-                tracked = track_sequences(prepared, settings, folder, place, networks)
-            else:
-                tracked = track_sequences_with_boxmot(prepared, settings, folder, place, networks, boxmot)
-            detected = tracked_detections(prepared, settings, place, detector, refiner)
-            scored = score_benchmark(prepared, settings, folder, tracked, detected)
-            submission = pack_submission(folder, tracked) if settings.split == "test" else None
-            result = BenchmarkResult(
-                sequences=scored.sequences,
-                detectors=scored.detectors,
-                overall=scored.overall,
-                split=settings.split,
-                detections=settings.detections,
-                min_score=settings.min_score,
-                tracker=recorded["tracker"],
-                protocol=settings.protocol,
-                detector=None if used is None else used.name,
-                detector_sha256=None if used is None else used.digest,
-                refine=settings.refine,
-                departures=tuple(settings.association.departures),
-                extensions=tuple(settings.extensions),
-                embedder=settings.embedder,
-                embedder_digest=digest,
-                data_digest=dataset.digest,
-                folder=place.relative(folder),
-                files=tracked,
-                submission=submission,
-                report=place.relative(folder / REPORT_FILE) if submission is None else None,
-                skipped=located.skipped,
-                mlflow_run_id=reporter.run_id,
-            )
-            _report(reporter, result, prepared, folder, recorded)
-        result.save(located.result_file)
+    result = once(
+        located.result_file, BenchmarkResult.load, lambda: _tracked_and_scored(place, located, boxmot), lock=None
+    )
     create_table_artifact(
         table=score_rows(result.rows(), result.overall.as_json()),
         key="benchmark",
         description=f"{result.headline}; MLflow run {result.mlflow_run_id}",
     )
+    return result
+
+
+def _tracked_and_scored(place: Workspace, located: LocatedBenchmark, boxmot: Boxmot | None) -> BenchmarkResult:
+    """The benchmark in an MLflow run; its result is committed last."""
+    prepared, settings, folder, digest = located.prepared, located.settings, located.folder, located.embedder_digest
+    embedder = None
+    if settings.needs_appearance:
+        embedder = resolve_embedder(settings.embedder, place, reid=settings.reid)
+    detector, refiner = resolve_detector(settings, place)
+    used = detector or refiner
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = Dataset("mot", data_digest(prepared), str(Path(settings.mot).expanduser().resolve()))
+    tags = {"protocol": settings.protocol, "split": settings.split, "embedder_digest": digest or "none"}
+    if used is not None:
+        tags |= {"detector": used.name, "detector_sha256": used.digest}
+    recorded = settings.model_dump(mode="json") | ({} if boxmot is None else {"tracker": boxmot.name})
+    with mlflow_run(place, EXPERIMENT, f"benchmark-{folder.name}", recorded, tags, dataset) as reporter:
+        networks = Networks(embedder, detector, refiner)
+        if boxmot is None:
+            tracked = track_sequences(prepared, settings, folder, place, networks)
+        else:
+            tracked = track_sequences_with_boxmot(prepared, settings, folder, place, networks, boxmot)
+        detected = tracked_detections(prepared, settings, place, detector, refiner)
+        scored = score_benchmark(prepared, settings, folder, tracked, detected)
+        submission = pack_submission(folder, tracked) if settings.split == "test" else None
+        result = BenchmarkResult(
+            sequences=scored.sequences,
+            detectors=scored.detectors,
+            overall=scored.overall,
+            split=settings.split,
+            detections=settings.detections,
+            min_score=settings.min_score,
+            tracker=recorded["tracker"],
+            protocol=settings.protocol,
+            detector=None if used is None else used.name,
+            detector_sha256=None if used is None else used.digest,
+            refine=settings.refine,
+            departures=tuple(settings.association.departures),
+            extensions=tuple(settings.extensions),
+            embedder=settings.embedder,
+            embedder_digest=digest,
+            data_digest=dataset.digest,
+            folder=place.relative(folder),
+            files=tracked,
+            submission=submission,
+            report=place.relative(folder / REPORT_FILE) if submission is None else None,
+            skipped=located.skipped,
+            mlflow_run_id=reporter.run_id,
+        )
+        _report(reporter, result, prepared, folder, recorded)
+    result.save(located.result_file)
     return result
 
 
