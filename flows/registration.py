@@ -139,7 +139,10 @@ def build_deployments(
                 description=entry.description,
                 tags=entry.tags,
                 parameters=parameters,
-                schedules=[Cron(one.cron, timezone=one.timezone, active=one.active) for one in entry.schedules],
+                schedules=[
+                    Cron(schedule.cron, timezone=schedule.timezone, active=schedule.active)
+                    for schedule in entry.schedules
+                ],
                 concurrency_limit=ConcurrencyLimitConfig(
                     limit=entry.concurrency_limit.limit, collision_strategy=entry.concurrency_limit.collision_strategy
                 ),
@@ -233,7 +236,7 @@ def _with_absolute_paths(values: Parameters, paths: frozenset[str], prefix: str 
 
 def _absolute(value: Any) -> Any:
     if isinstance(value, list):
-        return [_absolute(one) for one in value]
+        return [_absolute(item) for item in value]
     path = Path(str(value)).expanduser()
     return str(path.resolve()) if path.exists() else value
 
@@ -278,7 +281,7 @@ def keep_paused(client: SyncPrefectClient, entry: Entry, deployment: RunnerDeplo
         known = client.read_deployment_by_name(f"{entry.flow_name}/{entry.name}")
     except ObjectNotFound:
         return
-    off = {str(getattr(one.schedule, "cron", "")) for one in known.schedules if not one.active}
+    off = {str(getattr(schedule.schedule, "cron", "")) for schedule in known.schedules if not schedule.active}
     for schedule in deployment.schedules or []:
         if str(getattr(schedule.schedule, "cron", "")) in off:
             schedule.active = False

@@ -157,14 +157,14 @@ def _over_all(results: Sequence[FeaturesStudy]) -> str:
     """The mean over all sequences of all data sets, each sequence counted once, as a table."""
     rows = []
     for feature in results[0].sequences:
-        measured = [one for result in results for one in result.sequences[feature].values()]
-        scores = [one.scored.scores for one in measured if one.scored.scores is not None]
+        measured = [on_sequence for result in results for on_sequence in result.sequences[feature].values()]
+        scores = [on_sequence.scored.scores for on_sequence in measured if on_sequence.scored.scores is not None]
         rows.append(
             {
                 "feature": feature,
-                "mean AUC by labels": _mean([one.auc for one in measured], 3),
-                "mean probe AUC": _mean([one.probe_auc for one in measured], 3),
-                "mean IDF1": _mean([100 * one.idf1 for one in scores], 1),
+                "mean AUC by labels": _mean([on_sequence.auc for on_sequence in measured], 3),
+                "mean probe AUC": _mean([on_sequence.probe_auc for on_sequence in measured], 3),
+                "mean IDF1": _mean([100 * score.idf1 for score in scores], 1),
             }
         )
     return markdown_table(rows)

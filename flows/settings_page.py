@@ -82,7 +82,7 @@ def _rows(
     fields = model.fields() if issubclass(model, StageSettings) else model.model_fields
     for name, field in fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            inner = {preset: given.get(name, {}) for preset, given in values.items()}
+            inner = {preset: preset_values.get(name, {}) for preset, preset_values in values.items()}
             yield from _rows(field.annotation, f"{prefix}{name}.", inner, presets)
             continue
         default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))

@@ -77,7 +77,7 @@ def sides_of(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[Side
     for side in (train, report):
         sequences_of(side)  # a folder without sequences is refused before any image is read
     chosen, reported = prepare(train)[0], prepare(report)[0]
-    refuse_overlap(*([_identified(one) for one in side] for side in (chosen, reported)))
+    refuse_overlap(*([_identified(entry) for entry in side] for side in (chosen, reported)))
     return Side(train, chosen), Side(report, reported)
 
 

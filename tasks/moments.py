@@ -26,10 +26,10 @@ def timelines(
 
     found = {method: found_identities(prepared, protocol, folder) for method, folder in folders.items()}
     figures = []
-    for one in prepared:
-        name = one.sequence.name
+    for entry in prepared:
+        name = entry.sequence.name
         lines = {
-            method: (one.frames, [event.frame for event in identity_switches(sequences[name][2])])
+            method: (entry.frames, [event.frame for event in identity_switches(sequences[name][2])])
             for method, sequences in found.items()
             if name in sequences
         }
@@ -44,8 +44,8 @@ def timeline(prepared: Sequence[Prepared], protocol: Protocol, folder: Path) -> 
     from ssat.report.study_plots import switch_timeline
 
     lines = {
-        name: (one.frames, [event.frame for event in identity_switches(found)])
-        for name, (one, _, found) in found_identities(prepared, protocol, folder).items()
+        name: (entry.frames, [event.frame for event in identity_switches(found_stretches)])
+        for name, (entry, _, found_stretches) in found_identities(prepared, protocol, folder).items()
     }
     if not lines:
         return []
@@ -61,13 +61,13 @@ def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path
     from ssat.video.sources import read_ahead
 
     figures = []
-    for name, (one, results, found) in found_identities(prepared, protocol, folder).items():
-        chosen = worst_switches(identity_switches(found))
-        if not chosen or one.sequence.image_folder is None:
+    for name, (entry, results, found_stretches) in found_identities(prepared, protocol, folder).items():
+        chosen = worst_switches(identity_switches(found_stretches))
+        if not chosen or entry.sequence.image_folder is None:
             continue
         numbers = sorted({frame for event in chosen for frame in (event.seen, event.frame)})
-        images = dict(read_ahead(sequence_source(one.sequence, numbers)))
-        path = moments_picture(chosen, one.truth, results, images.__getitem__, into / f"moments-{name}.png")
+        images = dict(read_ahead(sequence_source(entry.sequence, numbers)))
+        path = moments_picture(chosen, entry.truth, results, images.__getitem__, into / f"moments-{name}.png")
         figures.append(ReportFigure(f"{name}: where identities were lost", path, _MOMENTS_NOTE))
     return figures
 
@@ -77,10 +77,10 @@ def found_identities(
 ) -> dict[str, tuple[Prepared, MotRows, list[Stretch]]]:
     """Sequence → what was prepared, the results that lie in `folder`, and who was found as whom."""
     found = {}
-    for one in prepared:
-        path = folder / f"{one.sequence.name}.txt"
+    for entry in prepared:
+        path = folder / f"{entry.sequence.name}.txt"
         if path.is_file():
-            results = read_results(path, one.sequence.n_frames)
-            frames = scored_frames(one.truth, results, one.frames, protocol, rules=one.sequence.rules)
-            found[one.sequence.name] = (one, results, stretches(frames, protocol))
+            results = read_results(path, entry.sequence.n_frames)
+            frames = scored_frames(entry.truth, results, entry.frames, protocol, rules=entry.sequence.rules)
+            found[entry.sequence.name] = (entry, results, stretches(frames, protocol))
     return found

@@ -66,7 +66,7 @@ class Recorded:
 
     def experiments(self) -> list[str]:
         """Names of all experiments."""
-        return sorted(one.name for one in self.client.search_experiments())
+        return sorted(experiment.name for experiment in self.client.search_experiments())
 
     def run(self, given: str) -> Any:
         """The run that `given` names: its id, the beginning of it (six characters or more), or `champion`.
@@ -113,7 +113,9 @@ class Recorded:
 
     def has_version(self, number: str) -> bool:
         """Whether the registered embedder has a version of that number."""
-        return any(str(one.version) == number for one in self.client.search_model_versions(f"name = '{MODEL_NAME}'"))
+        return any(
+            str(version.version) == number for version in self.client.search_model_versions(f"name = '{MODEL_NAME}'")
+        )
 
     def version_of(self, run_id: str) -> Version:
         """The version that a training registered.

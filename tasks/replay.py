@@ -77,7 +77,7 @@ class BenchmarkReplay:
         from tasks.sequences import detect_in_sequence, sequence_pipeline
 
         settings, cache = self.located.settings, self._workspace.cache
-        prepared = next((one for one in self.located.prepared if one.sequence.name == name), None)
+        prepared = next((entry for entry in self.located.prepared if entry.sequence.name == name), None)
         if prepared is None:
             raise InputError(f"{title}: {name} was left out: {self.located.skipped[name]}")
         if self._detector is not None:

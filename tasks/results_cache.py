@@ -19,11 +19,11 @@ _KEPT = "answer.json"
 
 
 def results_key(
-    one: Prepared, settings: BenchmarkSettings, embedder_digest: str | None, detector_digest: str | None
+    entry: Prepared, settings: BenchmarkSettings, embedder_digest: str | None, detector_digest: str | None
 ) -> str:
     """SHA-256 over the sequence's content, the networks and the settings that tracking looks at."""
     chosen = without(settings, ByContent, Runtime, Scoring)
-    content = [VERSION, one.digest, len(one.frames), chosen, embedder_digest, detector_digest]
+    content = [VERSION, entry.digest, len(entry.frames), chosen, embedder_digest, detector_digest]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -151,8 +151,8 @@ class Study:
         versions = environment_facts().versions
         named = {f"digest of {name}": value for name, value in self.digests.items()}
         return [
-            {"what": what, "value": value}
-            for what, value in {**named, "commit": git_commit() or "–", **versions}.items()
+            {"what": name, "value": value}
+            for name, value in {**named, "commit": git_commit() or "–", **versions}.items()
         ]
 
     def finish(self, reporter: MlflowReporter, content: Content, files: Sequence[Path]) -> StudyResult[Content]:

@@ -40,15 +40,15 @@ def sweep_sequences(
         InputError: they are not there (the cache was emptied meanwhile).
     """
     found = []
-    for one in prepared:
-        key = feature_key(digest, input_size, one.images, one.detections)
-        cached = load_features(features_folder, key, len(one.detections))
+    for entry in prepared:
+        key = feature_key(digest, input_size, entry.images, entry.detections)
+        cached = load_features(features_folder, key, len(entry.detections))
         if cached is None:
-            raise InputError(f"{features_folder}: the features of {one.sequence.name} are gone; run the study again")
-        none = MotRows(*(column[:0] for column in _columns(one.detections)))
-        to_score = ToScore(one.truth, none, one.frames, one.sequence.rules)
-        sequence = one.sequence
-        found.append(SweepSequence(sequence.name, sequence.frame_rate, one.detections, cached.features, to_score))
+            raise InputError(f"{features_folder}: the features of {entry.sequence.name} are gone; run the study again")
+        none = MotRows(*(column[:0] for column in _columns(entry.detections)))
+        to_score = ToScore(entry.truth, none, entry.frames, entry.sequence.rules)
+        sequence = entry.sequence
+        found.append(SweepSequence(sequence.name, sequence.frame_rate, entry.detections, cached.features, to_score))
     return found
 
 
@@ -58,7 +58,9 @@ def with_camera(sequences: Sequence[SweepSequence], prepared: Sequence[Prepared]
     Raises:
         InputError: a frame that cannot be decoded.
     """
-    return [replace(one, camera=_camera(of, cache)) for one, of in zip(sequences, prepared, strict=True)]
+    return [
+        replace(sequence, camera=_camera(entry, cache)) for sequence, entry in zip(sequences, prepared, strict=True)
+    ]
 
 
 def _camera(prepared: Prepared, cache: Path) -> dict[int, NDArray[np.float64]]:

@@ -166,28 +166,31 @@ def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> OpenedInputs:
     detecting = settings.detector is not None or settings.refine != "none"
     opened: dict[str, TrackInput] = {}
     refused: dict[str, str] = {}
-    for given in inputs:
+    for input_name in inputs:
         try:
-            one = open_input(
-                given,
+            opened_input = open_input(
+                input_name,
                 settings.detections,
                 settings.frame_rate,
                 settings.min_score,
                 detecting=detecting,
                 classes=settings.classes,
             )
-            if one.source is None and settings.needs_appearance:
+            if opened_input.source is None and settings.needs_appearance:
                 raise InputError(
-                    f"{one.name}: labels only, no frames (img1): appearance needs frames, --tracker box does not"
+                    f"{opened_input.name}: labels only, no frames (img1); expected frames, which appearance needs. "
+                    "Use --tracker box"
                 )
         except InputError as error:
             if len(inputs) == 1:
                 raise
-            refused[given] = str(error)
+            refused[input_name] = str(error)
             continue
-        if given in opened or one.name in [other.name for other in opened.values()]:
-            raise InputError(f"two inputs are called {one.name}: their files would be the same; track them separately")
-        opened[given] = one
+        if input_name in opened or opened_input.name in [other.name for other in opened.values()]:
+            raise InputError(
+                f"two inputs are called {opened_input.name}: their files would be the same; track them separately"
+            )
+        opened[input_name] = opened_input
     if not opened:
         raise InputError("; ".join(refused.values()))
     return OpenedInputs(opened, refused)

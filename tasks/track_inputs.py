@@ -39,10 +39,10 @@ def check_outputs(
         InputError: names the output and the input.
     """
     outputs = [output]
-    for one in opened:
-        outputs += output_files(output, one, settings, explain)
+    for opened_input in opened:
+        outputs += output_files(output, opened_input, settings, explain)
     inputs = [path for text in given for path in _read_of(text, settings.detections)]
-    inputs += [path.parent for one in opened for path in getattr(one.source, "paths", ())[:1]]
+    inputs += [path.parent for opened_input in opened for path in getattr(opened_input.source, "paths", ())[:1]]
     named = (settings.detections, settings.refinement.checkpoint, config)
     inputs += [Path(text).expanduser() for text in named if text is not None]
     if settings.embedder is not None:

@@ -49,6 +49,11 @@ class Collect(Stage[CollectSettings, CollectResult]):
         source = check_source(workspace, settings)
         read_list(source, url_template=settings.url_template, min_seconds=settings.min_seconds)
 
+    def finished(self, workspace: Workspace, settings: CollectSettings) -> CollectResult | None:
+        from tasks.finished import finished_collecting
+
+        return finished_collecting(workspace, settings)
+
     def run(self, workspace: Workspace, settings: CollectSettings) -> CollectResult:
         from tasks.checks import check_source
         from tasks.collect import collect_clips

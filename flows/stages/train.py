@@ -36,9 +36,10 @@ class Train(Stage[TrainSettings, "TrainedEmbedder"]):
         check_train(settings)
 
     def check_ready(self, workspace: Workspace, settings: TrainSettings) -> None:
+        from ssat.embedding.clip_split import check_clips
         from ssat.frames.store import FrameStore
 
-        FrameStore.open(workspace.frames)
+        check_clips(settings, FrameStore.open(workspace.frames))
 
     def finished(self, workspace: Workspace, settings: TrainSettings) -> TrainedEmbedder | None:
         from tasks.trained import finished_training

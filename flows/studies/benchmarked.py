@@ -181,4 +181,4 @@ def _speed_note(rates: Mapping[str, float] | None) -> str:
 
 
 def _of_variant(figures: Sequence[ReportFigure], name: str) -> list[ReportFigure]:
-    return [ReportFigure(f"{one.title} ({name})", one.path, one.note) for one in figures]
+    return [ReportFigure(f"{figure.title} ({name})", figure.path, figure.note) for figure in figures]

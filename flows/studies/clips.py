@@ -13,7 +13,7 @@ from prefect.artifacts import create_table_artifact
 from flows.stage_flow import run_stage
 from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
-from ssat.embedding.data import split_ranks
+from ssat.embedding.clip_split import split_clips
 from ssat.embedding.settings import TrainSettings
 from ssat.file_names import REPORT_FILE
 from ssat.frames.store import FrameStore
@@ -53,7 +53,7 @@ def clips_study(
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_ranks(largest.data, store.ranks.tolist())  # too few clips are found before the work
+    split_clips(largest.data, store.ranks.tolist())  # too few clips are found before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
@@ -64,9 +64,9 @@ def clips_study(
             for seed in settings.seeds:
                 smaller: str | None = None
                 for clips in numbers:
-                    one = _training(settings, train, clips, numbers[-1], seed, smaller)
-                    with study.child(f"{clips} clips, seed {seed}", one.model_dump(mode="json")) as child:
-                        made = train_embedder(place, one)
+                    training = _training(settings, train, clips, numbers[-1], seed, smaller)
+                    with study.child(f"{clips} clips, seed {seed}", training.model_dump(mode="json")) as child:
+                        made = train_embedder(place, training)
                         embedder = place.absolute(made.embedder)
                         scored = run_stage(BENCHMARK, workspace, base.model_copy(update={"embedder": str(embedder)}))
                         log_scores(child, scored)

@@ -79,9 +79,9 @@ def thresholds_study(
         dataset = Dataset("mot", digests["data reported on"], str(Path(report_on.mot).expanduser().resolve()))
         with study.recorded(dataset) as reporter:
             tried = []
-            for name, one in trained:
-                with study.child(name, one.model_dump(mode="json")) as child:
-                    made = train_embedder(place, one)
+            for name, training_settings in trained:
+                with study.child(name, training_settings.model_dump(mode="json")) as child:
+                    made = train_embedder(place, training_settings)
                     scored = run_stage(
                         BENCHMARK,
                         workspace,
@@ -91,8 +91,8 @@ def thresholds_study(
                 tried.append(
                     SweptTraining(
                         training=name,
-                        margin=one.head.margin,
-                        scale=one.head.scale,
+                        margin=training_settings.head.margin,
+                        scale=training_settings.head.scale,
                         embedder=made.embedder,
                         scored=scored.overall,
                         recall_at_1=made.held_out.get("recall_at_1"),
@@ -115,7 +115,7 @@ def thresholds_study(
             points = grid_points(settings)
             scores = sweep(sequences, choose_on.association, points, choose_on.protocol)
             shape = tuple(len(getattr(settings, name)) for name in PARAMETERS)
-            grid = np.array([float(getattr(one, settings.metric)) for one in scores]).reshape(shape)
+            grid = np.array([float(getattr(score, settings.metric)) for score in scores]).reshape(shape)
             at = best_point(grid, _nearest_to_default(settings, report_on))
             chosen = {name: getattr(settings, name)[index] for name, index in zip(PARAMETERS, at, strict=True)}
             association = report_on.association.model_copy(update=chosen)
@@ -167,8 +167,8 @@ def _finish(
         for row in score_rows({name: result.overall.as_json()}, first="constants")
     ]
     every = tuple(
-        SweptPoint(dict(zip(PARAMETERS, point, strict=True)), one.idf1, one.mota, one.idsw)
-        for point, one in zip(points, scores, strict=True)
+        SweptPoint(dict(zip(PARAMETERS, point, strict=True)), score.idf1, score.mota, score.idsw)
+        for point, score in zip(points, scores, strict=True)
     )
     ordered = sorted(every, key=lambda point: -point.idf1)
     figures = []

@@ -153,9 +153,9 @@ def _of_status(status: int, text: str, retry_after: str | None) -> ClipFailure:
 
 
 def _of_words(text: str, expected: bool) -> FailureClass:
-    for found, pattern in _PHRASES:
+    for failure_class, pattern in _PHRASES:
         if re.search(pattern, text, re.IGNORECASE):
-            return found
+            return failure_class
     # `expected` is yt-dlp's own word for "the site said so"; without it, yt-dlp thinks of a bug of its own.
     return FailureClass.MEDIA if expected else FailureClass.TOOL
 

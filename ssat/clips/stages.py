@@ -160,13 +160,13 @@ def run_direct(
     jobs: dict[Future[Rows], int] = {}
     with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
         try:
-            for one in work:
-                if not last and all(source.address(one.candidate) is None for source in sources):
-                    finished.append((one.position, None))
+            for work_item in work:
+                if not last and all(source.address(work_item.candidate) is None for source in sources):
+                    finished.append((work_item.position, None))
                     progress(1)
                 else:
-                    job = pool.submit(attempts.collect, one.candidate, one.attempts, sources, last)
-                    jobs[job] = one.position
+                    job = pool.submit(attempts.collect, work_item.candidate, work_item.attempts, sources, last)
+                    jobs[job] = work_item.position
             pending = set(jobs)
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -197,15 +197,15 @@ def run_archive(
     Raises:
         ArchiveFailure: it could not be read to its end.
     """
-    by_id = {one.candidate.clip_id: one for one in work}
+    by_id = {work_item.candidate.clip_id: work_item for work_item in work}
     jobs: dict[Future[Rows], int] = {}
     # Members that are written out and not trimmed yet take space: at most twice as many as are worked on.
     room = threading.Semaphore(2 * beside)
     failure: ClipFailure | None = None
 
-    def collect(one: Work, source: MemberSource) -> Rows:
+    def collect(work_item: Work, source: MemberSource) -> Rows:
         try:
-            return attempts.collect(one.candidate, one.attempts, [source], last)
+            return attempts.collect(work_item.candidate, work_item.attempts, [source], last)
         except BaseException:
             attempts.stop()  # or the stream would be read on for nothing
             raise
@@ -218,10 +218,10 @@ def run_archive(
 
     with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
         try:
-            wanted = {clip_id: one.candidate for clip_id, one in by_id.items()}
+            wanted = {clip_id: work_item.candidate for clip_id, work_item in by_id.items()}
             for candidate, video in mirror.clips(archive, wanted, folder, attempts.stopped, make_room):
-                one = by_id[candidate.clip_id]
-                jobs[pool.submit(collect, one, MemberSource(archive, video))] = one.position
+                work_item = by_id[candidate.clip_id]
+                jobs[pool.submit(collect, work_item, MemberSource(archive, video))] = work_item.position
         except ClipFailure as problem:
             failure = problem
         except Stopped:

@@ -103,14 +103,16 @@ class CenterTrackDetector:
 
     def _inputs(self, images: Sequence[NDArray[np.uint8]]) -> tuple[Tensor, list[InputMap]]:
         maps = [InputMap.of(image.shape[1], image.shape[0], self.settings.input, INPUT_SIZE) for image in images]
-        stacked = np.stack([warped(image, one, INPUT_SIZE) for image, one in zip(images, maps, strict=True)])
+        stacked = np.stack(
+            [warped(image, input_map, INPUT_SIZE) for image, input_map in zip(images, maps, strict=True)]
+        )
         return normalised(torch.from_numpy(stacked).to(self.device)), maps
 
     @torch.inference_mode()
     def _detect(
         self, inputs: Tensor, previous: Tensor, heatmap: Tensor | None, maps: list[InputMap]
     ) -> list[Detections]:
-        given = [None if one is None else self._cast(one) for one in (inputs, previous, heatmap)]
+        given = [None if tensor is None else self._cast(tensor) for tensor in (inputs, previous, heatmap)]
         assert given[0] is not None  # noqa: S101 - for the type checker
         finest = self._network.features(given[0], given[1], given[2])
         return decode(self._network, finest, maps, self.settings.threshold)

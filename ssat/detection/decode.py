@@ -54,10 +54,12 @@ def decode(
     table = torch.cat((boxes, STRIDE * peak, STRIDE * moved, scores[batch, rank][:, None].double()), 1).cpu().numpy()
     of_image = batch.cpu().numpy()
     answer = []
-    for index, one in enumerate(to_input):
+    for index, input_map in enumerate(to_input):
         mine = table[of_image == index]
-        framed = one.to_frame(mine[:, :4])
+        framed = input_map.to_frame(mine[:, :4])
         whole = (framed[:, 2:] - framed[:, :2] >= MIN_SIDE).all(axis=1)
         mine = mine[whole]
-        answer.append(Detections(framed[whole], mine[:, 8], one.to_frame(mine[:, 4:6]), mine[:, 6:8] / one.scale))
+        answer.append(
+            Detections(framed[whole], mine[:, 8], input_map.to_frame(mine[:, 4:6]), mine[:, 6:8] / input_map.scale)
+        )
     return answer

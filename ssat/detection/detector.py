@@ -84,7 +84,7 @@ def _of_chunk(
         key = _key(detector, [n for n, _ in frames], None if previous is None else previous[0], content)
         known = load_chunk(cache, key, len(frames))
     if known is not None:
-        yield from ((number, image, one) for (number, image), one in zip(frames, known, strict=True))
+        yield from ((number, image, detections) for (number, image), detections in zip(frames, known, strict=True))
         return
     computed: list[Detections] = []
     before = None if previous is None else previous[1]
@@ -93,7 +93,7 @@ def _of_chunk(
         found = detector([image for _, image in part], before)
         before = part[-1][1]
         computed.extend(found)
-        yield from ((number, image, one) for (number, image), one in zip(part, found, strict=True))
+        yield from ((number, image, detections) for (number, image), detections in zip(part, found, strict=True))
     if cache is not None and key:
         store_chunk(cache, key, computed)
 

@@ -179,7 +179,7 @@ def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) 
     missing = [name for name in expected if name not in shapes]
     extra = [name for name in shapes if name not in expected]
     kinds = (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
-    problems = [f"{what}: {_first_of(names)}" for what, names in kinds if names]
+    problems = [f"{kind}: {_first_of(names)}" for kind, names in kinds if names]
     if not problems:
         broken = [name for name, tensor in given.items() if isinstance(tensor, Tensor) and not tensor.isfinite().all()]
         if broken:

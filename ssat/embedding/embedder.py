@@ -163,8 +163,8 @@ def _check_tensors(path: Path, expected: Mapping[str, Tensor], given: Mapping[st
     extra = sorted(set(given) - set(expected))
     wrong = sorted(name for name in set(expected) & set(given) if expected[name].shape != given[name].shape)
     problems = [
-        f"{what}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
-        for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
+        f"{kind}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+        for kind, names in (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
         if names
     ]
     if problems:

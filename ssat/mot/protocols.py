@@ -187,7 +187,7 @@ def _numbered(ids: list[NDArray[np.int64]]) -> tuple[list[NDArray[np.int64]], in
     if not ids:
         return [], 0
     unique, numbers = np.unique(np.concatenate(ids), return_inverse=True)
-    ends = np.cumsum([len(one) for one in ids])
+    ends = np.cumsum([len(frame_ids) for frame_ids in ids])
     return np.split(numbers, ends[:-1]), len(unique)
 
 

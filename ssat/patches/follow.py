@@ -150,7 +150,7 @@ def _proposed(
             box = np.array([x, y, x + wide, y + tall])
             tried.append((_motion_in(field, box), box))
     chosen: list[tuple[float, Box]] = []
-    moving = sorted((one for one in tried if one[0] >= MOVING), key=lambda one: -one[0])
+    moving = sorted((candidate for candidate in tried if candidate[0] >= MOVING), key=lambda candidate: -candidate[0])
     for candidates, limit in ((moving, most // 2), (tried, most)):
         for motion, box in candidates:
             if len(chosen) >= limit:

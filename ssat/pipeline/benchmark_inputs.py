@@ -129,4 +129,4 @@ def _detects(settings: BenchmarkSettings) -> bool:
 
 def data_digest(prepared: Iterable[Prepared]) -> str:
     """SHA-256 over everything that is read of the sequences: the digest of the data set."""
-    return hashlib.sha256("".join(one.digest for one in prepared).encode()).hexdigest()
+    return hashlib.sha256("".join(entry.digest for entry in prepared).encode()).hexdigest()

@@ -179,7 +179,7 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
     Args:
         histories: run → metric → (step, value).
     """
-    metrics = list(dict.fromkeys(metric for one in histories.values() for metric in one))
+    metrics = list(dict.fromkeys(metric for history in histories.values() for metric in history))
     if not metrics:
         raise InputError(f"{path}: no curves to draw")
     across = min(3, len(metrics))
@@ -187,8 +187,8 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
     figure = Figure(figsize=(4.0 * across, 2.8 * down + 0.4), dpi=110, layout="constrained")
     for n, metric in enumerate(metrics):
         axes = figure.add_subplot(down, across, n + 1)
-        for k, (run, one) in enumerate(histories.items()):
-            points = [(x, y) for x, y in one.get(metric, ()) if math.isfinite(y)]
+        for k, (run, history) in enumerate(histories.items()):
+            points = [(x, y) for x, y in history.get(metric, ()) if math.isfinite(y)]
             label = run if n == 0 else None  # one legend for all panels
             axes.plot(
                 [x for x, _ in points],

@@ -55,17 +55,17 @@ def score_config(
 ) -> Scores:
     """Scores over all sequences with `config`; gaps of up to `interpolate_seconds` are filled."""
     to_score = {}
-    for one in sequences:
-        frames = ((frame, None) for frame in one.to_score.frames)
+    for sequence in sequences:
+        frames = ((frame, None) for frame in sequence.to_score.frames)
         tracked = track_frames(
             frames,
-            one.detections,
-            Tracker(config, one.frame_rate),
-            features=one.features,
-            fill_gaps=round(interpolate_seconds * one.frame_rate),
-            camera=one.camera,
+            sequence.detections,
+            Tracker(config, sequence.frame_rate),
+            features=sequence.features,
+            fill_gaps=round(interpolate_seconds * sequence.frame_rate),
+            camera=sequence.camera,
         )
-        to_score[one.name] = replace(one.to_score, results=tracked.rows())
+        to_score[sequence.name] = replace(sequence.to_score, results=tracked.rows())
     return score(to_score, protocol)[1]
 
 

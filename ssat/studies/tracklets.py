@@ -59,10 +59,10 @@ def unlabelled_sequences(folders: Sequence[str]) -> list[MotSequence]:
     Raises:
         InputError: no such sequence, or one without frames.
     """
-    found = [one for folder in folders for one in find_sequences(Path(folder).expanduser())]
-    for one in found:
-        if one.image_folder is None:
-            raise InputError(f"{one.folder}: labels only, no frames (img1): nothing to learn appearance from")
+    found = [sequence for folder in folders for sequence in find_sequences(Path(folder).expanduser())]
+    for sequence in found:
+        if sequence.image_folder is None:
+            raise InputError(f"{sequence.folder}: labels only, no frames (img1): nothing to learn appearance from")
     return found
 
 

@@ -141,13 +141,13 @@ def refuse_overlap(train: Sequence[TunedSequence], report: Sequence[TunedSequenc
     Raises:
         InputError: one folder, one MOT16 or MOT17 video, or an image is in both sets with the same frames.
     """
-    for one in train:
+    for chosen in train:
         for other in report:
-            same = one.folder.resolve() == other.folder.resolve() or _video(one.name) == _video(other.name)
-            shared = range(max(one.frames.start, other.frames.start), min(one.frames.stop, other.frames.stop))
-            if (same and len(shared)) or one.images & other.images:
+            same = chosen.folder.resolve() == other.folder.resolve() or _video(chosen.name) == _video(other.name)
+            shared = range(max(chosen.frames.start, other.frames.start), min(chosen.frames.stop, other.frames.stop))
+            if (same and len(shared)) or chosen.images & other.images:
                 raise InputError(
-                    f"{one.folder}: setting `train` and setting `report` share frames of this sequence and "
+                    f"{chosen.folder}: setting `train` and setting `report` share frames of this sequence and "
                     f"{other.folder}; expected other videos, or other frames by setting `train_split` and setting "
                     "`report_split` (train-half and val-half)"
                 )

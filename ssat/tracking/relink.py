@@ -185,8 +185,8 @@ def _has_rival(
     first: int, second: int, distances_TT: NDArray[np.float64], possible_TT: NDArray[np.bool_], ratio: float
 ) -> bool:
     """Whether one of the two could almost as well be joined to a third that is not the other's person."""
-    for one, other in ((first, second), (second, first)):
-        almost = possible_TT[one] & (distances_TT[one] <= ratio * distances_TT[first, second])
+    for track, other in ((first, second), (second, first)):
+        almost = possible_TT[track] & (distances_TT[track] <= ratio * distances_TT[first, second])
         almost[other] = False
         if (almost & ~possible_TT[other]).any():
             return True

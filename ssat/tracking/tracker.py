@@ -208,12 +208,12 @@ class Tracker:
         records: list[PassRecord] = []
 
         matches = Matches(len(self.state), len(detections))
-        for one in self.method.passes:
-            candidates = matches.candidates(one, self.state, detections)
-            pairs = one.match(costs, *candidates)
-            matches.add(one, *pairs)
+        for definition in self.method.passes:
+            candidates = matches.candidates(definition, self.state, detections)
+            pairs = definition.match(costs, *candidates)
+            matches.add(definition, *pairs)
             if self.observer is not None:
-                records.append(PassRecord(one, *candidates, costs.total(one.terms), pairs))
+                records.append(PassRecord(definition, *candidates, costs.total(definition.terms), pairs))
 
         detection_ids = self._update_tracks(matches, detections)
         if self.method.long_memory is not None:
