@@ -60,7 +60,7 @@ class Side:
 
 
 def sides_of(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[Side, Side]:
-    """The benchmarks of the sequences that settings are chosen on and of those that they are reported on.
+    """Return the benchmarks of the sequences that settings are chosen on and of those that they are reported on.
 
     Raises:
         InputError: detections that are computed or depend on the tracks, sequences that cannot be tracked, or

@@ -156,7 +156,7 @@ def _record(
     scores: tuple[ProbeAuc, ProbeAuc],
     notes: list[str],
 ) -> AdaptedEmbedder:
-    """The MLflow run; the embedder and its result are committed where it is better."""
+    """Return the MLflow run; the embedder and its result are committed where it is better."""
     from ssat.tracking.probe_auc import auc_gain
 
     before, after = scores
@@ -236,7 +236,7 @@ def _examples(table: PatchTable, adapted: Embedder) -> NDArray[np.uint8]:
 
 
 def _parent_version(digest: str) -> str | None:
-    """The registered version with that digest, the latest; None where there is none."""
+    """Return the registered version with that digest, the latest; None where there is none."""
     from mlflow import MlflowClient
 
     found = MlflowClient().search_model_versions(f"name = '{MODEL_NAME}'")

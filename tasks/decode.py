@@ -103,7 +103,7 @@ def decode_dry(workspace: Workspace, settings: DecodeSettings) -> DryDecoding:
     share = share_cluster(len(jobs), settings.workers, memory_bytes)
     frames = 0
     began = time.monotonic()
-    with progress_bar("frames, thrown away", sum(_expected_frames(job) for job in jobs)) as advance:
+    with progress_bar("frames, discarded", sum(_expected_frames(job) for job in jobs)) as advance:
         for _, counted in run_bounded(_dry_shard, jobs, share):
             frames += counted
             advance(counted)

@@ -99,11 +99,11 @@ class PrefectEgress:
         self._tell(Pause(time.time(), max(seconds, self.pause_s()), reason))
 
     def pause_s(self) -> float:
-        """Seconds left of the pause, this workspace's or the one that another worker caused."""
+        """Return seconds left of the pause, this workspace's or the one that another worker caused."""
         return max(self._breaker.pause_s(), self._read_shared().left_s())
 
     def pause(self) -> str:
-        """The pause in words."""
+        """Return the pause in words."""
         shared = self._read_shared()
         if (left := shared.left_s()) > self._breaker.pause_s():
             return describe_pause(left, shared.reason)

@@ -45,13 +45,13 @@ def check_explain(settings: BenchmarkSettings, asked: Asked) -> None:
     """Refuse before any work what cannot be explained.
 
     Raises:
-        InputError: a tracker that does not say why, or a sequence that is not tracked.
+        InputError: a tracker that explains nothing, or a sequence that is not tracked.
     """
     from ssat.pipeline.benchmark_inputs import sequences_of
 
     if settings.tracker not in _EXPLAINING:
         raise InputError(
-            f"explain: tracker {settings.tracker} does not say why; expected tracker {' or '.join(_EXPLAINING)}"
+            f"explain: tracker {settings.tracker} explains nothing; expected tracker {' or '.join(_EXPLAINING)}"
         )
     names = [sequence.name for sequence in sequences_of(settings)]
     if asked.sequence not in names:

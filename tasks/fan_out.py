@@ -144,7 +144,7 @@ def track_on_ray(
     from tasks.ray_work import run_bounded, share_cluster
 
     embedder = None if networks.embedder is None else _parts(networks.embedder, workspace)
-    # The longest first, so that nobody waits for it at the end.
+    # The longest first, so that it does not run alone at the end.
     ordered = sorted(waiting, key=lambda entry: (-len(entry.frames), entry.sequence.name))
     jobs = [SequenceJob(entry, settings, str(workspace.root), folder, embedder) for entry in ordered]
     total = sum(len(entry.frames) for entry in waiting)

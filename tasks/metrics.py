@@ -25,7 +25,7 @@ FAILURES = "ssat_failures"
 
 # Name → what it counts, and its tags.
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    ATTEMPTED_CLIPS: ("Candidates that were worked through, whatever became of them", ()),
+    ATTEMPTED_CLIPS: ("Attempted candidates, with any outcome", ()),
     COLLECTED_CLIPS: ("Clips that were downloaded, trimmed and checked", ()),
     DECODED_FRAMES: ("Frames that were decoded and encoded for the frame store", ()),
     TRAINED_IMAGES: ("Images that went through a training step, over all workers", ()),

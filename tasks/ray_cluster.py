@@ -84,7 +84,7 @@ def _running_cluster() -> str | None:
 
 
 def _what_answers(address: str, within_s: float) -> str:
-    """Why the server at `address` is not the Ray server that it has to be; an empty text where it is."""
+    """Return why the server at `address` is not the Ray server that it has to be; an empty text where it is."""
     import grpc
 
     host, port = host_and_port(address)
@@ -212,11 +212,11 @@ def _ray_authentication() -> dict[str, str]:
 
 @cache
 def _process_token() -> str:
-    """One token for every local cluster of this process: Ray reads it once and keeps it."""
+    """Return one token for every local cluster of this process: Ray reads it once and keeps it."""
     return secrets.token_hex(32)
 
 
 def _own_packages() -> list[str]:
-    """The folders of this project's packages, which travel to the workers of a cluster on other machines."""
+    """Return the folders of this project's packages, which travel to the workers of a cluster on other machines."""
     root = Path(__file__).resolve().parents[1]
     return [str(root / name) for name in ("ssat", "tasks", "flows")]

@@ -109,7 +109,7 @@ class Study:
         return self.workspace.studies / f"{self.kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
     def finished(self, content: type[Content]) -> StudyResult[Content] | None:
-        """The result, where the same study was done before; `content`: the class of what it holds."""
+        """Return the result, where the same study was done before; `content`: the class of what it holds."""
         path = self.folder / STUDY_RESULT
         if not path.is_file():
             return None
@@ -181,7 +181,7 @@ def log_scores(reporter: MlflowReporter, benchmark: BenchmarkResult) -> None:
 
 
 def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspace) -> str | None:
-    """SHA-256 of the refinement's checkpoint, where it is used and there."""
+    """Return SHA-256 of the refinement's checkpoint, where it is used and there."""
     from ssat.detection.checkpoint import checkpoint_path
 
     for model in settings.values():

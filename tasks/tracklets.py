@@ -24,7 +24,7 @@ _RESULT = "tracklets.json"
 
 
 def unlabelled_digest(settings: TrackersStudySettings) -> str:
-    """SHA-256 over the frames and detections that it learns from, and over how.
+    """Return SHA-256 over the frames and detections that it learns from, and over how.
 
     Raises:
         InputError: no such sequence, or one without frames or detections.

@@ -97,7 +97,7 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
 def _train_recorded(
     workspace: Workspace, settings: TrainSettings, data: _Data, folder: Path, probe: ProbeEvaluation | None
 ) -> TrainedEmbedder:
-    """The training in an MLflow run; its result is committed last."""
+    """Return the training in an MLflow run; its result is committed last."""
     dataset = Dataset("frames", data.digest, str(workspace.frames))
     parameters = settings.model_dump(mode="json")
     if probe is not None:
@@ -156,19 +156,19 @@ def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path
 
 
 def _registered(result: TrainedEmbedder, settings: TrainSettings, data: _Data, folder: Path) -> TrainedEmbedder:
-    """A finished training's result; registers the embedder where the tracking server was away when it ended."""
+    """Return a finished training's result; registers the embedder where the tracking server was away when it ended."""
     if result.model_version is not None:
         return result
     return _register(result, _crops(settings, data)[0][:_EXAMPLE_PATCHES], folder)
 
 
 def _crops(settings: TrainSettings, data: _Data) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """A batch as training sees it. Of the full-size epochs: the embedder does not take the small ones of the first."""
+    """Return a batch as in training, of the full-size epochs."""
     return next(data.opened(settings, settings.execution.workers).epoch(settings.data.early_epochs))
 
 
 def _report_crops(reporter: MlflowReporter, settings: TrainSettings, data: _Data, folder: Path) -> NDArray[np.uint8]:
-    """Logs a picture of crops exactly as training sees them; gives a few of them as the model's input example."""
+    """Log a picture of crops exactly as training sees them; gives a few of them as the model's input example."""
     from ssat.report.sheets import crop_sheet
 
     crops, labels = _crops(settings, data)
@@ -277,7 +277,7 @@ def _train_on_ray(
 
 
 def _for_workers(settings: TrainSettings) -> TrainSettings:
-    """The same with absolute paths: a worker's current folder is that of the Ray node, not of the command."""
+    """Return the same with absolute paths: a worker's current folder is that of the Ray node, not of the command."""
     evaluation = settings.evaluation
     paths = {"warm_start": settings.warm_start, "evaluate_mot": evaluation.mot, "probe": evaluation.probe}
     absolute = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path is not None}

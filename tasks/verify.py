@@ -97,7 +97,7 @@ def _check_sources(store: FrameStore, jobs: Sequence[ShardJob]) -> None:
     """A shard that lost a row still has the others: it is not written again without the clips it came from."""
     for job in jobs:
         for clip in job.clips:
-            if store.frames_of[clip.rank] and not is_whole(clip):
+            if store.frames_of[clip.class_id] and not is_whole(clip):
                 raise InputError(
                     f"{clip.path}: missing or changed, so {job.name} cannot be written again as it was; run "
                     "`ssat collect`, then `ssat verify --repair`"

@@ -19,7 +19,7 @@ _OTHERS = {
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
-    "probe": "Measure without labels how well embedders tell people apart.",
+    "probe": "Compare embedders on footage without labels.",
     "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "The paper's experiments: extensions, clips, features, trackers, thresholds.",
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def run(arguments: list[str], *, debug: bool = False) -> int:
-    """Runs the command line `arguments` and returns its exit code; prints what went wrong on standard error."""
+    """Run the command line `arguments` and return its exit code; prints what went wrong on standard error."""
     from flows.cli.extras import lacks_pipeline
 
     verb = next((word for word in arguments if not word.startswith("-")), "")

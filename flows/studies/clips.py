@@ -53,7 +53,7 @@ def clips_study(
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_clips(largest.data, store.ranks.tolist())  # too few clips are found before the work
+    split_clips(largest.data, store.class_ids.tolist())  # too few clips are found before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
@@ -185,7 +185,7 @@ _HEADINGS = {
 
 
 def _metrics(trained: Sequence[ClipsTraining]) -> tuple[str, ...]:
-    """The metrics of the tables; the probe's where the trainings have one."""
+    """Return the metrics of the tables; the probe's where the trainings have one."""
     return (*_METRICS, "probe_auc") if all(training.probe_auc is not None for training in trained) else _METRICS
 
 

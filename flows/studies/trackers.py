@@ -116,7 +116,7 @@ def trackers_study(
 
 
 def _tracklet_embedder(study: Study, settings: TrackersStudySettings, digest: str) -> tuple[str, str]:
-    """The embedder that is trained on tracklets, and a note about it."""
+    """Return the embedder that is trained on tracklets, and a note about it."""
     key = hashlib.sha256(json.dumps(digest).encode()).hexdigest()[:16]
     with study.child("train on tracklets", settings.tracklets.model_dump(mode="json")) as child:
         trained = train_tracklet_embedder(settings, study.workspace.training / f"tracklets-{key}", child)

@@ -68,7 +68,7 @@ class Attempts:
         self._trimmers.close()
 
     def stop_reason(self) -> str:
-        """Why clips were passed over; empty when none was, or only because of the egress's pause."""
+        """Return why clips were passed over; empty when none was, or only because of the egress's pause."""
         return self._stop_reason
 
     def collect(
@@ -99,7 +99,7 @@ class Attempts:
         return rows
 
     def absent(self, candidate: Candidate, attempts_before: int) -> StatusRow:
-        """The row, written to the log, of a clip that no source has: given up, until it is asked for again."""
+        """Return the row, written to the log, of a clip that no source has: given up, until it is asked for again."""
         row = replace(
             self._begun(candidate, attempts_before + 1, "", ""),
             status=st.DEAD,
@@ -162,7 +162,7 @@ class Attempts:
             self._decide(st.WAITING if self._stop_reason else st.DEAD)
 
     def decided(self, row: StatusRow) -> StatusRow:
-        """The row as it stands in the log, of one that `collect` gave; after `decide`, once for each clip."""
+        """Return the row as it stands in the log, of one that `collect` gave; after `decide`, once for each clip."""
         return self._decided.pop(row.clip_id, row)
 
     def _decide(self, state: str) -> None:
@@ -177,7 +177,7 @@ class Attempts:
         return self.stopped.is_set() or bool(self._stop_reason) or paused
 
     def _begun(self, candidate: Candidate, attempt: int, address: str, tool: str) -> StatusRow:
-        """The row of an attempt that has begun and stands as failed until its outcome is known."""
+        """Return the row of an attempt that has begun and stands as failed until its outcome is known."""
         return StatusRow(
             clip_id=candidate.clip_id,
             source=without_credentials(address),
@@ -248,7 +248,7 @@ class Attempts:
                     self._decide(st.WAITING)
                 return
             self._log.append(row)
-            # The server answered and the tool understood: whoever failed before failed for a reason of its own.
+            # The server answered and the tool understood: earlier failures had reasons of their own.
             works = row.status in (st.OK, st.GONE) or found == FailureClass.MEDIA
             if works and self._undecided and not self._stop_reason:
                 self._decide(st.DEAD)

@@ -63,7 +63,7 @@ class Colours:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Colours:
-        """The colours of a decoded frame.
+        """Return the colours of a decoded frame.
 
         Luma and chroma whose range is not stated have limited range. Grey and RGB formats have full range whatever
         the tag says, as in libswscale.
@@ -108,7 +108,7 @@ def _stated(value: int, known: type[ColorPrimaries] | type[ColorTrc]) -> int:
 
 
 def stored_colours(colours: Colours) -> Colours:
-    """The colours that a frame of `colours` keeps as luma and chroma: its own; RGB and grey become those of a JPEG."""
+    """Return the colours that luma and chroma of a frame keep: its own; for RGB and grey those of a JPEG."""
     if colours.kind is PixelKind.YUV:
         return colours
     return Colours(PixelKind.YUV, JFIF.matrix, JFIF.full_range, colours.primaries, colours.transfer)

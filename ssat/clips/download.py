@@ -70,14 +70,14 @@ class DownloadSettings:
 
 
 def tool_version() -> str:
-    """The downloader and its version, as the status table records it."""
+    """Return the downloader and its version, as the status table records it."""
     from yt_dlp.version import __version__
 
     return f"yt-dlp {__version__}"
 
 
 def is_youtube(url: str) -> bool:
-    """Whether YouTube serves this URL, whose request rate is limited."""
+    """Return whether YouTube serves this URL, whose request rate is limited."""
     host = (urlsplit(url).hostname or "").removeprefix("www.").removeprefix("m.")
     return host in ("youtube.com", "youtu.be", "youtube-nocookie.com")
 
@@ -151,7 +151,7 @@ def _response(downloader: Any, url: str) -> Any:
 
 
 def _is_file(downloader: Any, url: str) -> bool:
-    """Whether the content behind `url` is a file, by its first bytes, rather than a page or playlist that names some.
+    """Return whether the content of `url` is a file, by its first bytes, rather than a page or playlist.
 
     Raises:
         ClipFailure: there is no content, or a page that claims to be a video.
@@ -196,7 +196,7 @@ def _file_at(url: str) -> dict[str, Any]:
 
 
 def is_markup(head: bytes) -> bool:
-    """Whether a file that begins with `head` is a page (HTML, XML), JSON or a playlist (M3U), in which links stand."""
+    """Return whether a file that begins with `head` is a page (HTML, XML), JSON or a playlist (M3U)."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         head = head.decode("utf-16", "replace").encode()
     head = head.removeprefix(codecs.BOM_UTF8)

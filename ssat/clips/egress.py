@@ -28,10 +28,10 @@ class Egress(Protocol):
         """The source said "too many requests": let nothing out for `seconds` from now."""
 
     def pause_s(self) -> float:
-        """Seconds for which nothing may be downloaded; 0 when downloads may go on."""
+        """Return seconds for which nothing may be downloaded; 0 when downloads may go on."""
 
     def pause(self) -> str:
-        """Why and until when nothing may be downloaded, in words; empty when downloads may go on."""
+        """Return why and until when nothing may be downloaded, in words; empty when downloads may go on."""
 
 
 class LocalEgress:
@@ -63,7 +63,7 @@ def jitter(mean_s: float, stopped: threading.Event) -> None:
 
 
 def describe_pause(seconds: float, reason: str) -> str:
-    """The pause in words; empty when there is none."""
+    """Return the pause in words; empty when there is none."""
     if seconds <= 0:
         return ""
     until = datetime.fromtimestamp(time.time() + seconds).astimezone()
@@ -89,7 +89,7 @@ class Pacer:
 class Pause:
     """A pause of `seconds` that began at `opened` (Unix time), told by two clocks.
 
-    A wall clock that is set back would make it longer: within a process a clock that nobody sets bounds it, and one
+    A wall clock that is set back would make it longer: within a process a monotonic clock bounds it, and one
     that seems to begin in the future counts from now.
 
     Attributes:
@@ -106,7 +106,7 @@ class Pause:
         self._until = time.monotonic() + self._by_wall_clock()
 
     def left_s(self) -> float:
-        """Seconds that remain; 0 when it is over."""
+        """Return seconds that remain; 0 when it is over."""
         return max(0.0, min(self._by_wall_clock(), self._until - time.monotonic()))
 
     def _by_wall_clock(self) -> float:
@@ -141,7 +141,7 @@ class Breaker:
             self._save()
 
     def pause_s(self) -> float:
-        """Seconds that remain. A clock that was set back cannot make the pause longer than it was."""
+        """Return seconds that remain. A clock that was set back cannot make the pause longer than it was."""
         return self._pause.left_s()
 
     def _save(self) -> None:

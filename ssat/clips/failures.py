@@ -82,7 +82,7 @@ _OUT_OF_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 
 
 def classify(error: BaseException) -> ClipFailure:
-    """The failure class of what yt-dlp raised, from its exception types first and its words last.
+    """Return the failure class of what yt-dlp raised, from its exception types first and its words last.
 
     Raises:
         OSError: a fault of this machine (disk full, not writable, too many open files), which is no clip's failure.

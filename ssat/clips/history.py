@@ -85,12 +85,12 @@ class History:
         return None if row is None else (str(self._states[row]), self._errors[row])
 
     def on_disk(self) -> tuple[int, int]:
-        """Number and bytes of the clips that earlier runs collected."""
+        """Return number and bytes of the clips that earlier runs collected."""
         sizes = self._table["bytes"].filter(pc.equal(self._table["status"], st.OK))
         return len(sizes), pc.sum(sizes).as_py() or 0
 
     def attempts(self, clip_id: str) -> int:
-        """How many attempts at a clip have been made."""
+        """Return how many attempts at a clip have been made."""
         new = self._new.get(clip_id)
         if new is not None:
             return new.attempt
@@ -98,17 +98,17 @@ class History:
         return 0 if row is None else int(self._attempts[row])
 
     def is_collected(self, clip_id: str) -> bool:
-        """Whether a clip is on disk."""
+        """Return whether a clip is on disk."""
         state = self._state(clip_id)
         return state is not None and state[0] == st.OK and clip_id not in self._again
 
     def row(self, clip_id: str) -> StatusRow:
-        """The latest row of a clip that was tried."""
+        """Return the latest row of a clip that was tried."""
         new = self._new.get(clip_id)
         return new if new is not None else StatusRow.of(self._table.slice(self._at[clip_id], 1).to_pylist()[0])
 
     def clips(self, clip_ids: Sequence[str]) -> list[CollectedClip]:
-        """The facts about clips that were collected, in their order."""
+        """Return the facts about clips that were collected, in their order."""
         old = [clip_id for clip_id in clip_ids if clip_id not in self._new]
         numbers = pa.array([self._at[clip_id] for clip_id in old], pa.int64())
         rows = self._table.select(CLIP_COLUMNS).take(numbers).to_pylist()
@@ -118,12 +118,12 @@ class History:
         ]
 
     def settled(self, clip_id: str) -> bool:
-        """Whether a clip is collected or given up: nothing is to do about it."""
+        """Return whether a clip is collected or given up: nothing is to do about it."""
         state = self._state(clip_id)
         return state is not None and clip_id not in self._again and state[0] in _SETTLED
 
     def counts(self, clip_ids: Iterable[str]) -> dict[str, int]:
-        """How many of these clips have which outcome; those never tried are not counted."""
+        """Return how many of these clips have which outcome; those never tried are not counted."""
         return st.counted(state for clip_id in clip_ids if (state := self._state(clip_id)) is not None)
 
 

@@ -73,7 +73,7 @@ class Stage(Protocol):
         """
 
     def problems(self) -> list[tuple[str, str]]:
-        """Addresses of archives, and what is wrong with them."""
+        """Return addresses of archives, and what is wrong with them."""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class StatusLog:
 
 
 def load_status(workspace: Workspace) -> pa.Table:
-    """Every row of every attempt in the order in which they were written; empty where nothing was collected yet.
+    """Return every row of every attempt in the order in which they were written; empty where nothing was collected yet.
 
     The order is that of the files, not of `started_at`: a clock may be set back. Right also while another process
     collects.
@@ -123,7 +123,7 @@ def load_status(workspace: Workspace) -> pa.Table:
 
 
 def latest(status: pa.Table) -> pa.Table:
-    """The latest row of each clip: the truth about it. `status` as `load_status` gives it."""
+    """Return the latest row of each clip: the truth about it. `status` as `load_status` gives it."""
     if not status.num_rows:
         return status
     numbered = status.append_column("_row", pa.array(range(status.num_rows), pa.int64()))
@@ -137,19 +137,19 @@ def now() -> datetime:
 
 
 def outcome_name(state: str, error_class: str | None) -> str:
-    """How a latest row is counted: `ok`, `waiting` when it will be tried again, else its error class."""
+    """Return how a latest row is counted: `ok`, `waiting` when it will be tried again, else its error class."""
     return state if state == OK else WAITING if state in (FAILED, WAITING) else str(error_class)
 
 
 def counts_by_class(status: pa.Table) -> dict[str, int]:
-    """Clips by what became of them, `ok` first. `status` as `load_status` gives it."""
+    """Return clips by what became of them, `ok` first. `status` as `load_status` gives it."""
     current = latest(status)
     pairs = zip(current["status"].to_pylist(), current["error_class"].to_pylist(), strict=True)
     return counted(pairs)
 
 
 def counted(outcomes: Iterable[tuple[str, str | None]]) -> dict[str, int]:
-    """How often each outcome occurs among (status, error class), `ok` first."""
+    """Return how often each outcome occurs among (status, error class), `ok` first."""
     counts = Counter(outcome_name(state, error_class) for state, error_class in outcomes)
     return dict(sorted(counts.items(), key=lambda item: (item[0] != OK, item[0])))
 
@@ -204,7 +204,7 @@ def _table(rows: list[StatusRow]) -> pa.Table:
 
 
 def _without_doubles(table: pa.Table) -> pa.Table:
-    """One row per clip, attempt and start, for a row may have been journalled and committed, or merged, twice."""
+    """Return one row per clip, attempt and start; a row may be stored twice after an interruption."""
     keys = ["clip_id", "attempt", "started_at"]
     numbered = table.select(keys).append_column("_row", pa.array(range(table.num_rows), pa.int64()))
     rows = numbered.group_by(keys).aggregate([("_row", "min")])["_row_min"]

@@ -195,7 +195,7 @@ def _write(
 
 
 def _duration(frame: VideoFrame) -> float:
-    """Seconds that the file states for the frame; 0 where it does not."""
+    """Return seconds that the file states for the frame; 0 where it does not."""
     return float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
 
 
@@ -290,7 +290,7 @@ def _copy(source: Path, target: Path, settings: TrimSettings, seconds: float) ->
 
 
 def _checked(path: Path, packets: int, end_s: float, interval: float) -> TrimmedClip | None:
-    """Facts about a copy after decoding all of it; None where that shows anything but whole, upright frames."""
+    """Return facts about a copy after decoding all of it; None where that shows anything but whole, upright frames."""
     container, stream = open_video(path)
     with container:
         times = []

@@ -44,7 +44,7 @@ class Light:
         )
 
     def apply(self, image: Image, time_s: float, index: int) -> Image:
-        """The lit frame (h, w, 3) at `time_s`; `index` picks the noise."""
+        """Return the lit frame (h, w, 3) at `time_s`; `index` picks the noise."""
         wave = math.sin(self.start + 2 * math.pi * time_s / self.period_s)
         mixed = self.tints[0] + (self.tints[1] - self.tints[0]) * (
             0.5 + 0.5 * math.sin(1.7 * self.start + 0.6 * time_s)

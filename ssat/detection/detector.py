@@ -48,7 +48,7 @@ def detected(
     content: Callable[[int], str] | None = None,
     batch: int | None = None,
 ) -> Iterator[tuple[int, Image, Detections]]:
-    """Every frame with its detections, in order.
+    """Yield every frame with its detections, in order.
 
     Args:
         frames: number and image, in order.

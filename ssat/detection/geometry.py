@@ -28,7 +28,7 @@ class InputMap:
 
     @classmethod
     def of(cls, width: int, height: int, fit: Fit, input_size: tuple[int, int] = INPUT_SIZE) -> InputMap:
-        """The map for frames of `width` x `height` pixels.
+        """Return the map for frames of `width` x `height` pixels.
 
         Args:
             fit: `letterbox`: the whole frame is inside the input. `published`: the longer side spans the input's
@@ -41,11 +41,11 @@ class InputMap:
         return cls(scale, wide / 2 - scale * width / 2, high / 2 - scale * height / 2)
 
     def to_input(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Points or boxes (…, 2n) of the frame, in the input's coordinates."""
+        """Return points or boxes (…, 2n) of the frame, in the input's coordinates."""
         return points * self.scale + self._shift(points)
 
     def to_frame(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Points or boxes (…, 2n) of the input, in the frame's coordinates."""
+        """Return points or boxes (…, 2n) of the input, in the frame's coordinates."""
         return (points - self._shift(points)) / self.scale
 
     def _shift(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -53,7 +53,7 @@ class InputMap:
 
 
 def warped(image: NDArray[np.uint8], to_input: InputMap, input_size: tuple[int, int] = INPUT_SIZE) -> NDArray[np.uint8]:
-    """A frame (H, W, 3) in the input's size, bilinear, black where the frame does not reach."""
+    """Return a frame (H, W, 3) in the input's size, bilinear, black where the frame does not reach."""
     affine = np.array([[to_input.scale, 0.0, to_input.shift_x], [0.0, to_input.scale, to_input.shift_y]])
     return cv2.warpAffine(image, affine, input_size, flags=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 

@@ -25,7 +25,7 @@ class CosFaceOutput:
 
 
 def initial_rows(start: int, stop: int, seed: int) -> Tensor:
-    """Class weights (stop - start, 512) before training: the same for a class whoever holds it, and however many
+    """Return class weights (stop - start, 512) before training: the same for a class on every process, and however many
     classes there are."""
     blocks = []
     for block in range(start // _ROWS_OF_A_SEED, -(-stop // _ROWS_OF_A_SEED)):

@@ -96,7 +96,7 @@ class Evaluator:
         return target
 
     def _feature_network(self, group: dist.ProcessGroup | None) -> EmbeddingNetwork:
-        """The network that the embedder gets: the trained one, its features whitened where that is asked for."""
+        """Return the network that the embedder gets: the trained one, its features whitened where that is asked for."""
         network, shrinkage = self._state.feature_network, self._settings.network.whiten
         if shrinkage is None:
             return network
@@ -156,7 +156,7 @@ def features_of(
 
 
 def _chooses(scores: Mapping[str, float]) -> bool:
-    """Whether `scores` hold a number that the weights to keep are chosen by."""
+    """Return whether `scores` hold a number that the weights to keep are chosen by."""
     return _PROBE_AUC in scores or _RECALL in scores
 
 

@@ -147,7 +147,7 @@ def _spread_boxes(
     """Clip → frame → (class id, box) of the boxes to look at."""
     found: dict[int, dict[int, list[tuple[int, NDArray[np.float32]]]]] = {}
     for shard, entry in enumerate(store.manifest.shards):
-        inside = [clip for clip in clips if entry.first_rank <= clip <= entry.last_rank]
+        inside = [clip for clip in clips if entry.first_class_id <= clip <= entry.last_class_id]
         if not inside:
             continue
         part = table.part(shard)

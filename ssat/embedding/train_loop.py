@@ -157,7 +157,7 @@ def _train(
 
 
 def _probe_note(best: Mapping[str, float]) -> tuple[str, ...]:
-    """The best score of the probe so far, for the progress bar; empty before the first."""
+    """Return the best score of the probe so far, for the progress bar; empty before the first."""
     return (f"probe AUC {best['probe_auc']:.3f} (epoch {best['epoch']:g})",) if "probe_auc" in best else ()
 
 

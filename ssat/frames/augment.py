@@ -92,7 +92,7 @@ class FrameDecoder:
         self._buffer = np.empty(0, np.uint8)
 
     def decode(self, jpeg: bytes, short_side: int) -> Image:
-        """The frame (h, w, 3) RGB, at the smallest DCT scale whose short side is at least `short_side`.
+        """Return the frame (h, w, 3) RGB, at the smallest DCT scale whose short side is at least `short_side`.
 
         Valid until the next call. Only scales of 1/2 and less are used: libjpeg-turbo has no fast transform for those
         between 1/2 and 1.

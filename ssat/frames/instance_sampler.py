@@ -52,7 +52,7 @@ class InstanceSampler(FrameSampler):
     """Crops of the instances of chosen clips: each frame that is drawn gives `per_frame` of them.
 
     They are of different instances as long as the frame shows so many; then some are seen again. So a batch holds
-    several things of one frame, which a tracker has to tell apart. Labels are positions in `class_ids` of the table.
+    several things of one frame, which a tracker has to distinguish. Labels are positions in `class_ids` of the table.
     Backgrounds come from the same frame or from a few others of the same row group. As in `FrameSampler`, nothing
     depends on the number of processes.
     """
@@ -159,7 +159,7 @@ class InstanceSampler(FrameSampler):
         return images, labels
 
     def _bank(self, group: OpenGroup, epoch: int, decoder: FrameDecoder) -> list[Image]:
-        """Cuts of a few frames of the row group, the same whoever asks; they lend backgrounds."""
+        """Return cuts of a few frames of the row group, the same on every process; they provide backgrounds."""
         with group.bank_lock:
             if group.bank is None:
                 rng = np.random.default_rng([self._seed, epoch, group.shard, group.number, _BANK])
@@ -177,7 +177,7 @@ class InstanceSampler(FrameSampler):
         return [self._views.cut(frame, box) for box in self._boxes(group, sample, frame)[1]]
 
     def _boxes(self, group: OpenGroup, sample: int, frame: Image) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Class ids (n,) and boxes (n, 4), pixels of `frame`, of the instances in a sample's frame."""
+        """Return class ids (n,) and boxes (n, 4), pixels of `frame`, of the instances in a sample's frame."""
         part: PartBoxes = self._table.part(group.shard)
         row = int(group.samples.row[sample])
         class_ids, shares = part.of_frame(int(group.facts.class_id[row]), int(group.facts.frame_index[row]))

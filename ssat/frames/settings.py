@@ -40,7 +40,7 @@ class DecodeSettings(StageSettings):
     )
 
     def content(self) -> dict[str, int | None]:
-        """The settings that decide what the store holds, as they stand in its manifest."""
+        """Return the settings that decide what the store holds, as they stand in its manifest."""
         return without(self, Runtime)
 
 

@@ -48,7 +48,7 @@ class Downloaded:
 def download_sequences(
     folder: Path, url: str = MOT17_URL, sha256: str | None = None, progress: Progress = lambda done, total: None
 ) -> Path:
-    """A data set of MOTChallenge below `folder`: fetched, checked, unpacked; does only what is missing.
+    """Return a data set of MOTChallenge below `folder`: fetched, checked, unpacked; does only what is missing.
 
     Args:
         folder: gets the archive, and the data set beside it in a folder named after the archive.
@@ -85,7 +85,7 @@ def download_sequences(
 
 
 def fetch(url: str, path: Path, progress: Progress = lambda done, total: None) -> Path:
-    """The content of `url` in `path`, whole or not at all; what came before an interruption is not fetched again.
+    """Download `url` to `path`, completely or not at all; continue an interrupted download.
 
     Raises:
         InputError: the server does not answer, refuses, or sends less than it promised, again and again.
@@ -221,7 +221,7 @@ def unpack(archive: Path, target: Path, facts: Downloaded) -> None:
 
 
 def _members(archive: Path, members: zipfile.ZipFile, name: str) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """Path below the target → member, of the files."""
+    """Return path below the target → member, of the files."""
     entries = members.infolist()
     if len(entries) > _MAX_MEMBERS:
         raise InputError(f"{archive}: holds {len(entries)} members, more than {_MAX_MEMBERS}: refused")

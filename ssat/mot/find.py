@@ -22,7 +22,7 @@ def find_sequences(
     part: Literal["train", "test"] = "train",
     only_to_score: bool = False,
 ) -> list[MotSequence]:
-    """The sequence in `folder`, or those in the folders in it (or in its folder `part`), by the numbers in their names.
+    """Return the sequence in `folder`, or those in its folders (or in its folder `part`), ordered by number.
 
     MOTChallenge sequences are folders with seqinfo.ini. A folder with image_02 or label_02 is KITTI tracking, whose
     parts are called training and testing.
@@ -78,7 +78,7 @@ def _folders_with_info(folder: Path) -> list[Path]:
 def _refuse_without_info(
     folder: Path, part: Literal["train", "test"], names: Sequence[str], known: Mapping[str, object]
 ) -> None:
-    """Raises InputError naming folders that look like sequences, are wanted and have no seqinfo.ini."""
+    """Raise InputError naming folders that look like sequences, are wanted and have no seqinfo.ini."""
     if (folder / SEQUENCE_INFO).is_file():
         return
     places = (folder, folder / part)

@@ -16,7 +16,7 @@ Protocol = Literal["centertrack-half", "motchallenge"]
 Rules = Literal["mot", "mot20", "kitti"]
 
 IOU_THRESHOLD = 0.5
-# Person on vehicle, static person, distractor, reflection: whoever tracks them is neither praised nor blamed.
+# Person on vehicle, static person, distractor, reflection: matches to them are neither true nor false positives.
 # Source: the MOTChallenge evaluation (TrackEval, mot_challenge_2d_box).
 _DISTRACTOR_CLASSES = (2, 7, 8, 12)
 _NON_MOTORISED_VEHICLE = 6  # one more on MOT20

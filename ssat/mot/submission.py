@@ -90,7 +90,7 @@ class Submission:
 
 
 def benchmark_of(names: Iterable[str]) -> str | None:
-    """The data set that most of the names belong to; None: not one of them is known."""
+    """Return the data set that most of the names belong to; None: not one of them is known."""
     given = set(names)
     hits = {name: len(given & (train.keys() | test.keys())) for name, (train, test) in BENCHMARKS.items()}
     best = max(hits, key=hits.__getitem__)
@@ -108,7 +108,7 @@ def write_submission(path: Path, results: Mapping[str, Path]) -> Path:
 
 
 def check_submission(path: Path, benchmark: str | None = None) -> Submission:
-    """Every fault of a zip, as far as it can be found without the server.
+    """Return every fault of a zip, as far as it can be found without the server.
 
     Args:
         path: the zip; it is not unpacked.
@@ -141,7 +141,7 @@ def check_submission(path: Path, benchmark: str | None = None) -> Submission:
 
 
 def _entries(archive: zipfile.ZipFile, found: Submission) -> dict[str, zipfile.ZipInfo]:
-    """Sequence → entry, of the entries that can be read."""
+    """Return sequence → entry, of the entries that can be read."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         name = entry.filename

@@ -92,7 +92,7 @@ def stretches(frames: Iterable[ScoredFrame], protocol: Protocol) -> list[Stretch
 
 
 def identity_switches(found: Iterable[Stretch]) -> list[Switch]:
-    """Every change from one stretch of a person to the next, in order of the frames."""
+    """Return every change from one stretch of a person to the next, in order of the frames."""
     last: dict[int, Stretch] = {}
     events = []
     for stretch in found:

@@ -93,17 +93,17 @@ def patches_of_clip(path: Path, settings: FollowSettings, seed: int) -> PatchTab
     frames, rate, _ = looked_at(path)
     greys = greys_of(frames)
     patch, start, at, boxes, motion, cuts = [], [], [], [], [], []
-    for number, found in enumerate(follow_patches(greys, rate, settings, seed)):
-        kept = np.unique(np.linspace(0, len(found.boxes) - 1, settings.boxes).round().astype(int))
+    for number, followed in enumerate(follow_patches(greys, rate, settings, seed)):
+        kept = np.unique(np.linspace(0, len(followed.boxes) - 1, settings.boxes).round().astype(int))
         for index in kept.tolist():
-            frame = frames[found.first + index]
+            frame = frames[followed.first + index]
             height, width = frame.shape[:2]
             patch.append(number)
-            start.append(found.start)
-            at.append(found.first + index)
-            boxes.append(found.boxes[index] / (width, height, width, height))
-            motion.append(found.motion)
-            cuts.append(cut_out(frame, found.boxes[index]))
+            start.append(followed.start)
+            at.append(followed.first + index)
+            boxes.append(followed.boxes[index] / (width, height, width, height))
+            motion.append(followed.motion)
+            cuts.append(cut_out(frame, followed.boxes[index]))
     return _table(patch, start, at, boxes, motion, cuts)
 
 

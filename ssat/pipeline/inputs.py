@@ -28,7 +28,7 @@ class TrackInput:
         source: the frames; None where a sequence has labels only.
         numbers: the frames' numbers, where they are known beforehand.
         detections: those that were given; None: a detector finds them.
-        clocked: frames come at their own pace, and wait for nobody.
+        clocked: frames arrive at the pace of the source.
         notes: what was left out of the detections, for people.
     """
 
@@ -50,7 +50,7 @@ def open_input(
     detecting: bool = False,
     classes: Sequence[str] = (),
 ) -> TrackInput:
-    """Opens a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
+    """Open a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
     (rtsp, http) or the index of a camera.
 
     Args:

@@ -1,4 +1,4 @@
-"""Join the tracks of a finished result that are one person: somebody who left the picture and came back."""
+"""Join the tracks of a finished result that show one person who left the image and returned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well an embedder tells the people of footage apart, without labels: one number, asked for during a training."""
+"""Score of an embedder on footage without labels: one number, computed during a training."""
 
 from __future__ import annotations
 

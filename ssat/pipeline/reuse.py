@@ -1,4 +1,4 @@
-"""Features that are taken over from the frame before, where nobody else could be meant (beyond the paper)."""
+"""Reuse features of the previous frame where no other person can be meant (beyond the paper)."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ class TrackSettings(StageSettings):
     def extensions(self) -> list[str]:
         """What of the result is beyond the paper."""
         every = self.embed_every if self.needs_appearance else 1
-        saved = [f"patches embedded every {every} frames where nobody is near"] if every > 1 else []
+        saved = [f"patches embedded every {every} frames where no other person is near"] if every > 1 else []
         return [*_beyond_the_paper(self.association, self.interpolate_seconds), *saved]
 
 
@@ -339,13 +339,13 @@ class LinkSettings(StageSettings):
         default=0.01,
         gt=0,
         le=0.5,
-        description="Share of tracks that may be joined to somebody else's, by how alike people of one frame look",
+        description="Share of tracks that may be joined to another person's, by the distances of people of one frame",
     )
     rival_ratio: float = Field(
         default=1.5,
         ge=1,
         description="Two tracks are left apart where one is as much like a third person's, up to so many times the "
-        "distance; 1: the nearest are joined whatever else is near",
+        "distance; 1: the nearest are always joined",
     )
     max_distance: float | None = Field(
         default=None,

@@ -37,5 +37,5 @@ class StageSeconds:
         return self.detect + self.patches + self.embed + self.associate
 
     def rates(self, frames: int) -> dict[str, float]:
-        """Frames per second of every stage that took any time, in the order of the stages."""
+        """Return frames per second of every stage that took any time, in the order of the stages."""
         return {stage: frames / spent for stage, spent in asdict(self).items() if spent}

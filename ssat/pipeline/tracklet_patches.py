@@ -77,7 +77,7 @@ def _of_footage(footage: TrackInput, until: float, rule: TrackletRule, advance: 
 def _chosen(
     rows: MotRows, frame_rate: float, rule: TrackletRule
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the boxes that are kept, sorted by tracklet and time; their tracklet, and when it was seen."""
+    """Return rows of the boxes that are kept, sorted by tracklet and time; their tracklet, and when it was seen."""
     if not len(rows):
         return np.empty(0, np.intp), np.empty(0, np.int64), np.empty(0, np.int64)
     tracklets = link_tracklets(rows.frames, rows.boxes, frame_rate, LinkRule())

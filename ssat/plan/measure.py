@@ -23,12 +23,12 @@ Progress = Callable[[str], None]
 
 
 def measured_file(workspace: Workspace) -> Path:
-    """Where the figures of this machine are kept."""
+    """Return where the figures of this machine are kept."""
     return workspace.root / "plan" / "measured.json"
 
 
 def load_figures(workspace: Workspace) -> dict[str, Figure]:
-    """The defaults, and over them what was measured here.
+    """Return the defaults, and over them what was measured here.
 
     Raises:
         InputError: the file of what was measured is damaged.
@@ -72,7 +72,7 @@ def _measured(value: float, unit: str, source: str) -> Figure:
 
 
 def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
-    """A few clips of the workspace, else rendered ones."""
+    """Return a few clips of the workspace, else rendered ones."""
     found = sorted(path for path in (workspace.clips / TRIMMED).rglob("*.mp4") if not path.name.startswith("."))
     if found:
         # Spread over all of them: neighbours come from the same source.
@@ -213,5 +213,5 @@ def _features() -> Figure:
 
 
 def as_rows(figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
-    """The figures as plain data."""
+    """Return the figures as plain data."""
     return [{"figure": name, **json.loads(TypeAdapter(Figure).dump_json(figure))} for name, figure in figures.items()]

@@ -84,7 +84,7 @@ class Ladder(BaseModel):
 
     @classmethod
     def load(cls, workspace: Workspace) -> Self:
-        """The ladder of the workspace, empty where none was begun.
+        """Return the ladder of the workspace, empty where none was begun.
 
         Raises:
             WorkspaceError: its file is damaged.
@@ -123,7 +123,7 @@ class Ladder(BaseModel):
         return next((clips for clips in ladder if clips > reached), None)
 
     def worth(self, clips: int) -> bool:
-        """Whether so many clips, all that a list has, are worth a rung of their own."""
+        """Return whether so many clips, all that a list has, are worth a rung of their own."""
         return clips >= 2 and (self.last is None or clips >= _MIN_GROWTH * self.last.clips)
 
 

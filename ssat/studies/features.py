@@ -1,4 +1,4 @@
-"""Features on the same detections: how well each tells people apart, by labels and by the label-free probe."""
+"""Features on the same detections: how well each distinguishes people, by labels and by the label-free probe."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class TrackersStudySettings(StageSettings):
 
 
 class FeaturesStudySettings(StageSettings):
-    """Features on the same detections: what tells people apart, and what that is worth to the tracker."""
+    """Features on the same detections: how well they distinguish people, and how well the tracker scores with them."""
 
     section = "study_features"
 
@@ -145,7 +145,7 @@ class FeaturesStudySettings(StageSettings):
     probe_gaps_seconds: tuple[float, ...] = Field(
         default=HARD_GAPS_SECONDS,
         min_length=1,
-        description="The same without labels: the longer, the harder, and the finer it tells features apart",
+        description="The same without labels; longer gaps are harder and resolve smaller differences",
     )
     rejoin_seconds: float = Field(
         default=HARD_REJOIN_SECONDS,
@@ -231,5 +231,5 @@ class TuneSettings(StageSettings):
 
 
 def tracker_of(name: ComparedTracker) -> TrackerName:
-    """The tracker behind a name of the comparison."""
+    """Return the tracker behind a name of the comparison."""
     return cast(TrackerName, _TRACKER_OF.get(name, name))

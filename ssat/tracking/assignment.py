@@ -110,7 +110,7 @@ def mutual(cost_TD: NDArray[np.float64], threshold: float) -> Pairs:
 
 
 def hungarian(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
-    """The pairs below `threshold` with the smallest sum of distances, where an unmatched track costs `threshold`.
+    """Return the pairs below `threshold` with the smallest sum of costs; an unmatched track costs `threshold`.
 
     Returns:
         Rows (ascending) and columns of the pairs.

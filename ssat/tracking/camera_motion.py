@@ -22,7 +22,7 @@ class CameraMotion:
         self._boxes: NDArray[np.float64] = np.empty((0, 4))
 
     def estimate(self, image: NDArray[np.uint8], boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The affine map (2, 3) from points of the frame before to points of this one, in pixels of the frame.
+        """Return the affine map (2, 3) from points of the frame before to points of this one, in pixels of the frame.
 
         Args:
             image: (H, W, 3) RGB.

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from ssat.tracking.state import TrackState
 
-MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer say too little about how alike different people look
+MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer do not measure the distance of different people
 ATTEMPTS = (24, 48, 72)  # matched frames of a track when it is compared
 _MIN_HITS = 5  # shorter tracks are not remembered
-_RIVAL_RATIO = 2.5  # nothing is given back where somebody else is as near, up to so many times the distance
+_RIVAL_RATIO = 2.5  # an identity is not restored if another person is within this many times the distance
 _SMALLEST = 1e-6  # of a distance, for its logarithm
 
 
@@ -98,9 +98,9 @@ class LongMemory:
             self.means = np.concatenate((self.means.reshape(-1, means_NF.shape[1]), means_NF[known_N]))
 
     def regain(self, state: TrackState) -> tuple[tuple[int, int], ...]:
-        """Return the tracks of this frame that show somebody who left: identity so far, former identity.
+        """Return the tracks of this frame that show a returned person: identity so far, former identity.
 
-        Whoever is given back is not remembered any more, and their track is not compared again.
+        Restored identities are removed from the memory, and their tracks are not compared again.
         """
         self.recalls = []
         if state.feature_sum is None or state.hits is None:

@@ -26,7 +26,7 @@ from ssat.tracking.motion import ConstantVelocity, LastBox, Motion
 from ssat.tracking.passes import Pass, every, lost, not_weak, tracked, weak
 from ssat.tracking.state import FrameDetections
 
-_OTHER_PERSON = 1.0  # calibrated appearance cost from which on an overlapping box shows somebody else
+_OTHER_PERSON = 1.0  # calibrated appearance cost above which an overlapping box shows another person
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Measure without labels how well a feature tells people apart, and derive the scale of the appearance cost.
+"""Measure without labels how well a feature distinguishes people, and derive the scale of the appearance cost.
 
 Boxes that are linked over consecutive frames without a rival are the same person (`ssat.tracking.tracklets`); two
 tracklets that have separate boxes in one frame are different people. Pairs of boxes of the first kind are positives,

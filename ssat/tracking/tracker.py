@@ -39,7 +39,7 @@ class Tracks:
         scores: (n,) scores of those detections, or None where none were given.
         unconfirmed: new tracks that are not shown yet (`config.confirm_hits`); None where all are shown at once.
         regained: pairs of the identity that a track had so far and the one that it has from this frame on, because it
-            shows somebody who was here before (`config.remember_seconds`).
+            shows a person who was here before (`config.remember_seconds`).
         given: the frame's detections, where they came in the type of another library; None: as arrays.
     """
 

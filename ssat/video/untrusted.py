@@ -103,7 +103,7 @@ def _preference(stream: VideoStream) -> tuple[bool, bool, int]:
 
 
 def frame_rate(stream: VideoStream) -> float:
-    """Frames per second, as well as the file says; 30 where it says nothing sensible."""
+    """Return frames per second, as well as the file says; 30 where it says nothing sensible."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate and 1 <= rate <= 1000:
             return float(rate)
@@ -133,7 +133,7 @@ def _path_of(container: InputContainer) -> Path:
 
 
 def stated_end(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds after the first frame at which the file says that its pictures end; None where it does not say."""
+    """Return seconds after the first frame at which the file says that its pictures end; None where it does not say."""
     if joined_parts(container):
         return None  # the first one speaks for itself
     if container.format.name in _WITHOUT_INDEX:
@@ -316,7 +316,7 @@ def _continuous(container: InputContainer, stream: VideoStream) -> Iterator[Pack
 
 
 def _until_first_frame(clock: _Clock, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
-    """The packets up to the first frame, which sets the origin of `clock`."""
+    """Yield the packets up to the first frame, which sets the origin of `clock`."""
     for packet in packets:
         yield packet
         if any(True for _ in clock.frames([packet])):
@@ -340,7 +340,7 @@ def _seeks(
 def _packets_from(
     clock: _Clock, packets: Iterator[Packet[VideoStream]], start: list[Packet[VideoStream]], start_s: float
 ) -> Iterator[Packet[VideoStream]]:
-    """The packets from the last key frame that is shown at `start_s` or before on; `start`: those already read."""
+    """Yield the packets from the last key frame shown at `start_s` or before; `start`: those already read."""
     held: list[Packet[VideoStream]] = []
     size = 0
     packets = itertools.chain(start, packets)

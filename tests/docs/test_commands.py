@@ -86,7 +86,7 @@ _INSTEAD = {
     "ssat scale --source kinetics-600_test.csv --mot MOT17/train --hours 8 --gib 200": (
         "ssat scale --source videos/ --mot MOT17/train --hours 8 --gib 200"
     ),
-    # The few people of this sequence do not tell how alike different people look.
+    # This sequence has too few people to measure the distance of different people.
     "ssat link workspace/tracks/street.txt street.mp4": (
         "ssat link MOT17/train/MOT17-09-FRCNN/gt/gt.txt MOT17/train/MOT17-09-FRCNN --output linked --max-distance 0.1"
     ),

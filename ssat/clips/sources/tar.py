@@ -32,13 +32,13 @@ _DAMAGED = (tarfile.TarError, EOFError, zlib.error, LZMAError, UnicodeDecodeErro
 
 
 def is_tar(name: str) -> bool:
-    """Whether a path or URL names a tar archive."""
+    """Return whether a path or URL names a tar archive."""
     path = urlsplit(name).path if "://" in name else name
     return path.lower().endswith(TAR_SUFFIXES)
 
 
 def is_url(address: str) -> bool:
-    """Whether an archive is fetched over HTTP rather than read from this machine."""
+    """Return whether an archive is fetched over HTTP rather than read from this machine."""
     return address.startswith(("http://", "https://"))
 
 
@@ -125,7 +125,7 @@ class TarMirror:
         stopped: threading.Event,
         ready: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Candidate, Video]]:
-        """The wanted clips of an archive, each written into a folder of its own below `folder` when it is its turn.
+        """Yield the wanted clips of an archive, each written into a folder of its own below `folder`.
 
         `ready` is called before each, and may block: it bounds how many files lie there at a time. When the end is
         reached, the archive is marked as read, with what it holds.
@@ -201,7 +201,7 @@ def _next(members: tarfile.TarFile) -> tarfile.TarInfo | None:
 
 
 def _refusal(member: tarfile.TarInfo) -> str:
-    """Why a member is not even looked at; empty for plain files and folders."""
+    """Return why a member is not even looked at; empty for plain files and folders."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or "\\" in member.name:
         return "absolute path or backslash"
