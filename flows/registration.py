@@ -177,8 +177,8 @@ def _parameters(
     if entry.flow_name in STAGES:
         # Files of version 0.1 give settings of `verify` beside the workspace.
         own = stage_named(entry.flow_name).settings.fields()
-        beside = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
-        parameters["settings"] = {**beside, **(parameters.get("settings") or {})}
+        stray = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
+        parameters["settings"] = {**stray, **(parameters.get("settings") or {})}
     for name in parameters:
         if name not in known:
             raise InputError(f"{path}: deployment {entry.flow_name}: no parameter {name}; it has {', '.join(known)}")

@@ -91,8 +91,8 @@ def _identified(prepared: Prepared) -> TunedSequence:
 def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettings) -> StudyResult[TuningStudy]:
     """Search for the settings of `benchmark.association` that score best on one set; report them on the other.
 
-    Trials are kept in the study's folder: started again, the search goes on with those that are missing, and with more
-    trials with the further ones.
+    Trials are kept in the study's folder: run again, the search continues with the missing ones, or with further ones
+    if there are more trials.
 
     Raises:
         InputError: as `sides_of`.

@@ -30,7 +30,7 @@ def _filesystem(bucket: str) -> Any:
 
 
 def forget_stores() -> None:
-    """Connect anew at the next use: the environment names another store."""
+    """Connect again at the next use: the environment names another store."""
     _filesystem.cache_clear()
 
 

@@ -25,7 +25,7 @@ class Runtime(Mark):
 
 @dataclass(frozen=True)
 class Budget(Mark):
-    """How much is done: with a larger value the work goes on from what a smaller one gave."""
+    """How much is done: with a larger value the work continues from what a smaller one gave."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One Prefect task run for each shard of candidates, with progress and a table of what became of the clips."""
+"""One Prefect task run for each shard of candidates, with progress and a table of outcomes."""
 
 from __future__ import annotations
 

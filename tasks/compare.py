@@ -1,4 +1,4 @@
-"""Recorded runs side by side."""
+"""Comparison of recorded runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RunOfComparison:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """Runs side by side.
+    """Compared runs.
 
     Attributes:
         runs: the first one is what the others are measured against.

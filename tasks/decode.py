@@ -121,7 +121,7 @@ def _dry_shard(job: ShardJob, threads: int) -> int:
 def _write_shard(job: ShardJob, threads: int) -> tuple[ShardEntry, list[ClipRecord]]:
     import cv2
 
-    cv2.setNumThreads(1)  # the clips of a shard run beside each other already
+    cv2.setNumThreads(1)  # the clips of a shard run concurrently already
     # An earlier try may have come to the end just before its worker was lost.
     return job.finished() or write_shard(job, threads)
 

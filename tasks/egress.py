@@ -88,7 +88,7 @@ class PrefectEgress:
             raise ServiceError(
                 f"Prefect: the global concurrency limit {self.limit} is "
                 f"{'without slot decay' if found.active else 'switched off'}, so it would not limit anything; run "
-                f"`prefect global-concurrency-limit delete {self.limit}` to have it made anew"
+                f"`prefect global-concurrency-limit delete {self.limit}` to have it made again"
             )
 
     def open(self, seconds: float, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The sequences of a benchmark one after another in this process, or side by side on Ray."""
+"""The sequences of a benchmark one after another in this process, or concurrently on Ray."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _track_here(
 def track_on_ray(
     waiting: list[Prepared], settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
 ) -> None:
-    """Tracks `waiting` side by side; each leaves its files in `folder`, which all machines must see.
+    """Track `waiting` concurrently; each leaves its files in `folder`, which all machines must see.
 
     Raises:
         InputError: a frame that cannot be decoded, or a machine that does not see the files.

@@ -154,7 +154,7 @@ def _key(recipe: dict[str, Any], clips: Sequence[_Clip], unreadable: set[int]) -
 
 
 def _follow_missing(clips: Sequence[_Clip]) -> set[int]:
-    """Follow patches through the clips that were not looked at yet; return the class ids of unreadable ones."""
+    """Follow patches through the clips that were not processed yet; return the class ids of unreadable ones."""
     missing = [clip for clip in clips if not clip.target.exists()]
     unreadable: set[int] = set()
     if missing:

@@ -34,7 +34,7 @@ class MlflowReporter:
     """An `ssat.reporter.Reporter` that writes to one MLflow run.
 
     Scalars are sent in batches by a thread of its own. When the tracking server does not answer, what was reported is
-    kept, sent again later, and a warning says so once; the work goes on. What could not be sent by the end is
+    kept, sent again later, and a warning says so once; the work continues. What could not be sent by the end is
     written to `kept_in`, where given, for `send_kept`.
     """
 

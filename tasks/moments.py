@@ -11,7 +11,7 @@ from ssat.mot.switches import Stretch, identity_switches, stretches
 from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.report.html import ReportFigure
 
-_TIMELINE_NOTE = "A stroke is a frame in which a labelled person goes on under another identity."
+_TIMELINE_NOTE = "A stroke is a frame in which a labelled person continues under another identity."
 _MOMENTS_NOTE = (
     "Pairs: the person when last found, and under the new identity; white is the label. Shown are the changes between "
     "the longest stretches."

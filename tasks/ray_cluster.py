@@ -143,10 +143,10 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
-        # How many seconds Ray waits for its own processes: 20 and 5 unless told, too few for a machine under load.
+        # How many seconds Ray waits for its own processes: 20 and 5 by default, too few for a machine under load.
         "RAY_NUM_REDIS_GET_RETRIES": "120",
         "RAY_gcs_rpc_server_connect_timeout_s": "60",
-        # And its node for the agent that answers for metrics, milliseconds: 15,000 unless told.
+        # And its node for the agent that answers for metrics, milliseconds: 15,000 by default.
         "RAY_agent_register_timeout_ms": "120000",
     }
     if not named:

@@ -63,7 +63,7 @@ class BenchmarkReplay:
             title: of the progress bar.
             sinks: called with each frame and its tracks.
             before: called with number and image of every frame before it is associated.
-            observer: told of every decision of the tracker.
+            observer: called with every decision of the tracker.
             images: read the images of the frames in any case, if the sequence has them.
             live: no frame waits for another, so tracks are shown from their confirmation on.
 

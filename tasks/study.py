@@ -117,7 +117,7 @@ class Study:
         try:
             own = TypeAdapter(content).validate_python(found)
         except (ValidationError, KeyError, TypeError) as error:
-            # Its benchmarks and trainings are found again: only tables, figures and the page are made anew.
+            # Its benchmarks and trainings are found again: only tables, figures and the page are made again.
             _LOG.warning("%s: not a result of this version (%s); the study is put together again", path, error)
             return None
         return StudyResult(

@@ -91,7 +91,7 @@ class TrackedRecord:
             result = None if found["result"] is None else TrackedInput.from_json(found["result"])
             return _Note(found["key"], found["files"], result)
         except (OSError, ValueError, KeyError, TypeError):
-            return None  # no note, or one that a crash spoiled: tracked anew
+            return None  # no note, or one that a crash spoiled: tracked again
 
 
 def track_key(opened: TrackInput, given: str, settings: TrackSettings, digests: Sequence[str | None]) -> str:

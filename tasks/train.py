@@ -243,7 +243,7 @@ def _train_on_ray(
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    # Ray replaces lost workers where it can, and with a range goes on with those it has.
+    # Ray replaces lost workers where it can, and with a range continues with those it has.
     execution = settings.execution
     elastic = execution.min_workers not in (None, execution.workers)
     workers: Any = (execution.min_workers, execution.workers) if elastic else execution.workers
@@ -261,7 +261,7 @@ def _train_on_ray(
             "board": board,
         },
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=_on_gpus(settings)),
-        # A lost worker costs the steps since the last checkpoint: the group starts again and goes on from there.
+        # A lost worker costs the steps since the last checkpoint: the group starts again and continues from there.
         run_config=RunConfig(
             name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=execution.max_restarts)
         ),

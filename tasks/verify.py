@@ -59,7 +59,7 @@ def repair_shards(workspace: Workspace, broken: Sequence[ShardReport]) -> Repair
     """Decode the clips of `broken` shards again, by the settings in the manifest.
 
     The same clips and libraries give the same bytes, so the data digest stays. Where it does not (another version of
-    a library), the manifest is written anew.
+    a library), the manifest is written again.
 
     Raises:
         InputError: the store is of an earlier version, the roster has changed since, so that another store would come

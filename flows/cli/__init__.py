@@ -24,7 +24,7 @@ _OTHERS = {
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "The paper's experiments: extensions, clips, features, trackers, thresholds.",
     "tune": "Tune the preset strong on labelled sequences; report it on others.",
-    "compare": "Put runs side by side: settings, scores, curves, sequences.",
+    "compare": "Compare runs: settings, scores, curves, sequences.",
     "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",
     "export": "Write an embedder as safetensors or ONNX, with a model card.",

@@ -73,7 +73,7 @@ def preset_option(function: Callable[..., Any]) -> Callable[..., Any]:
         default="quick",
         show_default=True,
         help="paper: the paper's exact settings; quick: for a few cores: small network and images, and a box term that "
-        "gates, for features that learnt little.",
+        "gates, for features that learned little.",
     )(function)
 
 
@@ -262,7 +262,7 @@ def _flattened(values: tuple[Any, ...]) -> list[Any]:
 
 
 def _shown_default(model: type[StageSettings], path: tuple[str, ...], field: FieldInfo) -> str:
-    """` [default: …]`, and per preset where that says otherwise: the verbs use a preset unless told."""
+    """` [default: …]`, and per preset where that says otherwise: the verbs use a preset by default."""
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     shown = [] if default in (None, (), []) else [f"default: {_as_text(default)}"]
     for preset, values in model.presets.items():

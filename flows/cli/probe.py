@@ -44,11 +44,11 @@ def command(
     store_calibration: bool,
     probe_given: dict[str, Any],
 ) -> None:
-    """Measure without labels how well embedders tell the people of footage apart.
+    """Measure without labels how well embedders distinguish the people of footage.
 
-    Boxes that follow each other without a rival are one person, two tracks that share a frame are two: AUC is the share
-    of pairs that the cosine ranks rightly, at several times between the two boxes. A median distance between people of
-    one frame gives the scale of the appearance distance, with which tau1 and tau2 keep their meaning.
+    Boxes that follow each other without a rival are one person; two tracks that share a frame are two people. AUC is
+    the share of pairs that the cosine ranks correctly, at several times between the two boxes. The median distance of
+    people of one frame gives the scale of the appearance cost, with which tau1 and tau2 keep their meaning.
     """
     settings = build_settings(ProbeSettings, config=config, preset=None, given=probe_given)
 

@@ -40,7 +40,7 @@ _METRICS = ("idf1", "mota", "idsw", "recall_at_1")
 def clips_study(
     workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
 ) -> StudyResult[ClipsStudy]:
-    """Train with every number of clips and every seed, track with each, and put the scores side by side.
+    """Train with every number of clips and every seed, track with each, and compare the scores.
 
     A training or benchmark that was done before is not done again. `train` says all but clips, seed and, with
     `same_steps`, epochs.

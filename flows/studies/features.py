@@ -40,7 +40,7 @@ from tasks.mlflow_run import Dataset
 from tasks.study import Study, StudyResult, log_scores
 
 _AUC_NOTE = (
-    "AUC: share of pairs that the cosine ranks rightly, a pair of one person above a pair of two, mean over the "
+    "AUC: share of pairs that the cosine ranks correctly, a pair of one person above a pair of two, mean over the "
     "sequences, with a 95 % interval from resampled tracks. By labels: the pairs of the labels. Probe: pairs of linked "
     "boxes, without labels. Difference: of the AUC by labels to the first feature, on the same resampled "
     "tracks; an interval that holds 0 tells nothing."

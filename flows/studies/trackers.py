@@ -141,7 +141,7 @@ def _boxmot_benchmarks(
     for tracker in settings.boxmot_trackers:
         label, appearance = BOXMOT[tracker]
         name = f"{label} (BoxMOT{', our features' if appearance else ''})"
-        # Our association and its settings are not used; the tracker says whether appearance is looked at.
+        # Our association and its settings are not used; the tracker says whether appearance is used.
         changes = {"tracker": "ssat" if appearance else "box", "association": TrackerConfig()}
         benchmark = base.model_copy(update={**changes, "interpolate_seconds": 0.0})
         boxmot = Boxmot(environment, tracker, settings.boxmot_timeout_seconds)

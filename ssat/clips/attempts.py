@@ -236,7 +236,7 @@ class Attempts:
         )
 
     def _note(self, row: StatusRow) -> None:
-        """Write a row to the log, at once or, where it depends on what becomes of the others, when that is known."""
+        """Write a row to the log, at once or, where it depends on the outcome of the others, when that is known."""
         with self._lock:
             found = row.error_class
             if row.status == st.DEAD and found in (FailureClass.NET, FailureClass.TOOL):

@@ -184,7 +184,7 @@ class Collector:
         self._plan.attempted += 1
 
     def run_shard(self, shard: Shard, progress: Progress = lambda _: None) -> ShardOutcome:
-        """Work through a shard, `downloads` clips at a time. `progress` is told of each finished candidate.
+        """Work through a shard, `downloads` clips at a time. `progress` is called with each finished candidate.
 
         Raises:
             WorkspaceError: the disk is full or not writable; what was finished is kept.

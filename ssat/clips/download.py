@@ -239,7 +239,7 @@ def _options(url: str, folder: Path, settings: DownloadSettings) -> dict[str, An
     elif settings.proxy:
         options["proxy"] = settings.proxy
     if settings.cookies:
-        # As a stream: yt-dlp would write the user's file anew, from every thread.
+        # As a stream: yt-dlp would write the user's file again, from every thread.
         options["cookiefile"] = io.StringIO(Path(settings.cookies).read_text(encoding="utf-8"))
     if settings.user_agent:
         options["http_headers"] = {"User-Agent": settings.user_agent}

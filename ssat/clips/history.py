@@ -22,7 +22,7 @@ _SETTLED = frozenset({st.OK, st.DEAD, st.GONE})
 class History:
     """The latest row of each clip, and which clips have to be tried once more in spite of it.
 
-    Rows of earlier runs stay in an Arrow table, since there may be very many; what decides about a clip is at hand.
+    Rows of earlier runs stay in an Arrow table, since there may be very many; what decides about a clip is in memory.
 
     Args:
         workspace: where the clips lie; a file that is missing or has another size is collected again.

@@ -78,8 +78,8 @@ class Plan:
     def next_shard(self, pause: Callable[[], str], absent: Callable[[int], None]) -> tuple[Shard | None, str]:
         """Return the next shard, or None and why: empty when nothing is left to do.
 
-        `pause` says why the network may not be used, empty when it may. `absent` is told each candidate that no source
-        has.
+        `pause` returns why the network may not be used, empty if it may. `absent` is called with each candidate that no
+        source has.
         """
         while True:
             for number, stage in enumerate(self._chain.stages):

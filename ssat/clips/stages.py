@@ -78,7 +78,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """How a shard is worked through: `last` stage or not, clips at a time, folder for downloads, who is told."""
+    """How a shard is worked through: `last` stage or not, clips at a time, folder for downloads, progress callback."""
 
     last: bool
     concurrent: int
@@ -153,12 +153,12 @@ class ArchiveFailure(Exception):  # noqa: N818 - named for what happened to the 
 
 
 def run_direct(
-    attempts: Attempts, work: Iterable[Work], sources: Sequence[Source], last: bool, beside: int, progress: Progress
+    attempts: Attempts, work: Iterable[Work], sources: Sequence[Source], last: bool, concurrent: int, progress: Progress
 ) -> list[Finished]:
-    """Try each clip at `sources`, `beside` clips at a time. What one raises is raised when the others have stopped."""
+    """Try each clip at `sources`, `concurrent` at a time. An error is raised after the other clips have stopped."""
     finished: list[Finished] = []
     jobs: dict[Future[Rows], int] = {}
-    with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
+    with ThreadPoolExecutor(concurrent, thread_name_prefix="collect") as pool:
         try:
             for work_item in work:
                 if not last and all(source.address(work_item.candidate) is None for source in sources):
@@ -188,11 +188,11 @@ def run_archive(
     mirror: TarMirror,
     archive: str,
     last: bool,
-    beside: int,
+    concurrent: int,
     folder: Path,
     progress: Progress,
 ) -> list[Finished]:
-    """Stream one archive: the clips of `work` that it has are written out in its order and trimmed side by side.
+    """Stream one archive: the clips of `work` that it has are written out in its order and trimmed concurrently.
 
     Raises:
         ArchiveFailure: it could not be read to its end.
@@ -200,7 +200,7 @@ def run_archive(
     by_id = {work_item.candidate.clip_id: work_item for work_item in work}
     jobs: dict[Future[Rows], int] = {}
     # Members that are written out and not trimmed yet take space: at most twice as many as are worked on.
-    room = threading.Semaphore(2 * beside)
+    room = threading.Semaphore(2 * concurrent)
     failure: ClipFailure | None = None
 
     def collect(work_item: Work, source: MemberSource) -> Rows:
@@ -216,7 +216,7 @@ def run_archive(
     def make_room() -> None:
         room.acquire()
 
-    with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
+    with ThreadPoolExecutor(concurrent, thread_name_prefix="collect") as pool:
         try:
             wanted = {clip_id: work_item.candidate for clip_id, work_item in by_id.items()}
             for candidate, video in mirror.clips(archive, wanted, folder, attempts.stopped, make_room):

@@ -1,4 +1,4 @@
-"""The clip status table: what became of every clip at every attempt, safe against a collector that is killed."""
+"""The clip status table: the outcome of every attempt at every clip, safe against a collector that is killed."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def outcome_name(state: str, error_class: str | None) -> str:
 
 
 def counts_by_class(status: pa.Table) -> dict[str, int]:
-    """Return clips by what became of them, `ok` first. `status` as `load_status` gives it."""
+    """Return the number of clips by outcome, `ok` first. `status` as `load_status` gives it."""
     current = latest(status)
     pairs = zip(current["status"].to_pylist(), current["error_class"].to_pylist(), strict=True)
     return counted(pairs)

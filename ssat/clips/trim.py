@@ -49,7 +49,7 @@ class TrimmedClip:
     """What was written.
 
     Attributes:
-        copied: the packets were taken over without encoding anew.
+        copied: the packets were taken over without encoding again.
         dropped: pictures left out because their times go back.
     """
 

@@ -34,7 +34,7 @@ class HeldOutScore:
     """Score of the colours on patches of held-out clips.
 
     Attributes:
-        auc: share of pairs (early view, late view) of one clip that the cosine ranks rightly: same patch above others.
+        auc: share of pairs (early view, late view) of one clip that the cosine ranks correctly: same patch first.
         pairs: pairs of one patch.
     """
 

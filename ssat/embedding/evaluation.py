@@ -1,4 +1,4 @@
-"""Evaluation during a training, by all its ranks together, and the embedder that comes of it."""
+"""Evaluation during a training, by all its ranks together, and the embedder that results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ImageNet's MobileNetV2 as an appearance feature: a network that learnt something else from labels."""
+"""ImageNet's MobileNetV2 as an appearance feature: a network that learned something else from labels."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class AugmentationSettings(Component):
 
 
 class NetworkSettings(Component):
-    """The backbone, how it computes, and what becomes of its weights."""
+    """The backbone, how it computes, and what is done with its weights."""
 
     architecture: Architecture = Field(default="resnet50", description="Backbone")
     pretrained: bool = Field(

@@ -207,7 +207,7 @@ def _decode_file(
                     f"{stream.codec_context.width}x{stream.codec_context.height} pixels are more than the {MAX_PIXELS} "
                     "that the memory of a decoding task is made for"
                 )
-            # One thread a clip: clips run beside each other, and the frames come out the same.
+            # One thread a clip: clips run concurrently, and the frames come out the same.
             stream.codec_context.thread_count = 1
             aspect = _pixel_aspect(stream.codec_context.sample_aspect_ratio)
             for frame in container.decode(stream):

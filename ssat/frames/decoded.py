@@ -103,7 +103,7 @@ def finished_store(workspace: Workspace, settings: DecodeSettings) -> DecodedSto
     try:
         manifest = Manifest.load(workspace.frames)
     except InputError:
-        return None  # none, or a damaged one, which decoding writes anew
+        return None  # none, or a damaged one, which decoding writes again
     if manifest.settings != settings.content() or manifest.roster_digest != roster_digest(roster):
         return None
     jobs = plan_shards(workspace, roster, settings)

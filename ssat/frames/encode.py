@@ -64,7 +64,7 @@ class FrameEncoder:
     def __init__(self, short_side: int = 256, quality: int = 90) -> None:
         self.short_side = short_side
         self.quality = quality
-        # The scaler is set up anew whenever the geometry changes, so a clip keeps its own.
+        # The scaler is set up again whenever the geometry changes, so a clip keeps its own.
         self._reformatter = VideoReformatter()
 
     def encode(self, frame: VideoFrame, orientation: Orientation = UPRIGHT, pixel_aspect: float = 1.0) -> EncodedFrame:

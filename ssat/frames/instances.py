@@ -286,7 +286,7 @@ def _entries_of(folder: AnyPath) -> dict[str, PartEntry]:
     try:
         return {entry.path: entry for entry in InstanceTable.open(folder).manifest.parts}
     except InputError:
-        return {}  # none yet, or one that is written anew
+        return {}  # none yet, or one that is written again
 
 
 def _rows(clips: Sequence[ClipInstances], kind: str) -> pa.Table:

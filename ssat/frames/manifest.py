@@ -30,7 +30,7 @@ class _Record(BaseModel):
 
 
 class ClipRecord(_Record):
-    """What became of one clip: a row of clips.parquet without its shard. Sizes in pixels, duration in µs."""
+    """Outcome of one clip: a row of clips.parquet without its shard. Sizes in pixels, duration in µs."""
 
     class_id: int = Field(ge=0, validation_alias=AliasChoices("class_id", "rank"), serialization_alias="rank")
     clip_id: str
@@ -147,7 +147,7 @@ def refuse_newer_store(folder: AnyPath) -> None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # none, or one that is written anew
+        return  # none, or one that is written again
     if isinstance(content, dict):
         _refuse_newer(path, content)
 

@@ -1,4 +1,4 @@
-"""One shard of the frame store: decode its clips beside each other, permute their frames, write Parquet."""
+"""One shard of the frame store: decode its clips concurrently, permute their frames, write Parquet."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipR
     def one(clip: ClipJob) -> SpooledClip:
         return spool_clip(clip, job.settings, job.spool)
 
-    # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode beside each other.
+    # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode concurrently.
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:
         spooled = list(pool.map(one, job.clips))
     return gather_shard(job, spooled)

@@ -54,7 +54,7 @@ def download_sequences(
         folder: gets the archive, and the data set beside it in a folder named after the archive.
         url: of a zip.
         sha256: what the archive must have; by default it is not known beforehand, and recorded in download.json.
-        progress: is told the bytes that are there, and how many there will be.
+        progress: is called with the bytes that are there, and how many there will be.
 
     Returns:
         The folder of the data set.

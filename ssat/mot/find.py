@@ -82,7 +82,7 @@ def _refuse_without_info(
     if (folder / SEQUENCE_INFO).is_file():
         return
     places = (folder, folder / part)
-    # Where one place holds sequences, the other is not looked at.
+    # Where one place holds sequences, the other is not used.
     looked_at = next(([place] for place in places if _folders_with_info(place)), list(places))
     lacking = [
         path

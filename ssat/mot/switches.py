@@ -9,13 +9,13 @@ import numpy as np
 
 from ssat.mot.protocols import IOU_THRESHOLD, Protocol, ScoredFrame
 
-_KEEP = 1000.0  # outweighs any sum of overlaps in a frame: a pair that goes on is kept where it still overlaps
+_KEEP = 1000.0  # outweighs any sum of overlaps in a frame: a pair that continues is kept where it still overlaps
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A labelled person goes on under another identity.
+    """A labelled person continues under another identity.
 
     Attributes:
         frame: the first frame under the new identity.

@@ -40,5 +40,5 @@ class ColoursSettings(StageSettings):
     )
     seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
     workers: Annotated[int, Runtime()] = Field(
-        default=0, ge=0, description="Clips looked at at the same time; 0: as many as there are CPUs"
+        default=0, ge=0, description="Clips processed at the same time; 0: as many as there are CPUs"
     )

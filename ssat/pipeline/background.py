@@ -1,4 +1,4 @@
-"""Work that goes on in a thread of its own while the next frame is computed."""
+"""Work that continues in a thread of its own while the next frame is computed."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def open_input(
             or None for its public detections.
         frame_rate: instead of the input's own; images without seqinfo.ini have 30.
         min_score: leave out detections that score less.
-        detecting: a detector looks at the frames; detections are not required then.
+        detecting: a detector processes the frames; detections are not required then.
         classes: categories of a COCO file that are tracked; by default people.
 
     Raises:

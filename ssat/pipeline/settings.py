@@ -79,9 +79,7 @@ class BenchmarkSettings(StageSettings):
         description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
         "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
     )
-    reid: Annotated[ReidInput, ByContent()] = Field(
-        default=ReidInput(), description="How a foreign ONNX network wants its patches"
-    )
+    reid: Annotated[ReidInput, ByContent()] = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     protocol: Annotated[Protocol, Scoring()] = Field(
         default="centertrack-half",
         description="centertrack-half: every labelled box counts; motchallenge: pedestrians, distractors removed",
@@ -124,7 +122,7 @@ class BenchmarkSettings(StageSettings):
 
     @property
     def needs_appearance(self) -> bool:
-        """Whether the tracker looks at features."""
+        """Whether the tracker uses features."""
         return self.tracker in WITH_APPEARANCE
 
     @property
@@ -168,7 +166,7 @@ class TrackSettings(StageSettings):
         "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
         "`colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: TrackPrecision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively; int8: 8-bit "
@@ -222,7 +220,7 @@ class TrackSettings(StageSettings):
 
     @property
     def needs_appearance(self) -> bool:
-        """Whether the tracker looks at features."""
+        """Whether the tracker uses features."""
         return self.tracker in WITH_APPEARANCE
 
     @property
@@ -243,7 +241,7 @@ class ProbeSettings(StageSettings):
         description="What is probed, named as for `ssat track`; by default the latest training, where there is one, "
         "and `colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: Precision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
@@ -326,7 +324,7 @@ class LinkSettings(StageSettings):
         description="What says how alike two tracks are, named as for `ssat track`; by default the workspace's latest "
         "training, else `colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: Precision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
@@ -356,5 +354,5 @@ class LinkSettings(StageSettings):
     max_speed: float = Field(default=5.0, gt=0, description="Heights per second that a person may move while not seen")
     min_boxes: int = Field(default=5, ge=1, description="Tracks of fewer boxes are left as they are")
     boxes_per_track: int = Field(
-        default=32, ge=1, description="Boxes of a track that are looked at, spread over its length"
+        default=32, ge=1, description="Boxes of a track that are embedded, spread over its length"
     )

@@ -44,9 +44,9 @@ def tracklet_patches(
 
     Args:
         footages: with detections and frames.
-        until: share of the frames that is looked at.
+        until: share of the frames that is used.
         rule: which tracklets and boxes.
-        advance: called after every frame that was looked at.
+        advance: called after every processed frame.
 
     Raises:
         InputError: the frames end before the detections do.

@@ -107,7 +107,7 @@ def _trim(clip: Path, folder: Path, what: str) -> Figure:
     with av.open(str(clip)) as container:
         seconds = float(container.duration or 0) / 1_000_000
     began = time.process_time()
-    # One frame less than there are, so that it is encoded anew, as a piece of a longer video is.
+    # One frame less than there are, so that it is encoded again, as a piece of a longer video is.
     trim_clip(clip, folder / "trimmed.mp4", TrimSettings(min_seconds=0.1), start_s=0.05, end_s=max(0.2, seconds - 0.05))
     return _measured(time.process_time() - began, "CPU-s a clip", f"one of {what}")
 

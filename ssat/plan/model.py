@@ -122,7 +122,7 @@ def stored_frames(settings: PlanSettings, value: Mapping[str, float]) -> float:
 
 
 def training_images(settings: PlanSettings, value: Mapping[str, float]) -> float:
-    """Return images that the training looks at, over all epochs."""
+    """Return images that the training reads, over all epochs."""
     stored = stored_frames(settings, value)
     return settings.epochs * settings.clips * min(settings.frames_per_clip or stored, stored)
 

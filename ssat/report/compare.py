@@ -1,4 +1,4 @@
-"""Runs side by side: what differed between them, and what came of it."""
+"""Compared runs: what differed between them, and the results."""
 
 from __future__ import annotations
 

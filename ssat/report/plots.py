@@ -1,4 +1,4 @@
-"""Figures drawn without a display: training curves, scores side by side."""
+"""Figures drawn without a display: training curves, compared scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of studies: methods side by side, scores against the number of clips, response surfaces, curves."""
+"""The figures of studies: methods compared, scores against the number of clips, response surfaces, curves."""
 
 from __future__ import annotations
 

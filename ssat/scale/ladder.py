@@ -1,4 +1,4 @@
-"""What each rung came to, kept in the workspace: the memory of a climb that takes many runs."""
+"""The result of each rung, kept in the workspace: the memory of a climb that takes many runs."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class ScaleSettings(StageSettings):
     """How far a run climbs the ladder of training sizes, and what makes it stop before.
 
     A rung is reached when its clips are collected, decoded and trained on and the embedder is benchmarked. Started
-    again, a run goes on where the last one stopped.
+    again, a run continues where the last one stopped.
     """
 
     section: ClassVar[str] = "scale"

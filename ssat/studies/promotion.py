@@ -49,7 +49,7 @@ def decide_promotion(
         champion: that of the champion, on the same sequences under the same settings; None: there is no champion yet.
         candidate_seeds: scores of the candidate's recipe under several seeds, its own among them.
         champion_seeds: the same of the champion's recipe.
-        spread: stated by hand instead, as a share of 1; the seeds are not looked at then.
+        spread: stated by hand instead, as a share of 1; the seeds are not used then.
         metric: named in the reason.
         probe: how much higher the candidate's AUC is on unlabelled footage; where given, its interval must lie above 0
             as well.

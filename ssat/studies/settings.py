@@ -19,7 +19,7 @@ ComparedTracker = Literal[
     "ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box", "strong", "strong-box"
 ]
 BoxmotTracker = Literal["bytetrack", "ocsort", "botsort", "deepocsort", "strongsort", "boosttrack"]
-# BoxMOT's trackers: name, and whether it looks at appearance.
+# BoxMOT's trackers: name, and whether it uses appearance.
 BOXMOT: dict[BoxmotTracker, tuple[str, bool]] = {
     "bytetrack": ("ByteTrack", False),
     "ocsort": ("OC-SORT", False),
@@ -118,12 +118,12 @@ class TrackersStudySettings(StageSettings):
 
     @property
     def needs_appearance(self) -> bool:
-        """Whether any of the trackers looks at features."""
+        """Whether any of the trackers uses features."""
         return "tracklets" in self.trackers or self.needs_embedder
 
     @property
     def needs_embedder(self) -> bool:
-        """Whether any of the trackers looks at features of the embedder that is named."""
+        """Whether any of the trackers uses features of the embedder that is named."""
         foreign = self.boxmot_python is not None and any(BOXMOT[name][1] for name in self.boxmot_trackers)
         return foreign or bool({"ssat", "strong", "deepsort"} & set(self.trackers))
 

@@ -134,11 +134,11 @@ class LongMemory:
         """Continue from the arrays of another memory."""
         self.ids, self.means, self.age, self.sums = (arrays[name] for name in ("ids", "means", "age", "sums"))
 
-    def _recalled(self, identity: int, sums_TF: NDArray[np.float32], row: int, beside: NDArray[np.intp]) -> int:
+    def _recalled(self, identity: int, sums_TF: NDArray[np.float32], row: int, others: NDArray[np.intp]) -> int:
         (mean_F,), (known,) = _means(sums_TF[row : row + 1])
         if not known:
             return 0
-        others_NF, usable_N = _means(sums_TF.take(beside, axis=0))
+        others_NF, usable_N = _means(sums_TF.take(others, axis=0))
         different = 1.0 - (others_NF[usable_N] @ mean_F).astype(np.float64)
         logarithms = np.log(np.maximum(different, _SMALLEST))
         self.sums += (len(logarithms), logarithms.sum(), (logarithms**2).sum())

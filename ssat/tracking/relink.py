@@ -59,7 +59,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Relinked:
-    """What became of a result.
+    """Outcome of linking a result.
 
     Attributes:
         ids: (n,) identity of every row.

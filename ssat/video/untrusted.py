@@ -36,7 +36,7 @@ _SOONEST_S = 2.0  # the first step backwards where a seek came too late; doubled
 
 
 class VideoError(ValueError):
-    """The file is not a video that can be used; the message says why, in one line."""
+    """The file is not a video that can be used; the message gives the reason, in one line."""
 
 
 def open_video(source: Path, part: Part | None = None) -> tuple[InputContainer, VideoStream]:
@@ -293,12 +293,12 @@ def _continuous(container: InputContainer, stream: VideoStream) -> Iterator[Pack
     wrap = round(_CLOCK_S / base)
     shift = 0
     last: int | None = None  # decoding time of the last packet, by the file's clock
-    end: int | None = None  # of the pictures so far, by the clock that goes on
+    end: int | None = None  # of the pictures so far, by the clock that continues
     untimed = 0  # packets without times since the last one that has them
     for packet in container.demux(stream):
         if packet.dts is not None:
             if last is not None and end is not None:
-                step = (packet.dts - last + wrap // 2) % wrap - wrap // 2  # a clock that wraps around goes on
+                step = (packet.dts - last + wrap // 2) % wrap - wrap // 2  # a clock that wraps around continues
                 at_key_frame = packet.is_keyframe and (
                     step < 0 or step * base > most_ahead_s or (step == 0 and untimed)
                 )

@@ -201,7 +201,7 @@ def _next(members: tarfile.TarFile) -> tarfile.TarInfo | None:
 
 
 def _refusal(member: tarfile.TarInfo) -> str:
-    """Return why a member is not even looked at; empty for plain files and folders."""
+    """Return why a member is skipped at once; empty for plain files and folders."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or "\\" in member.name:
         return "absolute path or backslash"

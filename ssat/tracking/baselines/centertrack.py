@@ -29,7 +29,7 @@ class CenterTrackAssociation:
             self._ids, self._centres = self._ids[:0], self._centres[:0]
 
     def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
-        """Return the tracks of the next frame; appearance is not looked at."""
+        """Return the tracks of the next frame; appearance is not used."""
         sides = np.clip(found.boxes[:, 2:] - found.boxes[:, :2], 0, None)
         reach_D = np.sqrt(sides.prod(axis=1))
         before_D2 = found.centres + found.offsets
