@@ -105,21 +105,21 @@ def _renamed(model: type[BaseModel], values: Mapping[str, Any]) -> Mapping[str, 
 
 @dataclass(frozen=True)
 class FlatName:
-    """Marks a component's field whose name among the stage's settings is not its own."""
+    """Mark of a component's field whose name among the stage's settings differs from its own."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class FormerName:
-    """Marks a field that had another name in an earlier version; values under that name are still taken."""
+    """Mark of a field that had another name in an earlier version; values under that name are still accepted."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class OmittedAtDefault:
-    """Marks a setting that records leave out at its default: results from before it existed keep their identity."""
+    """Mark of a setting that records omit at its default: earlier results keep their identity."""
 
 
 class Component(BaseModel):

@@ -1,4 +1,4 @@
-"""Where everything of one experiment lies, and how a file is committed there."""
+"""The folders and files of one experiment, and the commit of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapt an embedder to the footage of one camera; registered where a held-out part of it says that it is better."""
+"""Adapt an embedder to the footage of one camera; register it if it is better on a held-out part."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ANCHORS = 250
 
 @dataclass(frozen=True)
 class AdaptedEmbedder:
-    """What came of an adaptation.
+    """Result of an adaptation.
 
     Attributes:
         accepted: its AUC on the held-out part is higher than its parent's; otherwise it is neither kept nor registered.

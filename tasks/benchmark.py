@@ -1,4 +1,4 @@
-"""A benchmark: sequences are tracked and scored; result files, scores and a report are recorded."""
+"""Track and score the sequences of a benchmark; record result files, scores and a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be refused before a service starts: paths, lists, stores, sequences, embedders and resources of each stage.
+"""Checks before a service starts: paths, lists, stores, sequences, embedders and resources of each stage.
 
 Nothing here imports Prefect, Ray, MLflow or torch: an error is reported within two seconds.
 """

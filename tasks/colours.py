@@ -35,7 +35,7 @@ _PICTURED = 48
 
 @dataclass(frozen=True)
 class ClipPatches:
-    """What one clip is to give.
+    """Input for following the patches of one clip.
 
     Attributes:
         path: the video file.

@@ -1,4 +1,4 @@
-"""The SQLite databases of the embedded Prefect and MLflow: their addresses, and whether they can be used."""
+"""The SQLite databases of the embedded Prefect and MLflow: their addresses and checks."""
 
 from __future__ import annotations
 

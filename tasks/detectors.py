@@ -1,4 +1,4 @@
-"""Detectors by what the settings name."""
+"""Create the detectors that the settings name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the machine and the services: what is there, whether it will do, and what to do where it will not."""
+"""Checks of the machine and the services, with advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The egress that all collectors of one Prefect server share: a global concurrency limit, and a breaker beside it."""
+"""The egress of all collectors of one Prefect server: a global concurrency limit and a breaker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run ran on: code version, libraries, hardware; and its environment variables.
+"""The environment of a run: code version, libraries, hardware, variables.
 
 No names of people, hosts or folders.
 """

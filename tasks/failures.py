@@ -1,4 +1,4 @@
-"""The error of origin inside what Prefect, Ray and Ray Train wrap around it."""
+"""Find the original error inside the wrappers of Prefect, Ray and Ray Train."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _MIN_FRAMES_FOR_RAY = 600
 
 @dataclass(frozen=True)
 class Networks:
-    """What looks at frames; None what is not asked for."""
+    """The networks that process frames; None if not needed."""
 
     embedder: PatchEmbedder | None
     detector: TorchvisionDetector | CenterTrackDetector | None

@@ -33,7 +33,7 @@ _UNUSED = {"boxes"}
 
 @dataclass(frozen=True)
 class InstanceCounts:
-    """What a table holds, for reports.
+    """Content of a table, for reports.
 
     Attributes:
         clips: clips of the frame store.

@@ -1,4 +1,4 @@
-"""Counters that Prometheus can read: they stand on the metrics endpoints of the Ray nodes, beside Ray's own.
+"""Counters for Prometheus on the metrics endpoints of the Ray nodes.
 
 Ray puts `ray_` before each name and `_total` behind it. Where a process is not connected to Ray nothing is counted.
 """

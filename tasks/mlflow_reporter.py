@@ -1,4 +1,4 @@
-"""What a stage reports, sent to an MLflow run; kept, and sent later, where the tracking server does not answer."""
+"""Send the reports of a stage to an MLflow run; keep and send them later if the server does not answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An MLflow run around a stage: what it was given, what it ran on, what it reported."""
+"""An MLflow run of a stage: its settings, environment and reports."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _DATABASE_VARIABLES = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DA
 
 
 class PrefectServer:
-    """Runs Prefect's own API application under uvicorn on loopback, on the database below `home`.
+    """Prefect's own API application under uvicorn on loopback, on the database below `home`.
 
     Prefect can start a temporary server by itself. It is started here instead because that one waits only 20 s, writes
     to this process's standard output, and outlives a process that is killed.

@@ -1,4 +1,4 @@
-"""What work in Ray's processes tells the process that owns the terminal: how far it is, and why it gave up."""
+"""Progress and errors of Ray's processes, for the process that owns the terminal."""
 
 from __future__ import annotations
 

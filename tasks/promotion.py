@@ -39,7 +39,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class ProbedGain:
-    """How much higher the candidate's AUC is on footage, with the interval of the difference."""
+    """Difference of the candidate's AUC on footage, with its interval."""
 
     footage: str
     gain: float
@@ -49,7 +49,7 @@ class ProbedGain:
 
 @dataclass(frozen=True)
 class PromotionResult:
-    """What the rule decided, and by which numbers.
+    """Decision of the promotion rule, and its numbers.
 
     Attributes:
         gain: candidate minus champion, as a share of 1.

@@ -1,4 +1,4 @@
-"""What MLflow has recorded: trainings, benchmarks and versions of the embedder, found by what belongs together."""
+"""Recorded trainings, benchmarks and embedder versions of MLflow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Version:
 
 
 class Recorded:
-    """Reads the tracking server of a workspace; looks every experiment up once."""
+    """The tracking server of a workspace; every experiment is read once."""
 
     def __init__(self, workspace: Workspace) -> None:
         from mlflow import MlflowClient

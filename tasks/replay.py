@@ -1,4 +1,4 @@
-"""Sequences of a benchmark tracked again, with detections and features from the cache where they are there."""
+"""Track sequences of a benchmark again, with detections and features from the cache."""
 
 from __future__ import annotations
 

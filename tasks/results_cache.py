@@ -1,4 +1,4 @@
-"""What tracking a sequence gave, kept by what it followed from: another protocol or choice of sequences finds it."""
+"""Cache of tracked sequences by the digest of their inputs, for another protocol or choice of sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a climb leaves for people to read, and what it costs on the disk."""
+"""The report of a climb, and the disk space that it takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every study does: one parent run with child runs, a folder with table, figure and report, done once."""
+"""The frame of every study: a parent run with child runs, a folder with table, figure and report, done once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _VERSION = 1
 
 
 class StudyContent(Protocol):
-    """What every study's own result has: the protocol, a table as it is shown, and notes for readers."""
+    """Common result of all studies: the protocol, a table, and notes."""
 
     @property
     def protocol(self) -> str: ...

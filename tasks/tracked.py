@@ -1,4 +1,4 @@
-"""What earlier commands tracked: finished inputs need not be tracked again, files cut short may be replaced."""
+"""Record of tracked inputs: finished ones are kept, incomplete files may be replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Note:
-    """What the results depend on, sizes and times of their files, and the result; None where tracking ended early."""
+    """Inputs of the results, sizes and times of their files, and the result; None if tracking ended early."""
 
     key: str
     files: dict[str, list[int]]

@@ -1,4 +1,4 @@
-"""The baseline that learns from tracklets: trained once, kept by what it was trained on."""
+"""The baseline that learns from tracklets: trained once per data and settings."""
 
 from __future__ import annotations
 

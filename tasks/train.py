@@ -43,7 +43,7 @@ _MAX_CHECKPOINT_ARTIFACT = 512 * 1024**2
 
 @dataclass(frozen=True)
 class _Data:
-    """What a training learns from: frames, and instances in them where a class is not a clip."""
+    """Training data: frames, and instances in them if a class is not a clip."""
 
     store: FrameStore
     instances: InstanceTable | None

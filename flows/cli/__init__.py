@@ -29,6 +29,7 @@ _OTHERS = {
     "embed": "Features of images of people.",
     "export": "Write an embedder as safetensors or ONNX, with a model card.",
     "plan": "Say what so many clips would take: hours, disk, memory, cost, and the bottleneck.",
+    "download": "Fetch a public data set for --mot: MOT15, MOT16, MOT17, MOT20.",
     "deploy": "Register the flows of prefect.yaml with the Prefect server.",
     "serve": "Run scheduled flows on this machine, without a work pool.",
     "doctor": "Check versions, services, disk, codecs and the workspace.",

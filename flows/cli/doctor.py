@@ -1,4 +1,4 @@
-"""`ssat doctor`: is this machine fit, and what to do where it is not."""
+"""`ssat doctor`: check this machine, with advice for every problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table 4: what more training clips bring."""
+"""Table 4: effect of the number of training clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tar archives were read to their end, and which clips each of them holds: resuming goes by archive."""
+"""Record of the tar archives that were read to their end, and the clips that each holds; resuming uses it."""
 
 from __future__ import annotations
 

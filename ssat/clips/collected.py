@@ -31,7 +31,7 @@ class ArchiveProblem:
 
 @dataclass(frozen=True)
 class CollectResult:
-    """What a run did, and what the workspace holds now.
+    """Result of a run, and the content of the workspace.
 
     Attributes:
         source: of the clips, as the settings name it.

@@ -53,7 +53,7 @@ class ShardOutcome:
 
 
 class Collector:
-    """Collects clips into one workspace. A context manager: it holds the workspace's collector lock while it is open.
+    """Collector of clips into one workspace. A context manager: it holds the workspace's collector lock while open.
 
     Candidates are settled once they are collected or given up. Class ids go to collected clips in candidate order, up
     to the first candidate that is not settled, so they do not depend on the number of concurrent downloads.
@@ -111,7 +111,7 @@ class Collector:
     def _open(self) -> None:
         clips, settings = self.workspace.clips, self.settings
         self._downloads = clips / "downloads"
-        # What a killed collector left half.
+        # Incomplete files of a killed collector.
         shutil.rmtree(self._downloads, ignore_errors=True)
         for path in clips.glob("trimmed/*/.*.partial.mp4"):
             path.unlink(missing_ok=True)
@@ -158,7 +158,7 @@ class Collector:
             if shard is None:
                 self._log.commit()
                 self._growing.give()
-                # Where all that is wanted was passed over, the pause is why.
+                # If all wanted candidates were skipped, the pause is the reason.
                 reason = reason or (self.egress.pause() if self._plan.waiting else "")
                 if not reason or not self._wait_out():
                     self.stopped = reason

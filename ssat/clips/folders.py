@@ -1,4 +1,4 @@
-"""Videos in a folder and its sub-folders, and what is left out of it, counted by reason."""
+"""Videos in a folder and its sub-folders; skipped files are counted by reason."""
 
 from __future__ import annotations
 

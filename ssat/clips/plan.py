@@ -12,13 +12,13 @@ from ssat.clips.settings import CollectSettings
 from ssat.clips.sources.chain import Chain
 from ssat.clips.stages import Offer
 
-# However few clips were collected so far: at most four times as many are tried as are wanted.
+# Try at most four times the wanted number, even if few clips succeeded so far.
 _MIN_SUCCESS = 0.25
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one task run works through: positions in the candidate order, at one stage of the sources."""
+    """The work of one task run: positions in the candidate order, at one stage of the sources."""
 
     number: int
     positions: tuple[int, ...]
@@ -32,7 +32,7 @@ class Shard:
 
 
 class Plan:
-    """Candidates that are wanted and not settled, shard by shard."""
+    """The wanted candidates that are not settled, shard by shard."""
 
     def __init__(
         self,

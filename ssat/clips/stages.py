@@ -17,7 +17,7 @@ from ssat.clips.sources import Source, Stopped
 from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
 
 Rows = list[StatusRow]
-# A candidate's position and the rows of its attempts; None: no source of the stage has it, others are to be asked.
+# A candidate's position and the rows of its attempts; None: no source of the stage has it, try the next stage.
 Finished = tuple[int, Rows | None]
 Progress = Callable[[int], None]
 
@@ -33,7 +33,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a stage can fetch next.
+    """The clips that a stage can fetch next.
 
     Attributes:
         network: whether fetching leaves this machine.
@@ -47,7 +47,7 @@ class Offer:
 
 
 class Stage(Protocol):
-    """What is asked for clips at one time, before the next stage has its turn.
+    """The sources that are tried for clips at one time, before those of the next stage.
 
     Attributes:
         network: whether its requests leave this machine.

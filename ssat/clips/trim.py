@@ -34,7 +34,7 @@ _SQUARE_WITHIN = 0.03
 
 @dataclass(frozen=True)
 class TrimSettings:
-    """How a clip is cut. Times in seconds, sizes in pixels."""
+    """Length and format of a clip. Times in seconds, sizes in pixels."""
 
     seconds: float = 10.0
     min_seconds: float = 3.0
@@ -46,7 +46,7 @@ class TrimSettings:
 
 @dataclass(frozen=True)
 class TrimmedClip:
-    """What was written.
+    """Result of trimming.
 
     Attributes:
         copied: the packets were taken over without encoding again.
@@ -212,7 +212,7 @@ def stored_size(frame: VideoFrame, stream: VideoStream, short_side: int) -> tupl
 
 
 class _Upright:
-    """Turns and mirrors frames. `width`, `height`: the picture after turning."""
+    """Rotation and mirroring of frames. `width`, `height`: of the picture after turning."""
 
     def __init__(self, orientation: Orientation, width: int, height: int) -> None:
         steps: list[tuple[str, str | None]] = []

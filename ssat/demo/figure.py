@@ -174,7 +174,7 @@ def _point(p: tuple[float, float]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a figure stands in an image: hip at column `x`, feet on row `y`, `height` pixels tall.
+    """Position of a figure in an image: hip at column `x`, feet on row `y`, `height` pixels tall.
 
     `stride` counts walking cycles, a whole one per 1.0; `facing` is +1 for right, -1 for left.
     """

@@ -1,4 +1,4 @@
-"""Detections kept in Parquet under the key of what they follow from."""
+"""Cache of detections in Parquet, by the digest of their inputs."""
 
 from __future__ import annotations
 

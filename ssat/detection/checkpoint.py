@@ -1,4 +1,4 @@
-"""The published checkpoint: where it is looked for, and how it is read without running anything in it."""
+"""The published checkpoint: find it, and read it without executing anything in it."""
 
 from __future__ import annotations
 

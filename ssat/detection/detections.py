@@ -1,4 +1,4 @@
-"""What a detector says about one frame."""
+"""Detections of one frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a frame becomes the network's input, and the way back."""
+"""Map frames to the input of the network and back."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
 
 
 class Root(nn.Module):
-    """Joins the outputs of a tree's nodes by a 1x1 convolution."""
+    """Join of the outputs of a tree's nodes by a 1x1 convolution."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()

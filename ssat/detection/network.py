@@ -56,7 +56,7 @@ class Backbone(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """Brings the four maps together at their three finer scales."""
+    """Combination of the four maps at their three finer scales."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The clips that train, and the batches that they give."""
+"""The training clips and their batches."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ Evaluate = Callable[[Embedder], Mapping[str, float]]
 
 
 class Evaluator:
-    """Scores the network of a training and keeps the embedder with the best score.
+    """Evaluation of the network of a training; keeps the embedder with the best score.
 
     That is the AUC of the probe where `further` gives `probe_auc`, else the held-out recall.
 

@@ -1,4 +1,4 @@
-"""An embedder for use elsewhere: safetensors or ONNX, with a model card beside it."""
+"""Export an embedder as safetensors or ONNX, with a model card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CosFace head with its classes dealt over the ranks, so that 500,000 classes fit and need no gradient exchange.
+"""The CosFace head with its classes divided among the ranks: 500,000 classes fit, without gradient exchange.
 
 Each rank holds a consecutive share of the class weights. Features are gathered, each rank computes the cosines with
 its own classes for the whole batch, and the softmax is put together from three small reductions. Loss and gradients

@@ -59,7 +59,7 @@ def tool_versions() -> dict[str, str]:
 
 
 class FrameEncoder:
-    """Scales and encodes the frames of one clip. Not thread-safe: one per clip and thread."""
+    """Encoder of the frames of one clip. Not thread-safe: one per clip and thread."""
 
     def __init__(self, short_side: int = 256, quality: int = 90) -> None:
         self.short_side = short_side

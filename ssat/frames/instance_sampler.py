@@ -22,7 +22,7 @@ _VIEWS, _BANK = 7, 8  # kinds of random numbers that belong to one position of a
 
 
 class Views(Protocol):
-    """How boxes become training crops."""
+    """Rule that turns boxes into training crops."""
 
     def cut(self, frame: Image, box: NDArray[np.float64]) -> Image:
         """Return what a view of a box (x1 y1 x2 y2, pixels) is made of; keeps nothing of `frame`."""

@@ -1,4 +1,4 @@
-"""The instances table beside a frame store: which box of which frame shows which class.
+"""The instances table of a frame store: class and box of every instance in every frame.
 
 A row is one box in one stored frame. Parts follow the shards of the store, so that a reader of a shard needs one part;
 class ids follow the clips, so that the instances of the first N clips are a prefix.

@@ -1,4 +1,4 @@
-"""The manifest of a frame store: what it holds, and the digest that names its content."""
+"""The manifest of a frame store: its content, and the digest that identifies it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class ShardEntry(_Record):
     @field_validator("path")
     @classmethod
     def _plain_name(cls, path: str) -> str:
-        # A manifest may come from elsewhere: it must not lead out of the store's folder.
+        # A manifest is untrusted: its paths must not leave the store's folder.
         if Path(path).name != path or path.startswith(".") or "\\" in path:
             raise ValueError("expected the name of a file in the store's folder")
         return path

@@ -1,4 +1,4 @@
-"""What a frame store looks like: columns, versions, names and the way its Parquet files are written."""
+"""The schema of a frame store: columns, versions, names and Parquet options."""
 
 from __future__ import annotations
 

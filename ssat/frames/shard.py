@@ -27,7 +27,7 @@ SPOOL_FOLDER = ".spool"
 
 
 class ShardJob:
-    """What a worker needs to write one shard: plain data, so that it travels to another process."""
+    """Input of a worker that writes one shard: plain data, so that it can be sent to another process."""
 
     def __init__(
         self,
@@ -88,8 +88,8 @@ def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipR
     """
     job.spool.mkdir(parents=True, exist_ok=True)
 
-    # What an earlier process left unfinished may have ended it: each such clip goes first and alone, so that the one
-    # to blame is found and the others are not blamed.
+    # An unfinished clip of an earlier process may have crashed it: each such clip runs first and alone, so that the one
+    # that crashes is identified.
     for clip in job.clips:
         if was_begun(clip, job.spool):
             spool_clip(clip, job.settings, job.spool, alone=True)

@@ -31,7 +31,7 @@ class RowGroup:
 
 
 class ShardReader:
-    """Reads the row groups of one shard through a memory map."""
+    """Reader of the row groups of one shard through a memory map."""
 
     def __init__(self, path: AnyPath, entry: ShardEntry, verify_checksums: bool = False) -> None:
         """Open `path`.
@@ -226,7 +226,7 @@ class FrameStore:
         return {class_id: sorted(clip_rows) for class_id, clip_rows in rows.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Memory maps do not travel between processes; they are opened again where they are needed.
+        # Memory maps cannot be sent to other processes; they are opened again there.
         return {**self.__dict__, "_readers": {}}
 
 

@@ -25,7 +25,7 @@ _LISTED = 5  # problems of one kind that are listed for a shard; the rest is cou
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What the check of one shard found. `problems` is empty where it is sound."""
+    """Result of the check of one shard. `problems` is empty if it is sound."""
 
     index: int
     path: str

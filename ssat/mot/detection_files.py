@@ -1,4 +1,4 @@
-"""Detections from files of other programs: COCO JSON and Parquet, beside MOTChallenge text."""
+"""Detections from files of other programs: COCO JSON and Parquet."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _MAX_PIXELS = 65_500
 
 @dataclass(frozen=True)
 class MotSequence:
-    """What seqinfo.ini says about a sequence, and where its files lie.
+    """A sequence: the facts of seqinfo.ini, and the paths of its files.
 
     Attributes:
         frame_rate: frames a second; 0 where seqinfo.ini does not say and need not.

@@ -1,4 +1,4 @@
-"""The zip that the server of MOTChallenge scores test sequences from: writing it, and saying what it would refuse.
+"""The zip for the server of MOTChallenge: write it, and check it by the server's rules.
 
 Source: motchallenge.net/instructions: one zip, a file per sequence in its root, named exactly as the sequence; ten
 values a line, comma-separated; frames, identities and boxes counted from 1. The server has refused archives that lack
@@ -76,7 +76,7 @@ BENCHMARKS: dict[str, tuple[dict[str, int], dict[str, int]]] = {
 
 @dataclass
 class Submission:
-    """What is to be said about a zip.
+    """Check result of a zip.
 
     Attributes:
         benchmark: the data set that its names belong to; None: to none.

@@ -1,4 +1,4 @@
-"""Where identities change hands: the events behind the number of identity switches, frame by frame."""
+"""Identity switches: the events behind their number, frame by frame."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def follow_patches(
     if len(greys) <= shortest:
         return []
     rng = np.random.default_rng([settings.seed, seed])
-    # A long clip is processed twice, so that its second half counts as well.
+    # A long clip is processed twice, so that its second half is used too.
     starts = [0, len(greys) // 2] if len(greys) > longest + shortest and settings.per_clip > 1 else [0]
     share = -(-settings.per_clip // len(starts))
     found: list[FollowedPatch] = []

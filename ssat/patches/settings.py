@@ -11,7 +11,7 @@ from ssat.settings import StageSettings
 
 
 class FollowSettings(BaseModel):
-    """Which patches of a clip are followed, and for how long."""
+    """Choice and duration of the followed patches of a clip."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -23,7 +23,7 @@ _MAX_WAITING = 16  # frames held back to fill a batch
 
 @dataclass(frozen=True)
 class KnownFeatures:
-    """Features that were computed before, in the place of an embedder; for detections of a file.
+    """Precomputed features of detections from a file, used instead of an embedder.
 
     Attributes:
         features: (n, F), a row per detection of the file.

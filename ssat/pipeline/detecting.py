@@ -1,4 +1,4 @@
-"""Where the boxes of a frame come from: a file, a network, or a network led by the tracks of the frame before."""
+"""Sources of the boxes of a frame: a file, a network, or a network led by the last tracks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NumberedImage = tuple[int, Image | None]
 
 
 class FrameDetector(Protocol):
-    """Finds the boxes of frames, in their order."""
+    """Detector of consecutive frames."""
 
     @property
     def reads_tracks(self) -> bool:
@@ -121,7 +121,7 @@ class NetworkDetections:
 
 @dataclass(frozen=True)
 class CalledDetections:
-    """Detections that a function of the caller finds.
+    """Detections of a function of the caller.
 
     Attributes:
         find: image (H, W, 3) uint8 RGB → its detections: boxes (D, 4), or as supervision, ultralytics or torchvision
@@ -147,7 +147,7 @@ class CalledDetections:
 
 @dataclass(frozen=True)
 class ListedDetections:
-    """Detections that the caller has, one item for each frame, in the order of the frames.
+    """Detections given as a list, one item for each frame, in the order of the frames.
 
     Attributes:
         frames: what `CalledDetections.find` returns, for every frame; empty where there is nothing.

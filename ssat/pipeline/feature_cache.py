@@ -1,4 +1,4 @@
-"""Features of a sequence's detections, kept by what they were computed from."""
+"""Cache of the features of a sequence's detections, by the digest of their inputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Features (n, F), a row per detection, and how long they took when they were computed."""
+    """Features (n, F), a row per detection, and the time of their computation."""
 
     features: NDArray[np.float32]
     seconds: StageSeconds

@@ -1,4 +1,4 @@
-"""Frames on their way to the tracker: what is known of each, what is expected of them, what they cost."""
+"""Frames with their detections and features, checked and timed on their way to the tracker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be tracked outside a benchmark: a video, a folder of images, a MOTChallenge sequence, a stream, a camera."""
+"""Inputs of `ssat track`: a video, a folder of images, a MOTChallenge sequence, a stream, a camera."""
 
 from __future__ import annotations
 

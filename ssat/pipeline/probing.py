@@ -1,4 +1,4 @@
-"""Probe footage: how well features tell its people apart, measured from frames and detections without labels."""
+"""Probe footage: measure how well features distinguish people, without labels."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ProbedFeature:
 
 @dataclass(frozen=True)
 class Probed:
-    """What a probe says about one footage.
+    """Result of a probe on one footage.
 
     Attributes:
         frames: that have detections.

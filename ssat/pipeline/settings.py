@@ -41,7 +41,7 @@ def _beyond_the_paper(association: TrackerConfig, interpolate_seconds: float) ->
 
 
 class BenchmarkSettings(StageSettings):
-    """Which sequences are tracked, by what, and how the result is scored."""
+    """Sequences, trackers and scoring of a benchmark."""
 
     section = "benchmark"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
@@ -132,7 +132,7 @@ class BenchmarkSettings(StageSettings):
 
 
 class TrackSettings(StageSettings):
-    """How one video, image folder or sequence is tracked."""
+    """Tracking of one video, image folder or sequence."""
 
     section = "track"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
@@ -232,7 +232,7 @@ class TrackSettings(StageSettings):
 
 
 class ProbeSettings(StageSettings):
-    """How footage is probed: which detections, which embedders, which pairs."""
+    """Detections, embedders and pairs of a probe."""
 
     section = "probe"
 

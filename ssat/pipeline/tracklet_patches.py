@@ -21,7 +21,7 @@ _TOGETHER_SECONDS = 2.0  # tracklets whose middles lie in one such span count as
 
 @dataclass(frozen=True)
 class TrackletRule:
-    """Which tracklets and boxes are taken.
+    """Choice of tracklets and boxes.
 
     Attributes:
         min_boxes: tracklets of fewer boxes are left out.

@@ -1,4 +1,4 @@
-"""Measuring what a plan rests on: on this machine, on the workspace's clips where it has some."""
+"""Measure the figures of a plan on this machine, on clips of the workspace if it has some."""
 
 from __future__ import annotations
 

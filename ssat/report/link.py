@@ -1,4 +1,4 @@
-"""What was joined in a result, as a table and as a picture."""
+"""The joins of a result, as a table and as a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run may use: time, disk and failures."""
+"""The budget of a run: time, disk and failures."""
 
 from __future__ import annotations
 

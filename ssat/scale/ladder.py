@@ -41,7 +41,7 @@ class Rung(BaseModel):
 
 @dataclass(frozen=True)
 class ClimbResult:
-    """What one run on the ladder did.
+    """Result of one run on the ladder.
 
     Attributes:
         rungs: that this run reached.

@@ -79,7 +79,7 @@ class StudiedSequence:
 
 @dataclass(frozen=True)
 class FeatureAuc:
-    """How one feature ranks pairs.
+    """AUC of one feature.
 
     Attributes:
         labelled, free: mean over the sequences that can be measured, by labels and without; None: no sequence can.

@@ -1,4 +1,4 @@
-"""When a new embedder takes the place of the one in use: the rule, over scores alone."""
+"""The promotion rule, over scores alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Metric = Literal["idf1", "mota", "hota", "assa"]
 
 @dataclass(frozen=True)
 class Promotion:
-    """What the rule says.
+    """Decision of the promotion rule.
 
     Attributes:
         promoted: whether the candidate becomes the champion.

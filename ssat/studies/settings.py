@@ -32,7 +32,7 @@ _TRACKER_OF: dict[str, TrackerName] = {"tracklets": "ssat", "strong": "ssat", "s
 
 
 class ClipsStudySettings(StageSettings):
-    """How the number of training clips bears on tracking (Table 4)."""
+    """Effect of the number of training clips on tracking (Table 4)."""
 
     section = "study_clips"
 

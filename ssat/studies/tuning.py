@@ -49,7 +49,7 @@ class TunedSequence:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         values: score of every complete trial, in the order of the trials.

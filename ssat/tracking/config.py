@@ -49,7 +49,7 @@ STRONG: dict[str, Any] = {
 
 
 class TrackerConfig(BaseModel):
-    """How detections are associated with tracks. The defaults are the paper's (section 3.3)."""
+    """Settings of the association. The defaults are the paper's (section 3.3)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

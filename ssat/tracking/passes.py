@@ -73,7 +73,7 @@ def weak(detections: FrameDetections) -> NDArray[np.bool_] | None:
 
 
 class Matches:
-    """Which tracks and detections have matched so far."""
+    """Tracks and detections that have matched so far."""
 
     __slots__ = ("_confident", "_matched", "unmatched_detections", "unmatched_tracks")
 

@@ -23,12 +23,12 @@ from ssat.video.parts import Part, video_parts
 _MAX_PIXELS = 8192 * 8192
 _MAX_BROKEN_PACKETS = 100
 # Containers without an index and with a clock that wraps around: they are read from their beginning, and packets are
-# passed over undecoded until the last key frame before the start.
+# skipped undecoded until the last key frame before the start.
 _WITHOUT_INDEX = {"mpegts", "mpeg", "mpegvideo"}
 # Where the clock of one of these restarts, a seek by time leads to the wrong place: they are read in the same way.
 _READ_FROM_BEGINNING = {*_WITHOUT_INDEX, "flv", "m4v", "h264", "hevc"}
 _CLOCK_S = 2**33 / 90_000  # their clock starts again at 0 after this many seconds
-# They store the order of decoding, and no times of presentation.
+# These containers store decoding order only, no presentation times.
 _DECODING_TIMES = {"asf", "mxf"}
 _MAX_HELD_BYTES = 64 << 20  # of packets since a key frame; beyond it they are decoded at once
 _MAX_JUMP_S, _MAX_BACK_S = 10.0, 1.0  # beyond these steps ahead and back a clock has restarted

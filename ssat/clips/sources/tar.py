@@ -22,7 +22,7 @@ from ssat.clips.sources import Stopped, Video
 from ssat.clips.sources.folder import cut_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-# Names and attributes that stand before a member are read into memory as a whole: a few kilobytes, when honest.
+# Names and attributes before a member are read into memory as a whole: a few kilobytes in a regular archive.
 _MAX_HEADER_BYTES = 1 << 20
 _CHUNK = 1 << 20
 _MAX_MEMBER_BYTES = 16 << 30
@@ -94,7 +94,7 @@ class TarMirror:
         self._max_bytes = max_bytes
         # Archives that could not be read in this run, with the reason.
         self.problems: dict[str, str] = {}
-        # Clips that an archive has under a name that promised more than it held: another span, too large.
+        # Clips whose member does not fit its name: another span, or too large.
         self._missed: dict[str, set[str]] = {}
         self._failures: Counter[str] = Counter()
 
@@ -184,7 +184,7 @@ class TarMirror:
                 tarfile.open(fileobj=ending(file), mode="r|*", tarinfo=_BoundedTarInfo, errorlevel=1) as members,
             ):
                 yield members
-                # The end of a tar is a block of zeros; that all that was promised arrived is known behind it.
+                # A tar ends with a block of zeros; only after it is the archive known to be complete.
                 for _ in range(_MAX_TRAILING_BYTES // _CHUNK):
                     if not file.read(_CHUNK):
                         break
