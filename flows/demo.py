@@ -144,7 +144,7 @@ def train_settings(settings: DemoSettings) -> TrainSettings:
 
 
 def _benchmark_settings(mot: str, embedder: str | None) -> BenchmarkSettings:
-    # The constants of `quick`, as for every embedder that was trained this shortly.
+    # The constants of `quick`, for briefly trained embedders.
     tracker = "box" if embedder is None else "ssat"
     given = {"mot": mot, "split": "train", "tracker": tracker, "embedder": embedder, "video": False}
     return BenchmarkSettings.build("quick", given)

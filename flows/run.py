@@ -39,7 +39,7 @@ def run_flow(
     Without `benchmark` settings the pipeline ends with the trained embedder.
     """
     if benchmark is not None:
-        # Sequences and detections that cannot be used are found before hours of work rather than after them.
+        # Report unusable sequences and detections before hours of work.
         prepare(benchmark)
     refuse_dry_writer(decode)
     minutes: dict[str, float] = {}

@@ -59,7 +59,7 @@ def scale_flow(
     """
     climb = _Climb(Workspace.open(workspace), settings, collect, decode, train, benchmark)
     try:
-        # Sequences that cannot be used are found before hours of work rather than after them.
+        # Report unusable sequences before hours of work.
         prepare(benchmark)
         refuse_dry_writer(decode)
         if not benchmark.needs_appearance:
@@ -67,7 +67,7 @@ def scale_flow(
         with halting(climb.budget.spent, climb.budget.note_outcomes):
             climb.run()
     except Exception as error:
-        if runtime.deployment.id is None:  # a deployment's own hook tells
+        if runtime.deployment.id is None:  # a deployment notifies by its own hook
             notify("failed", f"scale failed: {unwrap(error) or error}", next=climb.next_clips)
         raise
     result = climb.result()
@@ -196,7 +196,7 @@ class _Climb:
             assert not isinstance(decoded, DryDecoding)  # noqa: S101 - refused before; for the type checker
             self.budget.note_failures(decoded.failed)
             self._stop_if(self.budget.spent())
-            # Clips that cannot be decoded leave gaps: among the classes that does no harm, those held out are counted.
+            # Clips that cannot be decoded leave gaps: harmless among the classes; held-out clips are counted.
             missing = missing_held_out(self.workspace, clips, held_out)
             if not missing or collected.clips < wanted:
                 return clips - missing, decoded

@@ -167,7 +167,7 @@ def _record(
         "after": {name.removeprefix("probe_"): value for name, value in after.named().items()},
         "gain": asdict(gain),
     }
-    # By the names that trainings record: what starts from "the latest training" finds them.
+    # The names that trainings record, so that "the latest training" finds them.
     shown = {
         **settings.model_dump(mode="json"),
         "architecture": adapted.network.architecture,
@@ -176,7 +176,7 @@ def _record(
     }
     dataset = Dataset("footage", digest, str(Path(settings.footage).expanduser().absolute()))
     with mlflow_run(workspace, EXPERIMENT, folder.name, shown, dataset=dataset) as reporter:
-        # The score of what is used from now on, under the name that trainings give it.
+        # The score of the new embedder, under the name that trainings use.
         numbers = {f"kept_probe_{name}": value for name, value in probe["after" if accepted else "before"].items()}
         numbers |= {f"{when}_{name}": value for when in ("before", "after") for name, value in probe[when].items()}
         numbers |= {"gain": gain.gain, "gain_low": gain.low, "gain_high": gain.high, "tracklets": table.n_patches}

@@ -182,7 +182,7 @@ def _learn_recorded(
         score = held_out_score(network, held_out, settings.seed) if held_out.n_patches > 1 else None
         # No number where nothing was compared: JSON, tags and metrics have no "not a number".
         found = {"auc": score.auc, "pairs": float(score.pairs)} if score is not None and np.isfinite(score.auc) else {}
-        # By the names that trainings record: what starts from "the latest training" finds them.
+        # The names that trainings record, so that "the latest training" finds them.
         shown = {**settings.model_dump(mode="json"), "architecture": "histogram", "crop": INPUT_SIZE}
         counts = {"clips": n_train, "patches": train.n_patches, "moving": moving, "without_patches": without}
         facts = {"settings": shown, "held_out": found, "data_digest": digest, **counts}

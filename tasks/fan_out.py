@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ssat.detection.torchvision_detector import TorchvisionDetector
     from ssat.embedding.protocol import PatchEmbedder
 
-# A local Ray and its workers, which load torch, take some ten CPU-seconds: so many frames to look at are worth it.
+# A local Ray and its workers, which load torch, take some ten CPU-seconds: worthwhile from this many frames on.
 _MIN_FRAMES_FOR_RAY = 600
 
 

@@ -28,7 +28,7 @@ from tasks.mlflow_run import Dataset, mlflow_run
 _LOG = logging.getLogger(__name__)
 
 EXPERIMENT = "ssat-study"
-# Part of every key: raise it when a study comes to mean something else.
+# Part of every key: raise it when the meaning of a study changes.
 _VERSION = 1
 
 

@@ -83,12 +83,12 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
 
     def check() -> None:
         _check_resources(settings)
-        evaluation_of(settings)  # a fault is found now and not after hours
+        evaluation_of(settings)  # report errors now and not after hours
 
     return once(
         folder / TRAINING_RESULT,
         lambda file: _registered(TrainedEmbedder.load(file), settings, data, folder),
-        # Two at a time would write each other's checkpoints, and register the embedder twice.
+        # Two at a time would overwrite each other's checkpoints and register the embedder twice.
         lambda: _train_recorded(workspace, settings, data, folder, probe),
         check=check,
     )

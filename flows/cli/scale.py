@@ -25,7 +25,7 @@ from ssat.scale.settings import ScaleSettings
 if TYPE_CHECKING:
     from ssat.scale.ladder import ClimbResult
 
-# What each rung sets itself.
+# Settings that each rung sets itself.
 OWN_FIELDS = {
     "collect": frozenset({"clips"}),
     "train": frozenset({"clips"}),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ssat.workspace import Workspace
     from tasks.study import StudyResult
 
-_OWN = frozenset({"tracker", "video"})  # what the studies decide themselves
+_OWN = frozenset({"tracker", "video"})  # settings that the studies set themselves
 
 
 @click.group()

@@ -53,7 +53,7 @@ def clips_study(
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_clips(largest.data, store.class_ids.tolist())  # too few clips are found before the work
+    split_clips(largest.data, store.class_ids.tolist())  # report too few clips before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)

@@ -104,7 +104,7 @@ def thresholds_study(
                 embedder = str(place.absolute(best.embedder))
                 choose_on = choose_on.model_copy(update={"embedder": embedder})
                 report_on = report_on.model_copy(update={"embedder": embedder})
-            # The benchmarks with default constants leave the features that the sweep reads.
+            # The benchmarks with default constants cache the features that the sweep reads.
             rows = {}
             for which, side in (("chosen on", choose_on), ("reported on", report_on)):
                 with study.child(f"{_DEFAULT}, {which}", side.model_dump(mode="json")) as child:

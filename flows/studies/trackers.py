@@ -55,7 +55,7 @@ def trackers_study(
     place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"video": False})
     for name in settings.trackers:
-        # A package that is missing is found before the work; SORT makes the tracklets.
+        # Report a missing package before the work; SORT makes the tracklets.
         make_tracker("sort" if name == "tracklets" else tracker_of(name), base.association, 30.0)
     environment = None if settings.boxmot_python is None else find_boxmot(settings.boxmot_python)
     prepared, skipped = prepare(base.model_copy(update={"tracker": "ssat" if settings.needs_appearance else "box"}))

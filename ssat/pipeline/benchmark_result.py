@@ -182,7 +182,7 @@ class BenchmarkResult:
             "overall": Scored.of(content["overall"]),
             "files": {name: SequenceResult.of(values) for name, values in content["files"].items()},
             "submission": submission,
-            # Results of earlier versions do not know them.
+            # Results of earlier versions lack them.
             "departures": tuple(content.get("departures", ())),
             "extensions": tuple(content["extensions"]),
         }
