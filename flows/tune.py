@@ -10,7 +10,8 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
 from ssat.errors import InputError
 from ssat.file_names import REPORT_FILE
@@ -129,7 +130,7 @@ def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettin
 
 def _scored(study: Study, name: str, settings: BenchmarkSettings) -> BenchmarkResult:
     with study.child(name, settings.model_dump(mode="json")) as child:
-        scored = benchmark_flow(str(study.workspace.root), settings)
+        scored = run_stage(BENCHMARK, str(study.workspace.root), settings)
         log_scores(child, scored)
     return scored
 

@@ -67,6 +67,11 @@ class Workspace:
         return cls(path)
 
     @property
+    def address(self) -> str:
+        """What `open` takes to open it again."""
+        return str(self._base)
+
+    @property
     def clips(self) -> Path:
         """Trimmed clips, the roster and the status table."""
         return self.root / "clips"

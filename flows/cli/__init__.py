@@ -16,9 +16,6 @@ from flows.stage import STAGES, stage_named
 
 # Verbs that are no stage → one line for `ssat --help`.
 _OTHERS = {
-    "decode": "Decode collected clips into the Parquet frame store.",
-    "train": "Train the embedder on the frame store (CosFace over clips).",
-    "benchmark": "Track MOTChallenge sequences and score the result.",
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Run the next training size of the ladder; promote the embedder if it tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",

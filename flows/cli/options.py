@@ -27,9 +27,6 @@ Settings = TypeVar("Settings", bound=StageSettings)
 # Further sections of the configuration file; those of the stages have the name of their stage.
 _OTHER_SECTIONS = frozenset(
     [
-        "decode",
-        "train",
-        "benchmark",
         "track",
         "probe",
         "link",
