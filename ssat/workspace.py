@@ -142,7 +142,7 @@ class Workspace:
         return resolved.relative_to(self.root).as_posix()
 
     def absolute(self, relative: str) -> Path:
-        """Return the file that `relative` names. Raises WorkspaceError where it would leave the workspace."""
+        """Return the file that `relative` names. Raises WorkspaceError if it would leave the workspace."""
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root):
             raise WorkspaceError(f"{relative}: would leave the workspace {self.root}")

@@ -59,7 +59,7 @@ class LearnedColours:
         clips, patches, moving: learned from; `moving` of the patches move against the background.
         without_patches: clips that gave none: still, too short, or nothing could be followed.
         unreadable: clips that are no readable video.
-        held_out: scores on held-out clips, without labels; empty where no two held-out patches are seen together.
+        held_out: scores on held-out clips, without labels; empty if no two held-out patches are seen together.
         reused: it was done before.
     """
 

@@ -131,7 +131,7 @@ def check_database(file: Path, schema: Schema) -> None:
 
 
 def _damage(connection: sqlite3.Connection) -> str:
-    """Return the first problem that SQLite finds within two seconds; an empty text where it finds none."""
+    """Return the first problem that SQLite finds within two seconds; an empty text if it finds none."""
     deadline = time.monotonic() + _MAX_CHECK_SECONDS
     connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 20_000)
     try:

@@ -84,7 +84,7 @@ def _running_cluster() -> str | None:
 
 
 def _what_answers(address: str, within_s: float) -> str:
-    """Return why the server at `address` is not the Ray server that it has to be; an empty text where it is."""
+    """Return why the server at `address` is not the Ray server that it has to be; an empty text if it is."""
     import grpc
 
     host, port = host_and_port(address)

@@ -165,7 +165,7 @@ def prefect_session(workspace: Workspace, *, debug: bool = False) -> Iterator[st
 
 
 def _check_proxies() -> None:
-    """Raise ServiceError where Prefect's client cannot be made for a proxy variable that it does not understand."""
+    """Raise ServiceError if Prefect's client cannot be made for a proxy variable that it does not understand."""
     import httpx
 
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NothingCollectedError(InputError):
-    """Not one clip. `stopped`: the budget or pause that ended the run before the first, empty where all failed."""
+    """Not one clip. `stopped`: the budget or pause that ended the run before the first, empty if all failed."""
 
     def __init__(self, message: str, stopped: str) -> None:
         super().__init__(message)

@@ -36,7 +36,7 @@ class StoreCheck:
         digest: the data digest, after a repair.
         digest_changed: a repair has changed it: a library has another version than before.
         schema_version: of the store.
-        outdated: what is wrong with a store of an earlier version, and the remedy; empty where nothing is.
+        outdated: what is wrong with a store of an earlier version, and the remedy; empty if nothing is.
     """
 
     shards: int

@@ -43,7 +43,7 @@ _MAX_REJECTED = 20  # rows of the list that are named
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """Candidates of a shard, also by outcome; its time in seconds; why the run ends here, empty where it does not."""
+    """Candidates of a shard, also by outcome; its time in seconds; why the run ends here, empty if it does not."""
 
     attempted: int
     collected: int

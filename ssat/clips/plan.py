@@ -27,7 +27,7 @@ class Shard:
 
     @property
     def archive(self) -> str | None:
-        """The archive that is read for these clips; None where they are fetched one by one."""
+        """The archive that is read for these clips; None if they are fetched one by one."""
         return self.offer.archive
 
 

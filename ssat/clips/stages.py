@@ -38,7 +38,7 @@ class Offer:
     Attributes:
         network: whether fetching leaves this machine.
         expected: about how many of the clips it will have.
-        archive: the archive that is read; None where clips are fetched one by one.
+        archive: the archive that is read; None if clips are fetched one by one.
     """
 
     network: bool

@@ -94,7 +94,7 @@ class StatusLog:
 
 
 def load_status(workspace: Workspace) -> pa.Table:
-    """Return every row of every attempt in the order in which they were written; empty where nothing was collected yet.
+    """Return every row of every attempt in the order in which they were written; empty if nothing was collected yet.
 
     The order is that of the files, not of `started_at`: a clock may be set back. Right also while another process
     collects.

@@ -95,8 +95,8 @@ class CenterNetwork(nn.Module):
 
         Args:
             image: (B, 3, H, W) normalised as `ssat.detection.geometry` does.
-            previous_image: likewise, of the frame before; None where there is none.
-            prior_heatmap: (B, 1, H, W) where the tracks were, 0 … 1; None where there is none.
+            previous_image: likewise, of the frame before; None if there is none.
+            prior_heatmap: (B, 1, H, W) where the tracks were, 0 … 1; None if there is none.
         """
         finest = self.features(image, previous_image, prior_heatmap)
         return {name: self.get_submodule(name)(finest) for name in HEADS}

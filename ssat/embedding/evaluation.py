@@ -122,7 +122,7 @@ def held_out_of(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def probe_of(scores: Mapping[str, float]) -> dict[str, float]:
-    """Return the probe's scores among `scores`: `auc`, `auc_low` and `auc_high`; empty where it was not asked."""
+    """Return the probe's scores among `scores`: `auc`, `auc_low` and `auc_high`; empty if it was not asked."""
     return {name.removeprefix(_PROBE): value for name, value in scores.items() if name.startswith(_PROBE)}
 
 

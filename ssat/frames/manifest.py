@@ -142,7 +142,7 @@ class Manifest(_Record):
 
 
 def refuse_newer_store(folder: AnyPath) -> None:
-    """Raise InputError where a later version of this project wrote the store in `folder`: it is not to be replaced."""
+    """Raise InputError if a later version of this project wrote the store in `folder`: it is not to be replaced."""
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

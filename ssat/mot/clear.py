@@ -88,7 +88,7 @@ class Clear:
 
     @property
     def mota(self) -> float:
-        """1 − (misses + false alarms + switches) / labelled boxes; 0 where there are none."""
+        """1 − (misses + false alarms + switches) / labelled boxes; 0 if there are none."""
         return (self.tp - self.fp - self.idsw) / (self.tp + self.fn) if self.tp + self.fn else 0.0
 
     @property

@@ -72,7 +72,7 @@ class KittiSequence(MotSequence):
         return "kitti"
 
     def image_path(self, frame: int) -> Path:
-        """Return the file of a frame, counted from 1. Raises InputError where the sequence has labels only."""
+        """Return the file of a frame, counted from 1. Raises InputError if the sequence has labels only."""
         return super().image_path(self._image_number(frame))
 
     def _image_number(self, frame: int) -> int:

@@ -17,7 +17,7 @@ class Promotion:
 
     Attributes:
         promoted: whether the candidate becomes the champion.
-        gain: candidate minus champion, as a share of 1; None where there is no champion to compare with.
+        gain: candidate minus champion, as a share of 1; None if there is no champion to compare with.
         spread: the largest minus the smallest score among trainings that differ in their seed alone; None where
             that is not known.
         reason: why, in words.
