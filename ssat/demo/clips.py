@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 
-from ssat.demo.figure import Figure, Placement
+from ssat.demo.figure import PersonFigure, Placement
 from ssat.demo.light import Light
 from ssat.demo.texture import Image, backdrop
 from ssat.workspace import committed
@@ -23,7 +23,7 @@ _WORLD = 2.0  # width of the world in view widths, so that the camera can move
 
 @dataclass(frozen=True)
 class _Walker:
-    figure: Figure
+    figure: PersonFigure
     start: float
     speed: float  # view widths per second
     y: float
@@ -75,7 +75,7 @@ def render_clip(seed: int, clip: int, duration_s: float, places: int) -> Iterato
 def _walkers(rng: np.random.Generator) -> list[_Walker]:
     walkers = [
         _Walker(
-            figure=Figure.draw(rng),
+            figure=PersonFigure.draw(rng),
             start=float(rng.uniform(0, 2)),
             speed=float(rng.uniform(0.15, 0.5)),
             y=float(rng.uniform(1.02, 1.24)) * HEIGHT,
