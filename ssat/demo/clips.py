@@ -42,7 +42,7 @@ def render_clip(seed: int, clip: int, duration_s: float, places: int) -> Iterato
     """Yield the frames (HEIGHT, WIDTH, 3) RGB of one clip.
 
     Several clips show the same place (`clip % places`) with other people, as cameras on one street would: a network
-    that tells those clips apart has to look at the people.
+    that classifies those clips has to use the people.
     """
     rng = np.random.default_rng([seed, 1, clip])
     world = backdrop(np.random.default_rng([seed, 2, clip % places]), HEIGHT * 5 // 4, round(WIDTH * _WORLD))
