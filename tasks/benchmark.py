@@ -1,4 +1,4 @@
-"""How the results of a benchmark score."""
+"""Score the results of a benchmark."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def score_benchmark(
 
 
 def pack_submission(folder: Path, tracked: dict[str, SequenceResult]) -> PackedSubmission:
-    """The result files as a zip for the server, and what it would say of it."""
+    """Return the result files as a zip for the server, and what it would say of it."""
     path = write_submission(
         folder / SUBMISSION_FILE, {name: folder / result.results for name, result in tracked.items()}
     )

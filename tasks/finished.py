@@ -122,7 +122,7 @@ def finished_collecting(workspace: Workspace, settings: CollectSettings) -> Coll
         if collector.next_shard() is not None:
             return None
         result = collector.result()
-    return result if result.ranks and not result.stopped and not result.pause_s else None
+    return result if result.clips and not result.stopped and not result.pause_s else None
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def progress_bar(what: str, total: float | None) -> Iterator[Bar]:
 
 
 def show_progress(done: int, total: int, what: str, note: str = "") -> None:
-    """Sets the bar of `what` to `done` of `total`; the bar appears at the first call and is closed when all is done.
+    """Set the bar of `what` to `done` of `total`; the bar appears at the first call and is closed when all is done.
 
     `note` is shown behind its name.
 
@@ -190,7 +190,7 @@ def show_progress(done: int, total: int, what: str, note: str = "") -> None:
 
 
 def close_progress() -> None:
-    """Closes the bars that `show_progress` left open: its work ended early."""
+    """Close the bars that `show_progress` left open: its work ended early."""
     with _lock:
         while _reported:
             _, bar = _reported.popitem()

@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Render a small world and run the whole pipeline on it; no account, data or GPU is needed.
 
-    Clips without labels are rendered, served on loopback, collected, decoded and learnt from; then two sequences with
+    Clips without labels are rendered, served on loopback, collected, decoded and learned from; then two sequences with
     ground truth are tracked with SSAT, with its box term alone and with an untrained network, on the same detections.
     Everything is written to the folder `demo` of the workspace. Ends with exit code 1 if SSAT does not win on IDF1.
 

@@ -134,7 +134,7 @@ def command(
     if failed:
         raise InputError(
             f"{len(failed)} of {len(inputs)} inputs could not be tracked, or not to their end: {', '.join(failed)}; "
-            "the others are done. Started again, the command does only what is missing"
+            "the others are done. Run the command again: it does only what is missing"
         )
 
 

@@ -64,8 +64,8 @@ def thresholds_study(
     digests = {"data chosen on": data_digest(choosing), "data reported on": data_digest(reporting)}
     if digests["data chosen on"] == digests["data reported on"]:
         raise InputError(
-            f"setting study_thresholds.choose_split: {settings.choose_split} of the same sequences is what is reported "
-            "on as well; choose on another split or other sequences"
+            f"setting study_thresholds.choose_split: {settings.choose_split} of the same sequences is also reported "
+            "on; expected other frames. Choose on another split or other sequences"
         )
     models: dict[str, Any] = {"benchmark": report_on, "study_thresholds": settings}
     trained = [] if not (settings.margin or settings.scale) else _trainings(settings, train)

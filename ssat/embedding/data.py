@@ -1,4 +1,4 @@
-"""The clips that train, and the batches that they give."""
+"""The training clips and their batches."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TrainingData:
         self.store = store
         self.instances = instances
         self.world = world
-        self.training, self.held_out = split_clips(settings.data, store.ranks.tolist())
+        self.training, self.held_out = split_clips(settings.data, store.class_ids.tolist())
         self.digest = data_digest(store, instances)
         if instances is None:
             self.class_ids = self.training

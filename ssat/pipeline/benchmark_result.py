@@ -1,4 +1,4 @@
-"""The result of a benchmark: scores, ceiling and speed of every sequence, and where its files lie."""
+"""The result of a benchmark: scores, ceiling, speed and files of every sequence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ssat.workspace import committed
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast sequences were tracked.
+    """Tracking speed of sequences.
 
     Attributes:
         fps: frames per second end to end, without detecting and drawing.
@@ -47,7 +47,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Scored:
-    """What a benchmark measured on one sequence or several.
+    """Measurements of a benchmark on one sequence or several.
 
     Attributes:
         scores: None for the split `test`, which has no labels.

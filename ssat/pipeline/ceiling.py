@@ -1,4 +1,4 @@
-"""What limits a benchmark: its score with oracle identities, and its score by the box term alone."""
+"""The two references of a benchmark: oracle identities, and the box term alone."""
 
 from __future__ import annotations
 
