@@ -25,7 +25,7 @@ def _filesystem(bucket: str) -> Any:
     from pyarrow import fs
 
     # Address, region and keys of the store come from the environment (AWS_ENDPOINT_URL, AWS_REGION,
-    # AWS_ACCESS_KEY_ID …) or the machine's role: an address that is written down holds no secret.
+    # AWS_ACCESS_KEY_ID …) or the machine's role: stored addresses contain no secret.
     return fs.FileSystem.from_uri(f"s3://{bucket}")[0]
 
 

@@ -24,8 +24,8 @@ class Workspace:
     """The folders of one workspace. Each stage owns one; a stage reads the folders of earlier stages only."""
 
     root: Path
-    remote: RemotePath | None = None  # where clips and frames lie, if in an object store; `root` is scratch space then
-    scratch_root: Path | None = None  # where services keep their files, for a workspace that cannot be written
+    remote: RemotePath | None = None  # object store of clips and frames, if any; `root` is scratch space then
+    scratch_root: Path | None = None  # folder of the services' files, for a read-only workspace
 
     @classmethod
     def open(cls, root: str | Path, *, objects: bool = False, read_only: bool = False) -> Workspace:
@@ -65,6 +65,11 @@ class Workspace:
                 "or set SSAT_WORKSPACE"
             ) from error
         return cls(path)
+
+    @property
+    def address(self) -> str:
+        """What `open` takes to open it again."""
+        return str(self._base)
 
     @property
     def clips(self) -> Path:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ssat.errors import ServiceError
 from ssat.redaction import redacted, secrets_of, without_credentials
 
-# Ports of addresses that leave theirs out.
+# Default ports.
 _DEFAULT_PORTS = {
     "http": 80,
     "https": 443,

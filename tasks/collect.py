@@ -65,7 +65,7 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> CollectRes
 @task(name="collect-shard", persist_result=False, cache_policy=NO_CACHE)
 def collect_shard(collector: Collector, shard: Shard) -> ShardOutcome:
     """Work through one shard."""
-    # How many of the wanted clips an archive holds is known at its end.
+    # The number of wanted clips in an archive is known only at its end.
     total = None if shard.archive else len(shard.positions)
     with (
         progress_bar(f"clips, shard {shard.number}", total) as bar,
@@ -130,7 +130,7 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
             if time.monotonic() - told_at < _TELL_EVERY_S:
                 return
             told_at = time.monotonic()
-        with contextlib.suppress(Exception):  # a server that is slow for a moment must not cost the clips
+        with contextlib.suppress(Exception):  # a slow server must not lose the clips
             update_progress_artifact(artifact, percent(before + done))
 
     yield tell

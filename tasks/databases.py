@@ -17,8 +17,8 @@ from ssat.errors import ServiceError
 
 _LOCKED_AFTER_S = 5.0
 _MAX_CHECK_SECONDS = 2.0
-# Rows of MLflow's database that name a place below the artifact folder: table, key, column, and whether old places
-# are kept where only they have the files. An experiment's place is where new runs write.
+# Rows of MLflow's database with a path below the artifact folder: table, key, column, and whether old paths
+# are kept if only they have the files. New runs write to the path of their experiment.
 _PLACES = (
     ("experiments", "experiment_id", "artifact_location", False),
     ("runs", "run_uuid", "artifact_uri", True),

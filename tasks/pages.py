@@ -100,7 +100,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             break
         except subprocess.TimeoutExpired:
             continue
-    # The workers of a server that has ended, should any be left.
+    # Remaining workers of a server that has ended.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -273,7 +273,7 @@ def _new_display() -> Any:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        # Standard output carries results alone: what other code prints stays where it was printed to.
+        # Standard output has results only; output of other code is not redirected.
         redirect_stdout=False,
         redirect_stderr=True,
     )

@@ -61,7 +61,7 @@ def watched(board: Any) -> Iterator[Bar]:
                 try:
                     latest = ray.get(board.get.remote())
                 except RayError:
-                    continue  # the work itself says what is wrong; a bar that stands still is no news
+                    continue  # the work itself reports errors; a stalled bar is not reported
                 if latest is not None:
                     completed, total, what, *note = latest
                     bar.set(completed, total, ", ".join(filter(None, (what, *note))))

@@ -154,7 +154,7 @@ def comparable(run: Any) -> dict[str, str]:
     """What two benchmarks must share for their scores to be compared: data, detections, tracker, split, protocol."""
     left_out = marked(BenchmarkSettings, ByContent, Display, Runtime)
     shared = {name: value for name, value in run.data.params.items() if name not in left_out}
-    # A network that detects is known by its weights, wherever they lie.
+    # A detector is identified by its weights, independent of their path.
     weights = run.data.tags.get(_DETECTOR_TAG)
     return shared if weights is None else {**shared, _DETECTOR_TAG: weights}
 

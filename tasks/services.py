@@ -299,10 +299,10 @@ def mlflow_session(workspace: Workspace, *, debug: bool = False) -> Iterator[str
     quiet = {
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # its bars would write across ours
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # its progress bars would overwrite ours
         "DO_NOT_TRACK": "1",
         "GIT_PYTHON_REFRESH": "quiet",
-        # The defaults retry for minutes; a server that goes away must not hold up the work (see mlflow_run).
+        # The defaults retry for minutes; an unreachable server must not delay the work (see mlflow_run).
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }

@@ -14,13 +14,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ssat.file_names import REPORT_FILE, STUDY_RESULT
-from ssat.json_values import json_values
+from ssat.once import save_result, saved_values
 from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.setting_marks import Budget, ByContent, Display, Runtime, without
 from ssat.settings import StageSettings
 from ssat.studies.results import Cells
-from ssat.workspace import Workspace, committed, sha256_of
+from ssat.workspace import Workspace, sha256_of
 from tasks.environment import environment_facts, git_commit
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
@@ -28,7 +28,7 @@ from tasks.mlflow_run import Dataset, mlflow_run
 _LOG = logging.getLogger(__name__)
 
 EXPERIMENT = "ssat-study"
-# Part of every key: raise it when a study comes to mean something else.
+# Part of every key: raise it when the meaning of a study changes.
 _VERSION = 1
 
 
@@ -113,7 +113,7 @@ class Study:
         path = self.folder / STUDY_RESULT
         if not path.is_file():
             return None
-        found = json.loads(path.read_text())
+        found = saved_values(path)
         try:
             own = TypeAdapter(content).validate_python(found)
         except (ValidationError, KeyError, TypeError) as error:
@@ -128,7 +128,7 @@ class Study:
             figures=tuple(found["figures"]),
             digests=found["digests"],
             mlflow_run_id=found["mlflow_run_id"],
-            reused=True,
+            reused=found["reused"],
         )
 
     @contextmanager
@@ -169,10 +169,7 @@ class Study:
             digests=self.digests,
             mlflow_run_id=reporter.run_id,
         )
-        values = json_values(result, finite=False)
-        del values["reused"]
-        with committed(self.folder / STUDY_RESULT) as temporary:
-            temporary.write_text(json.dumps(values, indent=1))
+        save_result(result, self.folder / STUDY_RESULT)
         return result
 
 

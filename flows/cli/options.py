@@ -26,12 +26,9 @@ from tasks.progress import progress_as_json
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
-# Sections of the configuration file beside those of the stages, which have their stage's name.
+# Further sections of the configuration file; those of the stages have the name of their stage.
 _OTHER_SECTIONS = frozenset(
     [
-        "decode",
-        "train",
-        "benchmark",
         "track",
         "probe",
         "link",
@@ -134,7 +131,7 @@ def settings_options(
             prefix = (model.section,) if path[0] in prefixed else ()
             for old, name in former_names(model).items():
                 if (name,) == path:
-                    # Kept for one release: scripts that use the former name go on working.
+                    # Kept for one release: scripts that use the former name keep working.
                     wrapper = _option(model, (old,), (*prefix, old), field, hidden=True)(wrapper)
             wrapper = _option(model, path, (*prefix, *path), field)(wrapper)
         return wrapper
@@ -317,7 +314,7 @@ def print_line(value: object) -> None:
     try:
         click.echo(json.dumps(json_values(value)))
     except BrokenPipeError as error:
-        # click would end it with code 1, which stands for a defect. The files are written up to this line.
+        # click would end it with code 1, which means a defect. The files are written up to this line.
         raise SystemExit(reader_gone()) from error
 
 

@@ -66,10 +66,8 @@ class Verify(Stage[VerifySettings, StoreCheck]):
             raise InputError(f"workspace {workspace}: no such folder; nothing was decoded there")
         return Workspace.open(workspace, objects=True, read_only=not settings.repair)
 
-    def check(self, workspace: Workspace, settings: VerifySettings) -> None:
-        from tasks.checks import check_verify
-
-        check_verify(workspace)
+    def check_ready(self, workspace: Workspace, settings: VerifySettings) -> None:
+        FrameStore.open(workspace.frames)
 
     def run(self, workspace: Workspace, settings: VerifySettings) -> StoreCheck:
         from prefect.artifacts import create_table_artifact

@@ -12,7 +12,7 @@ from ssat.studies.results import ComparisonStudy
 from ssat.tracking.config import QUICK_ALPHA, TrackerConfig
 from tasks.study import StudyResult
 
-# Ingredient → the settings that switch it off.
+# Part → the settings that switch it off.
 INGREDIENTS: dict[str, dict[str, Any]] = {
     "motion": {"motion": "none", "motion_gate": False, "hold_size": False},
     "motion gate": {"motion_gate": False},
@@ -23,7 +23,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "confirmation": {"confirm_hits": 1},
     "longer life of lost tracks": {"lost_seconds": 1.0},
 }
-# Not in the preset: what did not help on the sequences that its settings were chosen on.
+# Not in the preset: options that did not help on the sequences that its settings were chosen on.
 FURTHER: dict[str, dict[str, Any]] = {
     "a gallery of 10": {"gallery": 10},
     "mutual best": {"assignment": "mutual"},

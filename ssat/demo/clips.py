@@ -18,7 +18,7 @@ from ssat.demo.texture import Image, backdrop
 from ssat.workspace import committed
 
 WIDTH, HEIGHT, FPS = 144, 192, 30
-_WORLD = 2.0  # width of the world in view widths: the camera has somewhere to go
+_WORLD = 2.0  # width of the world in view widths, so that the camera can move
 _ENCODER = {"preset": "veryfast", "crf": "20", "x264-params": "cpu-independent=1"}  # the same clips on every processor
 
 

@@ -50,7 +50,7 @@ class _Path:
     def placement(self, time_s: float) -> Placement:
         y = self.lane + self.drift * math.sin(self.drift_start + 0.5 * time_s)
         y = min(max(y, 0.56 * HEIGHT), 0.97 * HEIGHT)
-        # Perspective: who stands lower in the image is nearer and taller.
+        # Perspective: figures lower in the image are nearer and taller.
         height = 0.4 * y
         length = self.right - self.left
         way = (self.start + self.speed * 0.4 * self.lane * time_s / length) % 2.0

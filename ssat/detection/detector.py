@@ -15,7 +15,7 @@ from ssat.detection.cache import load_chunk, store_chunk
 from ssat.detection.detections import Detections
 
 Image = NDArray[np.uint8]
-CHUNK = 32  # frames that are kept in one file: what an interruption can cost
+CHUNK = 32  # frames per cache file: the most that an interruption loses
 
 
 class Detector(Protocol):

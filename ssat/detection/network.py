@@ -133,12 +133,12 @@ def load_network(state_dict: Mapping[str, Tensor]) -> CenterNetwork:
     Raises:
         InputError: tensors that are missing, unexpected or of another shape; names them.
     """
-    # str: a file from anywhere may have other keys, and those are named as unexpected.
+    # str: an untrusted file may have other keys, which are reported as unexpected.
     given = {str(name).removeprefix("module."): tensor for name, tensor in state_dict.items()}
     with torch.device("meta"):
         network = CenterNetwork()
     _check_tensors(network.state_dict(), given)
-    # Copied, so that the network is float32 whatever the file holds, and shares nothing with the caller.
+    # Copied, so that the network is float32 and shares no memory with the caller.
     network.to_empty(device="cpu").load_state_dict(given)
     for parameter in network.parameters():
         parameter.requires_grad_(False)

@@ -23,7 +23,7 @@ from ssat.video.natural_order import natural_key
 FRAME_RATE = 10.0
 _SIZE = (1242, 375)  # most of its sequences; taken where there are no images to ask
 _COLUMNS = (17, 18)
-# Classes of MOTChallenge that mean the same to the evaluation: results on them are neither praised nor blamed.
+# Classes of MOTChallenge that mean the same to the evaluation: results on them are neither true nor false positives.
 _SITTING, _HARD = 7, 8
 _MAX_OCCLUDED, _MAX_TRUNCATED = 2, 0
 _Kind = Literal["labels", "results", "detections"]

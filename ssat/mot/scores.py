@@ -20,7 +20,7 @@ from ssat.mot.protocols import Protocol, Rules, ScoredSequence, labels_that_coun
 from ssat.mot.rows import PEDESTRIAN, MotRows
 from ssat.mot.score_values import Scores
 
-# A process of its own costs about a second of start: frames times their cost in milliseconds must be worth it.
+# A process takes about a second to start: the frames of each must take longer than this, in milliseconds.
 _FRAME_MS = {"centertrack-half": 5.0, "motchallenge": 0.3}
 _MIN_MS_PER_PROCESS = 3000.0
 

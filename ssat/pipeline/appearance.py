@@ -107,7 +107,7 @@ def _embedded(
     features, ends = None, np.cumsum([len(cut.filled) for cut in waiting])
     if len(patches):
         of_filled = embedder(patches)
-        # An empty patch has no appearance: a zero row, which the tracker takes as such.
+        # An empty patch has no appearance: a zero row, which the tracker treats as missing.
         features = np.zeros((len(filled), of_filled.shape[1]), np.float32)
         features[filled] = of_filled
     seconds.embed += time.perf_counter() - started

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ssat.json_values import json_values
 from ssat.mot.ceiling import Ceiling
 from ssat.mot.protocols import Protocol
 from ssat.mot.score_values import Scores
+from ssat.once import save_result, saved_values
 from ssat.pipeline.sequence_result import SequenceResult
 from ssat.pipeline.stage_seconds import StageSeconds
-from ssat.workspace import committed
 
 
 @dataclass(frozen=True)
@@ -168,15 +166,12 @@ class BenchmarkResult:
 
     def save(self, path: Path) -> None:
         """Commit the result file."""
-        content = json_values(self)
-        del content["reused"]
-        with committed(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1))
+        save_result(self, path, finite=True)
 
     @classmethod
     def load(cls, path: Path) -> BenchmarkResult:
         """Return the result in a file that `save` wrote."""
-        content = json.loads(path.read_text())
+        content = saved_values(path)
         submission = content["submission"]
         if submission is not None:
             texts = {kind: tuple(submission[kind]) for kind in ("faults", "warnings")}
@@ -187,8 +182,8 @@ class BenchmarkResult:
             "overall": Scored.of(content["overall"]),
             "files": {name: SequenceResult.of(values) for name, values in content["files"].items()},
             "submission": submission,
-            # Results of earlier versions do not know them.
+            # Results of earlier versions lack them.
             "departures": tuple(content.get("departures", ())),
             "extensions": tuple(content["extensions"]),
         }
-        return cls(**{**content, **typed, "reused": True})
+        return cls(**{**content, **typed})

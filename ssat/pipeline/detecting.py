@@ -108,7 +108,7 @@ class NetworkDetections:
         while True:
             began, read = time.perf_counter(), seconds.read
             item = next(found, None)
-            # Detecting asks for the frames itself: the time that it waited for them is not its own.
+            # Detecting reads the frames itself: the time spent waiting for them is not counted as detecting.
             seconds.detect += time.perf_counter() - began - (seconds.read - read)
             if item is None:
                 return

@@ -28,7 +28,7 @@ from ssat.video.sources import FrameSource
 if TYPE_CHECKING:
     from ssat.detection.detector import Detector
 
-_FEW_LINKED = 0.5  # below this share of linked detections the pairs do not stand for the footage
+_FEW_LINKED = 0.5  # below this share of linked detections the pairs do not represent the footage
 
 
 @dataclass(frozen=True)

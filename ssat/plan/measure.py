@@ -75,7 +75,7 @@ def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
     """Return a few clips of the workspace, else rendered ones."""
     found = sorted(path for path in (workspace.clips / TRIMMED).rglob("*.mp4") if not path.name.startswith("."))
     if found:
-        # Spread over all of them: neighbours come from the same source.
+        # Spread over all clips, because neighbours come from the same source.
         chosen = [found[round(i)] for i in np.linspace(0, len(found) - 1, min(_CLIPS, len(found)))]
         return chosen, f"{len(chosen)} clips of the workspace"
     from ssat.demo.settings import DemoSettings

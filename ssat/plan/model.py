@@ -17,7 +17,7 @@ FEATURES = 512
 _MONTH_H = 730.0
 # Weight, momentum and gradient of a parameter in float32.
 _TRAINED_BYTES = 12
-# What comes on top for a class weight that takes part in a step: benchmarks/cosface_head.py measures 28 in all.
+# Added for a class weight that takes part in a step: benchmarks/cosface_head.py measures 28 in all.
 _NORMALISING_BYTES = 16
 
 
@@ -106,7 +106,7 @@ def _decode(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
         "decode",
         {
             "cores (decoding)": core_hours / _cores(settings),
-            # A disk that reads at this rate is taken to write at it too.
+            # The write rate of a disk is assumed equal to its read rate.
             "the frame store's disk": written / (settings.read_gib_per_second * GIB * settings.nodes) / 3600,
         },
         disk_bytes=written,

@@ -19,7 +19,7 @@ _STAGE_NAMES = {
     "embed": "embedding",
     "associate": "association",
 }
-# Where the protocols count the same identity differently: exactly four fifths of its frames.
+# The protocols differ here: an identity found in exactly four fifths of its frames.
 _MOSTLY = {"centertrack-half": "at least", "motchallenge": "more than"}
 
 

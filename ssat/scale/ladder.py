@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace, committed
 
-# Where a list runs out below a rung, what it has is still worth a training if it is this much more than the last.
+# If a list has fewer clips than a rung, they are trained if they are at least this multiple of the last rung.
 _MIN_GROWTH = 1.2
 
 
