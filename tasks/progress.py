@@ -87,17 +87,17 @@ class Bar:
     def started(self) -> None:
         """One more unit is going on."""
         with self._lock:
-            self.in_flight((self._fields["in_flight"] or 0) + 1)
+            self.in_flight((self._bar.fields["in_flight"] or 0) + 1)
 
     def ended(self) -> None:
         """One unit that was going on is not any more."""
         with self._lock:
-            self.in_flight(max(0, (self._fields["in_flight"] or 0) - 1))
+            self.in_flight(max(0, (self._bar.fields["in_flight"] or 0) - 1))
 
     def failed(self, reason: str, units: int = 1) -> None:
         """Count units that failed; they are done as well, which the caller says."""
         with self._lock:
-            failures = self._fields["failures"] + units
+            failures = self._bar.fields["failures"] + units
             self._display.update(self._id, failures=failures, last_failure=" ".join(reason.split())[:200])
 
     def now(self) -> StageProgress:
@@ -125,11 +125,6 @@ class Bar:
     @property
     def _bar(self) -> Any:
         return self._display.tasks[self._display.task_ids.index(self._id)]
-
-    @property
-    def _fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = self._bar.fields
-        return fields
 
     def _tell(self, *, last: bool = False) -> None:
         if not _as_json:

@@ -50,7 +50,7 @@ def progress_artifact(bar: Bar, key: str) -> Iterator[None]:
         update()
 
 
-def _rows(bar: Bar) -> list[dict[str, object]]:
+def _rows(bar: Bar) -> list[dict[str, str | float]]:
     now = bar.now()
     left = "" if now.remaining_s is None else f"{now.remaining_s:.0f} s"
     columns = {
