@@ -105,7 +105,7 @@ class _Shown(ClipProgress):
 
 @contextmanager
 def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
-    """A progress artifact of the wanted clips: at once, every few seconds while clips come in, and at the end.
+    """Update a progress artifact of the wanted clips: at the start, every few seconds, and at the end.
 
     Class ids are assigned when a shard is finished. Until then its finished candidates are counted, so the share can
     fall a little.
@@ -139,7 +139,7 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
 
 
 def report_clips(result: CollectResult, rejected: list[str]) -> None:
-    """The result as a Prefect artifact."""
+    """Create the Prefect artifact of the result."""
     create_table_artifact(
         key="clips",
         table=[{"outcome": name, "clips": count} for name, count in result.by_class.items()],

@@ -141,7 +141,7 @@ def _expected_frames(job: ShardJob) -> int:
 
 
 def report_store(result: DecodedStore) -> None:
-    """The store and its failed clips as a Prefect artifact."""
+    """Create the Prefect artifact of the store and its failed clips."""
     facts = ("clips", "frames", "shards", "bytes", "written_shards", "frames_per_second", "failed", "digest")
     create_table_artifact(
         key="frame-store",

@@ -53,7 +53,7 @@ def progress_artifact(bar: Bar, key: str) -> Iterator[None]:
 def _rows(bar: Bar) -> list[dict[str, str | float]]:
     now = bar.now()
     left = "" if now.remaining_s is None else f"{now.remaining_s:.0f} s"
-    columns = {
+    columns: dict[str, str | float | None] = {
         "work": now.progress,
         "done": now.done,
         "of": now.total,

@@ -58,7 +58,7 @@ class _Data:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the table of instances holds; empty without one."""
+        """Counts of the instances table; empty without one."""
         return {} if self.instances is None else asdict(InstanceCounts.of(self.instances))
 
     def opened(self, settings: TrainSettings, world: int) -> TrainingData:
@@ -200,7 +200,7 @@ def _report_neighbours(reporter: MlflowReporter, settings: TrainSettings, data: 
 
 
 def _report_checkpoint(reporter: MlflowReporter, folder: Path) -> None:
-    """The last checkpoint as an artifact; where the class weights make it large, only the place where it lies."""
+    """Log the last checkpoint as an artifact; if it is large, only its path."""
     from ssat.embedding.checkpoint import latest_checkpoint
 
     checkpoint = latest_checkpoint(folder / CHECKPOINTS)

@@ -105,7 +105,7 @@ def association_preset_option(default: str) -> Callable[[Callable[..., Any]], Ca
 def settings_options(
     model: type[StageSettings], *, skip: frozenset[str] = frozenset(), prefixed: frozenset[str] = frozenset()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator that adds an option per field of `model` and passes those that were given as `<section>_given`.
+    """Return a decorator that adds an option per field of `model` and passes the set ones as `<section>_given`.
 
     Fields of nested models become `--outer-inner`, those named in `prefixed` `--<section>-field`. Options that were
     not given are absent from the mapping, so that presets and the configuration file keep their say.

@@ -57,7 +57,7 @@ def command(
     train_given: dict[str, Any],
     benchmark_given: dict[str, Any],
 ) -> None:
-    """Take the ladder of training sizes one rung further; run again, it takes the next.
+    """Run the next training size of the ladder; each run takes the next one.
 
     A rung is collected, decoded, trained from the one before and benchmarked; an embedder that tracks better than the
     champion is promoted, one that does not is reported. A run stops cleanly when a budget is spent and continues from
@@ -94,7 +94,7 @@ def command(
 
 
 def show_ladder(result: ClimbResult, as_json: bool = False) -> None:
-    """Every rung that was reached, and below it what this run did."""
+    """Print every finished rung and the result of this run."""
     from rich.console import Console
     from rich.table import Table
 

@@ -31,7 +31,7 @@ class _Walker:
     height: float
 
     def placement(self, time_s: float) -> Placement:
-        """Walks to and fro across the world, turning at its ends."""
+        """Return the position on a walk to and fro across the world."""
         way = (self.start + self.speed * time_s) % 2.0
         turned = way > 1.0
         x = ((2.0 - way if turned else way) * (_WORLD - 0.4) + 0.2) * WIDTH
