@@ -306,7 +306,7 @@ class AdaptSettings(StageSettings):
         default=None,
         gt=0,
         le=1,
-        description="Shrinkage of the within-class covariance to equal variance in all directions, 1: fully; by default "
+        description="Shrinkage of the within-class covariance to equal variance in all directions; 1: fully. Default "
         "0.8 for colours, 0.03 for a network",
     )
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
