@@ -19,6 +19,7 @@ from ssat.workspace import committed
 
 WIDTH, HEIGHT, FPS = 144, 192, 30
 _WORLD = 2.0  # width of the world in view widths, so that the camera can move
+_ENCODER = {"preset": "veryfast", "crf": "20", "x264-params": "cpu-independent=1"}  # the same clips on every processor
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def write_video(path: Path, frames: Iterable[Image], fps: int) -> int:
     """Encode frames (h, w, 3) RGB with even sides to an H.264 mp4; returns how many there were."""
     count = 0
     with committed(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "20"})
+        stream = container.add_stream("libx264", rate=fps, options=_ENCODER)
         stream.pix_fmt = "yuv420p"
         for frame in frames:
             if count == 0:
