@@ -35,7 +35,6 @@ from ssat.studies.tuning import (
     with_settings,
 )
 from ssat.tracking.config import TrackerConfig
-from ssat.video.image_files import image_digest
 from ssat.workspace import Workspace, committed
 from tasks.calibration import with_stored_calibration
 from tasks.embedders import resolve_embedder
@@ -83,7 +82,7 @@ def sides_of(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[Side
 
 def _identified(prepared: Prepared) -> TunedSequence:
     sequence = prepared.sequence
-    images = frozenset(image_digest(sequence.image_path(frame)) for frame in prepared.frames)
+    images = frozenset(sequence.frame_digest(frame) for frame in prepared.frames)
     return TunedSequence(sequence.name, sequence.folder, prepared.frames, images)
 
 
