@@ -17,16 +17,13 @@ from prefect.exceptions import Pause
 from prefect.flows import Flow
 from prefect.states import Completed, Failed, State
 
-from flows.scale import scale_flow
-from flows.stage import STAGES, Needs, stage_named
+from flows.stage import STAGES, Needs, check_stage, stage_named
 from flows.stage_flow import with_signature
 from flows.stages.collect import NothingCollectedError
 from flows.studies.clips import clips_study
-from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
-from ssat.frames.settings import DecodeSettings
 from ssat.pipeline.settings import BenchmarkSettings
-from ssat.scale.settings import ScaleSettings
+from ssat.settings import StageSettings
 from ssat.studies.settings import ClipsStudySettings
 from ssat.workspace import Workspace
 from tasks.failures import unwrap
@@ -60,29 +57,20 @@ def study(
     )
 
 
-@flow(name="scale", **_HOOKS)
-def scale(
-    workspace: str,
-    settings: ScaleSettings,
-    collect: CollectSettings,
-    decode: DecodeSettings,
-    train: TrainSettings,
-    benchmark: BenchmarkSettings,
-) -> State[Any]:
-    """Scale: one rung further up the ladder of training sizes."""
-    stages = (settings, collect, decode, train, benchmark)
-    return _deployed_flow(
-        scale_flow, workspace, *stages, ray=True, mlflow=True, summarise=lambda result: result.summary
-    )
-
-
 def _deployed_stage(name: str) -> Flow[..., Any]:
     """The deployed flow of a stage."""
     stage = stage_named(name)
 
-    def work(workspace: str, settings: Any) -> State[Any]:
+    def work(workspace: str, *parameters: StageSettings) -> State[Any]:
+        settings = stage.bundled(dict(zip(stage.models, parameters, strict=True)))
+
+        def checked() -> Workspace:
+            opened = stage.open(workspace, settings)
+            check_stage(name, opened, settings)
+            return opened
+
         return _deployed(
-            lambda: stage.open(workspace, settings),
+            checked,
             lambda opened: stage.run(opened, settings),
             stage.needs(settings),
             stage.message,

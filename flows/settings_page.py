@@ -12,7 +12,6 @@ from flows.stage import STAGES, stage_named
 from ssat.demo.settings import DemoSettings
 from ssat.pipeline.settings import LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
-from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
 from ssat.studies.settings import (
     ClipsStudySettings,
@@ -32,7 +31,6 @@ _OTHERS: tuple[type[StageSettings], ...] = (
     ThresholdsStudySettings,
     TuneSettings,
     DemoSettings,
-    ScaleSettings,
     PlanSettings,
 )
 _PRESETS = ("paper", "quick", "strong")

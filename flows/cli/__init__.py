@@ -17,7 +17,6 @@ from flows.stage import STAGES, stage_named
 # Verbs that are no stage → one line for `ssat --help`.
 _OTHERS = {
     "run": "Collect, decode, train and benchmark, in that order.",
-    "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "probe": "Measure without labels how well embedders tell people apart.",
     "link": "Join the tracks of a result over absences: who comes back gets the old identity.",

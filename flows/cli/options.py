@@ -31,7 +31,6 @@ _OTHER_SECTIONS = frozenset(
         "probe",
         "link",
         "demo",
-        "scale",
         "plan",
         "tune",
         "study_clips",
