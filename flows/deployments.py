@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from prefect import flow, runtime
+from prefect import runtime
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.flows import Flow
@@ -20,11 +20,7 @@ from prefect.states import Completed, Failed, State
 from flows.stage import STAGES, Needs, check_stage, stage_named
 from flows.stage_flow import with_signature
 from flows.stages.collect import NothingCollectedError
-from flows.studies.clips import clips_study
-from ssat.embedding.settings import TrainSettings
-from ssat.pipeline.settings import BenchmarkSettings
 from ssat.settings import StageSettings
-from ssat.studies.settings import ClipsStudySettings
 from ssat.workspace import Workspace
 from tasks.failures import unwrap
 from tasks.halt import Halted, Suspension, halting
@@ -43,22 +39,13 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     )
 
 
+# Entry point of earlier prefect.yaml files → its stage.
+_FORMER = {"study": "study_clips"}
 _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure], "on_crashed": [tell_failure]}
 
 
-@flow(name="study", **_HOOKS)
-def study(
-    workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
-) -> State[Any]:
-    """Study: scores against the number of training clips, with several seeds."""
-    stages = (settings, train, benchmark)
-    return _deployed_flow(
-        clips_study, workspace, *stages, ray=True, mlflow=True, summarise=lambda result: result.report
-    )
-
-
-def _deployed_stage(name: str) -> Flow[..., Any]:
-    """The deployed flow of a stage."""
+def _deployed_stage(name: str, entry_point: str) -> Flow[..., Any]:
+    """The deployed flow of a stage, which goes by the name of its entry point."""
     stage = stage_named(name)
 
     def work(workspace: str, *parameters: StageSettings) -> State[Any]:
@@ -77,25 +64,9 @@ def _deployed_stage(name: str) -> Flow[..., Any]:
             stage.failure,
         )
 
-    work.__module__ = __name__
-    return Flow(with_signature(work, stage, State[Any]), name=name, description=stage.summary, **_HOOKS)
-
-
-def _deployed_flow(
-    inner: Flow[..., Any],
-    workspace: str,
-    *arguments: Any,
-    summarise: Callable[[Any], str],
-    ray: bool = False,
-    mlflow: bool = False,
-) -> State[Any]:
-    return _deployed(
-        lambda: Workspace.open(workspace),
-        # The function, not the flow: the run that Prefect started is the run of this stage.
-        lambda _: inner.fn(workspace, *arguments),
-        Needs(ray=ray, mlflow=mlflow),
-        summarise,
-    )
+    with_signature(work, stage, State[Any])
+    work.__module__, work.__name__, work.__qualname__ = __name__, entry_point, entry_point
+    return Flow(work, name=entry_point, description=stage.summary, **_HOOKS)
 
 
 def _deployed(
@@ -137,7 +108,8 @@ def _deployed(
 
 def __getattr__(name: str) -> Flow[..., Any]:
     """Return the deployed flow of the stage of that name, which an entry point asks this module for."""
-    if name not in STAGES:
+    stage = _FORMER.get(name, name)
+    if stage not in STAGES:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    globals()[name] = made = _deployed_stage(name)
+    globals()[name] = made = _deployed_stage(stage, name)
     return made

@@ -14,10 +14,6 @@ from ssat.pipeline.settings import LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.settings import StageSettings
 from ssat.studies.settings import (
-    ClipsStudySettings,
-    FeaturesStudySettings,
-    ThresholdsStudySettings,
-    TrackersStudySettings,
     TuneSettings,
 )
 
@@ -25,10 +21,6 @@ _OTHERS: tuple[type[StageSettings], ...] = (
     TrackSettings,
     ProbeSettings,
     LinkSettings,
-    ClipsStudySettings,
-    TrackersStudySettings,
-    FeaturesStudySettings,
-    ThresholdsStudySettings,
     TuneSettings,
     DemoSettings,
     PlanSettings,
@@ -56,8 +48,8 @@ epochs = 8
 
 
 def models() -> tuple[type[StageSettings], ...]:
-    """Return the settings of the stages, then the others."""
-    return (*(stage_named(name).settings for name in STAGES), *_OTHERS)
+    """Return the settings of the stages, then the others; each once."""
+    return tuple(dict.fromkeys([*(stage_named(name).settings for name in STAGES), *_OTHERS]))
 
 
 def settings_page() -> str:

@@ -40,13 +40,14 @@ class Stage(ABC, Generic[S, R]):
     """A step of the pipeline that people run by itself. The docstring is the verb's help, its first line the summary.
 
     Attributes:
-        name: of the verb, the flow and the deployment.
+        name: of the verb, the flow and the deployment. `study_clips` is the verb `study clips`.
         settings: the model; its section is a section of the configuration file.
         bundle: of a stage that runs others: a dataclass with its own settings as `settings` and those of the others
             under their names. Its fields are the parameters of the flow; `S` is the bundle then.
         decided: section → settings of the others that it sets itself, and the verb does not offer.
         examples: command lines for the help.
         presets: which presets the verb offers.
+        own_presets: parameter → the preset that it takes whatever the verb is told; None for none.
         objects: the workspace may be an address in an object store.
     """
 
@@ -56,6 +57,7 @@ class Stage(ABC, Generic[S, R]):
     decided: ClassVar[Mapping[str, frozenset[str]]] = {}
     examples: ClassVar[tuple[str, ...]] = ()
     presets: ClassVar[Presets] = "none"
+    own_presets: ClassVar[Mapping[str, str | None]] = {}
     objects: ClassVar[bool] = False
 
     @property
@@ -131,7 +133,7 @@ class Stage(ABC, Generic[S, R]):
         return ""
 
 
-# Stage → module of `flows/stages/`, whose `STAGE` it is. In the order of the help.
+# Stage → module of `flows/stages/`, whose `STAGE` it is unless a name follows. In the order of the help.
 STAGES: dict[str, str] = {
     "collect": "flows.stages.collect",
     "decode": "flows.stages.decode",
@@ -140,13 +142,20 @@ STAGES: dict[str, str] = {
     "colours": "flows.stages.colours",
     "adapt": "flows.stages.adapt",
     "scale": "flows.stages.scale",
+    "study_extensions": "flows.stages.studies:EXTENSIONS",
+    "study_clips": "flows.stages.studies:CLIPS",
+    "study_features": "flows.stages.studies:FEATURES",
+    "study_strong": "flows.stages.studies:STRONG",
+    "study_thresholds": "flows.stages.studies:THRESHOLDS",
+    "study_trackers": "flows.stages.studies:TRACKERS",
     "verify": "flows.stages.verify",
 }
 
 
 @functools.cache
-def _loaded(module: str) -> Stage[Any, Any]:
-    stage: Stage[Any, Any] = importlib.import_module(module).STAGE
+def _loaded(place: str) -> Stage[Any, Any]:
+    module, _, name = place.partition(":")
+    stage: Stage[Any, Any] = getattr(importlib.import_module(module), name or "STAGE")
     return stage
 
 

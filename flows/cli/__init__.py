@@ -46,8 +46,9 @@ _QUIET = {
 
 
 def verbs() -> dict[str, str]:
-    """Return every verb with one line of help: the stages, then the others."""
-    return {name: stage_named(name).summary for name in STAGES} | _OTHERS
+    """Return every verb with one line of help: the stages, then the others; `study_clips` is a verb of `study`."""
+    stages = {name: stage_named(name).summary for name in STAGES if "_" not in name}
+    return stages | _OTHERS
 
 
 class _Verbs(click.Group):

@@ -34,7 +34,10 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
         settings = stage.bundled(
             {
                 name: build_settings(
-                    model, config=config, preset=options.get("preset"), given=options[f"{model.section}_given"]
+                    model,
+                    config=config,
+                    preset=stage.own_presets.get(name, options.get("preset")),
+                    given=options[f"{model.section}_given"],
                 )
                 for name, model in stage.models.items()
             }
@@ -50,7 +53,9 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
 
     decorated: Callable[..., Any]
     if stage.bundle is None:
-        decorated = settings_options(stage.settings, skip=frozenset(positional))(command)
+        decorated = settings_options(
+            stage.settings, skip=stage.decided.get(stage.settings.section, frozenset()) | set(positional)
+        )(command)
     else:
         decorated = pipeline_options(list(stage.models.values()), skip=stage.decided)(command)
     if stage.presets == "training":
@@ -61,7 +66,8 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
     for name, metavar in positional.items():
         decorated = click.argument(name, metavar=metavar)(decorated)
     kind = click.Command if stage.bundle is None else SectionedCommand
-    return click.command(stage.name, kind, help=inspect.getdoc(type(stage)), epilog=_epilog(stage.examples))(decorated)
+    verb = stage.name.rpartition("_")[2]
+    return click.command(verb, kind, help=inspect.getdoc(type(stage)), epilog=_epilog(stage.examples))(decorated)
 
 
 def stage_result(stage: Stage[S, R], workspace: Workspace, settings: S, debug: bool) -> R:
