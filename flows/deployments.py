@@ -45,7 +45,7 @@ _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure],
 
 
 def _deployed_stage(name: str, entry_point: str) -> Flow[..., Any]:
-    """The deployed flow of a stage, which goes by the name of its entry point."""
+    """Return the deployed flow of a stage, which goes by the name of its entry point."""
     stage = stage_named(name)
 
     def work(workspace: str, *parameters: StageSettings) -> State[Any]:
@@ -91,7 +91,7 @@ def _deployed(
     except Exception as error:
         cause = unwrap(error)
         stopped = isinstance(cause, Halted) or (isinstance(cause, NothingCollectedError) and cause.stopped)
-        # A stage that fails while somebody suspends it has failed.
+        # A stage that fails while it is being suspended has failed.
         if suspension.state is None or not stopped:
             if cause is None:
                 raise

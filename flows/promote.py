@@ -37,7 +37,7 @@ def promote_flow(
         split, protocol = benchmark.split, benchmark.protocol
         recorded = Recorded(place)
         run_id = recorded.run(run_id).info.run_id
-        recorded.version_of(run_id)  # a fault is found before the work
+        recorded.version_of(run_id)  # report errors before the work
         champion = recorded.champion()
         wanted = dict.fromkeys([run_id, *([champion.run_id] if champion is not None else [])])
         wanted |= dict.fromkeys(seed for candidate in list(wanted) for seed in recorded.seeds_of(candidate))

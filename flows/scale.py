@@ -48,7 +48,7 @@ def climb(workspace: Workspace, settings: ScaleBundle) -> ClimbResult:
         with halting(rungs.budget.spent, rungs.budget.note_outcomes):
             rungs.run()
     except Exception as error:
-        if runtime.deployment.id is None:  # a deployment's own hook tells
+        if runtime.deployment.id is None:  # a deployment notifies by its own hook
             notify("failed", f"scale failed: {unwrap(error) or error}", next=rungs.next_clips)
         raise
     result = rungs.result()
@@ -161,18 +161,18 @@ class Climb:
         while True:
             wanted = clips + held_out + spare
             collected = self._timed("collect", partial(self._collect, wanted))
-            if collected.ranks < wanted:
+            if collected.clips < wanted:
                 clips = self._all_there_is(clips, collected)
-            roster = collected.ranks
+            roster = collected.clips
             on_disk = stored_bytes(self.workspace)
             self._stop_if(self.budget.spent() or self.budget.refuses_decode(roster, on_disk, self.ladder.last))
             decoded = self._timed("decode", lambda: run_stage(DECODE, root, self.decode))
             assert not isinstance(decoded, DryDecoding)  # noqa: S101 - refused before; for the type checker
             self.budget.note_failures(decoded.failed)
             self._stop_if(self.budget.spent())
-            # Clips that cannot be decoded leave gaps: among the classes that does no harm, those held out are counted.
+            # Clips that cannot be decoded leave gaps: harmless among the classes; held-out clips are counted.
             missing = missing_held_out(self.workspace, clips, held_out)
-            if not missing or collected.ranks < wanted:
+            if not missing or collected.clips < wanted:
                 return clips - missing, decoded
             spare += missing
 
@@ -190,10 +190,10 @@ class Climb:
         return collected
 
     def _all_there_is(self, clips: int, collected: CollectResult) -> int:
-        there = collected.ranks - self.train.data.held_out_clips
+        there = collected.clips - self.train.data.held_out_clips
         if not self.ladder.worth(there):
             raise Halted(
-                f"the list has {collected.ranks:,} clips to offer and no more, too few for the rung of {clips:,}; "
+                f"the list has {collected.clips:,} clips to offer and no more, too few for the rung of {clips:,}; "
                 "give a longer list"
             )
         return there

@@ -53,7 +53,7 @@ def models() -> tuple[type[StageSettings], ...]:
 
 
 def settings_page() -> str:
-    """The whole page as Markdown."""
+    """Return the whole page as Markdown."""
     return "\n".join([_HEAD, *(_stage(model) for model in models())])
 
 

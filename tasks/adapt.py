@@ -1,4 +1,4 @@
-"""Adapt an embedder to the footage of one camera; registered where a held-out part of it says that it is better."""
+"""Adapt an embedder to the footage of one camera; register it if it is better on a held-out part."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ANCHORS = 250
 
 @dataclass(frozen=True)
 class AdaptedEmbedder:
-    """What came of an adaptation.
+    """Result of an adaptation.
 
     Attributes:
         accepted: its AUC on the held-out part is higher than its parent's; otherwise it is neither kept nor registered.
@@ -156,7 +156,7 @@ def _record(
     scores: tuple[ProbeAuc, ProbeAuc],
     notes: list[str],
 ) -> AdaptedEmbedder:
-    """The MLflow run; the embedder and its result are committed where it is better."""
+    """Return the MLflow run; the embedder and its result are committed where it is better."""
     from ssat.tracking.probe_auc import auc_gain
 
     before, after = scores
@@ -167,7 +167,7 @@ def _record(
         "after": {name.removeprefix("probe_"): value for name, value in after.named().items()},
         "gain": asdict(gain),
     }
-    # By the names that trainings record: what starts from "the latest training" finds them.
+    # The names that trainings record, so that "the latest training" finds them.
     shown = {
         **settings.model_dump(mode="json"),
         "architecture": adapted.network.architecture,
@@ -176,7 +176,7 @@ def _record(
     }
     dataset = Dataset("footage", digest, str(Path(settings.footage).expanduser().absolute()))
     with mlflow_run(workspace, EXPERIMENT, folder.name, shown, dataset=dataset) as reporter:
-        # The score of what is used from now on, under the name that trainings give it.
+        # The score of the new embedder, under the name that trainings use.
         numbers = {f"kept_probe_{name}": value for name, value in probe["after" if accepted else "before"].items()}
         numbers |= {f"{when}_{name}": value for when in ("before", "after") for name, value in probe[when].items()}
         numbers |= {"gain": gain.gain, "gain_low": gain.low, "gain_high": gain.high, "tracklets": table.n_patches}
@@ -236,7 +236,7 @@ def _examples(table: PatchTable, adapted: Embedder) -> NDArray[np.uint8]:
 
 
 def _parent_version(digest: str) -> str | None:
-    """The registered version with that digest, the latest; None where there is none."""
+    """Return the registered version with that digest, the latest; None where there is none."""
     from mlflow import MlflowClient
 
     found = MlflowClient().search_model_versions(f"name = '{MODEL_NAME}'")

@@ -1,4 +1,4 @@
-"""A benchmark: sequences are tracked and scored; result files, scores and a report are recorded."""
+"""Track and score the sequences of a benchmark; record result files, scores and a report."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def score_benchmark(
 
 
 def pack_submission(folder: Path, tracked: dict[str, SequenceResult]) -> PackedSubmission:
-    """The result files as a zip for the server, and what it would say of it."""
+    """Return the result files as a zip for the server, and what it would say of it."""
     path = write_submission(
         folder / SUBMISSION_FILE, {name: folder / result.results for name, result in tracked.items()}
     )
@@ -104,7 +104,7 @@ def run_benchmark(place: Workspace, settings: BenchmarkSettings, boxmot: Boxmot 
 
     Args:
         place: the workspace.
-        settings: of the benchmark; with `boxmot` its tracker only says whether appearance is looked at.
+        settings: of the benchmark; with `boxmot` its tracker only says whether appearance is used.
         boxmot: tracks instead of our trackers.
     """
     located = locate_benchmark(place, settings)

@@ -1,4 +1,4 @@
-"""What can be refused before a service starts: paths, lists, stores, sequences, embedders and resources of each stage.
+"""Checks before a service starts: paths, lists, stores, sequences, embedders and resources of each stage.
 
 Nothing here imports Prefect, Ray, MLflow or torch: an error is reported within two seconds.
 """
@@ -113,7 +113,7 @@ def check_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> None:
 
 
 def check_files(paths: Iterable[Path]) -> None:
-    """Raises InputError that names the first of `paths` that is missing."""
+    """Raise InputError that names the first of `paths` that is missing."""
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such file; expected an image")
@@ -149,7 +149,7 @@ def check_runs(workspace: Workspace, runs: Iterable[str]) -> None:
 
 
 def _is_recorded(database: Path, run: str) -> bool:
-    """Whether a run's id begins with `run`; True as well where the database does not tell: MLflow then reports it."""
+    """Return whether a run's id begins with `run`; True if the database is remote: MLflow then reports it."""
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
             found = connection.execute("SELECT 1 FROM runs WHERE substr(run_uuid, 1, ?) = ?", (len(run), run))

@@ -1,4 +1,4 @@
-"""The sequences of a benchmark one after another in this process, or side by side on Ray."""
+"""The sequences of a benchmark one after another in this process, or concurrently on Ray."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from ssat.detection.torchvision_detector import TorchvisionDetector
     from ssat.embedding.protocol import PatchEmbedder
 
-# A local Ray and its workers, which load torch, take some ten CPU-seconds: so many frames to look at are worth it.
+# A local Ray and its workers, which load torch, take some ten CPU-seconds: worthwhile from this many frames on.
 _MIN_FRAMES_FOR_RAY = 600
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What looks at frames; None what is not asked for."""
+    """The networks that process frames; None if not needed."""
 
     embedder: PatchEmbedder | None
     detector: TorchvisionDetector | CenterTrackDetector | None
@@ -135,7 +135,7 @@ def _track_here(
 def track_on_ray(
     waiting: list[Prepared], settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
 ) -> None:
-    """Tracks `waiting` side by side; each leaves its files in `folder`, which all machines must see.
+    """Track `waiting` concurrently; each leaves its files in `folder`, which all machines must see.
 
     Raises:
         InputError: a frame that cannot be decoded, or a machine that does not see the files.
@@ -144,7 +144,7 @@ def track_on_ray(
     from tasks.ray_work import run_bounded, share_cluster
 
     embedder = None if networks.embedder is None else _parts(networks.embedder, workspace)
-    # The longest first, so that nobody waits for it at the end.
+    # The longest first, so that it does not run alone at the end.
     ordered = sorted(waiting, key=lambda entry: (-len(entry.frames), entry.sequence.name))
     jobs = [SequenceJob(entry, settings, str(workspace.root), folder, embedder) for entry in ordered]
     total = sum(len(entry.frames) for entry in waiting)

@@ -122,7 +122,7 @@ def finished_collecting(workspace: Workspace, settings: CollectSettings) -> Coll
         if collector.next_shard() is not None:
             return None
         result = collector.result()
-    return result if result.ranks and not result.stopped and not result.pause_s else None
+    return result if result.clips and not result.stopped and not result.pause_s else None
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def finished_run(
         scored = stage("benchmark", lambda: finished_benchmark(workspace, chosen))
         if scored is None:
             return None
-    # The list of clips last: it may be long, and is only of interest where all else is there.
+    # The list of clips last: it may be long, and is only needed if everything else is finished.
     collected = stage("collect", lambda: finished_collecting(workspace, collect))
     if collected is None or roster_digest(load_roster(workspace)) != Manifest.load(workspace.frames).roster_digest:
         return None  # there is more to collect, or a clip that was collected before has its class only now

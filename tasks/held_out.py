@@ -26,6 +26,6 @@ def common_recall(workspace: Workspace, largest: TrainSettings, embedder_file: P
     from ssat.frames.store import FrameStore
 
     store = FrameStore.open(workspace.frames)
-    _, held_out = split_clips(largest.data, store.ranks.tolist())
+    _, held_out = split_clips(largest.data, store.class_ids.tolist())
     frames = held_out_frames(store, held_out, largest.data)
     return held_out_scores(frames, Embedder.load(embedder_file)(frames.crops)).headline.recall_at_1

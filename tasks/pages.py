@@ -25,7 +25,7 @@ _START_WITHIN_S = 300.0
 
 @dataclass(frozen=True)
 class Pages:
-    """Where the two pages are."""
+    """Addresses of the two pages."""
 
     prefect: str
     mlflow: str
@@ -100,7 +100,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             break
         except subprocess.TimeoutExpired:
             continue
-    # The workers of a server that has ended, should any be left.
+    # Remaining workers of a server that has ended.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

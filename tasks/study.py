@@ -1,4 +1,4 @@
-"""What every study does: one parent run with child runs, a folder with table, figure and report, done once."""
+"""The frame of every study: a parent run with child runs, a folder with table, figure and report, done once."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tasks.mlflow_run import Dataset, mlflow_run
 _LOG = logging.getLogger(__name__)
 
 EXPERIMENT = "ssat-study"
-# Part of every key: raise it when a study comes to mean something else.
+# Part of every key: raise it when the meaning of a study changes.
 _VERSION = 1
 
 
 class StudyContent(Protocol):
-    """What every study's own result has: the protocol, a table as it is shown, and notes for readers."""
+    """Common result of all studies: the protocol, a table, and notes."""
 
     @property
     def protocol(self) -> str: ...
@@ -109,7 +109,7 @@ class Study:
         return self.workspace.studies / f"{self.kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
     def finished(self, content: type[Content]) -> StudyResult[Content] | None:
-        """The result, where the same study was done before; `content`: the class of what it holds."""
+        """Return the result, where the same study was done before; `content`: the class of what it holds."""
         path = self.folder / STUDY_RESULT
         if not path.is_file():
             return None
@@ -117,7 +117,7 @@ class Study:
         try:
             own = TypeAdapter(content).validate_python(found)
         except (ValidationError, KeyError, TypeError) as error:
-            # Its benchmarks and trainings are found again: only tables, figures and the page are made anew.
+            # Its benchmarks and trainings are found again: only tables, figures and the page are made again.
             _LOG.warning("%s: not a result of this version (%s); the study is put together again", path, error)
             return None
         return StudyResult(
@@ -181,7 +181,7 @@ def log_scores(reporter: MlflowReporter, benchmark: BenchmarkResult) -> None:
 
 
 def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspace) -> str | None:
-    """SHA-256 of the refinement's checkpoint, where it is used and there."""
+    """Return SHA-256 of the refinement's checkpoint, where it is used and there."""
     from ssat.detection.checkpoint import checkpoint_path
 
     for model in settings.values():

@@ -1,4 +1,4 @@
-"""The baseline that learns from tracklets: trained once, kept by what it was trained on."""
+"""The baseline that learns from tracklets: trained once per data and settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RESULT = "tracklets.json"
 
 
 def unlabelled_digest(settings: TrackersStudySettings) -> str:
-    """SHA-256 over the frames and detections that it learns from, and over how.
+    """Return SHA-256 over the frames and detections that it learns from, and over how.
 
     Raises:
         InputError: no such sequence, or one without frames or detections.

@@ -1,4 +1,4 @@
-"""The result of a training, and where it lies: the same training is done once."""
+"""The result and folder of a training: the same training is done once."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def training_folder(
 
         data = data_digest(store, instances)
 
-    # Where it runs does not change what it learns, so that it can go on with more or fewer workers.
+    # The place of execution does not change the result, so training can continue with more or fewer workers.
     parts = [settings.identity(), data, *([] if probe_digest is None else [probe_digest])]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return workspace.training / digest[:16]

@@ -11,7 +11,7 @@ from flows.stage import STAGES
 _MODULES = {"pynvml": "nvidia-ml-py"}  # module → package, where their names differ
 _DISTRIBUTION = "ssat"
 _NOT_FOR_USERS = "dev"
-# Verbs beside the stages that run flows, trainings or servers; `demo` does without for a part of what it does.
+# Further verbs that run flows, trainings or servers; `demo --tracking` does not.
 _PIPELINE_VERBS = frozenset(
     [
         "decode",

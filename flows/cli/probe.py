@@ -44,11 +44,11 @@ def command(
     store_calibration: bool,
     probe_given: dict[str, Any],
 ) -> None:
-    """Measure without labels how well embedders tell the people of footage apart.
+    """Measure without labels how well embedders distinguish the people of footage.
 
-    Boxes that follow each other without a rival are one person, two tracks that share a frame are two: AUC is the share
-    of pairs that the cosine ranks rightly, at several times between the two boxes. A median distance between people of
-    one frame gives the scale of the appearance distance, with which tau1 and tau2 keep their meaning.
+    Boxes that follow each other without a rival are one person; two tracks that share a frame are two people. AUC is
+    the share of pairs that the cosine ranks correctly, at several times between the two boxes. The median distance of
+    people of one frame gives the scale of the appearance cost, with which tau1 and tau2 keep their meaning.
     """
     settings = build_settings(ProbeSettings, config=config, preset=None, given=probe_given)
 
@@ -101,7 +101,7 @@ def _targets(
     overwrite: bool,
     config: Path | None,
 ) -> list[tuple[Path, Path] | None]:
-    """The files of every input, checked before any work; None where none are asked for."""
+    """Return the files of every input, checked before any work; None where none are asked for."""
     if output is None:
         return [None] * len(names)
     from ssat.errors import InputError
@@ -112,7 +112,7 @@ def _targets(
     files = [(folder / f"{name}.probe.json", folder / f"{name}.probe.png") for name in names]
     if len(set(files)) < len(files):
         raise InputError(
-            f"two inputs of one name ({', '.join(names)}): their files would be the same; probe them apart"
+            f"two inputs of one name ({', '.join(names)}): their files would be the same; probe them separately"
         )
     read = [Path(input_name).expanduser() for input_name in inputs]
     read += [file for name in settings.embedder for file in embedder_files(name, workspace)]
@@ -121,7 +121,7 @@ def _targets(
     refuse_inputs_as_outputs(flat, read, "name another folder with --output")
     there = [path for path in flat if path.exists()]
     if there and not overwrite:
-        raise InputError(f"{there[0]}: is there already; add --overwrite, or name another folder with --output")
+        raise InputError(f"{there[0]}: exists already; add --overwrite, or name another folder with --output")
     return list(files)
 
 

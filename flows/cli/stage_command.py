@@ -95,7 +95,7 @@ def show_result(stage: Stage[S, R], result: R, workspace: Workspace, as_json: bo
 
 
 def _positional(stage: Stage[Any, Any]) -> dict[str, str]:
-    """Settings that the command line takes as arguments, and how its help calls them."""
+    """Return settings that the command line takes as arguments, and how its help calls them."""
     return {
         name: mark.metavar
         for name, field in stage.settings.fields().items()

@@ -96,7 +96,7 @@ def command(
         record = TrackedRecord(
             place, output_files(folder, opened_input, settings), track_key(opened_input, input_name, settings, digests)
         )
-        # A single input says itself that its files are there.
+        # A single input reports existing files itself.
         done = record.finished() if len(inputs) > 1 and not (overwrite or live or explain is not None) else None
         if done is not None:
             done = replace(done, notes=(*done.notes, "tracked before with the same settings: its files are kept"))
@@ -134,7 +134,7 @@ def command(
     if failed:
         raise InputError(
             f"{len(failed)} of {len(inputs)} inputs could not be tracked, or not to their end: {', '.join(failed)}; "
-            "the others are done. Started again, the command does only what is missing"
+            "the others are done. Run the command again: it does only what is missing"
         )
 
 

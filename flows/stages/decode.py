@@ -58,7 +58,7 @@ class Decode(Stage[DecodeSettings, "DecodedStore | DryDecoding"]):
 
         if isinstance(result, DryDecoding):
             console.print(
-                f"{result.frames:,} frames of {result.clips:,} clips decoded, encoded and thrown away in "
+                f"{result.frames:,} frames of {result.clips:,} clips decoded, encoded and discarded in "
                 f"{result.seconds:.1f} s: {result.frames_per_second:,.0f} frames/s",
                 highlight=False,
                 soft_wrap=True,
@@ -78,7 +78,9 @@ class Decode(Stage[DecodeSettings, "DecodedStore | DryDecoding"]):
             table.add_row(name, value)
         console.print(table)
         for clip in result.failures:
-            console.print(f"failed: {clip.clip_id} (rank {clip.rank}): {clip.reason}", markup=False, highlight=False)
+            console.print(
+                f"failed: {clip.clip_id} (class id {clip.class_id}): {clip.reason}", markup=False, highlight=False
+            )
         if result.failed > len(result.failures):
             console.print(f"failed: {result.failed - len(result.failures)} more, see clips.parquet of the store")
 

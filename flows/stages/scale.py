@@ -35,14 +35,14 @@ class Scale(Stage[ScaleBundle, "ClimbResult"]):
     """Take the ladder of training sizes one rung further; run again, it takes the next.
 
     A rung is collected, decoded, trained from the one before and benchmarked; an embedder that tracks better than the
-    champion is promoted, one that does not is reported. A run stops cleanly when a budget is spent and goes on from
+    champion is promoted, one that does not is reported. A run stops cleanly when a budget is spent and continues from
     there the next time.
     """
 
     name = "scale"
     settings = ScaleSettings
     bundle = ScaleBundle
-    decided = {  # noqa: RUF012 - what each rung sets itself
+    decided = {  # noqa: RUF012 - settings that each rung sets itself
         "collect": frozenset({"clips"}),
         "train": frozenset({"clips"}),
         "benchmark": frozenset({"embedder"}),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tasks.study import StudyResult
 
-_OWN = frozenset({"tracker", "video"})  # what the studies decide themselves
+_OWN = frozenset({"tracker", "video"})  # settings that the studies set themselves
 
 
 class StudyStage(Stage[S, "StudyResult[Any]"]):

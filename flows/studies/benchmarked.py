@@ -159,7 +159,7 @@ def finish_comparison(
 
 
 def settings_table(study: Study) -> ReportTable:
-    """All settings of the study, section by section."""
+    """Return all settings of the study, section by section."""
     return ReportTable(
         "Settings",
         [

@@ -1,4 +1,4 @@
-"""Table 4: what more training clips bring."""
+"""Table 4: effect of the number of training clips."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _METRICS = ("idf1", "mota", "idsw", "recall_at_1")
 def clips_study(
     place: Workspace, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
 ) -> StudyResult[ClipsStudy]:
-    """Train with every number of clips and every seed, track with each, and put the scores side by side.
+    """Train with every number of clips and every seed, track with each, and compare the scores.
 
     A training or benchmark that was done before is not done again. `train` says all but clips, seed and, with
     `same_steps`, epochs.
@@ -50,7 +50,7 @@ def clips_study(
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_clips(largest.data, store.ranks.tolist())  # too few clips are found before the work
+    split_clips(largest.data, store.class_ids.tolist())  # report too few clips before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
@@ -184,7 +184,7 @@ _HEADINGS = {
 
 
 def _metrics(trained: Sequence[ClipsTraining]) -> tuple[str, ...]:
-    """The metrics of the tables; the probe's where the trainings have one."""
+    """Return the metrics of the tables; the probe's where the trainings have one."""
     return (*_METRICS, "probe_auc") if all(training.probe_auc is not None for training in trained) else _METRICS
 
 

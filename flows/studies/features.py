@@ -39,7 +39,7 @@ from tasks.mlflow_run import Dataset
 from tasks.study import Study, StudyResult, log_scores
 
 _AUC_NOTE = (
-    "AUC: share of pairs that the cosine ranks rightly, a pair of one person above a pair of two, mean over the "
+    "AUC: share of pairs that the cosine ranks correctly, a pair of one person above a pair of two, mean over the "
     "sequences, with a 95 % interval from resampled tracks. By labels: the pairs of the labels. Probe: pairs of linked "
     "boxes, without labels. Difference: of the AUC by labels to the first feature, on the same resampled "
     "tracks; an interval that holds 0 tells nothing."
@@ -63,7 +63,7 @@ class _Measured:
 def features_study(
     place: Workspace, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[FeaturesStudy]:
-    """Track the same detections with every feature, and measure how well it tells people apart.
+    """Track the same detections with every feature, and measure how well it distinguishes people.
 
     Raises:
         InputError: an embedder that cannot be had, or detections that follow the tracks.
@@ -115,7 +115,7 @@ def _features(
 
 
 def _short(spec: str) -> str:
-    """The name of a feature in tables: files without their folders."""
+    """Return the name of a feature in tables: files without their folders."""
     parts = []
     for part in embedder_parts(spec):
         path = Path(part.name).expanduser()
@@ -167,7 +167,7 @@ def _measure_all(
 
 
 def _matrix(entry: Prepared, embedder: PatchEmbedder, detections: Any, place: Workspace) -> NDArray[np.float32]:
-    """The features that the benchmark left in the cache; computed again where the cache was emptied meanwhile."""
+    """Return the features that the benchmark left in the cache; compute them again if the cache was emptied."""
     key = feature_key(embedder.digest, embedder.input_size, entry.images, detections)
     cached = load_features(place.cache / "features", key, len(detections))
     if cached is not None:

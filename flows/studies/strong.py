@@ -1,4 +1,4 @@
-"""What each ingredient of the preset `strong` is worth: the preset without it."""
+"""Effect of each part of the preset `strong`: the preset without it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ssat.tracking.config import QUICK_ALPHA, TrackerConfig
 from ssat.workspace import Workspace
 from tasks.study import StudyResult
 
-# Ingredient → the settings that switch it off.
+# Part → the settings that switch it off.
 INGREDIENTS: dict[str, dict[str, Any]] = {
     "motion": {"motion": "none", "motion_gate": False, "hold_size": False},
     "motion gate": {"motion_gate": False},
@@ -22,7 +22,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "confirmation": {"confirm_hits": 1},
     "longer life of lost tracks": {"lost_seconds": 1.0},
 }
-# Not in the preset: what did not help on the sequences that its settings were chosen on.
+# Not in the preset: options that did not help on the sequences that its settings were chosen on.
 FURTHER: dict[str, dict[str, Any]] = {
     "a gallery of 10": {"gallery": 10},
     "mutual best": {"assignment": "mutual"},

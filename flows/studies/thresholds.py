@@ -62,8 +62,8 @@ def thresholds_study(
     digests = {"data chosen on": data_digest(choosing), "data reported on": data_digest(reporting)}
     if digests["data chosen on"] == digests["data reported on"]:
         raise InputError(
-            f"setting study_thresholds.choose_split: {settings.choose_split} of the same sequences is what is reported "
-            "on as well; choose on another split or other sequences"
+            f"setting study_thresholds.choose_split: {settings.choose_split} of the same sequences is also reported "
+            "on; expected other frames. Choose on another split or other sequences"
         )
     models: dict[str, Any] = {"benchmark": report_on, "study_thresholds": settings}
     trained = [] if not (settings.margin or settings.scale) else _trainings(settings, train)
@@ -101,7 +101,7 @@ def thresholds_study(
                 embedder = str(place.absolute(best.embedder))
                 choose_on = choose_on.model_copy(update={"embedder": embedder})
                 report_on = report_on.model_copy(update={"embedder": embedder})
-            # The benchmarks with default constants leave the features that the sweep reads.
+            # The benchmarks with default constants cache the features that the sweep reads.
             rows = {}
             for which, side in (("chosen on", choose_on), ("reported on", report_on)):
                 with study.child(f"{_DEFAULT}, {which}", side.model_dump(mode="json")) as child:

@@ -53,7 +53,7 @@ def trackers_study(
     """
     base = benchmark.model_copy(update={"video": False})
     for name in settings.trackers:
-        # A package that is missing is found before the work; SORT makes the tracklets.
+        # Report a missing package before the work; SORT makes the tracklets.
         make_tracker("sort" if name == "tracklets" else tracker_of(name), base.association, 30.0)
     environment = None if settings.boxmot_python is None else find_boxmot(settings.boxmot_python)
     prepared, skipped = prepare(base.model_copy(update={"tracker": "ssat" if settings.needs_appearance else "box"}))
@@ -114,7 +114,7 @@ def trackers_study(
 
 
 def _tracklet_embedder(study: Study, settings: TrackersStudySettings, digest: str) -> tuple[str, str]:
-    """The embedder that is trained on tracklets, and a note about it."""
+    """Return the embedder that is trained on tracklets, and a note about it."""
     key = hashlib.sha256(json.dumps(digest).encode()).hexdigest()[:16]
     with study.child("train on tracklets", settings.tracklets.model_dump(mode="json")) as child:
         trained = train_tracklet_embedder(settings, study.workspace.training / f"tracklets-{key}", child)
@@ -139,7 +139,7 @@ def _boxmot_benchmarks(
     for tracker in settings.boxmot_trackers:
         label, appearance = BOXMOT[tracker]
         name = f"{label} (BoxMOT{', our features' if appearance else ''})"
-        # Our association and its settings are not used; the tracker says whether appearance is looked at.
+        # Our association and its settings are not used; the tracker says whether appearance is used.
         changes = {"tracker": "ssat" if appearance else "box", "association": TrackerConfig()}
         benchmark = base.model_copy(update={**changes, "interpolate_seconds": 0.0})
         boxmot = Boxmot(environment, tracker, settings.boxmot_timeout_seconds)

@@ -18,7 +18,7 @@ from ssat.demo.texture import Image, backdrop
 from ssat.workspace import committed
 
 WIDTH, HEIGHT, FPS = 144, 192, 30
-_WORLD = 2.0  # width of the world in view widths: the camera has somewhere to go
+_WORLD = 2.0  # width of the world in view widths, so that the camera can move
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Walker:
 
 
 def render_clip(seed: int, clip: int, duration_s: float, places: int) -> Iterator[Image]:
-    """The frames (HEIGHT, WIDTH, 3) RGB of one clip.
+    """Yield the frames (HEIGHT, WIDTH, 3) RGB of one clip.
 
     Several clips show the same place (`clip % places`) with other people, as cameras on one street would: a network
     that tells those clips apart has to look at the people.

@@ -50,7 +50,7 @@ class _Path:
     def placement(self, time_s: float) -> Placement:
         y = self.lane + self.drift * math.sin(self.drift_start + 0.5 * time_s)
         y = min(max(y, 0.56 * HEIGHT), 0.97 * HEIGHT)
-        # Perspective: who stands lower in the image is nearer and taller.
+        # Perspective: figures lower in the image are nearer and taller.
         height = 0.4 * y
         length = self.right - self.left
         way = (self.start + self.speed * 0.4 * self.lane * time_s / length) % 2.0
@@ -60,7 +60,7 @@ class _Path:
 
 
 def render_sequence(seed: int, sequence: int, frames: int, figures: int) -> Iterator[Frame]:
-    """The frames of one sequence. Its place and its figures appear in no clip: their seeds differ."""
+    """Yield the frames of one sequence. Its place and its figures appear in no clip: their seeds differ."""
     rng = np.random.default_rng([seed, 3, sequence])
     place = backdrop(rng, HEIGHT, WIDTH)
     palette = [WARDROBE[int(i)] for i in rng.choice(len(WARDROBE), _COLOURS, replace=False)]

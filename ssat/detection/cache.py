@@ -1,4 +1,4 @@
-"""Detections kept in Parquet under the key of what they follow from."""
+"""Cache of detections in Parquet, by the digest of their inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCHEMA = pa.schema([("frame", pa.int32()), *((name, pa.float64()) for name in _
 
 
 def store_chunk(folder: Path, key: str, frames: Sequence[Detections]) -> Path:
-    """Keeps the detections of consecutive frames, whole or not at all; `frame` counts from 0 within the file."""
+    """Keep the detections of consecutive frames, whole or not at all; `frame` counts from 0 within the file."""
     table = np.concatenate(
         [
             np.column_stack((detections.boxes, detections.scores, detections.centres, detections.offsets))

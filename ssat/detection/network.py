@@ -56,7 +56,7 @@ class Backbone(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """Brings the four maps together at their three finer scales."""
+    """Combination of the four maps at their three finer scales."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class CenterNetwork(nn.Module):
         return finest
 
     def head_at(self, name: str, finest_B64HW: Tensor, batch_N: Tensor, y_N: Tensor, x_N: Tensor) -> Tensor:
-        """One head's values (N, C) at some places only: the same as its map there, without computing the map.
+        """Return one head's values (N, C) at some places only: the same as its map there, without computing the map.
 
         Args:
             batch_N, y_N, x_N: places in the map.
@@ -125,7 +125,7 @@ class CenterNetwork(nn.Module):
 
 
 def load_network(state_dict: Mapping[str, Tensor]) -> CenterNetwork:
-    """The network with these tensors, in evaluation mode.
+    """Return the network with these tensors, in evaluation mode.
 
     Args:
         state_dict: name → tensor, with or without a leading `module.`; all of them, and nothing else.
@@ -133,12 +133,12 @@ def load_network(state_dict: Mapping[str, Tensor]) -> CenterNetwork:
     Raises:
         InputError: tensors that are missing, unexpected or of another shape; names them.
     """
-    # str: a file from anywhere may have other keys, and those are named as unexpected.
+    # str: an untrusted file may have other keys, which are reported as unexpected.
     given = {str(name).removeprefix("module."): tensor for name, tensor in state_dict.items()}
     with torch.device("meta"):
         network = CenterNetwork()
     _check_tensors(network.state_dict(), given)
-    # Copied, so that the network is float32 whatever the file holds, and shares nothing with the caller.
+    # Copied, so that the network is float32 and shares no memory with the caller.
     network.to_empty(device="cpu").load_state_dict(given)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
@@ -146,7 +146,7 @@ def load_network(state_dict: Mapping[str, Tensor]) -> CenterNetwork:
 
 
 def folded(network: CenterNetwork) -> CenterNetwork:
-    """A copy that gives the same answers with every batch normalisation worked into the convolution before it."""
+    """Return a copy with the same outputs, with every batch normalisation folded into the convolution before it."""
     copied = copy.deepcopy(network)
     for module in copied.modules():
         if isinstance(module, DeformableBlock):
@@ -183,7 +183,7 @@ def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) 
     if not problems:
         broken = [name for name, tensor in given.items() if isinstance(tensor, Tensor) and not tensor.isfinite().all()]
         if broken:
-            raise InputError(f"tensors hold values that are not finite: {_first_of(broken)}; take the file anew")
+            raise InputError(f"tensors hold values that are not finite: {_first_of(broken)}; download the file again")
         return
     classes = shapes.get("hm.2.weight", (1,))[0]
     hint = "; expected CenterTrack's MOT17 network (mot17_half.pth or mot17_fulltrain.pth)"

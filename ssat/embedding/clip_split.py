@@ -1,4 +1,4 @@
-"""Which clips of a frame store train and which are held out."""
+"""Split the clips of a frame store into training and held-out clips."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_clips(settings: TrainSettings, store: FrameStore) -> None:
     Raises:
         InputError: too few clips, or, where a class is a clip, fewer frames in an epoch than a batch takes.
     """
-    training, _ = split_clips(settings.data, store.ranks.tolist())
+    training, _ = split_clips(settings.data, store.class_ids.tolist())
     if settings.classes.kind == "clip":
         batch_size = settings.optimiser.batch_size
         if Selection(store, training, settings.data.frames_per_clip, settings.seed).size < batch_size:

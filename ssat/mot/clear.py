@@ -50,7 +50,7 @@ class Clear:
         idsw, iou_sum = 0, 0.0
         for frame in sequence.frames:
             truth_ids, result_ids, iou_GR = frame.truth_ids, frame.result_ids, frame.iou
-            # The official evaluation looks past frames where either side has nothing.
+            # The official evaluation ignores frames in which either side is empty.
             if not iou_GR.size:
                 continue
             score_GR = iou_GR + _CONTINUES * (previous[truth_ids][:, None] == result_ids)

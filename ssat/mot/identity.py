@@ -1,4 +1,4 @@
-"""Identity scores: how much of everybody is under one name over the whole sequence.
+"""Identity scores: share of boxes whose predicted identity matches the true one over the whole sequence.
 
 Source: Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", 2016.
 """
@@ -28,7 +28,7 @@ class Identity:
         for frame in sequence.frames:
             rows, columns = np.nonzero(frame.iou >= IOU_THRESHOLD)
             together[frame.truth_ids[rows], frame.result_ids[columns]] += 1
-        # Fewest wrong boxes on both sides together are the most right ones: each of those spares one on either side.
+        # Minimising FP + FN maximises IDTP: each correct box reduces both by one.
         tp = int(together[linear_sum_assignment(together, maximize=True)].sum())
         return cls(tp, sequence.n_results - tp, sequence.n_truth - tp)
 

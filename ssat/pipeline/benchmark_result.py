@@ -1,4 +1,4 @@
-"""The result of a benchmark: scores, ceiling and speed of every sequence, and where its files lie."""
+"""The result of a benchmark: scores, ceiling, speed and files of every sequence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ssat.pipeline.stage_seconds import StageSeconds
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast sequences were tracked.
+    """Tracking speed of sequences.
 
     Attributes:
         fps: frames per second end to end, without detecting and drawing.
@@ -45,7 +45,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Scored:
-    """What a benchmark measured on one sequence or several.
+    """Measurements of a benchmark on one sequence or several.
 
     Attributes:
         scores: None for the split `test`, which has no labels.
@@ -182,7 +182,7 @@ class BenchmarkResult:
             "overall": Scored.of(content["overall"]),
             "files": {name: SequenceResult.of(values) for name, values in content["files"].items()},
             "submission": submission,
-            # Results of earlier versions do not know them.
+            # Results of earlier versions lack them.
             "departures": tuple(content.get("departures", ())),
             "extensions": tuple(content["extensions"]),
         }

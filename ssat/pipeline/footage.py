@@ -1,4 +1,4 @@
-"""Footage with detections in a folder: what a training is probed on, and what an embedder is adapted to."""
+"""Folders of footage with detections, for the probe during training and for adaptation."""
 
 from __future__ import annotations
 

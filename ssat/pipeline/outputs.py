@@ -57,7 +57,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         self._waiting: list[tuple[int, Row]] = []
         self._n_waiting = 0
         self._former: dict[int, int] = {}
-        # A video beside the results that is not going to be written may be the input itself.
+        # If no video is written, a video of that name may be the input itself.
         suffixes = _SUFFIXES if video is not None else _SUFFIXES[:2]
         self._prepare(folder, [f"{name}{suffix}" for suffix in suffixes], overwrite)
 
@@ -108,7 +108,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
             try:
                 self._annotated.write(number, image, tracks, lost)
             except WorkspaceError as error:
-                # The text and the table go on to be complete up to here.
+                # Text and table are completed up to this frame.
                 broken, self._annotated = self._annotated, None
                 broken.__exit__(type(error), error, error.__traceback__)
                 raise
@@ -116,7 +116,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Closed as after success, whatever ended the tracking: the frames up to here are whole.
+        # Closed as after success: the frames up to here are complete.
         try:
             try:
                 if self._filler is not None:
@@ -165,7 +165,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
             self._n_waiting += len(ids)
             if self._n_waiting >= _ROWS_AT_A_TIME:
                 self._write_table()
-        # Whoever reads along sees whole frames.
+        # Concurrent readers see whole frames.
         self._text.flush()
 
     def _write_table(self) -> None:

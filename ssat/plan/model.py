@@ -17,7 +17,7 @@ FEATURES = 512
 _MONTH_H = 730.0
 # Weight, momentum and gradient of a parameter in float32.
 _TRAINED_BYTES = 12
-# What comes on top for a class weight that takes part in a step: benchmarks/cosface_head.py measures 28 in all.
+# Added for a class weight that takes part in a step: benchmarks/cosface_head.py measures 28 in all.
 _NORMALISING_BYTES = 16
 
 
@@ -68,7 +68,7 @@ class Plan:
 
 
 def make_plan(settings: PlanSettings, figures: Mapping[str, Figure]) -> Plan:
-    """The plan for `settings`, resting on `figures` (by the names of `ssat.plan.figures.DEFAULTS`)."""
+    """Return the plan for `settings`, resting on `figures` (by the names of `ssat.plan.figures.DEFAULTS`)."""
     value = {name: figure.value for name, figure in figures.items()}
     stages = (
         _collect(settings, value),
@@ -106,7 +106,7 @@ def _decode(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
         "decode",
         {
             "cores (decoding)": core_hours / _cores(settings),
-            # A disk that reads at this rate is taken to write at it too.
+            # The write rate of a disk is assumed equal to its read rate.
             "the frame store's disk": written / (settings.read_gib_per_second * GIB * settings.nodes) / 3600,
         },
         disk_bytes=written,
@@ -117,12 +117,12 @@ def _decode(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
 
 
 def stored_frames(settings: PlanSettings, value: Mapping[str, float]) -> float:
-    """Frames of a clip in the store."""
+    """Return frames of a clip in the store."""
     return -(-value["clip_frames"] // settings.frame_stride)
 
 
 def training_images(settings: PlanSettings, value: Mapping[str, float]) -> float:
-    """Images that the training looks at, over all epochs."""
+    """Return images that the training reads, over all epochs."""
     stored = stored_frames(settings, value)
     return settings.epochs * settings.clips * min(settings.frames_per_clip or stored, stored)
 

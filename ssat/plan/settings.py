@@ -23,7 +23,7 @@ class PlanSettings(StageSettings):
     section: ClassVar[str] = "plan"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        # What the stages themselves take, so that a plan is that of the preset quick.
+        # Defaults of the stages in the preset quick.
         "quick": {
             "frame_stride": DecodeSettings.presets["quick"]["frame_stride"],
             **{name: value for name, value in TrainSettings.presets["quick"].items() if name in _OF_TRAINING},

@@ -1,4 +1,4 @@
-"""Features on the same detections: how well each tells people apart, by labels and by the label-free probe."""
+"""Features on the same detections: how well each distinguishes people, by labels and by the label-free probe."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class StudiedSequence:
 
 @dataclass(frozen=True)
 class FeatureAuc:
-    """How one feature ranks pairs.
+    """AUC of one feature.
 
     Attributes:
         labelled, free: mean over the sequences that can be measured, by labels and without; None: no sequence can.

@@ -1,4 +1,4 @@
-"""Why an identity started and ended: costs and thresholds of the decisive frames."""
+"""Explain why an identity started and ended: costs and thresholds of the decisive frames."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Moment:
 
 
 class Explainer:
-    """Observes a tracker and records what decided about one identity.
+    """Observer of a tracker that records the decisions about one identity.
 
     Set `tracker.observer = explainer`, and call `seen` with the number and image of every frame before its update.
     """

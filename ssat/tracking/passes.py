@@ -58,12 +58,12 @@ def lost(state: TrackState) -> NDArray[np.bool_]:
 
 
 def every(detections: FrameDetections) -> NDArray[np.bool_] | None:
-    """All detections."""
+    """Return all detections."""
     return None
 
 
 def not_weak(detections: FrameDetections) -> NDArray[np.bool_] | None:
-    """All detections but weak ones."""
+    """Return all detections but weak ones."""
     return None if detections.weak is None else ~detections.weak
 
 
@@ -73,7 +73,7 @@ def weak(detections: FrameDetections) -> NDArray[np.bool_] | None:
 
 
 class Matches:
-    """Which tracks and detections have matched so far."""
+    """Tracks and detections that have matched so far."""
 
     __slots__ = ("_confident", "_matched", "unmatched_detections", "unmatched_tracks")
 
