@@ -13,15 +13,11 @@ from ssat.demo.settings import DemoSettings
 from ssat.pipeline.settings import LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.settings import StageSettings
-from ssat.studies.settings import (
-    TuneSettings,
-)
 
 _OTHERS: tuple[type[StageSettings], ...] = (
     TrackSettings,
     ProbeSettings,
     LinkSettings,
-    TuneSettings,
     DemoSettings,
     PlanSettings,
 )

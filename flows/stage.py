@@ -44,6 +44,7 @@ class Stage(ABC, Generic[S, R]):
         settings: the model; its section is a section of the configuration file.
         bundle: of a stage that runs others: a dataclass with its own settings as `settings` and those of the others
             under their names. Its fields are the parameters of the flow; `S` is the bundle then.
+        filled: section of another → its setting → the stage's own setting that gives the value on the command line.
         decided: section → settings of the others that it sets itself, and the verb does not offer.
         examples: command lines for the help.
         presets: which presets the verb offers.
@@ -54,6 +55,7 @@ class Stage(ABC, Generic[S, R]):
     name: ClassVar[str]
     settings: ClassVar[type[StageSettings]]
     bundle: ClassVar[type[Any] | None] = None
+    filled: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     decided: ClassVar[Mapping[str, frozenset[str]]] = {}
     examples: ClassVar[tuple[str, ...]] = ()
     presets: ClassVar[Presets] = "none"
@@ -142,6 +144,7 @@ STAGES: dict[str, str] = {
     "colours": "flows.stages.colours",
     "adapt": "flows.stages.adapt",
     "scale": "flows.stages.scale",
+    "tune": "flows.stages.tune",
     "study_extensions": "flows.stages.studies:EXTENSIONS",
     "study_clips": "flows.stages.studies:CLIPS",
     "study_features": "flows.stages.studies:FEATURES",

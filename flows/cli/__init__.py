@@ -22,7 +22,6 @@ _OTHERS = {
     "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "The paper's experiments: extensions, clips, features, trackers, thresholds.",
-    "tune": "Tune the preset strong on labelled sequences; report it on others.",
     "compare": "Compare runs: settings, scores, curves, sequences.",
     "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",

@@ -32,7 +32,6 @@ _OTHER_SECTIONS = frozenset(
         "link",
         "demo",
         "plan",
-        "tune",
     ]
 )
 

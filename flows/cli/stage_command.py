@@ -22,6 +22,7 @@ from flows.cli.options import (
 )
 from flows.stage import R, S, Stage, check_stage
 from ssat.setting_marks import Positional
+from ssat.settings import StageSettings
 from ssat.workspace import Workspace
 
 
@@ -31,17 +32,14 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
 
     def command(workspace: str, config: Path | None, as_json: bool, debug: bool, **options: Any) -> None:
         options[f"{stage.settings.section}_given"] |= {name: options[name] for name in positional}
-        settings = stage.bundled(
-            {
-                name: build_settings(
-                    model,
-                    config=config,
-                    preset=stage.own_presets.get(name, options.get("preset")),
-                    given=options[f"{model.section}_given"],
-                )
-                for name, model in stage.models.items()
-            }
-        )
+        parameters: dict[str, StageSettings] = {}
+        for name, model in stage.models.items():
+            given = options[f"{model.section}_given"]
+            for field, own in stage.filled.get(model.section, {}).items():
+                given[field] = getattr(parameters["settings"], own)
+            preset = stage.own_presets.get(name, options.get("preset"))
+            parameters[name] = build_settings(model, config=config, preset=preset, given=given)
+        settings = stage.bundled(parameters)
         opened = stage.open(workspace, settings)
         check_stage(stage.name, opened, settings)
         result = stage_result(stage, opened, settings, debug)

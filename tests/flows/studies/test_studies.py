@@ -22,6 +22,8 @@ from flows.stages.studies import (
     ThresholdsBundle,
     TrackersBundle,
 )
+from flows.stages.tune import STAGE as TUNE
+from flows.stages.tune import TuneBundle
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
@@ -227,15 +229,15 @@ def test_thresholds_are_chosen_on_one_split_and_reported_on_another(
 def test_the_strong_preset_is_tuned_on_one_set_and_reported_on_another(
     place: Workspace, benchmark: BenchmarkSettings
 ) -> None:
-    from flows.tune import TRIALS_FILE, tune_flow
+    from flows.tune import TRIALS_FILE
 
     strong = benchmark.model_copy(update={"association": TrackerConfig.strong(), "embedder": "colour"})
     settings = TuneSettings(
         train=benchmark.mot, report=benchmark.mot, train_split="train-half", report_split="val-half", trials=3
     )
     with pytest.raises(InputError, match="share frames"):
-        tune_flow(str(place.root), settings.model_copy(update={"report_split": "train"}), strong)
-    result = tune_flow(str(place.root), settings, strong)
+        run_stage(TUNE, str(place.root), TuneBundle(settings.model_copy(update={"report_split": "train"}), strong))
+    result = run_stage(TUNE, str(place.root), TuneBundle(settings, strong))
     assert [(row.which, row.split, row.settings) for row in result.content.rows] == [
         ("chosen on", "train-half", "default settings"),
         ("reported on", "val-half", "default settings"),
@@ -250,9 +252,9 @@ def test_the_strong_preset_is_tuned_on_one_set_and_reported_on_another(
     )
     assert (place.absolute(result.folder) / TRIALS_FILE).is_file()
     assert place.absolute(result.content.settings_file).read_text().count("[track.association]") == 1
-    assert tune_flow(str(place.root), settings, strong) == replace(result, reused=True)
+    assert run_stage(TUNE, str(place.root), TuneBundle(settings, strong)) == replace(result, reused=True)
     # More trials go on with the earlier ones.
-    more = tune_flow(str(place.root), settings.model_copy(update={"trials": 4}), strong)
+    more = run_stage(TUNE, str(place.root), TuneBundle(settings.model_copy(update={"trials": 4}), strong))
     assert (more.folder, more.content.trials, more.reused) == (result.folder, 4, False)
 
 
