@@ -110,7 +110,7 @@ def collect_settings(settings: DemoSettings, clips: str, address: str) -> Collec
 
 
 def decode_settings() -> DecodeSettings:
-    """Small frames, a fifth of them: the world is small."""
+    """Return the settings of decoding: small frames, a fifth of them."""
     return DecodeSettings(short_side=96, frame_stride=5)
 
 

@@ -29,7 +29,7 @@ from tasks.services import services
 
 
 def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Prefect's hook for a run that failed or crashed; Prefect runs it for a killed process as well."""
+    """Notify of a failed or crashed run: Prefect's hook, which also runs for a killed process."""
     notify(
         "failed",
         f"{flow.name} {state.name.lower() if state.name else 'failed'}: {state.message}",

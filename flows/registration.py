@@ -123,7 +123,7 @@ def build_deployments(
     *,
     work_pool: bool,
 ) -> list[RunnerDeployment]:
-    """Deployments ready to be registered; without `work_pool` they are run by the process that serves them.
+    """Return deployments ready to be registered; without `work_pool` the serving process runs them.
 
     Raises:
         InputError: names file, deployment and setting that does not fit, or that a scheduled deployment lacks.

@@ -32,7 +32,7 @@ def run_flow(
     train: TrainSettings,
     benchmark: BenchmarkSettings | None,
 ) -> RunResult:
-    """The four stages in order, each as a flow of its own that skips what is done already.
+    """Run the four stages in order, each as a flow that skips finished work.
 
     Without `benchmark` settings the pipeline ends with the trained embedder.
     """

@@ -155,7 +155,7 @@ class Climb:
             notify("not-promoted", f"{clips:,} clips: not promoted ({rung.verdict})", clips=clips, **rung.overall)
 
     def _gather(self, clips: int) -> tuple[int, DecodedStore]:
-        """Clips and frames for a rung; gives its training clips, fewer where the list has no more, and the store."""
+        """Collect and decode the clips of a rung; return the training clips (fewer at the list's end) and the store."""
         held_out, spare = self.train.data.held_out_clips, 0
         root = str(self.workspace.root)
         while True:

@@ -131,7 +131,7 @@ class Stage(ABC, Generic[S, R]):
         """Return the result in one line, for Prefect's page and the webhook."""
 
     def failure(self, result: R) -> str:
-        """Return why a result is a failure, in one line; an empty text where it is none."""
+        """Return why a result is a failure, in one line; an empty text if it is none."""
         return ""
 
 

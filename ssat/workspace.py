@@ -92,12 +92,12 @@ class Workspace:
 
     @property
     def scratch(self) -> Path:
-        """Where decoding keeps its lock and what is unfinished: beside the frames, or on this machine."""
+        """Folder of the decoding lock and of unfinished shards: with the frames, or on this machine."""
         return self.root / "frames"
 
     @property
     def services(self) -> Path:
-        """Where the embedded services keep their files."""
+        """Folder of the files of the embedded services."""
         return self.scratch_root or self.root
 
     @property
@@ -122,7 +122,7 @@ class Workspace:
 
     @property
     def calibration(self) -> Path:
-        """What `ssat probe` measured of embedders that have no file to store it in."""
+        """Folder of the medians that `ssat probe` stored for embedders without a file of their own."""
         return self.root / "calibration"
 
     @property
@@ -142,14 +142,14 @@ class Workspace:
         return resolved.relative_to(self.root).as_posix()
 
     def absolute(self, relative: str) -> Path:
-        """Return the file that `relative` names. Raises WorkspaceError where it would leave the workspace."""
+        """Return the file that `relative` names. Raises WorkspaceError if it would leave the workspace."""
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root):
             raise WorkspaceError(f"{relative}: would leave the workspace {self.root}")
         return path
 
     def absolute_files(self, relatives: Iterable[str]) -> list[str]:
-        """As `absolute`, for very many files: their folders are resolved once each, the files' own links are not."""
+        """Return `absolute` of very many files: their folders are resolved once each, links of the files are not."""
         folders: dict[str, str] = {}
         files = []
         for relative in relatives:
@@ -162,7 +162,7 @@ class Workspace:
         return files
 
     def located(self, relatives: Sequence[str]) -> list[AnyPath]:
-        """As `absolute_files`, for files that may lie in the object store."""
+        """Return `absolute_files`, also for files in the object store."""
         if self.remote is None:
             return [Path(file) for file in self.absolute_files(relatives)]
         for relative in relatives:
@@ -180,7 +180,7 @@ def _temporary_folder() -> Path:
 
 @contextmanager
 def committed(path: AnyPath) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; on success it is synced and renamed, on error it is removed.
+    """Yield a temporary name next to `path` to write to; then sync and rename it, or remove it after an error.
 
     A reader therefore sees the old file, the new file, or none: never a half. An object is written from a local file.
     """

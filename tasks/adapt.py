@@ -45,10 +45,10 @@ class AdaptedEmbedder:
 
     Attributes:
         accepted: its AUC on the held-out part is higher than its parent's; otherwise it is neither kept nor registered.
-        embedder: the file, relative to the workspace; None where it was not accepted.
+        embedder: the file, relative to the workspace; None if it was not accepted.
         model_version: registered version, likewise.
         parent: digest of the embedder that was adapted.
-        parent_version: its registered version; None where it has none.
+        parent_version: its registered version; None if it has none.
         tracklets: learned from.
         probe: AUC on the held-out part: `before` and `after`, each with `auc`, `auc_low` and `auc_high`, and `gain`
             with the interval of the difference.
@@ -236,7 +236,7 @@ def _examples(table: PatchTable, adapted: Embedder) -> NDArray[np.uint8]:
 
 
 def _parent_version(digest: str) -> str | None:
-    """Return the registered version with that digest, the latest; None where there is none."""
+    """Return the registered version with that digest, the latest; None if there is none."""
     from mlflow import MlflowClient
 
     found = MlflowClient().search_model_versions(f"name = '{MODEL_NAME}'")

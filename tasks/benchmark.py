@@ -56,7 +56,7 @@ def score_benchmark(
     """Score what stands in the result files, with frames per second. Of the split `test` there is speed alone.
 
     Args:
-        detected: sequence → the detections that were tracked, for the ceiling; empty where the tracks lead the
+        detected: sequence → the detections that were tracked, for the ceiling; empty if the tracks lead the
             detector, so that no other association would have had the same ones.
     """
     if settings.split == "test":

@@ -59,7 +59,7 @@ class LearnedColours:
         clips, patches, moving: learned from; `moving` of the patches move against the background.
         without_patches: clips that gave none: still, too short, or nothing could be followed.
         unreadable: clips that are no readable video.
-        held_out: scores on held-out clips, without labels; empty where no two held-out patches are seen together.
+        held_out: scores on held-out clips, without labels; empty if no two held-out patches are seen together.
         reused: it was done before.
     """
 
@@ -143,7 +143,7 @@ def _follow_missing(jobs: Sequence[ClipPatches], settings: ColoursSettings) -> s
 
 
 def _follow_one(job: ClipPatches, threads: int) -> bool:
-    """On a worker: whether the clip could be read. What was found is kept either way but for that."""
+    """Follow the patches of one clip on a worker; return whether it is readable. Patches are stored."""
     import cv2
 
     from ssat.patches.clips import patches_of_clip

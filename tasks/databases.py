@@ -40,13 +40,13 @@ class Schema:
 
 
 def prefect_schema() -> Schema:
-    """Of Prefect's database, as its server migrates it at the start."""
+    """Return the schema revision of Prefect's database, which its server migrates at the start."""
     known, head = _revisions("prefect", "server/database/_migrations/versions/sqlite")
     return Schema("Prefect", "prefect", known, head, migrates_itself=True)
 
 
 def mlflow_schema() -> Schema:
-    """Of MLflow's tracking database, which it refuses unless it is of exactly this revision."""
+    """Return the schema revision of MLflow's tracking database, which MLflow requires exactly."""
     known, head = _revisions("mlflow", "store/db_migrations/versions")
     return Schema("MLflow", "mlflow", known, head, migrates_itself=False)
 
@@ -131,7 +131,7 @@ def check_database(file: Path, schema: Schema) -> None:
 
 
 def _damage(connection: sqlite3.Connection) -> str:
-    """Return the first problem that SQLite finds within two seconds; an empty text where it finds none."""
+    """Return the first problem that SQLite finds within two seconds; an empty text if it finds none."""
     deadline = time.monotonic() + _MAX_CHECK_SECONDS
     connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 20_000)
     try:

@@ -274,7 +274,7 @@ def mlflow() -> Check:
 
 
 def started_services(workspace: Workspace) -> Iterator[Check]:
-    """Starts, or connects to, each service once and asks it for something."""
+    """Start, or connect to, each service once and check that it answers."""
     import time
 
     sessions: dict[str, Callable[[Workspace], AbstractContextManager[object]]] = {

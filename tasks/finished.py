@@ -127,7 +127,7 @@ def finished_collecting(workspace: Workspace, settings: CollectSettings) -> Coll
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of each stage, and the minutes that each took; `benchmark` is None where it was not asked for."""
+    """The result of each stage, and the minutes that each took; `benchmark` is None if it was not asked for."""
 
     minutes: dict[str, float]
     collect: CollectResult

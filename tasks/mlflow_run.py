@@ -52,7 +52,7 @@ def mlflow_run(
     system_metrics: bool = True,
     parent_run_id: str | None = None,
 ) -> Iterator[MlflowReporter]:
-    """A run of `experiment` that is active inside, so that `mlflow.pytorch.log_model` and the like write to it.
+    """Activate a run of `experiment` inside the context, so that `mlflow.pytorch.log_model` and others use it.
 
     It records the settings as parameters (nested ones with dots, secrets left out), the git commit, library versions,
     hardware, the data set with its digest, and CPU, memory, disk and GPU use over time. Inside another run, or with

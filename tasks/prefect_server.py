@@ -120,7 +120,7 @@ class PrefectServer:
 
 
 def serve(descriptor: int) -> None:
-    """The child: serves on the inherited socket until standard input closes."""
+    """Serve on the inherited socket until standard input closes; runs in the child process."""
     import uvicorn
 
     config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="warning", lifespan="on")

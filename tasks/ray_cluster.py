@@ -84,7 +84,7 @@ def _running_cluster() -> str | None:
 
 
 def _what_answers(address: str, within_s: float) -> str:
-    """Return why the server at `address` is not the Ray server that it has to be; an empty text where it is."""
+    """Return why the server at `address` is not the Ray server that it has to be; an empty text if it is."""
     import grpc
 
     host, port = host_and_port(address)
@@ -125,7 +125,7 @@ def _channel(target: str) -> Any:
 
 @contextmanager
 def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> Iterator[None]:
-    """A connection to the Ray cluster that RAY_ADDRESS names, or a local one that ends with this context.
+    """Connect to the Ray cluster that RAY_ADDRESS names, or start a local one that ends with this context.
 
     The local cluster counts at least two CPUs, so that two data-parallel workers fit on any machine. `workspace` is
     accepted for symmetry with the other sessions: Ray keeps nothing in it.
@@ -197,7 +197,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
 
 
 def _ray_authentication() -> dict[str, str]:
-    """What a local cluster's processes are told about tokens, in agreement with this process.
+    """Set the token authentication of a local cluster's processes, in agreement with this process.
 
     Token authentication is on by default; a token of this process alone spares the file in the home folder. Ray fixes
     its mode when it is imported: where a caller did that before, a token would only lock this process out.

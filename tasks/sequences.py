@@ -39,7 +39,7 @@ def detect_in_sequence(
 ) -> tuple[Prepared, float]:
     """Return the sequence with the detector's boxes, and frames per second of detecting.
 
-    Detections are kept in `cache`, so the rate counts only what was computed now; 0 where nothing was.
+    Detections are kept in `cache`, so the rate counts only what was computed now; 0 if nothing was.
 
     Raises:
         InputError: a frame that cannot be decoded.
@@ -88,7 +88,7 @@ def track_sequence(
     refiner: CenterTrackDetector | None = None,
     detect_fps: float = 0.0,
 ) -> SequenceResult:
-    """Tracks one sequence: writes its result file and its video into `folder`, its features into the cache.
+    """Track one sequence: write its result file and its video into `folder`, its features into the cache.
 
     Does nothing where the same was done before.
 

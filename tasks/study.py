@@ -133,7 +133,7 @@ class Study:
 
     @contextmanager
     def recorded(self, dataset: Dataset) -> Iterator[MlflowReporter]:
-        """The parent run."""
+        """Open the parent run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tags = {"study": self.kind, **{f"digest.{name}": value for name, value in self.digests.items()}}
         with mlflow_run(self.workspace, EXPERIMENT, self.folder.name, self.settings, tags, dataset) as reporter:
@@ -141,13 +141,13 @@ class Study:
 
     @contextmanager
     def child(self, name: str, settings: Mapping[str, Any]) -> Iterator[MlflowReporter]:
-        """A child run; what is tracked or trained inside belongs to it."""
+        """Open a child run; work inside belongs to it."""
         tags = {"study": self.kind, "variant": name}
         with mlflow_run(self.workspace, EXPERIMENT, name, settings, tags, system_metrics=False) as reporter:
             yield reporter
 
     def facts(self) -> list[dict[str, str]]:
-        """Digests and versions, for the report."""
+        """Return digests and versions, for the report."""
         versions = environment_facts().versions
         named = {f"digest of {name}": value for name, value in self.digests.items()}
         return [
@@ -174,7 +174,7 @@ class Study:
 
 
 def log_scores(reporter: MlflowReporter, benchmark: BenchmarkResult) -> None:
-    """A benchmark's scores as numbers of a child run, and where the benchmark itself is recorded."""
+    """Log a benchmark's scores as metrics of a child run, with a reference to the benchmark's own run."""
     reporter.scalars(benchmark.numbers(), 0)
     reporter.tag("benchmark_run_id", benchmark.mlflow_run_id)
     reporter.tag("reused", str(benchmark.reused).lower())
@@ -192,7 +192,7 @@ def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspa
 
 
 def _chosen_before(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    """What named the folders of studies without refinement up to version 0.1: such results are found again."""
+    """Return the key of studies without refinement up to version 0.1, so that their results are found."""
     left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
     left_out |= {"trials", "train", "report"}
     return {

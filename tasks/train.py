@@ -24,6 +24,7 @@ from tasks.halt import terminable
 from tasks.instances import InstanceCounts, instances_of
 from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.mlflow_run import Dataset, mlflow_run
+from tasks.progress_artifact import progress_artifact
 from tasks.progress_board import new_board, watched
 from tasks.train_worker import train_worker
 from tasks.trained import TrainedEmbedder, training_folder
@@ -57,7 +58,7 @@ class _Data:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the table of instances holds; empty without one."""
+        """Counts of the instances table; empty without one."""
         return {} if self.instances is None else asdict(InstanceCounts.of(self.instances))
 
     def opened(self, settings: TrainSettings, world: int) -> TrainingData:
@@ -199,7 +200,7 @@ def _report_neighbours(reporter: MlflowReporter, settings: TrainSettings, data: 
 
 
 def _report_checkpoint(reporter: MlflowReporter, folder: Path) -> None:
-    """The last checkpoint as an artifact; where the class weights make it large, only the place where it lies."""
+    """Log the last checkpoint as an artifact; if it is large, only its path."""
     from ssat.embedding.checkpoint import latest_checkpoint
 
     checkpoint = latest_checkpoint(folder / CHECKPOINTS)
@@ -266,7 +267,7 @@ def _train_on_ray(
             name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=execution.max_restarts)
         ),
     )
-    with watched(board), terminable():
+    with watched(board) as bar, progress_artifact(bar, "training-progress"), terminable():
         outcome = trainer.fit()
     failure: SsatError | None = ray.get(board.failure.remote())
     if failure is not None:

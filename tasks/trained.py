@@ -27,7 +27,7 @@ class TrainedEmbedder:
     """The embedder's file, relative to the workspace."""
     mlflow_run_id: str
     model_version: str | None
-    """Registered version; None where the tracking server was away."""
+    """Registered version; None if the tracking server was away."""
     settings: dict[str, Any]
     """By their flat names."""
     data_digest: str
@@ -41,7 +41,7 @@ class TrainedEmbedder:
     probe: dict[str, float] = field(default_factory=dict)
     """`auc`, `auc_low` and `auc_high` of the embedder on the footage of setting `probe`; empty without it."""
     instances: dict[str, int] = field(default_factory=dict)
-    """Fields of `tasks.instances.InstanceCounts`; empty where a class is a clip."""
+    """Fields of `tasks.instances.InstanceCounts`; empty if a class is a clip."""
     reused: bool = False
     """The training was done before."""
 

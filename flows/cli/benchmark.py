@@ -28,12 +28,12 @@ from ssat.pipeline.settings import BenchmarkSettings
 )
 @common_options
 @click.option("--download", is_flag=True, help="Fetch MOT17 (5.5 GB) from motchallenge.net into --mot first.")
-@click.option("--download-url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
+@click.option("--download-url", help="Address of a mirror of the zip.  [default: the publisher's]")
 @click.option("--download-sha256", help="What the zip must have; by default it is recorded.")
 @click.option(
     "--explain",
     metavar="SEQUENCE:ID",
-    help="Tell why this identity of a sequence began and ended; NAME.explain-ID.txt beside the results, and a picture.",
+    help="Explain why this identity of a sequence started and ended: NAME.explain-ID.txt and a picture.",
 )
 @click.option(
     "--live",

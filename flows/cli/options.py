@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 import types
 import typing
 from collections import Counter
@@ -21,6 +22,7 @@ from flows.stage import STAGES, stage_named
 from ssat.errors import InputError
 from ssat.json_values import json_values
 from ssat.settings import StageSettings, former_names, line_of, read_config
+from tasks.progress import progress_as_json
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
@@ -41,11 +43,22 @@ def config_sections() -> set[str]:
     return {*(stage_named(name).settings.section for name in STAGES), *_OTHER_SECTIONS}
 
 
+def _choose_progress(context: click.Context, parameter: click.Parameter, as_json: bool) -> bool:
+    progress_as_json(as_json and not sys.stderr.isatty())
+    return as_json
+
+
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--workspace, --config, --json and --debug."""
     for option in (
         click.option("--debug", is_flag=True, help="Show a traceback and the servers' own logs when something fails."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on the last line."),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            callback=_choose_progress,
+            help="Print the result as one JSON object on the last line; progress is lines of JSON on standard error.",
+        ),
         click.option("--config", type=click.Path(path_type=Path), help="TOML file with one section per stage."),
         click.option(
             "--workspace",
@@ -86,7 +99,7 @@ def association_preset_option(default: str) -> Callable[[Callable[..., Any]], Ca
 def settings_options(
     model: type[StageSettings], *, skip: frozenset[str] = frozenset(), prefixed: frozenset[str] = frozenset()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator that adds an option per field of `model` and passes those that were given as `<section>_given`.
+    """Return a decorator that adds an option per field of `model` and passes the set ones as `<section>_given`.
 
     Fields of nested models become `--outer-inner`, those named in `prefixed` `--<section>-field`. Options that were
     not given are absent from the mapping, so that presets and the configuration file keep their say.

@@ -52,7 +52,7 @@ def command(
     train_given: dict[str, Any],
     benchmark_given: dict[str, Any],
 ) -> None:
-    """Collect, decode, train and benchmark, in that order; what is done already is not done again.
+    """Collect, decode, train and benchmark, in that order; only missing work is done.
 
     An option of several stages is given for each, with the stage's name in front; the seed is one for all.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NothingCollectedError(InputError):
-    """Not one clip. `stopped`: the budget or pause that ended the run before the first, empty where all failed."""
+    """Not one clip. `stopped`: the budget or pause that ended the run before the first, empty if all failed."""
 
     def __init__(self, message: str, stopped: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class NothingCollectedError(InputError):
 
 
 class Collect(Stage[CollectSettings, CollectResult]):
-    """Download and trim clips: a Kinetics CSV, a text file with a URL a line, or a folder of videos.
+    """Download and trim clips from a Kinetics CSV, a text file with a URL per line, or a folder of videos.
 
     Run again, it does only what is missing; asked for more clips, it keeps the class ids of the others.
     """

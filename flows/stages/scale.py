@@ -32,7 +32,7 @@ class ScaleBundle:
 
 
 class Scale(Stage[ScaleBundle, "ClimbResult"]):
-    """Take the ladder of training sizes one rung further; run again, it takes the next.
+    """Run the next training size of the ladder; each run takes the next one.
 
     A rung is collected, decoded, trained from the one before and benchmarked; an embedder that tracks better than the
     champion is promoted, one that does not is reported. A run stops cleanly when a budget is spent and continues from

@@ -85,7 +85,7 @@ class Train(Stage[TrainSettings, "TrainedEmbedder"]):
 
 
 def _classes(result: TrainedEmbedder) -> dict[str, str]:
-    """Return how many classes there are, and what they are."""
+    """Return number and kind of the classes."""
     found = result.instances
     if not found:
         return {"classes (clips)": str(result.classes)}
@@ -97,7 +97,7 @@ def _classes(result: TrainedEmbedder) -> dict[str, str]:
 
 
 def _probed(result: TrainedEmbedder) -> dict[str, str]:
-    """Return the probe's row, where there was a probe."""
+    """Return the table row of the probe, if there was one."""
     probe = result.probe
     if not probe:
         return {}
@@ -106,7 +106,7 @@ def _probed(result: TrainedEmbedder) -> dict[str, str]:
 
 
 def _waiting(share: float) -> str:
-    """A step that waits could be doing its work: says what to change where it waits for long."""
+    """Return the share of time that steps wait for data, with advice if it is large."""
     advice = "; raise --loader-threads, or give the workers more cores" if share > _MUCH_WAITING else ""
     return f"{share:.1%}{advice}"
 

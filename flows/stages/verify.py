@@ -36,7 +36,7 @@ class StoreCheck:
         digest: the data digest, after a repair.
         digest_changed: a repair has changed it: a library has another version than before.
         schema_version: of the store.
-        outdated: what is wrong with a store of an earlier version, and the remedy; empty where nothing is.
+        outdated: what is wrong with a store of an earlier version, and the remedy; empty if nothing is.
     """
 
     shards: int
@@ -51,7 +51,7 @@ class StoreCheck:
 
 
 class Verify(Stage[VerifySettings, StoreCheck]):
-    """Check the frame store against its manifest; exit code 1 where something is broken and was not repaired."""
+    """Check the frame store against its manifest; exit code 1 if it is broken and was not repaired."""
 
     name = "verify"
     settings = VerifySettings

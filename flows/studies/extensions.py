@@ -18,7 +18,7 @@ VARIANTS = {
 
 
 def extensions_study(place: Workspace, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
-    """Tracks with and without each extension, the rest being equal."""
+    """Track with and without each extension, all else equal."""
     return association_study(
         place,
         "extensions",

@@ -92,7 +92,7 @@ def features_study(
 def _features(
     settings: FeaturesStudySettings, base: BenchmarkSettings, place: Workspace
 ) -> tuple[list[_Feature], list[str]]:
-    """What is compared, each under a short name, and what cannot be had."""
+    """Return the compared features by short name, and notes about unavailable ones."""
     named: dict[str, str] = {}
     if settings.embedder:
         for spec in settings.embedder:

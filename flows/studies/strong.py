@@ -32,7 +32,7 @@ FILLED = "strong with gaps filled"
 
 
 def strong_study(place: Workspace, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
-    """Tracks with the preset, without each of its ingredients, with further ones, and as `paper` and `quick` do.
+    """Track with the preset, without each of its parts, with further ones, and with `paper` and `quick`.
 
     Gaps are filled in the last variant only, because the others compare what is known online.
     """

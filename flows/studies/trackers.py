@@ -150,7 +150,7 @@ def _boxmot_benchmarks(
 
 
 def _frames_per_cpu_second(place: Workspace, benchmark: BenchmarkSettings) -> float | None:
-    """Speed of association alone; None where the tracks lead the detections."""
+    """Speed of association alone; None if the tracks lead the detections."""
     if benchmark.refine != "none" or benchmark.detector is not None:
         return None
     embedder = resolve_embedder(benchmark.embedder, place) if benchmark.needs_appearance else None

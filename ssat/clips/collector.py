@@ -6,7 +6,7 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -23,6 +23,7 @@ from ssat.clips.growing_roster import GrowingRoster
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
 from ssat.clips.plan import Plan, Shard
+from ssat.clips.progress import ClipProgress
 from ssat.clips.rows import CollectedClip, StatusRow
 from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts
 from ssat.clips.settings import CollectSettings
@@ -37,13 +38,12 @@ from ssat.workspace import Workspace
 
 __all__ = ["Collector", "Shard", "ShardOutcome"]
 
-Progress = Callable[[int], None]
 _MAX_REJECTED = 20  # rows of the list that are named
 
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """Candidates of a shard, also by outcome; its time in seconds; why the run ends here, empty where it does not."""
+    """Candidates of a shard, also by outcome; its time in seconds; why the run ends here, empty if it does not."""
 
     attempted: int
     collected: int
@@ -183,8 +183,8 @@ class Collector:
         self._history.note(self._attempts.absent(candidate, self._history.attempts(candidate.clip_id)))
         self._plan.attempted += 1
 
-    def run_shard(self, shard: Shard, progress: Progress = lambda _: None) -> ShardOutcome:
-        """Work through a shard, `downloads` clips at a time. `progress` is called with each finished candidate.
+    def run_shard(self, shard: Shard, progress: ClipProgress | None = None) -> ShardOutcome:
+        """Work through a shard, `downloads` clips at a time. `progress` is told of each candidate.
 
         Raises:
             WorkspaceError: the disk is full or not writable; what was finished is kept.
@@ -193,7 +193,7 @@ class Collector:
         started = time.monotonic()
         try:
             with self._faults_explained():
-                finished = self._run(shard, progress)
+                finished = self._run(shard, progress or ClipProgress())
                 self._attempts.decide()
                 for position, rows in finished:
                     outcomes.update(self._take(position, rows))
@@ -215,7 +215,7 @@ class Collector:
         self._plan.collected += outcome.collected
         return outcome
 
-    def _run(self, shard: Shard, progress: Progress) -> list[Finished]:
+    def _run(self, shard: Shard, progress: ClipProgress) -> list[Finished]:
         work = [
             Work(position, candidate, self._history.attempts(candidate.clip_id))
             for position in shard.positions
@@ -274,7 +274,7 @@ class Collector:
         return (row.error_class or st.OK,)
 
     def result(self) -> CollectResult:
-        """What this run did and what the workspace holds now."""
+        """Return the result of this run and the content of the workspace."""
         skipped = [(self.list.source, group) for group in self.list.skipped]
         skipped += self.chain.skipped
         return CollectResult(

@@ -19,6 +19,7 @@ from ssat.workspace import committed
 
 WIDTH, HEIGHT, FPS = 144, 192, 30
 _WORLD = 2.0  # width of the world in view widths, so that the camera can move
+_ENCODER = {"preset": "veryfast", "crf": "20", "x264-params": "cpu-independent=1"}  # the same clips on every processor
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class _Walker:
     height: float
 
     def placement(self, time_s: float) -> Placement:
-        """Walks to and fro across the world, turning at its ends."""
+        """Return the position on a walk to and fro across the world."""
         way = (self.start + self.speed * time_s) % 2.0
         turned = way > 1.0
         x = ((2.0 - way if turned else way) * (_WORLD - 0.4) + 0.2) * WIDTH
@@ -90,7 +91,7 @@ def write_video(path: Path, frames: Iterable[Image], fps: int) -> int:
     """Encode frames (h, w, 3) RGB with even sides to an H.264 mp4; returns how many there were."""
     count = 0
     with committed(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "20"})
+        stream = container.add_stream("libx264", rate=fps, options=_ENCODER)
         stream.pix_fmt = "yuv420p"
         for frame in frames:
             if count == 0:

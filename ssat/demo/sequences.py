@@ -104,7 +104,7 @@ def _path(rng: np.random.Generator) -> _Path:
 
 
 def _pillars(rng: np.random.Generator) -> list[tuple[float, int, Image]]:
-    """Columns that hide who walks behind them: the row they stand on, their left edge, their picture."""
+    """Return columns that hide figures behind them: row, left edge, picture."""
     pillars = []
     for i in range(_PILLARS):
         width = int(rng.integers(24, 48))
@@ -115,7 +115,7 @@ def _pillars(rng: np.random.Generator) -> list[tuple[float, int, Image]]:
 
 
 def detect(rng: np.random.Generator, frame: Frame) -> NDArray[np.float64]:
-    """What a poor detector makes of a frame, (m, 5): x, y, width, height in pixels, score.
+    """Return detections of a poor detector, (m, 5): x, y, width, height in pixels, score.
 
     It misses what is hidden and now and then what is not, shifts and scales its boxes, and sees people who are not
     there.

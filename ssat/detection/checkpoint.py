@@ -27,7 +27,7 @@ def checkpoint_path(named: str | None, workspace: Path) -> Path:
 
 
 def refuse_missing(path: Path) -> None:
-    """Raise InputError where the checkpoint is missing; it says where it is published."""
+    """Raise InputError if the checkpoint is missing; it says where it is published."""
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint for the refinement. {WHERE}")
 

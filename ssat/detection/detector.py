@@ -36,7 +36,7 @@ class Detector(Protocol):
         ...
 
     def __call__(self, images: Sequence[Image], previous: Image | None = None) -> list[Detections]:
-        """Detections of consecutive frames (H, W, 3) RGB; `previous` is the frame before the first."""
+        """Return detections of consecutive frames (H, W, 3) RGB; `previous` is the frame before the first."""
         ...
 
 

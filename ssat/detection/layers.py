@@ -115,7 +115,7 @@ def _deformed(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Ten
 
 
 def gathered_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """What `torchvision.ops.deform_conv2d` computes (3x3, stride and padding 1), four times as fast on a CPU.
+    """Compute `torchvision.ops.deform_conv2d` (3x3, stride and padding 1), four times as fast on a CPU.
 
     There its operator takes one channel of one tap at a time; here all channels of a place lie side by side and are
     gathered together, as the rows of an embedding table with bilinear weights.

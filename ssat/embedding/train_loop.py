@@ -123,7 +123,7 @@ def _train(
     checkpoints: Checkpoints,
     reporter: Reporter,
 ) -> None:
-    """The loop: every rank goes through it together."""
+    """Run the training loop; all ranks execute it together."""
     progress, schedule = state.progress, settings.schedule
     rate = schedule.learning_rate
     for record in progress.history:

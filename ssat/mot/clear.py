@@ -37,7 +37,7 @@ class Clear:
 
     @classmethod
     def of(cls, sequence: ScoredSequence) -> Clear:
-        """Matches frame by frame: pairs that continue from the frame before first, then the largest sum of IoU ≥ 0.5.
+        """Match frame by frame: pairs of the previous frame first, then the largest sum of IoU ≥ 0.5.
 
         A switch is another track than the one this identity had last, however long ago.
         """
@@ -88,7 +88,7 @@ class Clear:
 
     @property
     def mota(self) -> float:
-        """1 − (misses + false alarms + switches) / labelled boxes; 0 where there are none."""
+        """1 − (misses + false alarms + switches) / labelled boxes; 0 if there are none."""
         return (self.tp - self.fp - self.idsw) / (self.tp + self.fn) if self.tp + self.fn else 0.0
 
     @property

@@ -34,7 +34,7 @@ class FoundDetections:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out, for people."""
+        """Summary of the skipped entries."""
         if not self.left_out:
             return ()
         named = ", ".join(f"{count} {name}" for name, count in self.left_out.items())

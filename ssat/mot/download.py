@@ -200,7 +200,7 @@ def _note_etag(part: Path, etag: str | None) -> None:
 
 
 def unpack(archive: Path, target: Path, facts: Downloaded) -> None:
-    """Unpacks a zip into the new folder `target`, whole or not at all; a leading folder of `target`'s name is dropped.
+    """Unpack a zip into the new folder `target`, completely or not at all, without a leading folder of that name.
 
     Sizes and checksums of all members are checked. Refused as a whole: absolute paths, `..`, links, devices, encrypted
     or doubled members, and what unpacks to far more than an archive of pictures and text can.

@@ -23,7 +23,7 @@ class Identity:
 
     @classmethod
     def of(cls, sequence: ScoredSequence) -> Identity:
-        """Every identity gets at most one track, so that as many boxes as possible with IoU ≥ 0.5 are right."""
+        """Assign at most one track to every identity so that the number of boxes with IoU ≥ 0.5 is largest."""
         together = np.zeros((sequence.n_truth_ids, sequence.n_result_ids), int)
         for frame in sequence.frames:
             rows, columns = np.nonzero(frame.iou >= IOU_THRESHOLD)

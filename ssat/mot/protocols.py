@@ -50,7 +50,7 @@ class ScoredSequence:
 
     @classmethod
     def of(cls, frames: list[ScoredFrame]) -> ScoredSequence:
-        """Numbers the identities in their order."""
+        """Return the frames with identities numbered in their order."""
         truth_frames, n_truth_ids = _numbered([frame.truth_ids for frame in frames])
         result_frames, n_result_ids = _numbered([frame.result_ids for frame in frames])
         numbered = [

@@ -179,7 +179,7 @@ def _mapped(
 
 
 def _counted(to_score: ToScore, protocol: Protocol, official: bool) -> _Counts:
-    """What can be summed: by the official definitions, and by py-motmetrics where the protocol says so."""
+    """Return the summable counts: official definitions, and py-motmetrics if the protocol uses it."""
     frames = list(scored_frames(to_score.truth, to_score.results, to_score.frames, protocol, rules=to_score.rules))
     sequence = ScoredSequence.of(frames)
     hota = Hota.of(sequence)

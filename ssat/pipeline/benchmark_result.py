@@ -49,7 +49,7 @@ class Scored:
 
     Attributes:
         scores: None for the split `test`, which has no labels.
-        ceiling: None where the detections depend on the tracks, or there are no labels.
+        ceiling: None if the detections depend on the tracks, or there are no labels.
     """
 
     scores: Scores | None
@@ -96,11 +96,11 @@ class BenchmarkResult:
         overall: over all sequences.
         detections: file of the detections that were given.
         min_score: of detections that were used.
-        detector, detector_sha256: the network that detected or refined; None where detections were given.
+        detector, detector_sha256: the network that detected or refined; None if detections were given.
         departures: where the constants are not the paper's.
         extensions: what goes beyond the paper.
         embedder: as the settings name it.
-        embedder_digest: None where no appearance was used.
+        embedder_digest: None if no appearance was used.
         folder: of the result files and videos, relative to the workspace.
         files: sequence → its files and what they took.
         submission: of the split `test`.
@@ -135,7 +135,7 @@ class BenchmarkResult:
 
     @property
     def headline(self) -> str:
-        """What the numbers belong to, in one line: the protocol is never left out."""
+        """Headline of the scores, in one line; it always names the protocol."""
         chosen = f", score ≥ {self.min_score:g}" if self.min_score is not None else ""
         appearance = ""
         if self.embedder_digest is not None:

@@ -25,7 +25,7 @@ class TrackInput:
     """Frames and detections.
 
     Attributes:
-        source: the frames; None where a sequence has labels only.
+        source: the frames; None if a sequence has labels only.
         numbers: the frames' numbers, where they are known beforehand.
         detections: those that were given; None: a detector finds them.
         clocked: frames arrive at the pace of the source.

@@ -95,7 +95,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
     def write(
         self, number: int, image: Image | None, tracks: Tracks, lost: tuple[NDArray[Any], NDArray[Any]] | None = None
     ) -> None:
-        """The next frame: its tracks, and the identities and last boxes of lost ones where they are to be drawn."""
+        """Write the next frame: its tracks, and identities and last boxes of lost tracks if they are drawn."""
         scores = np.ones(len(tracks)) if tracks.scores is None else tracks.scores
         self._former |= dict(tracks.regained)
         rows = (tracks.ids, tracks.boxes, scores)

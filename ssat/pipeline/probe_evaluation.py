@@ -82,7 +82,7 @@ class ProbeEvaluation:
 
     @property
     def footages(self) -> int:
-        """How many pieces of footage are measured."""
+        """Number of pieces of footage."""
         return len(self._footage)
 
     def score(self, embedder: PatchEmbedder, advance: Callable[[], None] = lambda: None) -> ProbeAuc:

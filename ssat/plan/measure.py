@@ -44,7 +44,7 @@ def load_figures(workspace: Workspace) -> dict[str, Figure]:
 
 
 def measure(workspace: Workspace, progress: Progress = lambda _: None) -> dict[str, Figure]:
-    """Measures, keeps the figures in the workspace and gives them. Takes about half a minute on two cores.
+    """Measure the figures, store them in the workspace and return them. Takes half a minute on two cores.
 
     CPU-seconds of one core throughout, so that other work on the machine hardly matters.
     """

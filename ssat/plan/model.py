@@ -133,7 +133,7 @@ def relative_work(settings: PlanSettings) -> float:
 
 
 def training_work(settings: PlanSettings) -> float:
-    """As `relative_work`, on average over the epochs: the first ones may look at smaller crops."""
+    """Return `relative_work` averaged over the epochs, whose first ones may use smaller crops."""
     early = min(settings.early_epochs, settings.epochs) / settings.epochs if settings.early_crop else 0.0
     smaller = ((settings.early_crop or settings.crop) / settings.crop) ** 2
     return relative_work(settings) * (1 - early + early * smaller)
