@@ -101,7 +101,7 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
 
 @task(name="decode-dry", persist_result=False, cache_policy=NO_CACHE)
 def decode_dry(workspace: Workspace, settings: DecodeSettings) -> DryDecoding:
-    """Decode and encode every clip of the roster and throw the result away; the store stays as it is.
+    """Decode and encode every clip of the roster and discard the result; the store does not change.
 
     Raises:
         InputError: no roster.

@@ -21,7 +21,6 @@ from ssat.file_names import EMBEDDER_FILE, REPORT_FILE, TRAINING_RESULT
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
 from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.pipeline.feature_cache import feature_key, load_features
-from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.row_features import features_of_rows
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
@@ -172,7 +171,7 @@ def _matrix(entry: Prepared, embedder: PatchEmbedder, detections: Any, place: Wo
     cached = load_features(place.cache / "features", key, len(detections))
     if cached is not None:
         return cached.features
-    source = sequence_source(entry.sequence, entry.frames)
+    source = entry.sequence.frame_source(entry.frames)
     return features_of_rows(source, detections, np.arange(len(detections)), embedder)
 
 

@@ -57,7 +57,7 @@ def trackers_study(
         make_tracker("sort" if name == "tracklets" else tracker_of(name), base.association, 30.0)
     environment = None if settings.boxmot_python is None else find_boxmot(settings.boxmot_python)
     prepared, skipped = prepare(base.model_copy(update={"tracker": "ssat" if settings.needs_appearance else "box"}))
-    base = base.model_copy(update={"sequences": tuple(entry.sequence.folder.resolve().name for entry in prepared)})
+    base = base.model_copy(update={"sequences": tuple(entry.sequence.listed_name for entry in prepared)})
     digests = {"data": data_digest(prepared)}
     if settings.needs_embedder:
         digests["embedder"] = resolve_embedder(base.embedder, place).digest
@@ -78,7 +78,7 @@ def trackers_study(
                     changes["embedder"], note = _tracklet_embedder(study, settings, digests["unlabelled video"])
                     notes.append(note)
                 if name in ("strong", "strong-box"):
-                    with_frames = all(entry.sequence.image_folder is not None for entry in prepared)
+                    with_frames = all(entry.sequence.has_frames for entry in prepared)
                     changes["association"] = TrackerConfig.strong(camera_motion=with_frames)
                     if not with_frames:
                         notes.append(f"{NAMES[name]}: without camera motion, because some sequences have no frames.")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ssat.clips import status as st
 from ssat.clips.attempts import Attempts
+from ssat.clips.collect_plan import CollectPlan, Shard
 from ssat.clips.collected import ArchiveProblem, CollectResult, SkippedFiles
 from ssat.clips.disk import DiskBudget
 from ssat.clips.download import tool_version
@@ -22,7 +23,6 @@ from ssat.clips.failures import FailureClass
 from ssat.clips.growing_roster import GrowingRoster
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
-from ssat.clips.plan import Plan, Shard
 from ssat.clips.progress import ClipProgress
 from ssat.clips.rows import CollectedClip, StatusRow
 from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts
@@ -119,7 +119,7 @@ class Collector:
         tool = tool_version() if self.list.kind != "folder" else ""
         self._history = History(self.workspace, self.candidates, tool=tool, retry_dead=settings.retry_dead)
         self._growing = GrowingRoster(self.workspace, settings, self.candidates, self._history, self._give_up)
-        self._plan = Plan(self.candidates, self._history, self._growing, self.chain, settings)
+        self._plan = CollectPlan(self.candidates, self._history, self._growing, self.chain, settings)
         self._disk = DiskBudget(clips, settings, *self._history.on_disk())
         self._attempts = Attempts(
             self.workspace,

@@ -13,7 +13,6 @@ from ssat.pipeline.benchmark_inputs import Prepared, prepare, sequences_of
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.settings import TuneSettings
 from ssat.tracking.config import TrackerConfig
-from ssat.video.image_files import image_digest
 
 if TYPE_CHECKING:
     import optuna
@@ -213,5 +212,5 @@ def tuning_sides(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[
 
 def _identified(prepared: Prepared) -> TunedSequence:
     sequence = prepared.sequence
-    images = frozenset(image_digest(sequence.image_path(frame)) for frame in prepared.frames)
+    images = frozenset(sequence.frame_digest(frame) for frame in prepared.frames)
     return TunedSequence(sequence.name, sequence.folder, prepared.frames, images)
