@@ -126,33 +126,23 @@ class Requests:
 
 
 def dummy_stages(stack: ExitStack, workspace: Workspace) -> None:
-    from prefect import flow
-
     from flows import scale
     from tasks import decode
 
-    @flow(name="train", persist_result=False)
-    def train_flow(workspace: str, settings: TrainSettings) -> TrainedEmbedder:
-        folder = Path(workspace) / "training" / str(settings.data.clips)
+    def train(workspace: Workspace, settings: TrainSettings) -> TrainedEmbedder:
+        folder = workspace.training / str(settings.data.clips)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "embedder.safetensors").touch()
         clips = settings.data.clips or 0
         embedder = f"training/{clips}/embedder.safetensors"
         return TrainedEmbedder(embedder, "0" * 32, str(clips), {}, "0", clips, 1, {}, {}, [])
 
-    @flow(name="benchmark", persist_result=False)
-    def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> BenchmarkResult:
-        return DUMMY_BENCHMARK
-
     stack.enter_context(patch.object(Attempts, "collect", collect_dummy))
     stack.enter_context(patch.object(decode, "write_missing", write_dummies))
-    for name, value in {
-        "train_flow": train_flow,
-        "benchmark_flow": benchmark_flow,
-        "prepare": lambda settings: None,
-        "promote": lambda *args, **kwargs: SimpleNamespace(promoted=True, reason="a dummy"),
-    }.items():
-        stack.enter_context(patch.object(scale, name, value))
+    stack.enter_context(patch.object(scale.TRAIN, "run", train))
+    stack.enter_context(patch.object(scale.BENCHMARK, "run", lambda workspace, settings: DUMMY_BENCHMARK))
+    promoted = SimpleNamespace(promoted=True, reason="a dummy")
+    stack.enter_context(patch.object(scale, "promote", lambda *args, **kwargs: promoted))
     workspace.clips.mkdir(parents=True)
     (workspace.clips / "empty.mp4").touch()
 
@@ -176,12 +166,13 @@ def measure(folder: Path, clips: int) -> list[dict[str, Any]]:
         stack.enter_context(services(workspace, ray=True))
         dummy_stages(stack, workspace)
         requests.counting(stack)
-        from flows.scale import scale_flow
+        from flows.stage_flow import run_stage
+        from flows.stages.scale import STAGE as SCALE
+        from flows.stages.scale import ScaleBundle
 
         for rung in ladder:
             began, cpu, before = time.monotonic(), time.process_time(), requests.count
-            result = scale_flow(
-                str(workspace.root),
+            bundle = ScaleBundle(
                 ScaleSettings.build(None, {"ladder": ladder}),
                 CollectSettings.build(
                     None,
@@ -197,6 +188,7 @@ def measure(folder: Path, clips: int) -> list[dict[str, Any]]:
                 TrainSettings.build(None, {"held_out_clips": HELD_OUT}),
                 BenchmarkSettings(mot="none"),
             )
+            result = run_stage(SCALE, str(workspace.root), bundle)
             assert [reached.clips for reached in result.rungs] == [rung], result
             seconds, used, sent = time.monotonic() - began, time.process_time() - cpu, requests.count - before
             with get_client(sync_client=True) as client:

@@ -10,34 +10,15 @@ from pydantic.fields import FieldInfo
 
 from flows.stage import STAGES, stage_named
 from ssat.demo.settings import DemoSettings
-from ssat.embedding.settings import TrainSettings
-from ssat.frames.settings import DecodeSettings
-from ssat.pipeline.settings import BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
+from ssat.pipeline.settings import LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
-from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
-from ssat.studies.settings import (
-    ClipsStudySettings,
-    FeaturesStudySettings,
-    ThresholdsStudySettings,
-    TrackersStudySettings,
-    TuneSettings,
-)
 
 _OTHERS: tuple[type[StageSettings], ...] = (
-    DecodeSettings,
-    TrainSettings,
-    BenchmarkSettings,
     TrackSettings,
     ProbeSettings,
     LinkSettings,
-    ClipsStudySettings,
-    TrackersStudySettings,
-    FeaturesStudySettings,
-    ThresholdsStudySettings,
-    TuneSettings,
     DemoSettings,
-    ScaleSettings,
     PlanSettings,
 )
 _PRESETS = ("paper", "quick", "strong")
@@ -63,8 +44,8 @@ epochs = 8
 
 
 def models() -> tuple[type[StageSettings], ...]:
-    """Return the settings of the stages, then the others."""
-    return (*(stage_named(name).settings for name in STAGES), *_OTHERS)
+    """Return the settings of the stages, then the others; each once."""
+    return tuple(dict.fromkeys([*(stage_named(name).settings for name in STAGES), *_OTHERS]))
 
 
 def settings_page() -> str:

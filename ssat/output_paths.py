@@ -1,4 +1,4 @@
-"""Which output paths would replace an input of the same command."""
+"""Refuse output paths that would replace an input of the same command."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class StageSettings(BaseModel):
         """
         values: dict[str, Any] = {}
         if preset is not None:
-            # A preset is one word for the whole pipeline: a stage that does not differ in it keeps its defaults.
+            # A preset applies to the whole pipeline: a stage without values for it keeps its defaults.
             values = _merged(values, cls.flattened(cls.presets.get(preset, {})))
         for layer in layers:
             values = _merged(values, cls.flattened(_renamed(cls, layer)))
@@ -105,21 +105,21 @@ def _renamed(model: type[BaseModel], values: Mapping[str, Any]) -> Mapping[str, 
 
 @dataclass(frozen=True)
 class FlatName:
-    """Marks a component's field whose name among the stage's settings is not its own."""
+    """Mark of a component's field whose name among the stage's settings differs from its own."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class FormerName:
-    """Marks a field that had another name in an earlier version; values under that name are still taken."""
+    """Mark of a field that had another name in an earlier version; values under that name are still accepted."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class OmittedAtDefault:
-    """Marks a setting that records leave out at its default: results from before it existed keep their identity."""
+    """Mark of a setting that records omit at its default: earlier results keep their identity."""
 
 
 class Component(BaseModel):
@@ -157,7 +157,7 @@ def flat_name(name: str, field: FieldInfo) -> str:
 class ComposedSettings(StageSettings):
     """Settings of a stage that are composed of components in code, and flat everywhere else.
 
-    Configuration files, options, JSON and records hold the fields of all components side by side, under the name that
+    Configuration files, options, JSON and records hold the fields of all components on one level, under the name that
     `FlatName` gives or their own. Construction, `build` and `model_copy(update=…)` take flat names and whole components
     alike; `model_dump` and the JSON schema are flat.
     """
@@ -285,7 +285,7 @@ def _explain(model: type[StageSettings], section: str, error: ValidationError) -
             )
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            # A problem of the settings together (a validator over several fields) has no single value to show.
+            # A validator over several fields has no single value to show.
             given = f" (given: {problem['input']!r})" if path and not _is_secret(model, path[0]) else ""
             lines.append(f"setting {field or 'as a whole'}: {message}{given}")
     return "\n".join(lines)

@@ -85,7 +85,7 @@ def resolve_embedder(
             `models:/NAME@ALIAS`, `colour`, `imagenet`, `untrained`, several of them with weights
             (`0.3*colour+0.7*RUN`), or None for the workspace's latest finished training.
         workspace: where a latest training is looked for.
-        reid: how a foreign ONNX network wants its patches.
+        reid: input of a foreign ONNX network.
         device: where it runs; see `Embedder`.
         precision: its arithmetic; see `Embedder`.
 

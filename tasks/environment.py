@@ -1,4 +1,4 @@
-"""What a run ran on: code version, libraries, hardware; and its environment variables.
+"""The environment of a run: code version, libraries, hardware, variables.
 
 No names of people, hosts or folders.
 """
@@ -79,6 +79,11 @@ def git_commit() -> str | None:
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+
+
+def ray_is_named() -> bool:
+    """Whether RAY_ADDRESS names a cluster."""
+    return os.environ.get("RAY_ADDRESS", "local") != "local"
 
 
 def available_cpus() -> int:

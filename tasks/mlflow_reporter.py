@@ -1,4 +1,4 @@
-"""What a stage reports, sent to an MLflow run; kept, and sent later, where the tracking server does not answer."""
+"""Send the reports of a stage to an MLflow run; keep and send them later if the server does not answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MlflowReporter:
     """An `ssat.reporter.Reporter` that writes to one MLflow run.
 
     Scalars are sent in batches by a thread of its own. When the tracking server does not answer, what was reported is
-    kept, sent again later, and a warning says so once; the work goes on. What could not be sent by the end is
+    kept, sent again later, and a warning says so once; the work continues. What could not be sent by the end is
     written to `kept_in`, where given, for `send_kept`.
     """
 
@@ -78,7 +78,7 @@ class MlflowReporter:
         self.text(json.dumps(list(rows), indent=1, default=str), f"tables/{name}.json")
 
     def text(self, content: str, name: str) -> None:
-        """A text artifact called `name` (with its folder)."""
+        """Log a text artifact called `name` (with its folder)."""
         self._report({"text": content, "name": name})
 
     def file(self, path: Path, folder: str = "") -> None:
@@ -88,11 +88,11 @@ class MlflowReporter:
         show_progress(done, total, what, note)
 
     def tag(self, key: str, value: str) -> None:
-        """A tag of the run."""
+        """Set a tag of the run."""
         self._report({"tag": key, "value": value})
 
     def status(self, status: str) -> None:
-        """How the run ended, where MLflow's own call did not get through."""
+        """Set the final status of the run, if MLflow's own call failed."""
         self._report({"status": status})
 
     def flush(self) -> None:

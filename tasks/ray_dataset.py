@@ -1,4 +1,4 @@
-"""The frame store as a Ray Data dataset of crops, for those who train with Ray Data."""
+"""The frame store as a Ray Data dataset of crops."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_dataset(
 
 
 class _Cropper:
-    """Decodes and crops batches of rows. Plain data, so that it travels to the workers."""
+    """Decoder and cropper of batches of rows. Plain data, so that it can be sent to the workers."""
 
     def __init__(self, labels: Any, crop: int, short_side: int, seed: int, epoch: int, augment: Augment) -> None:
         self._labels = labels

@@ -1,4 +1,4 @@
-"""What tracking a sequence gave, kept by what it followed from: another protocol or choice of sequences finds it."""
+"""Cache of tracked sequences by the digest of their inputs, for another protocol or choice of sequences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEPT = "answer.json"
 def results_key(
     entry: Prepared, settings: BenchmarkSettings, embedder_digest: str | None, detector_digest: str | None
 ) -> str:
-    """Return SHA-256 over the sequence's content, the networks and the settings that tracking looks at."""
+    """Return SHA-256 over the sequence's content, the networks and the settings that tracking uses."""
     chosen = without(settings, ByContent, Runtime, Scoring)
     content = [VERSION, entry.digest, len(entry.frames), chosen, embedder_digest, detector_digest]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a climb leaves for people to read, and what it costs on the disk."""
+"""The report of a climb, and the disk space that it takes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def images_of(workspace: Workspace, train: TrainSettings) -> int:
 
 
 def report_climb(result: ClimbResult, ladder: Ladder) -> None:
-    """The ladder, what this run did and why it stopped, as a Prefect artifact."""
+    """Create the Prefect artifact of the ladder, this run and why it stopped."""
     create_markdown_artifact(key="scale", markdown=climb_page(result, ladder), description=result.summary)
 
 

@@ -39,17 +39,16 @@ def detect_in_sequence(
 ) -> tuple[Prepared, float]:
     """Return the sequence with the detector's boxes, and frames per second of detecting.
 
-    Detections are kept in `cache`, so the rate counts only what was computed now; 0 where nothing was.
+    Detections are kept in `cache`, so the rate counts only what was computed now; 0 if nothing was.
 
     Raises:
         InputError: a frame that cannot be decoded.
     """
     from ssat.pipeline.detecting import detect_all
-    from ssat.pipeline.inputs import sequence_source
 
     counted = _Counted(detector)
     with progress_bar(f"detect in {name}", len(prepared.frames)) as advance:
-        found = detect_all(sequence_source(prepared.sequence, prepared.frames), counted, cache, advance)
+        found = detect_all(prepared.sequence.frame_source(prepared.frames), counted, cache, advance)
     public = settings.refine != "none" and settings.refinement.births == "public"
     refined = replace(
         prepared,
@@ -88,7 +87,7 @@ def track_sequence(
     refiner: CenterTrackDetector | None = None,
     detect_fps: float = 0.0,
 ) -> SequenceResult:
-    """Tracks one sequence: writes its result file and its video into `folder`, its features into the cache.
+    """Track one sequence: write its result file and its video into `folder`, its features into the cache.
 
     Does nothing where the same was done before.
 
@@ -104,7 +103,7 @@ def track_sequence(
         return SequenceResult.read(done)
     frame_rate = prepared.sequence.frame_rate
     tracker = make_tracker(settings.tracker, settings.association, frame_rate)
-    # Where the tracks lead the detections, neither these nor their features can be kept.
+    # If the tracks lead the detector, neither detections nor features can be cached.
     key = None
     if embedder is not None and refiner is None:
         key = feature_key(embedder.digest, embedder.input_size, prepared.images, prepared.detections)
@@ -118,7 +117,7 @@ def track_sequence(
         seconds = pipeline.run()
     tracked = table.tracked(features.features, seconds)
     if cached is not None:
-        # What the features cost when they were computed: otherwise a second run would look faster than it is.
+        # The time of the original computation of the features: otherwise a second run would appear faster.
         seconds = replace(cached.seconds, associate=seconds.associate)
     elif key is not None and tracked.features is not None:
         store_features(features_folder, key, tracked.features, seconds)
@@ -171,7 +170,7 @@ def sequence_pipeline(
     """
     from ssat.pipeline.appearance import KnownFeatures
     from ssat.pipeline.detecting import ClosedLoop, FrameDetector, GivenDetections
-    from ssat.pipeline.inputs import read_frames, sequence_source
+    from ssat.pipeline.inputs import read_frames
     from ssat.pipeline.pipeline import Pipeline, moves_with_camera
 
     detector: FrameDetector
@@ -181,7 +180,7 @@ def sequence_pipeline(
         detector = GivenDetections(prepared.detections, prepared.public, prepared.centres, prepared.offsets)
     known = embedder if cached is None else KnownFeatures(cached.features)
     images = images or moves_with_camera(tracker) or refiner is not None or (embedder is not None and cached is None)
-    source = sequence_source(prepared.sequence, prepared.frames) if images else None
+    source = prepared.sequence.frame_source(prepared.frames) if images else None
     frames = read_frames(source, prepared.frames)
     return Pipeline(frames, detector, tracker, known, sinks, before=before, live=live)
 
@@ -190,7 +189,7 @@ def _drawing(
     stack: ExitStack, name: str, prepared: Prepared, settings: BenchmarkSettings, folder: Path
 ) -> tuple[list[Sink], dict[str, str]]:
     """Return the sink of the video and a picture of its middle, if enabled, and the names of both."""
-    if not settings.video or prepared.sequence.image_folder is None:
+    if not settings.video or not prepared.sequence.has_frames:
         return [], {}
     from ssat.video.annotated import AnnotatedVideo
     from ssat.video.pictures import write_png

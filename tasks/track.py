@@ -1,4 +1,4 @@
-"""One input tracked into files, with progress, live output and an explanation where they are asked for."""
+"""Track one input into files, with progress, live output and an explanation if enabled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """What is wanted beside the settings.
+    """Options of tracking that are not settings.
 
     Attributes:
         output: folder of the files.
@@ -42,7 +42,7 @@ class TrackOptions:
 
 @dataclass(frozen=True)
 class TrackedInput:
-    """What tracking one input gave.
+    """Result of tracking one input.
 
     Attributes:
         notes: what was odd about the input or its tracking, for people.

@@ -1,4 +1,4 @@
-"""The inputs of one `ssat track`: what they read and write."""
+"""The files that the inputs of one `ssat track` read and write."""
 
 from __future__ import annotations
 

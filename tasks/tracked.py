@@ -1,4 +1,4 @@
-"""What earlier commands tracked: finished inputs need not be tracked again, files cut short may be replaced."""
+"""Record of tracked inputs: finished ones are kept, incomplete files may be replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Note:
-    """What the results depend on, sizes and times of their files, and the result; None where tracking ended early."""
+    """Inputs of the results, sizes and times of their files, and the result; None if tracking ended early."""
 
     key: str
     files: dict[str, list[int]]
@@ -91,7 +91,7 @@ class TrackedRecord:
             result = None if found["result"] is None else TrackedInput.from_json(found["result"])
             return _Note(found["key"], found["files"], result)
         except (OSError, ValueError, KeyError, TypeError):
-            return None  # no note, or one that a crash spoiled: tracked anew
+            return None  # no note, or one that a crash spoiled: tracked again
 
 
 def track_key(opened: TrackInput, given: str, settings: TrackSettings, digests: Sequence[str | None]) -> str:

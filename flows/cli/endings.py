@@ -1,4 +1,4 @@
-"""How a command ends when the reader of its output has closed the pipe."""
+"""Ending of a command whose output pipe was closed by its reader."""
 
 from __future__ import annotations
 

@@ -11,45 +11,51 @@ from typing import Any
 import click
 
 from flows.cli.options import (
+    SectionedCommand,
     association_preset_option,
     build_settings,
     common_options,
+    pipeline_options,
     preset_option,
     print_json,
     settings_options,
 )
-from flows.stage import Stage
+from flows.stage import R, S, Stage, check_stage
 from ssat.setting_marks import Positional
+from ssat.settings import StageSettings
+from ssat.workspace import Workspace
 
 
 def stage_command(stage: Stage[Any, Any]) -> click.Command:
     """Return the command: options from the settings model, then check, earlier result or flow, tables or JSON."""
-    section = stage.settings.section
     positional = _positional(stage)
 
     def command(workspace: str, config: Path | None, as_json: bool, debug: bool, **options: Any) -> None:
-        given = {**options[f"{section}_given"], **{name: options[name] for name in positional}}
-        settings = build_settings(stage.settings, config=config, preset=options.get("preset"), given=given)
+        options[f"{stage.settings.section}_given"] |= {name: options[name] for name in positional}
+        parameters: dict[str, StageSettings] = {}
+        for name, model in stage.models.items():
+            given = options[f"{model.section}_given"]
+            for field, own in stage.filled.get(model.section, {}).items():
+                given[field] = getattr(parameters["settings"], own)
+            preset = stage.own_presets.get(name, options.get("preset"))
+            parameters[name] = build_settings(model, config=config, preset=preset, given=given)
+        settings = stage.bundled(parameters)
         opened = stage.open(workspace, settings)
-        stage.check(opened, settings)
-        result = stage.finished(opened, settings)
-        if result is None:
-            from flows.stage_flow import stage_flow
-            from tasks.services import services
-
-            needs = stage.needs(settings)
-            with services(opened, ray=needs.ray, mlflow=needs.mlflow, debug=debug):
-                result = stage_flow(stage.name)(workspace, settings)
-
-        from rich.console import Console
-
-        stage.show(result, opened, Console(stderr=as_json))
+        check_stage(stage.name, opened, settings)
+        result = stage_result(stage, opened, settings, debug)
+        show_result(stage, result, opened, as_json)
         if as_json:
             print_json(result)
         if stage.failure(result):
             sys.exit(1)
 
-    decorated: Callable[..., Any] = settings_options(stage.settings, skip=frozenset(positional))(command)
+    decorated: Callable[..., Any]
+    if stage.bundle is None:
+        decorated = settings_options(
+            stage.settings, skip=stage.decided.get(stage.settings.section, frozenset()) | set(positional)
+        )(command)
+    else:
+        decorated = pipeline_options(list(stage.models.values()), skip=stage.decided)(command)
     if stage.presets == "training":
         decorated = preset_option(decorated)
     elif stage.presets == "association":
@@ -57,7 +63,33 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
     decorated = common_options(decorated)
     for name, metavar in positional.items():
         decorated = click.argument(name, metavar=metavar)(decorated)
-    return click.command(stage.name, help=inspect.getdoc(type(stage)), epilog=_epilog(stage.examples))(decorated)
+    kind = click.Command if stage.bundle is None else SectionedCommand
+    verb = stage.name.rpartition("_")[2]
+    return click.command(verb, kind, help=inspect.getdoc(type(stage)), epilog=_epilog(stage.examples))(decorated)
+
+
+def stage_result(stage: Stage[S, R], workspace: Workspace, settings: S, debug: bool) -> R:
+    """Return the result of a stage that was checked: the same one done before, or that of its flow with its services.
+
+    Args:
+        debug: the services tell on the terminal what they do.
+    """
+    result = stage.finished(workspace, settings)
+    if result is None:
+        from flows.stage_flow import run_stage
+        from tasks.services import services
+
+        needs = stage.needs(settings)
+        with services(workspace, ray=needs.ray, mlflow=needs.mlflow, debug=debug):
+            result = run_stage(stage, workspace.address, settings)
+    return result
+
+
+def show_result(stage: Stage[S, R], result: R, workspace: Workspace, as_json: bool) -> None:
+    """Print a stage's result for people; on standard error where JSON is what standard output is for."""
+    from rich.console import Console
+
+    stage.show(result, workspace, Console(stderr=as_json))
 
 
 def _positional(stage: Stage[Any, Any]) -> dict[str, str]:

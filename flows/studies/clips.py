@@ -1,4 +1,4 @@
-"""Table 4: what more training clips bring."""
+"""Table 4: effect of the number of training clips."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.clip_split import split_clips
 from ssat.embedding.settings import TrainSettings
@@ -35,11 +35,10 @@ from tasks.train import train_embedder
 _METRICS = ("idf1", "mota", "idsw", "recall_at_1")
 
 
-@flow(name="study clips", persist_result=False)
 def clips_study(
-    workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
+    place: Workspace, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
 ) -> StudyResult[ClipsStudy]:
-    """Train with every number of clips and every seed, track with each, and put the scores side by side.
+    """Train with every number of clips and every seed, track with each, and compare the scores.
 
     A training or benchmark that was done before is not done again. `train` says all but clips, seed and, with
     `same_steps`, epochs.
@@ -47,12 +46,11 @@ def clips_study(
     Raises:
         InputError: the frame store has fewer clips than the largest number and the held-out ones.
     """
-    place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_clips(largest.data, store.class_ids.tolist())  # too few clips are found before the work
+    split_clips(largest.data, store.class_ids.tolist())  # report too few clips before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
@@ -67,7 +65,9 @@ def clips_study(
                     with study.child(f"{clips} clips, seed {seed}", training.model_dump(mode="json")) as child:
                         made = train_embedder(place, training)
                         embedder = place.absolute(made.embedder)
-                        scored = benchmark_flow(workspace, base.model_copy(update={"embedder": str(embedder)}))
+                        scored = run_stage(
+                            BENCHMARK, str(place.root), base.model_copy(update={"embedder": str(embedder)})
+                        )
                         log_scores(child, scored)
                         recall = common_recall(place, largest, embedder)
                         child.scalars({"recall_at_1": recall, "clips": clips}, 0)

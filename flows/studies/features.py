@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.named import COLOUR, IMAGENET, embedder_parts
 from ssat.embedding.protocol import PatchEmbedder
@@ -21,7 +21,6 @@ from ssat.file_names import EMBEDDER_FILE, REPORT_FILE, TRAINING_RESULT
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
 from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.pipeline.feature_cache import feature_key, load_features
-from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.row_features import features_of_rows
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
@@ -39,7 +38,7 @@ from tasks.mlflow_run import Dataset
 from tasks.study import Study, StudyResult, log_scores
 
 _AUC_NOTE = (
-    "AUC: share of pairs that the cosine ranks rightly, a pair of one person above a pair of two, mean over the "
+    "AUC: share of pairs that the cosine ranks correctly, a pair of one person above a pair of two, mean over the "
     "sequences, with a 95 % interval from resampled tracks. By labels: the pairs of the labels. Probe: pairs of linked "
     "boxes, without labels. Difference: of the AUC by labels to the first feature, on the same resampled "
     "tracks; an interval that holds 0 tells nothing."
@@ -60,16 +59,14 @@ class _Measured:
     benchmark: BenchmarkResult
 
 
-@flow(name="study features", persist_result=False)
 def features_study(
-    workspace: str, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
+    place: Workspace, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[FeaturesStudy]:
     """Track the same detections with every feature, and measure how well it distinguishes people.
 
     Raises:
         InputError: an embedder that cannot be had, or detections that follow the tracks.
     """
-    place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
     if base.refine == "closed-loop" or base.split == "test":
         what = f"split {base.split}" if base.split == "test" else f"refine {base.refine}"
@@ -94,7 +91,7 @@ def features_study(
 def _features(
     settings: FeaturesStudySettings, base: BenchmarkSettings, place: Workspace
 ) -> tuple[list[_Feature], list[str]]:
-    """What is compared, each under a short name, and what cannot be had."""
+    """Return the compared features by short name, and notes about unavailable ones."""
     named: dict[str, str] = {}
     if settings.embedder:
         for spec in settings.embedder:
@@ -156,7 +153,7 @@ def _measure_all(
     for feature in features:
         of_feature = base.model_copy(update={"embedder": feature.spec})
         with study.child(feature.name, of_feature.model_dump(mode="json")) as child:
-            tracked = benchmark_flow(str(place.root), of_feature)
+            tracked = run_stage(BENCHMARK, str(place.root), of_feature)
             matrices = {
                 entry.sequence.name: _matrix(entry, feature.embedder, detections[entry.sequence.name], place)
                 for entry in prepared
@@ -174,7 +171,7 @@ def _matrix(entry: Prepared, embedder: PatchEmbedder, detections: Any, place: Wo
     cached = load_features(place.cache / "features", key, len(detections))
     if cached is not None:
         return cached.features
-    source = sequence_source(entry.sequence, entry.frames)
+    source = entry.sequence.frame_source(entry.frames)
     return features_of_rows(source, detections, np.arange(len(detections)), embedder)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import run_benchmark
 from flows.studies.benchmarked import finish_comparison, run_variants
 from ssat.pipeline.benchmark_inputs import data_digest, prepare
 from ssat.pipeline.benchmark_result import BenchmarkResult
@@ -24,6 +23,7 @@ from ssat.studies.settings import BOXMOT, TrackersStudySettings, tracker_of
 from ssat.tracking.baselines import make_tracker
 from ssat.tracking.config import TrackerConfig
 from ssat.workspace import Workspace
+from tasks.benchmark import run_benchmark
 from tasks.boxmot import Boxmot, known_features
 from tasks.embedders import resolve_embedder
 from tasks.mlflow_run import Dataset
@@ -44,22 +44,20 @@ NAMES = {
 }
 
 
-@flow(name="study trackers", persist_result=False)
 def trackers_study(
-    workspace: str, settings: TrackersStudySettings, benchmark: BenchmarkSettings
+    place: Workspace, settings: TrackersStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[ComparisonStudy]:
     """Track the same detections with every tracker of `settings`.
 
     Where one of them needs frames, all of them track the sequences that have frames.
     """
-    place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"video": False})
     for name in settings.trackers:
-        # A package that is missing is found before the work; SORT makes the tracklets.
+        # Report a missing package before the work; SORT makes the tracklets.
         make_tracker("sort" if name == "tracklets" else tracker_of(name), base.association, 30.0)
     environment = None if settings.boxmot_python is None else find_boxmot(settings.boxmot_python)
     prepared, skipped = prepare(base.model_copy(update={"tracker": "ssat" if settings.needs_appearance else "box"}))
-    base = base.model_copy(update={"sequences": tuple(entry.sequence.folder.resolve().name for entry in prepared)})
+    base = base.model_copy(update={"sequences": tuple(entry.sequence.listed_name for entry in prepared)})
     digests = {"data": data_digest(prepared)}
     if settings.needs_embedder:
         digests["embedder"] = resolve_embedder(base.embedder, place).digest
@@ -80,7 +78,7 @@ def trackers_study(
                     changes["embedder"], note = _tracklet_embedder(study, settings, digests["unlabelled video"])
                     notes.append(note)
                 if name in ("strong", "strong-box"):
-                    with_frames = all(entry.sequence.image_folder is not None for entry in prepared)
+                    with_frames = all(entry.sequence.has_frames for entry in prepared)
                     changes["association"] = TrackerConfig.strong(camera_motion=with_frames)
                     if not with_frames:
                         notes.append(f"{NAMES[name]}: without camera motion, because some sequences have no frames.")
@@ -141,7 +139,7 @@ def _boxmot_benchmarks(
     for tracker in settings.boxmot_trackers:
         label, appearance = BOXMOT[tracker]
         name = f"{label} (BoxMOT{', our features' if appearance else ''})"
-        # Our association and its settings are not used; the tracker says whether appearance is looked at.
+        # Our association and its settings are not used; the tracker says whether appearance is used.
         changes = {"tracker": "ssat" if appearance else "box", "association": TrackerConfig()}
         benchmark = base.model_copy(update={**changes, "interpolate_seconds": 0.0})
         boxmot = Boxmot(environment, tracker, settings.boxmot_timeout_seconds)
@@ -152,7 +150,7 @@ def _boxmot_benchmarks(
 
 
 def _frames_per_cpu_second(place: Workspace, benchmark: BenchmarkSettings) -> float | None:
-    """Speed of association alone; None where the tracks lead the detections."""
+    """Speed of association alone; None if the tracks lead the detections."""
     if benchmark.refine != "none" or benchmark.detector is not None:
         return None
     embedder = resolve_embedder(benchmark.embedder, place) if benchmark.needs_appearance else None

@@ -14,7 +14,7 @@ from ssat.demo.texture import Image, value_noise
 
 @dataclass(frozen=True)
 class Light:
-    """Multiplies a frame by a map (h, w), by a slow swing of brightness and by a tint (RGB) that drifts to another."""
+    """Light of a scene: a map (h, w), a slow swing of brightness, and a tint (RGB) that drifts to another."""
 
     shade: NDArray[np.float32]
     tints: NDArray[np.float32]  # (2, 3)

@@ -1,4 +1,4 @@
-"""How a frame becomes the network's input, and the way back."""
+"""Map frames to the input of the network and back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class InputMap:
 
         Args:
             fit: `letterbox`: the whole frame is inside the input. `published`: the longer side spans the input's
-                width, whatever becomes of the other one: of 640x480, 58.7 rows are cut off at top and at bottom. The
+                width, and the other side is padded or cut: of 640x480, 58.7 rows are cut off at top and at bottom. The
                 published results were computed so. For 16:9 the two are the same.
             input_size: width and height of the input.
         """
@@ -59,7 +59,7 @@ def warped(image: NDArray[np.uint8], to_input: InputMap, input_size: tuple[int, 
 
 
 def normalised(images_BHW3: Tensor) -> Tensor:
-    """uint8 RGB (B, H, W, 3) as the network wants it: float32 (B, 3, H, W), BGR, the published mean and deviation."""
+    """uint8 RGB (B, H, W, 3) as the network expects it: float32 (B, 3, H, W), BGR, the published mean and deviation."""
     device = images_BHW3.device
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (_MEAN_BGR, _STD_BGR))
     bgr: Tensor = images_BHW3.flip(-1).permute(0, 3, 1, 2).float() / 255.0

@@ -1,4 +1,4 @@
-"""Checkpoints of a training in the middle of an epoch: written aside while it goes on, whole or not at all.
+"""Checkpoints of a training in the middle of an epoch: written aside while it continues, whole or not at all.
 
 A checkpoint is a folder: `network.safetensors` (the network, its momentum, its average), one
 `head-RRRRR-of-WWWWW.safetensors` per rank that holds class weights, and `state.json`, written last. A folder without
@@ -65,7 +65,7 @@ class Checkpoints:
         target = self._of_step(state["step"])
         copied = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.items()}
         rows = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in head.items()}
-        # On CPU a step is slowed by a thread beside it no more than by writing itself; on a GPU it goes on meanwhile.
+        # On a CPU a concurrent thread slows a step no more than writing itself; on a GPU the step continues meanwhile.
         self._thread = threading.Thread(
             target=self._write, args=(target, dict(state), copied, rows, first_row), name="checkpoint"
         )
@@ -85,7 +85,7 @@ class Checkpoints:
             kept = latest_checkpoint(self.folder)
             raise WorkspaceError(
                 f"{self.folder}: a checkpoint could not be written ({failure}); "
-                f"{kept.name if kept else 'none'} is kept. Make room and start the same training again: it goes on"
+                f"{kept.name if kept else 'none'} is kept. Make room and start the same training again: it continues"
             ) from failure
 
     def _write(

@@ -15,7 +15,7 @@ _ROWS_OF_A_SEED = 4096
 
 @dataclass(frozen=True)
 class CosFaceOutput:
-    """Loss with gradient, and the two numbers that say how training goes, without."""
+    """Loss with gradient, and two statistics of the training without gradient."""
 
     loss: Tensor
     accuracy: Tensor

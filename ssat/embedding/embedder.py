@@ -30,7 +30,7 @@ _RUN = re.compile(r"[0-9a-f]{32}|models:/.+")
 
 
 class Embedder:
-    """Gives every patch a feature; the same patches give the same features, whatever the batch they come in.
+    """A network that turns patches into features; the features of a patch do not depend on its batch.
 
     Args:
         network: in any mode; it is put into evaluation mode.

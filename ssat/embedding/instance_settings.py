@@ -1,4 +1,4 @@
-"""Settings of what a class is in the pretext training: whole clips, or things that are followed through them."""
+"""Settings of the classes of the pretext training: whole clips, or followed patches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ssat.settings import Component, FlatName, OmittedAtDefault
 
 
 class InstanceSettings(Component):
-    """What a class is, and how views of followed things differ. All but `kind` matter to kind `patch` only.
+    """The classes, and the views of followed patches. All but `kind` apply to kind `patch` only.
 
     At its default a field is left out of records: trainings from before it existed keep their identity.
     """
@@ -24,7 +24,10 @@ class InstanceSettings(Component):
         default=12, ge=1, le=200, description="Patches: followed in a clip at most; moving ones first"
     )
     per_frame: Annotated[int, FlatName("instances_per_frame"), OmittedAtDefault()] = Field(
-        default=4, ge=1, le=64, description="Patches: crops of each frame that is drawn, of different patches if it can"
+        default=4,
+        ge=1,
+        le=64,
+        description="Crops of each drawn frame (instances patch), of different patches if possible",
     )
     background: Annotated[float, FlatName("replace_background"), OmittedAtDefault()] = Field(
         default=0.7, ge=0, le=1, description="Patches: share of crops whose background is replaced"

@@ -32,7 +32,7 @@ class NonFiniteLossError(SsatError):
 
 
 class Meter:
-    """Collects loss, accuracy and target cosine of the steps.
+    """Loss, accuracy and target cosine of the steps.
 
     `add` keeps a step's numbers where they are, on the device; only `check` waits for it. Every rank calls `check`
     after the same steps.

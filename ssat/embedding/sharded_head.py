@@ -1,4 +1,4 @@
-"""The CosFace head with its classes dealt over the ranks, so that 500,000 classes fit and need no gradient exchange.
+"""The CosFace head with its classes divided among the ranks: 500,000 classes fit, without gradient exchange.
 
 Each rank holds a consecutive share of the class weights. Features are gathered, each rank computes the cosines with
 its own classes for the whole batch, and the softmax is put together from three small reductions. Loss and gradients
@@ -101,7 +101,7 @@ class ShardedCosFaceHead(nn.Module):
         return self._negative_share < 1
 
     def start_step(self, step: int) -> None:
-        """Tells the number of the step, from which the choice of negative classes follows."""
+        """Set the number of the step, which the choice of negative classes depends on."""
         self._step = step
 
     @torch.no_grad()

@@ -26,7 +26,7 @@ from ssat.setting_marks import ByContent
 from ssat.settings import OmittedAtDefault
 
 _LOG = logging.getLogger(__name__)
-# Settings of what is done to the result of a training, not in it.
+# Applied after the training.
 _OF_THE_LAST_LAYER = ("whiten", "whiten_within")
 
 # Settings that records leave out at their default: a checkpoint must not have another value either.

@@ -59,16 +59,16 @@ def tool_versions() -> dict[str, str]:
 
 
 class FrameEncoder:
-    """Scales and encodes the frames of one clip. Not thread-safe: one per clip and thread."""
+    """Encoder of the frames of one clip. Not thread-safe: one per clip and thread."""
 
     def __init__(self, short_side: int = 256, quality: int = 90) -> None:
         self.short_side = short_side
         self.quality = quality
-        # The scaler is set up anew whenever the geometry changes, so a clip keeps its own.
+        # The scaler is set up again whenever the geometry changes, so a clip keeps its own.
         self._reformatter = VideoReformatter()
 
     def encode(self, frame: VideoFrame, orientation: Orientation = UPRIGHT, pixel_aspect: float = 1.0) -> EncodedFrame:
-        """`frame` with its short side at `short_side` (never enlarged), turned upright, as JPEG.
+        """Encode `frame` as JPEG, upright, with its short side at `short_side` (never enlarged).
 
         Args:
             frame: decoded frame of any pixel format.

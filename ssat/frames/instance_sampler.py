@@ -22,7 +22,7 @@ _VIEWS, _BANK = 7, 8  # kinds of random numbers that belong to one position of a
 
 
 class Views(Protocol):
-    """How boxes become training crops."""
+    """Rule that turns boxes into training crops."""
 
     def cut(self, frame: Image, box: NDArray[np.float64]) -> Image:
         """Return what a view of a box (x1 y1 x2 y2, pixels) is made of; keeps nothing of `frame`."""
@@ -152,8 +152,8 @@ class InstanceSampler(FrameSampler):
             chosen = np.resize(rng.permutation(len(cuts)), self.per_frame)
             clip = int(group.facts.class_id[group.samples.row[sample]])
             for j, box in enumerate(chosen.tolist(), start=i * self.per_frame):
-                beside = [cut for other, cut in enumerate(cuts) if other != box]
-                others = beside if beside and rng.random() < 0.5 else bank or beside
+                same_frame = [cut for other, cut in enumerate(cuts) if other != box]
+                others = same_frame if same_frame and rng.random() < 0.5 else bank or same_frame
                 images[j] = self._views.view(cuts[box], others, crop, rng)
                 labels[j] = self._first_label[clip] + class_ids[box] - clip * MAX_PER_CLIP
         return images, labels

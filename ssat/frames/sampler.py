@@ -214,7 +214,7 @@ class FrameSampler:
             while ahead:
                 yield ahead.popleft().result()
         finally:
-            # Also when the caller stops half way: nothing may go on decoding.
+            # Also if the caller stops early: decoding must end.
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _batches(self, epoch: int, start: int) -> Iterator[tuple[int, list[Pick]]]:

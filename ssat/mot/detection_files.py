@@ -1,4 +1,4 @@
-"""Detections from files of other programs: COCO JSON and Parquet, beside MOTChallenge text."""
+"""Detections from files of other programs: COCO JSON and Parquet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ssat.errors import InputError
 from ssat.mot.rows import PEDESTRIAN, MotRows, read_detections, refuse_relative
 from ssat.video.natural_order import numbers_in
 
-_PEOPLE = ("person", "pedestrian", "people", "human")
+PEOPLE = ("person", "pedestrian", "people", "human")
 _PERSON = 1  # of COCO
 _CORNERS, _SIZES = ("x1", "y1", "x2", "y2"), ("left", "top", "width", "height")
 
@@ -34,7 +34,7 @@ class FoundDetections:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out, for people."""
+        """Summary of the skipped entries."""
         if not self.left_out:
             return ()
         named = ", ".join(f"{count} {name}" for name, count in self.left_out.items())
@@ -129,7 +129,7 @@ def _frames_of_images(path: Path, content: Mapping[str, Any], n_frames: int | No
         numbers = range(1, len(images) + 1)
     shift = 1 if min(numbers) == 0 else 0
     if n_frames is not None and max(numbers) + shift > n_frames:
-        # Names count on from another video, say: their order is what they tell.
+        # Numbers in names may continue from another video: only their order is used.
         rank = {number: at for at, number in enumerate(sorted(numbers), start=1)}
         return {identity: rank[number] for identity, number in zip(identities, numbers, strict=True)}
     return {identity: number + shift for identity, number in zip(identities, numbers, strict=True)}
@@ -149,7 +149,7 @@ def _taken(path: Path, names: Mapping[Any, str], entries: Sequence[Any], classes
     wanted = {name.strip().lower() for name in classes}
     present = {entry.get("category_id", _PERSON) for entry in entries if isinstance(entry, dict)}
     if names:
-        chosen = wanted or set(_PEOPLE)
+        chosen = wanted or set(PEOPLE)
         taken = {number for number, name in names.items() if name.lower() in chosen}
         shown = ", ".join(f"{name!r}" for name in names.values())
         missing = sorted(wanted - {name.lower() for name in names.values()})

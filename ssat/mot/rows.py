@@ -74,7 +74,7 @@ NO_ROWS = MotRows(
 
 
 def read_detections(path: Path, n_frames: int | None = None) -> MotRows:
-    """Detections: frame, −1, left, top, width, height, score, and up to three more columns that are not read.
+    """Read detections: frame, −1, left, top, width, height, score, and up to three ignored columns.
 
     Frames may come in any order; the separator may be a comma, a semicolon or white space; empty lines are skipped.
 
@@ -116,7 +116,7 @@ def read_ground_truth(path: Path, n_frames: int | None = None) -> MotRows:
 def read_results(path: Path, n_frames: int | None = None, *, keep_empty_boxes: bool = False) -> MotRows:
     """Return a tracker's result: frame, id, left, top, width, height, score, and up to three columns.
 
-    A file without any row is a tracker that found nothing. Of the further columns only the eighth is looked at, as
+    A file without any row is a tracker that found nothing. Of the further columns only the eighth is read, as
     TrackEval does: it is −1, or the class 1.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which frames of a sequence are tracked and scored."""
+"""Splits: the frames of a sequence that are tracked and scored."""
 
 from __future__ import annotations
 

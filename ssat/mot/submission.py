@@ -1,4 +1,4 @@
-"""The zip that the server of MOTChallenge scores test sequences from: writing it, and saying what it would refuse.
+"""The zip for the server of MOTChallenge: write it, and check it by the server's rules.
 
 Source: motchallenge.net/instructions: one zip, a file per sequence in its root, named exactly as the sequence; ten
 values a line, comma-separated; frames, identities and boxes counted from 1. The server has refused archives that lack
@@ -76,7 +76,7 @@ BENCHMARKS: dict[str, tuple[dict[str, int], dict[str, int]]] = {
 
 @dataclass
 class Submission:
-    """What is to be said about a zip.
+    """Check result of a zip.
 
     Attributes:
         benchmark: the data set that its names belong to; None: to none.
@@ -98,7 +98,7 @@ def benchmark_of(names: Iterable[str]) -> str | None:
 
 
 def write_submission(path: Path, results: Mapping[str, Path]) -> Path:
-    """Packs result files, sequence → file; the same files give the same bytes. Whole or not at all."""
+    """Write a zip of result files, sequence → file; equal files give equal bytes. Complete or not at all."""
     with committed(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, file in sorted(results.items()):
             entry = zipfile.ZipInfo(f"{name}.txt", _DATE)
@@ -203,7 +203,7 @@ def _content_faults(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, n_frames: 
 
 
 def _line_fault(raw: bytes, n_frames: int, seen: set[tuple[int, int]]) -> str | None:
-    """What is wrong with a line; None: nothing. `seen` collects frame and identity."""
+    """Return the fault of a line, or None. `seen` collects frame and identity."""
     try:
         fields = raw.decode("ascii").strip().split(",")
         if len(fields) != _COLUMNS:

@@ -22,7 +22,7 @@ _BOX_HEIGHT, _BOX_WIDTH = CUT_HEIGHT / CONTEXT, CUT_WIDTH / CONTEXT  # of the bo
 
 @dataclass(frozen=True)
 class ViewRule:
-    """How views are drawn; lengths as shares of the box.
+    """Rule for drawing views; lengths as shares of the box.
 
     Attributes:
         size: height and width of a view, pixels.

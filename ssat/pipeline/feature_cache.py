@@ -1,9 +1,10 @@
-"""Features of a sequence's detections, kept by what they were computed from."""
+"""Cache of the features of a sequence's detections, by the digest of their inputs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.mot.rows import MotRows
+from ssat.mot.sequence import MotSequence
 from ssat.pipeline.appearance import KnownFeatures
 from ssat.pipeline.inputs import TrackInput
 from ssat.pipeline.stage_seconds import StageSeconds
@@ -27,7 +29,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Features (n, F), a row per detection, and how long they took when they were computed."""
+    """Features (n, F), a row per detection, and the time of their computation."""
 
     features: NDArray[np.float32]
     seconds: StageSeconds
@@ -38,6 +40,14 @@ def images_digest(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(bytes.fromhex(image_digest(path)))
+    return digest.hexdigest()
+
+
+def frames_digest(sequence: MotSequence, frames: Iterable[int]) -> str:
+    """SHA-256 over the content of the frames of a sequence, in order."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        digest.update(bytes.fromhex(sequence.frame_digest(frame)))
     return digest.hexdigest()
 
 
@@ -66,7 +76,7 @@ def feature_key(embedder_digest: str, input_size: int | tuple[int, int], images:
 
 
 def load_features(folder: Path, key: str, n_detections: int) -> CachedFeatures | None:
-    """What was stored under `key`; None where nothing was, or where the file is damaged."""
+    """Return the features stored under `key`; None if there are none or the file is damaged."""
     path = _path(folder, key)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:

@@ -1,4 +1,4 @@
-"""What tracking one sequence of a benchmark gave, as it is kept beside its files."""
+"""The result of tracking one sequence of a benchmark, stored beside its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs side by side: what differed between them, and what came of it."""
+"""Comparison of runs: differing settings, and results."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def compared_scores(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class SequenceChange:
-    """What a run changed on a sequence: scores in percent, `gain` in points, `switches` more than before."""
+    """Change of a sequence by a run: scores in percent, `gain` in points, `switches` more than before."""
 
     sequence: str
     run: str

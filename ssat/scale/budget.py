@@ -1,4 +1,4 @@
-"""What a run may use: time, disk and failures."""
+"""The budget of a run: time, disk and failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Budget:
         self._failures = 0
 
     def note_outcomes(self, by_class: dict[str, int]) -> None:
-        """Counts of clips by outcome in the shard that has just been worked through."""
+        """Count the outcomes of the finished shard."""
         self._failures += sum(count for name, count in by_class.items() if name not in _NOT_OURS)
 
     def note_failures(self, count: int) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssat.errors import InputError
+from ssat.pipeline.benchmark_inputs import Prepared, prepare, sequences_of
+from ssat.pipeline.settings import BenchmarkSettings
+from ssat.studies.settings import TuneSettings
 from ssat.tracking.config import TrackerConfig
 
 if TYPE_CHECKING:
@@ -49,13 +52,13 @@ class TunedSequence:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         values: score of every complete trial, in the order of the trials.
         best: setting → value of the best trial.
         best_value: its score.
-        importance: setting → share of the variance of the score that it explains (fANOVA); empty where all trials
+        importance: setting → share of the variance of the score that it explains (fANOVA); empty if all trials
             score the same.
     """
 
@@ -90,7 +93,7 @@ def search(
     """Maximise `objective` over the settings (TPE); the first trial is `base`, as far as it lies in the ranges.
 
     Args:
-        storage: SQLite file. Trials that it holds count towards `trials`; an interrupted search goes on from there.
+        storage: SQLite file. Trials that it holds count towards `trials`; an interrupted search continues from there.
         advance: called after every trial, and once for each that was there before.
     """
     import optuna
@@ -175,3 +178,39 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+@dataclass(frozen=True)
+class TuningSide:
+    """The sequences that settings are chosen on, or those that they are reported on."""
+
+    settings: BenchmarkSettings
+    prepared: list[Prepared]
+
+
+def tuning_sides(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[TuningSide, TuningSide]:
+    """Return the benchmarks of the sequences that settings are chosen on and of those that they are reported on.
+
+    Raises:
+        InputError: detections that are computed or depend on the tracks, sequences that cannot be tracked, or
+            sequences that share frames.
+    """
+    if benchmark.detector is not None or benchmark.refine != "none":
+        raise InputError(
+            "settings benchmark.detector and benchmark.refine: tuning takes detections from files; expected setting "
+            "`detections`"
+        )
+    base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
+    train = base.model_copy(update={"mot": settings.train, "split": settings.train_split})
+    report = base.model_copy(update={"mot": settings.report, "split": settings.report_split})
+    for side in (train, report):
+        sequences_of(side)  # refuse a folder without sequences before any image is read
+    chosen, reported = prepare(train)[0], prepare(report)[0]
+    refuse_overlap(*([_identified(entry) for entry in side] for side in (chosen, reported)))
+    return TuningSide(train, chosen), TuningSide(report, reported)
+
+
+def _identified(prepared: Prepared) -> TunedSequence:
+    sequence = prepared.sequence
+    images = frozenset(sequence.frame_digest(frame) for frame in prepared.frames)
+    return TunedSequence(sequence.name, sequence.folder, prepared.frames, images)

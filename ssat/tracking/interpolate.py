@@ -11,7 +11,7 @@ Row = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]  # ids 
 
 
 class GapFiller:
-    """Takes the tracks of frame after frame and gives them back later, with gaps filled in along a straight line.
+    """Filter that delays the tracks of consecutive frames and fills gaps by linear interpolation.
 
     It remembers the last `longest` frames, however long the input is.
 

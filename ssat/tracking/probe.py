@@ -53,7 +53,7 @@ class PairSet:
 
 @dataclass(frozen=True)
 class GapScore:
-    """How a feature ranks the pairs at one gap.
+    """AUC of a feature over the pairs at one gap.
 
     Attributes:
         gap_seconds: time between the two detections of a pair.
@@ -90,7 +90,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """What the probe says about one feature on one footage."""
+    """Result of the probe for one feature on one footage."""
 
     gaps: tuple[GapScore, ...]
     calibration: Calibration

@@ -40,7 +40,7 @@ class IdentifiedBoxes(Protocol):
 
 
 class TrackPainter:
-    """Draws the tracks of consecutive frames; remembers where each identity has stood.
+    """Painter of the tracks of consecutive frames, with a trail for every identity.
 
     Args:
         frame_rate: of the frames; the trail is as long as 1.5 s.
@@ -91,7 +91,7 @@ class TrackPainter:
 
 
 class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
-    """Writes painted frames to an mp4 that appears under its name when it is complete.
+    """Writer of painted frames to an mp4 that appears under its name when it is complete.
 
     Use as a context; `write` fits `ssat.pipeline.pipeline.track_frames` as a sink.
 
@@ -126,7 +126,7 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
         tracks: IdentifiedBoxes,
         lost: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
     ) -> None:
-        """Paints and encodes the next frame; `lost` as in `TrackPainter.paint`."""
+        """Paint and encode the next frame; `lost` as in `TrackPainter.paint`."""
         if image is None or self._container is None:
             raise ValueError("an annotated video needs images, and to be entered as a context")
         picture = self._painter.paint(number, image, tracks, lost)
@@ -136,7 +136,7 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
             picture = _resized(picture, (self._stream.width, self._stream.height))
         self.picture = picture
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        # Without a time base the encoder takes the numbers for something else.
+        # Without a time base the encoder misinterprets the numbers.
         frame.time_base = 1 / self._rate
         frame.pts = self._n_written
         self._n_written += 1

@@ -1,4 +1,4 @@
-"""Image files: which of a folder they are, in which order, and their pixels as they are meant to be seen."""
+"""Image files: those of a folder in order, and their upright pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EXIF orientation: how a stored picture has to be turned and mirrored to stand upright.
+"""EXIF orientation: rotation and mirroring that make a stored picture upright.
 
 Source: CIPA DC-008 (Exif 2.32), tag 0x0112.
 """

@@ -1,4 +1,4 @@
-"""Frames of a stream (RTSP, HTTP) or a camera: they come when they come, and may stop for a while."""
+"""Frames of a stream (RTSP, HTTP) or a camera: they arrive at an irregular rate and may pause."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class CameraSource:
 
     @classmethod
     def open(cls, index: int, frame_rate: float | None = None) -> CameraSource:
-        """Open it once to learn the frame rate. Raises InputError where there is no such camera."""
+        """Open it once to learn the frame rate. Raises InputError if there is no such camera."""
         camera = _camera(index)
         import cv2
 
@@ -184,7 +184,7 @@ def read_latest(source: FrameSource) -> Iterator[NumberedFrame]:
         if ended[0] is not None:
             raise ended[0]
     finally:
-        # Not joined: a read may wait for the network for seconds, and nothing is lost with it.
+        # Not joined: a read may wait for the network for seconds, and no data is lost.
         stop.set()
 
 
@@ -218,7 +218,7 @@ def _connected(address: str) -> Any:
 def _camera(index: int) -> Any:
     import cv2
 
-    # OpenCV tells of every backend that has no such camera; the error below says it once.
+    # OpenCV reports every backend that has no such camera; the error below reports it once.
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

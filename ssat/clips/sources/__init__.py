@@ -1,4 +1,4 @@
-"""Where the video of a clip may be had. For each clip the sources are asked in the order given, until one has it."""
+"""Sources of the video of a clip, tried in the given order until one has it."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def sources_of(settings: CollectSettings, clips: ClipList, workspace: Workspace,
 
 @dataclass(frozen=True)
 class _Part:
-    """What one mirror comes to: archives, or sources that are asked clip by clip."""
+    """The content of one mirror: archives, or sources that are asked clip by clip."""
 
     archives: Sequence[str] = ()
     sources: Sequence[Source] = ()

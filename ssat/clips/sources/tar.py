@@ -22,7 +22,7 @@ from ssat.clips.sources import Stopped, Video
 from ssat.clips.sources.folder import cut_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-# Names and attributes that stand before a member are read into memory as a whole: a few kilobytes, when honest.
+# Names and attributes before a member are read into memory as a whole: a few kilobytes in a regular archive.
 _MAX_HEADER_BYTES = 1 << 20
 _CHUNK = 1 << 20
 _MAX_MEMBER_BYTES = 16 << 30
@@ -94,7 +94,7 @@ class TarMirror:
         self._max_bytes = max_bytes
         # Archives that could not be read in this run, with the reason.
         self.problems: dict[str, str] = {}
-        # Clips that an archive has under a name that promised more than it held: another span, too large.
+        # Clips whose member does not fit its name: another span, or too large.
         self._missed: dict[str, set[str]] = {}
         self._failures: Counter[str] = Counter()
 
@@ -104,7 +104,7 @@ class TarMirror:
         return self._failures[archive]
 
     def next_archive(self, clip_ids: Collection[str]) -> str | None:
-        """The first archive that may hold one of the clips: it was not read yet, or is known to; None: none does."""
+        """Return the first archive that was not read yet or is known to hold one of the clips; None: none."""
         wanted = set(clip_ids)
         for archive in self.archives:
             if archive in self.problems:
@@ -184,7 +184,7 @@ class TarMirror:
                 tarfile.open(fileobj=ending(file), mode="r|*", tarinfo=_BoundedTarInfo, errorlevel=1) as members,
             ):
                 yield members
-                # The end of a tar is a block of zeros; that all that was promised arrived is known behind it.
+                # A tar ends with a block of zeros; only after it is the archive known to be complete.
                 for _ in range(_MAX_TRAILING_BYTES // _CHUNK):
                     if not file.read(_CHUNK):
                         break
@@ -201,7 +201,7 @@ def _next(members: tarfile.TarFile) -> tarfile.TarInfo | None:
 
 
 def _refusal(member: tarfile.TarInfo) -> str:
-    """Return why a member is not even looked at; empty for plain files and folders."""
+    """Return why a member is skipped at once; empty for plain files and folders."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or "\\" in member.name:
         return "absolute path or backslash"

@@ -1,4 +1,4 @@
-"""Other trackers behind the same call: what SSAT is compared with on the same detections.
+"""Other trackers with the same interface, for comparison on the same detections.
 
 | name       | from                                                              | appearance |
 |------------|-------------------------------------------------------------------|------------|

@@ -33,7 +33,7 @@ class PackagedBoxTracker:
             self._update(np.empty((0, 4)), np.empty(0))
 
     def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
-        """Return the tracks of the next frame that the tracker is certain of; appearance is not looked at."""
+        """Return the tracks of the next frame that the tracker is certain of; appearance is not used."""
         if init_rule is not None:
             raise ValueError("this tracker decides itself where tracks begin")
         tracked = self._update(found.boxes, as_shares(found.scores))
