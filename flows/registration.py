@@ -78,7 +78,7 @@ class Entry(BaseModel):
 
 
 def read_entries(path: Path, only: Sequence[str] = ()) -> list[Entry]:
-    """The deployments of a prefect.yaml; with `only`, those of these flows.
+    """Return the deployments of a prefect.yaml; with `only`, those of these flows.
 
     Raises:
         InputError: not YAML, a deployment that is not as expected, or a flow that has none.
@@ -103,7 +103,7 @@ def read_entries(path: Path, only: Sequence[str] = ()) -> list[Entry]:
 
 
 def _unscheduled(name: str) -> Entry:
-    """The deployment of a stage that the file does not have: it runs when a person or another flow starts it."""
+    """Return the deployment of a stage that the file does not have: it runs when a person or another flow starts it."""
     return Entry(
         name="ssat",
         entrypoint=f"{ENTRY_POINTS}{name}",
@@ -123,7 +123,7 @@ def build_deployments(
     *,
     work_pool: bool,
 ) -> list[RunnerDeployment]:
-    """Deployments ready to be registered; without `work_pool` they are run by the process that serves them.
+    """Return deployments ready to be registered; without `work_pool` the serving process runs them.
 
     Raises:
         InputError: names file, deployment and setting that does not fit, or that a scheduled deployment lacks.
@@ -175,10 +175,10 @@ def _parameters(
     known = inspect.signature(flow.fn, eval_str=True).parameters
     parameters = dict(entry.parameters)
     if entry.flow_name in STAGES:
-        # Files of version 0.1 give settings of `verify` beside the workspace.
+        # Files of version 0.1 have settings of `verify` next to the workspace.
         own = stage_named(entry.flow_name).settings.fields()
-        beside = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
-        parameters["settings"] = {**beside, **(parameters.get("settings") or {})}
+        stray = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
+        parameters["settings"] = {**stray, **(parameters.get("settings") or {})}
     for name in parameters:
         if name not in known:
             raise InputError(f"{path}: deployment {entry.flow_name}: no parameter {name}; it has {', '.join(known)}")
@@ -211,7 +211,7 @@ def _settings(
             "that you want"
         )
     if settings is None:
-        # Nothing runs by itself: the page asks for what is missing.
+        # Without a schedule the page asks for missing values.
         return {key: value for layer in layers for key, value in layer.items()}
     secrets = [name for name in model.model_fields if isinstance(getattr(settings, name), SecretStr)]
     if secrets:
@@ -276,7 +276,7 @@ def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) 
 
 
 def keep_paused(client: SyncPrefectClient, entry: Entry, deployment: RunnerDeployment) -> None:
-    """Switches off those schedules of `deployment` that are off on the server."""
+    """Switch off those schedules of `deployment` that are off on the server."""
     try:
         known = client.read_deployment_by_name(f"{entry.flow_name}/{entry.name}")
     except ObjectNotFound:
@@ -305,12 +305,12 @@ def _ensure_pool(client: SyncPrefectClient, name: str) -> None:
         template = ProcessWorker.get_default_base_job_template()
         try:
             client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
-        except ObjectAlreadyExists:  # another deployment was as quick
+        except ObjectAlreadyExists:  # another deployment created it at the same time
             return
 
 
 def save_webhook() -> bool:
-    """Saves the address of SSAT_WEBHOOK_URL as the Prefect block webhook/ssat; whether there was one."""
+    """Save the address of SSAT_WEBHOOK_URL as the Prefect block webhook/ssat; whether there was one."""
     if not os.environ.get(VARIABLE):
         return False
     from prefect.blocks.webhook import Webhook

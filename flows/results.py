@@ -44,7 +44,7 @@ _DATA: dict[str, dict[str, Any]] = {
 _FEATURE_DATA = ("mot17-09", "mot17-09-yolox", "tud", "mot16-09")
 _COLOUR_SEEDS = (0, 1, 2)
 _BOX_ONLY = ("box", "centertrack", "sort", "bytetrack", "oc-sort")
-# A study of the number of clips that two cores can afford.
+# A study of the number of clips, small enough for two cores.
 CLIPS = {"clips": (40, 80, 144), "seeds": (0, 1, 2), "same_steps": True}
 CLIPS_TRAIN = {
     "crop": 48,
@@ -59,7 +59,7 @@ CLIPS_TRAIN = {
 
 
 def main() -> None:
-    """Runs what is missing, then writes the page."""
+    """Run what is missing, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")))
     parser.add_argument("--workspace", default="workspace/results")
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def _trained(place: Any, data: Path) -> str:
-    """The quick preset on the clips of the data: collected, decoded, trained, as far as that is missing."""
+    """Return the quick preset on the clips of the data: collected, decoded, trained, as far as that is missing."""
     from flows.run import run_flow
     from ssat.clips.settings import CollectSettings
     from ssat.embedding.settings import TrainSettings
@@ -111,7 +111,7 @@ def _trained(place: Any, data: Path) -> str:
 
 
 def _learned_colours(place: Any, data: Path) -> Iterator[Path]:
-    """Colours learned from the clips of the data with each seed."""
+    """Yield colours learned from the clips of the data with each seed."""
     from flows.stage_flow import run_stage
     from flows.stages.collect import STAGE as COLLECT
     from flows.stages.colours import STAGE as COLOURS
@@ -131,7 +131,7 @@ def _features_wanted(only: str) -> bool:
 def _features(
     place: Any, data: Path, embedder: str, colours: Sequence[str], only: str
 ) -> Iterator[tuple[str, StudyResult[FeaturesStudy]]]:
-    """The study of features on each data set, under the names that the page uses."""
+    """Yield the study of features on each data set, under the names that the page uses."""
     from flows.studies.features import features_study
     from ssat.studies.settings import FeaturesStudySettings
 
@@ -154,7 +154,7 @@ def _features(
 
 
 def _over_all(results: Sequence[FeaturesStudy]) -> str:
-    """The mean over all sequences of all data sets, each sequence counted once, as a table."""
+    """Return the mean over all sequences of all data sets, each sequence counted once, as a table."""
     rows = []
     for feature in results[0].sequences:
         measured = [on_sequence for result in results for on_sequence in result.sequences[feature].values()]
@@ -176,7 +176,7 @@ def _mean(values: Sequence[float | None], digits: int) -> str:
 
 
 def _studies(place: Any, data: Path, embedder: str, only: str) -> Iterator[tuple[str, StudyResult[Any]]]:
-    """Each study's name on the page, and its result; of those whose name matches `only`."""
+    """Yield each study's name on the page, and its result; of those whose name matches `only`."""
     from flows.studies.clips import clips_study
     from flows.studies.extensions import extensions_study
     from flows.studies.thresholds import thresholds_study
@@ -221,7 +221,7 @@ def _benchmark(data: Path, embedder: str, values: dict[str, Any], preset: str | 
 def _write(place: Any, name: str, result: StudyResult[Any]) -> None:
     images = _DOCS / "images"
     images.mkdir(exist_ok=True)
-    # Speed would be that of a machine that did other things as well.
+    # Speed is left out: the machine may be busy with other work.
     parts = [markdown_table([{key: row[key] for key in row if key != "fps"} for row in result.content.table])]
     for figure in _plots(result.figures):
         target = images / f"results-{name}-{figure.name}"
@@ -231,7 +231,7 @@ def _write(place: Any, name: str, result: StudyResult[Any]) -> None:
 
 
 def _plots(figures: Sequence[str]) -> list[Path]:
-    """Plots alone: pictures of worst moments show frames of the data, which are not ours to publish."""
+    """Return plots alone: pictures of worst moments show frames of the data, which are not ours to publish."""
     kept = ("scores.png", "clips.png", "surfaces.png")
     return [path for path in map(Path, figures) if path.name in kept]
 

@@ -16,7 +16,7 @@ _CHUNK = 8 << 20
 
 
 def is_remote(location: object) -> bool:
-    """Whether a location names an object store."""
+    """Return whether a location names an object store."""
     return str(location).startswith("s3://")
 
 
@@ -25,12 +25,12 @@ def _filesystem(bucket: str) -> Any:
     from pyarrow import fs
 
     # Address, region and keys of the store come from the environment (AWS_ENDPOINT_URL, AWS_REGION,
-    # AWS_ACCESS_KEY_ID …) or the machine's role: an address that is written down holds no secret.
+    # AWS_ACCESS_KEY_ID …) or the machine's role: stored addresses contain no secret.
     return fs.FileSystem.from_uri(f"s3://{bucket}")[0]
 
 
 def forget_stores() -> None:
-    """Connect anew at the next use: the environment names another store."""
+    """Connect again at the next use: the environment names another store."""
     _filesystem.cache_clear()
 
 
@@ -102,7 +102,7 @@ class RemotePath:
         return SimpleNamespace(st_size=int(info.size))
 
     def open(self, mode: str = "rb") -> Any:
-        """The object as a seekable stream of bytes."""
+        """Return the object as a seekable stream of bytes."""
         if mode != "rb":
             raise ValueError("objects are written by upload")
         return _filesystem(self._bucket).open_input_file(self._path)
@@ -115,7 +115,7 @@ class RemotePath:
         return self.read_bytes().decode(encoding)
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:
-        """Objects right below this folder whose names fit."""
+        """Yield objects directly below this folder whose names match."""
         from pyarrow import fs
 
         selector = fs.FileSelector(self._path, allow_not_found=True)
@@ -143,7 +143,7 @@ class RemotePath:
                 output.write(chunk)
 
     def check(self) -> None:
-        """Raises WorkspaceError unless the bucket can be looked into."""
+        """Raise WorkspaceError unless the bucket can be looked into."""
         from pyarrow import fs
 
         try:
@@ -158,14 +158,14 @@ AnyPath: TypeAlias = Path | RemotePath
 
 
 def location(place: str | AnyPath) -> AnyPath:
-    """A local path, or an object store's for an s3:// address."""
+    """Return a local path, or an object store's for an s3:// address."""
     if isinstance(place, RemotePath):
         return place
     return RemotePath(str(place)) if is_remote(place) else Path(place)
 
 
 def readable(path: AnyPath) -> Any:
-    """What pyarrow reads `path` from."""
+    """Return the argument from which pyarrow reads `path`."""
     return path.open("rb") if isinstance(path, RemotePath) else path
 
 

@@ -1,4 +1,4 @@
-"""How the library says what it did, without knowing who listens."""
+"""The reporter that the library calls; the layers above implement it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, Protocol
 
 
 class Reporter(Protocol):
-    """Receives what a stage reports: the layers above plug in a tracking server and the terminal."""
+    """Interface for the reports of a stage; the layers above implement it for a tracking server and the terminal."""
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Named numbers at a training step or epoch."""
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """A named table; every row has the same columns."""
+        """Report a named table; every row has the same columns."""
 
     def file(self, path: Path, folder: str = "") -> None:
-        """A finished file (picture, video, model card), filed under `folder`."""
+        """Report a finished file (picture, video, model card), filed under `folder`."""
 
     def progress(self, done: int, total: int, what: str, note: str = "") -> None:
         """`done` of `total` units of `what` are finished; `note` says how well it goes."""
 
 
 class NullReporter:
-    """Says nothing: the default, and what every rank but the first uses."""
+    """Reporter that does nothing: the default, and that of every rank but the first."""
 
     def scalars(self, values: Mapping[str, float], step: int) -> None: ...
 

@@ -1,4 +1,4 @@
-"""One Prefect task run for each shard of candidates, with progress and a table of what became of the clips."""
+"""One Prefect task run for each shard of candidates, with progress and a table of outcomes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from prefect.utilities.annotations import quote
 from ssat.clips.collected import CollectResult
 from ssat.clips.collector import Collector, Shard, ShardOutcome
 from ssat.clips.lists import describe_rejected
+from ssat.clips.progress import ClipProgress
 from ssat.clips.settings import CollectSettings
 from ssat.clips.status import OK
 from ssat.redaction import without_credentials
@@ -27,7 +28,8 @@ from tasks.egress import PrefectEgress
 from tasks.halt import halted, note_outcomes
 from tasks.metrics import ATTEMPTED_CLIPS, COLLECTED_CLIPS, FAILURES, count, counted
 from tasks.notify import notify
-from tasks.progress import progress_bar
+from tasks.progress import Bar, progress_bar
+from tasks.progress_artifact import progress_artifact
 
 _TELL_EVERY_S = 5.0
 
@@ -63,16 +65,15 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> CollectRes
 @task(name="collect-shard", persist_result=False, cache_policy=NO_CACHE)
 def collect_shard(collector: Collector, shard: Shard) -> ShardOutcome:
     """Work through one shard."""
-    # How many of the wanted clips an archive holds is known at its end.
+    # The number of wanted clips in an archive is known only at its end.
     total = None if shard.archive else len(shard.positions)
-    with progress_bar(f"clips, shard {shard.number}", total) as advance, _shared_progress(collector) as tell:
-
-        def done(clips: int) -> None:
-            advance(clips)
-            count(ATTEMPTED_CLIPS, clips)
-            tell(clips)
-
-        outcome = collector.run_shard(shard, done)
+    with (
+        progress_bar(f"clips, shard {shard.number}", total) as bar,
+        progress_artifact(bar, "clips-progress"),
+        _shared_progress(collector) as tell,
+    ):
+        bar.in_flight(0)
+        outcome = collector.run_shard(shard, _Shown(bar, tell))
     for kind, clips in outcome.by_class.items():
         if kind == OK:
             count(COLLECTED_CLIPS, clips)
@@ -81,9 +82,30 @@ def collect_shard(collector: Collector, shard: Shard) -> ShardOutcome:
     return outcome
 
 
+class _Shown(ClipProgress):
+    """The clips of a shard on the progress bar, in the counters and in the share of the ranks."""
+
+    def __init__(self, bar: Bar, tell: Callable[[int], None]) -> None:
+        self._bar, self._tell = bar, tell
+
+    def started(self) -> None:
+        self._bar.started()
+
+    def finished(self, failure: str = "") -> None:
+        self._bar.ended()
+        if failure:
+            self._bar.failed(failure)
+        self.skipped()
+
+    def skipped(self) -> None:
+        self._bar()
+        count(ATTEMPTED_CLIPS, 1)
+        self._tell(1)
+
+
 @contextmanager
 def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
-    """A progress artifact of the wanted clips: at once, every few seconds while clips come in, and at the end.
+    """Update a progress artifact of the wanted clips: at the start, every few seconds, and at the end.
 
     Class ids are assigned when a shard is finished. Until then its finished candidates are counted, so the share can
     fall a little.
@@ -108,7 +130,7 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
             if time.monotonic() - told_at < _TELL_EVERY_S:
                 return
             told_at = time.monotonic()
-        with contextlib.suppress(Exception):  # a server that is slow for a moment must not cost the clips
+        with contextlib.suppress(Exception):  # a slow server must not lose the clips
             update_progress_artifact(artifact, percent(before + done))
 
     yield tell
@@ -117,7 +139,7 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
 
 
 def report_clips(result: CollectResult, rejected: list[str]) -> None:
-    """The result as a Prefect artifact."""
+    """Create the Prefect artifact of the result."""
     create_table_artifact(
         key="clips",
         table=[{"outcome": name, "clips": count} for name, count in result.by_class.items()],

@@ -1,4 +1,4 @@
-"""Recorded runs side by side."""
+"""Comparison of recorded runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.recorded import BENCHMARKS, CHAMPION, TRAININGS, Recorded
 _KINDS = {BENCHMARKS: "benchmark", TRAININGS: "training", "ssat-study": "study"}
 _MAX_RUNS = 24
 _MAX_CURVES = 6
-# Curves worth a look, in this order; others follow.
+# Main curves, in this order; others follow.
 _CURVES = ("loss", "probe_auc", "held_out_recall_at_1", "accuracy", "target_cosine", "mot_idf1", "learning_rate")
 
 
@@ -35,7 +35,7 @@ class RunOfComparison:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """Runs side by side.
+    """Compared runs.
 
     Attributes:
         runs: the first one is what the others are measured against.
@@ -112,7 +112,7 @@ def _champion_benchmark(recorded: Recorded, like: Any) -> Any:
     found = recorded.benchmarks(champion.digest) if champion is not None else []
     same = [run for run in found if _measured(run) == _measured(like)]
     if not found:
-        return recorded.run(CHAMPION)  # says what is missing, or gives the training
+        return recorded.run(CHAMPION)  # returns the training, or raises an error
     return (same or found)[0]
 
 
@@ -141,7 +141,7 @@ def _compared(recorded: Recorded, run: Any, experiment: str) -> ComparedRun:
 
 
 def _local(artifact_uri: str, path: str) -> Path | None:
-    """The file of an artifact that lies in this file system; one on a server cannot be linked to offline."""
+    """Return the file of an artifact that lies in this file system; one on a server cannot be linked to offline."""
     parsed = urlparse(artifact_uri)
     file = Path(unquote(parsed.path)) / path
     return file if parsed.scheme in ("file", "") and file.is_file() else None

@@ -22,6 +22,7 @@ from ssat.workspace import Workspace
 from tasks.halt import stop_if_halted
 from tasks.metrics import DECODED_FRAMES, FAILURES, count
 from tasks.progress import progress_bar
+from tasks.progress_artifact import progress_artifact
 from tasks.ray_work import run_bounded, share_cluster
 
 
@@ -55,17 +56,20 @@ def decode_shards(workspace: Workspace, settings: DecodeSettings) -> DecodedStor
 def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
     """Write `missing` shards on Ray with a progress bar in frames; gives the number of frames written."""
     for job in missing:
-        # A shard that is written again, for clips that can be read by now, must not pass for finished.
+        # A shard that is written again, for clips that are readable now, must not count as finished.
         job.sidecar.unlink(missing_ok=True)
     expected = sum(_expected_frames(job) for job in missing)
     share = share_cluster(len(missing), settings.workers, memory_bytes)
-    finished_frames, written, shown, counted = 0, 0, 0, 0
-    with progress_bar(f"frames, {len(missing)} shard{'s' * (len(missing) > 1)}", expected) as advance:
+    finished_shards, finished_frames, written, shown, counted = 0, 0, 0, 0, 0
+    with (
+        progress_bar(f"frames, {len(missing)} shard{'s' * (len(missing) > 1)}", expected) as bar,
+        progress_artifact(bar, "frames-progress"),
+    ):
 
         def show(frames: int) -> None:
             nonlocal shown
             if frames > shown:
-                advance(frames - shown)
+                bar(frames - shown)
                 shown = frames
 
         def tell(frames: int) -> None:
@@ -76,13 +80,18 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
 
         def poll(running: Sequence[ShardJob]) -> None:
             spooled = sum(spooled_frames(job.spool) for job in running)
+            bar.in_flight(len(running), len(missing) - finished_shards - len(running), "shards")
             show(finished_frames + spooled)
             tell(written + spooled)
             stop_if_halted()
 
         for job, (entry, records) in run_bounded(_write_shard, missing, share, poll):
-            count(FAILURES, sum(record.status == "failed" for record in records), stage="decode", kind="MEDIA")
-            # A failed clip is done as well: count what was expected of it, so that the bar comes to its end.
+            finished_shards += 1
+            failed = [record for record in records if record.status == "failed"]
+            count(FAILURES, len(failed), stage="decode", kind="MEDIA")
+            if failed:
+                bar.failed(f"{failed[-1].clip_id}: {failed[-1].reason}", len(failed))
+            # A failed clip is finished too: count its expected frames, so that the bar reaches its end.
             finished_frames += max(entry.rows, _expected_frames(job))
             show(finished_frames)
             written += entry.rows
@@ -92,7 +101,7 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
 
 @task(name="decode-dry", persist_result=False, cache_policy=NO_CACHE)
 def decode_dry(workspace: Workspace, settings: DecodeSettings) -> DryDecoding:
-    """Decode and encode every clip of the roster and throw the result away; the store stays as it is.
+    """Decode and encode every clip of the roster and discard the result; the store does not change.
 
     Raises:
         InputError: no roster.
@@ -103,7 +112,7 @@ def decode_dry(workspace: Workspace, settings: DecodeSettings) -> DryDecoding:
     share = share_cluster(len(jobs), settings.workers, memory_bytes)
     frames = 0
     began = time.monotonic()
-    with progress_bar("frames, thrown away", sum(_expected_frames(job) for job in jobs)) as advance:
+    with progress_bar("frames, discarded", sum(_expected_frames(job) for job in jobs)) as advance:
         for _, counted in run_bounded(_dry_shard, jobs, share):
             frames += counted
             advance(counted)
@@ -121,8 +130,8 @@ def _dry_shard(job: ShardJob, threads: int) -> int:
 def _write_shard(job: ShardJob, threads: int) -> tuple[ShardEntry, list[ClipRecord]]:
     import cv2
 
-    cv2.setNumThreads(1)  # the clips of a shard run beside each other already
-    # An earlier try may have come to the end just before its worker was lost.
+    cv2.setNumThreads(1)  # the clips of a shard run concurrently already
+    # An earlier attempt may have finished just before its worker was lost.
     return job.finished() or write_shard(job, threads)
 
 
@@ -132,7 +141,7 @@ def _expected_frames(job: ShardJob) -> int:
 
 
 def report_store(result: DecodedStore) -> None:
-    """The store and its failed clips as a Prefect artifact."""
+    """Create the Prefect artifact of the store and its failed clips."""
     facts = ("clips", "frames", "shards", "bytes", "written_shards", "frames_per_second", "failed", "digest")
     create_table_artifact(
         key="frame-store",

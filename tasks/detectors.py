@@ -1,4 +1,4 @@
-"""Detectors by what the settings name."""
+"""Create the detectors that the settings name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def resolve_detector(
     settings: BenchmarkSettings | TrackSettings, workspace: Workspace
 ) -> tuple[TorchvisionDetector | CenterTrackDetector | None, CenterTrackDetector | None]:
-    """The detector that looks at frames as they come, and the one that the tracks lead; at most one of them.
+    """Return the detector that processes frames in order and the one that the tracks lead; at most one is set.
 
     Raises:
         InputError: weights that are missing or do not fit; the message states where they are published.
@@ -34,7 +34,7 @@ def resolve_detector(
 
 
 def detector_digest(settings: BenchmarkSettings, workspace: Workspace) -> str | None:
-    """Return the digest of the network that detects, as `resolve_detector` gives it; None where none does.
+    """Return the digest of the network that detects, as `resolve_detector` gives it; None if none does.
 
     Raises:
         InputError: weights that are missing.

@@ -1,4 +1,4 @@
-"""Why an identity of a benchmark began and ended: its sequence is tracked again from what is known."""
+"""Explain why an identity of a benchmark started and ended, by tracking its sequence again from the caches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an identity began and ended, and the files that say so: a text and, where there are frames, a picture."""
+    """Reasons why an identity started and ended, and their files: a text and, if there are frames, a picture."""
 
     explanation: str
     explained: tuple[Path, ...]

@@ -1,9 +1,8 @@
-"""The sequences of a benchmark one after another in this process, or side by side on Ray."""
+"""The sequences of a benchmark one after another in this process, or concurrently on Ray."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +19,9 @@ from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
+from tasks.environment import ray_is_named
 from tasks.progress import progress_bar
+from tasks.progress_artifact import progress_artifact
 from tasks.results_cache import fetch_results, keep_results, results_key
 from tasks.sequences import detect_in_sequence, track_sequence
 from tasks.services import available_cpus, ray_session
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     from ssat.detection.torchvision_detector import TorchvisionDetector
     from ssat.embedding.protocol import PatchEmbedder
 
-# A local Ray and its workers, which load torch, take some ten CPU-seconds: so many frames to look at are worth it.
+# A local Ray and its workers, which load torch, take some ten CPU-seconds: worthwhile from this many frames on.
 _MIN_FRAMES_FOR_RAY = 600
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What looks at frames; None what is not asked for."""
+    """The networks that process frames; None if not needed."""
 
     embedder: PatchEmbedder | None
     detector: TorchvisionDetector | CenterTrackDetector | None
@@ -62,11 +63,6 @@ class SequenceJob:
     root: str
     folder: Path
     embedder: tuple[EmbedderPart, ...] | None
-
-
-def ray_is_named() -> bool:
-    """Whether RAY_ADDRESS names a cluster."""
-    return os.environ.get("RAY_ADDRESS", "local") != "local"
 
 
 def track_sequences(
@@ -140,7 +136,7 @@ def _track_here(
 def track_on_ray(
     waiting: list[Prepared], settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
 ) -> None:
-    """Tracks `waiting` side by side; each leaves its files in `folder`, which all machines must see.
+    """Track `waiting` concurrently; each leaves its files in `folder`, which all machines must see.
 
     Raises:
         InputError: a frame that cannot be decoded, or a machine that does not see the files.
@@ -153,9 +149,18 @@ def track_on_ray(
     ordered = sorted(waiting, key=lambda entry: (-len(entry.frames), entry.sequence.name))
     jobs = [SequenceJob(entry, settings, str(workspace.root), folder, embedder) for entry in ordered]
     total = sum(len(entry.frames) for entry in waiting)
-    with progress_bar(f"track {len(jobs)} sequences on Ray, frames", total) as advance:
-        for job, _ in run_bounded(_track_on_worker, jobs, share_cluster(len(jobs))):
-            advance(len(job.prepared.frames))
+    finished = 0
+    with (
+        progress_bar(f"track {len(jobs)} sequences on Ray, frames", total) as bar,
+        progress_artifact(bar, "tracking-progress"),
+    ):
+
+        def poll(running: Sequence[SequenceJob]) -> None:
+            bar.in_flight(len(running), len(jobs) - finished - len(running), "sequences")
+
+        for job, _ in run_bounded(_track_on_worker, jobs, share_cluster(len(jobs)), poll):
+            finished += 1
+            bar(len(job.prepared.frames))
 
 
 def _parts(embedder: PatchEmbedder, workspace: Workspace) -> tuple[EmbedderPart, ...]:

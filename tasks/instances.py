@@ -33,7 +33,7 @@ _UNUSED = {"boxes"}
 
 @dataclass(frozen=True)
 class InstanceCounts:
-    """What a table holds, for reports.
+    """Content of a table, for reports.
 
     Attributes:
         clips: clips of the frame store.
@@ -122,7 +122,7 @@ def _finished(folder: AnyPath, keys: Sequence[str]) -> InstanceTable | None:
 def _clips(
     workspace: Workspace, store: FrameStore, follow: FollowSettings, recipe: dict[str, Any]
 ) -> list[list[_Clip]]:
-    """The clips with frames, by the shards of the store."""
+    """Return the clips with frames, by the shards of the store."""
     kept = workspace.cache / "instances" / hashlib.sha256(canonical_json(recipe)).hexdigest()[:12]
     kept.mkdir(parents=True, exist_ok=True)
     roster = load_roster(workspace)
@@ -148,13 +148,13 @@ def _clips(
 
 
 def _key(recipe: dict[str, Any], clips: Sequence[_Clip], unreadable: set[int]) -> str:
-    """What a part follows from; a part with unreadable clips is not finished, so that they are tried again."""
+    """Return the key of a part; a part with unreadable clips is not finished, so that they are tried again."""
     rows = [[clip.class_id, clip.clip_id, clip.sha256, clip.stored, clip.class_id in unreadable] for clip in clips]
     return hashlib.sha256(canonical_json([recipe, rows])).hexdigest()[:16]
 
 
 def _follow_missing(clips: Sequence[_Clip]) -> set[int]:
-    """Follow patches through the clips that were not looked at yet; return the class ids of unreadable ones."""
+    """Follow patches through the clips that were not processed yet; return the class ids of unreadable ones."""
     missing = [clip for clip in clips if not clip.target.exists()]
     unreadable: set[int] = set()
     if missing:
@@ -168,7 +168,7 @@ def _follow_missing(clips: Sequence[_Clip]) -> set[int]:
 
 
 def _follow_one(clip: _Clip, threads: int) -> bool:
-    """On a worker: whether the clip could be read. What was found is kept either way but for that."""
+    """Follow the patches of one clip on a worker; return whether it is readable. Patches are stored."""
     import cv2
 
     cv2.setNumThreads(threads)

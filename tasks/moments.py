@@ -11,7 +11,7 @@ from ssat.mot.switches import Stretch, identity_switches, stretches
 from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.report.html import ReportFigure
 
-_TIMELINE_NOTE = "A stroke is a frame in which a labelled person goes on under another identity."
+_TIMELINE_NOTE = "A stroke is a frame in which a labelled person continues under another identity."
 _MOMENTS_NOTE = (
     "Pairs: the person when last found, and under the new identity; white is the label. Shown are the changes between "
     "the longest stretches."
@@ -21,7 +21,7 @@ _MOMENTS_NOTE = (
 def timelines(
     prepared: Sequence[Prepared], protocol: Protocol, folders: Mapping[str, Path], into: Path
 ) -> list[ReportFigure]:
-    """A figure per sequence with a line per method (`folders`: method → folder of its result files)."""
+    """Return a figure per sequence with a line per method (`folders`: method → folder of its result files)."""
     from ssat.report.study_plots import switch_timeline
 
     found = {method: found_identities(prepared, protocol, folder) for method, folder in folders.items()}
@@ -40,7 +40,7 @@ def timelines(
 
 
 def timeline(prepared: Sequence[Prepared], protocol: Protocol, folder: Path) -> list[ReportFigure]:
-    """One figure with a line per sequence of a benchmark in `folder`."""
+    """Return one figure with a line per sequence of a benchmark in `folder`."""
     from ssat.report.study_plots import switch_timeline
 
     lines = {
@@ -55,7 +55,7 @@ def timeline(prepared: Sequence[Prepared], protocol: Protocol, folder: Path) -> 
 
 
 def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path, into: Path) -> list[ReportFigure]:
-    """A picture per sequence that has frames and lost an identity."""
+    """Return a picture per sequence that has frames and lost an identity."""
     from ssat.pipeline.inputs import sequence_source
     from ssat.report.moments import moments_picture, worst_switches
     from ssat.video.sources import read_ahead
@@ -75,7 +75,7 @@ def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path
 def found_identities(
     prepared: Sequence[Prepared], protocol: Protocol, folder: Path
 ) -> dict[str, tuple[Prepared, MotRows, list[Stretch]]]:
-    """Sequence → what was prepared, the results that lie in `folder`, and who was found as whom."""
+    """Return sequence → what was prepared, the results that lie in `folder`, and who was found as whom."""
     found = {}
     for entry in prepared:
         path = folder / f"{entry.sequence.name}.txt"

@@ -18,7 +18,7 @@ _DATABASE_VARIABLES = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DA
 
 
 class PrefectServer:
-    """Runs Prefect's own API application under uvicorn on loopback, on the database below `home`.
+    """Prefect's own API application under uvicorn on loopback, on the database below `home`.
 
     Prefect can start a temporary server by itself. It is started here instead because that one waits only 20 s, writes
     to this process's standard output, and outlives a process that is killed.
@@ -30,7 +30,7 @@ class PrefectServer:
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            # Bound here and handed down, so that no other process can take the port in between.
+            # Bound here and passed to the child, so that no other process can take the port in between.
             self._listener.bind(("127.0.0.1", port))
         except OSError as error:
             self._listener.close()
@@ -41,7 +41,7 @@ class PrefectServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts the process; `wait` says when it answers.
+        """Start the process; `wait` says when it answers.
 
         Raises:
             ServiceError: its database is locked, damaged, not writable or of a newer version.
@@ -63,7 +63,7 @@ class PrefectServer:
             "PREFECT__SERVER_FINAL": "1",
         }
         if not self._pages:
-            # Leaves out the background services (schedules, late runs) that one process at work does not need.
+            # Omit the background services (schedules, late runs) that a single command does not need.
             environment["PREFECT__SERVER_EPHEMERAL"] = "1"
         environment.pop("PREFECT_API_URL", None)
         descriptor = self._listener.fileno()
@@ -75,11 +75,11 @@ class PrefectServer:
                 stderr=subprocess.STDOUT,
                 pass_fds=(descriptor,),
                 env=environment,
-                start_new_session=True,  # Ctrl-C is for the flow, which still has to report its state
+                start_new_session=True,  # Ctrl-C goes to the flow, which still has to report its state
             )
 
     def wait(self, within_s: float) -> None:
-        """Returns when the server answers.
+        """Return when the server answers.
 
         Raises:
             ServiceError: it ended, or did not answer within `within_s` seconds; names its log.
@@ -102,7 +102,7 @@ class PrefectServer:
         )
 
     def stop(self) -> None:
-        """Ends the process and waits for it."""
+        """End the process and wait for it."""
         self._listener.close()
         if self._process is None:
             return
@@ -120,7 +120,7 @@ class PrefectServer:
 
 
 def serve(descriptor: int) -> None:
-    """The child: serves on the inherited socket until standard input closes."""
+    """Serve on the inherited socket until standard input closes; runs in the child process."""
     import uvicorn
 
     config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="warning", lifespan="on")
@@ -130,7 +130,7 @@ def serve(descriptor: int) -> None:
     def watch() -> None:
         sys.stdin.buffer.read()
         server.should_exit = True
-        # A server that is still starting, or whose shutdown hangs on an open event stream, is ended all the same.
+        # A server that is still starting, or whose shutdown hangs on an open event stream, is killed.
         time.sleep(8)
         os._exit(0)
 

@@ -1,4 +1,4 @@
-"""What work in Ray's processes tells the process that owns the terminal: how far it is, and why it gave up."""
+"""Progress and errors of Ray's processes, for the process that owns the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ssat.errors import SsatError
-from tasks.progress import show_progress
+from tasks.progress import Bar, progress_bar
 
 
 class ProgressBoard:
@@ -23,20 +23,20 @@ class ProgressBoard:
         self._latest = latest
 
     def get(self) -> tuple[int, int, str, str] | None:
-        """The latest progress, None before the first."""
+        """Return the latest progress, None before the first."""
         return self._latest
 
     def fail(self, error: SsatError) -> None:
-        """Keeps the first error that the user has to put right."""
+        """Keep the first error that the user has to put right."""
         self._failure = self._failure or error
 
     def failure(self) -> SsatError | None:
-        """The error kept, if any."""
+        """Return the error kept, if any."""
         return self._failure
 
 
 def new_board() -> Any:
-    """A board on the caller's node: with another node it could go, and no worker begins without asking it."""
+    """Return a board on the caller's node: with another node it could go, and no worker begins without asking it."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -46,28 +46,30 @@ def new_board() -> Any:
 
 
 @contextmanager
-def watched(board: Any) -> Iterator[None]:
-    """Shows what the actor `board` holds while the block runs, and once more at its end."""
+def watched(board: Any) -> Iterator[Bar]:
+    """Show what the actor `board` holds while the block runs, and once more at its end; yields the bar."""
     stop = threading.Event()
+    with progress_bar("training steps", None) as bar:
 
-    def show() -> None:
-        import ray
-        from ray.exceptions import RayError
+        def show() -> None:
+            import ray
+            from ray.exceptions import RayError
 
-        done = False
-        while not done:
-            done = stop.wait(1.0)
-            try:
-                latest = ray.get(board.get.remote())
-            except RayError:
-                continue  # the work itself says what is wrong; a bar that stands still is no news
-            if latest is not None:
-                show_progress(*latest)
+            done = False
+            while not done:
+                done = stop.wait(1.0)
+                try:
+                    latest = ray.get(board.get.remote())
+                except RayError:
+                    continue  # the work itself reports errors; a stalled bar is not reported
+                if latest is not None:
+                    completed, total, what, *note = latest
+                    bar.set(completed, total, ", ".join(filter(None, (what, *note))))
 
-    thread = threading.Thread(target=show, name="ray-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+        thread = threading.Thread(target=show, name="ray-progress", daemon=True)
+        thread.start()
+        try:
+            yield bar
+        finally:
+            stop.set()
+            thread.join()

@@ -1,4 +1,4 @@
-"""The frame store as a Ray Data dataset of crops, for those who train with Ray Data."""
+"""The frame store as a Ray Data dataset of crops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_dataset(
     epoch: int = 0,
     augment: Augment | None = None,
 ) -> Any:
-    """A `ray.data.Dataset` with a row per frame of the clips `class_ids`.
+    """Return a `ray.data.Dataset` with a row per frame of the clips `class_ids`.
 
     Its columns are those of the store, with two differences: instead of `jpeg` there is `crop`, (crop, crop, 3) uint8
     RGB, and `label` is the position of the clip in `class_ids`. The rows come in the store's order: permuted within a
@@ -63,7 +63,7 @@ def read_dataset(
 
 
 class _Cropper:
-    """Decodes and crops batches of rows. Plain data, so that it travels to the workers."""
+    """Decoder and cropper of batches of rows. Plain data, so that it can be sent to the workers."""
 
     def __init__(self, labels: Any, crop: int, short_side: int, seed: int, epoch: int, augment: Augment) -> None:
         self._labels = labels

@@ -1,4 +1,4 @@
-"""Sequences of a benchmark tracked again, with detections and features from the cache where they are there."""
+"""Track sequences of a benchmark again, with detections and features from the cache."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class BenchmarkReplay:
             title: of the progress bar.
             sinks: called with each frame and its tracks.
             before: called with number and image of every frame before it is associated.
-            observer: told of every decision of the tracker.
+            observer: called with every decision of the tracker.
             images: read the images of the frames in any case, if the sequence has them.
             live: no frame waits for another, so tracks are shown from their confirmation on.
 

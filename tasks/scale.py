@@ -1,4 +1,4 @@
-"""What a climb leaves for people to read, and what it costs on the disk."""
+"""The report of a climb, and the disk space that it takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ssat.workspace import Workspace
 
 
 def stored_bytes(workspace: Workspace) -> int:
-    """Bytes that the collected clips and the frame store take, by their own tables."""
+    """Return bytes that the collected clips and the frame store take, by their own tables."""
     latest = status.latest(status.load_status(workspace))
     clips = pc.sum(latest["bytes"].filter(pc.equal(latest["status"], status.OK))).as_py() or 0
     try:
@@ -42,12 +42,12 @@ def images_of(workspace: Workspace, train: TrainSettings) -> int:
 
 
 def report_climb(result: ClimbResult, ladder: Ladder) -> None:
-    """The ladder, what this run did and why it stopped, as a Prefect artifact."""
+    """Create the Prefect artifact of the ladder, this run and why it stopped."""
     create_markdown_artifact(key="scale", markdown=climb_page(result, ladder), description=result.summary)
 
 
 def climb_page(result: ClimbResult, ladder: Ladder) -> str:
-    """The same as Markdown."""
+    """Return the same as Markdown."""
     lines = [result.summary, "", "| clips | classes | IDF1 | MOTA | identity switches | minutes | promoted | why |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
     lines += [_row(rung) for rung in ladder.rungs]

@@ -1,4 +1,4 @@
-"""What every study does: one parent run with child runs, a folder with table, figure and report, done once."""
+"""The frame of every study: a parent run with child runs, a folder with table, figure and report, done once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ssat.file_names import REPORT_FILE, STUDY_RESULT
-from ssat.json_values import json_values
+from ssat.once import save_result, saved_values
 from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.setting_marks import Budget, ByContent, Display, Runtime, without
 from ssat.settings import StageSettings
 from ssat.studies.results import Cells
-from ssat.workspace import Workspace, committed, sha256_of
+from ssat.workspace import Workspace, sha256_of
 from tasks.environment import environment_facts, git_commit
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
@@ -28,12 +28,12 @@ from tasks.mlflow_run import Dataset, mlflow_run
 _LOG = logging.getLogger(__name__)
 
 EXPERIMENT = "ssat-study"
-# Part of every key: raise it when a study comes to mean something else.
+# Part of every key: raise it when the meaning of a study changes.
 _VERSION = 1
 
 
 class StudyContent(Protocol):
-    """What every study's own result has: the protocol, a table as it is shown, and notes for readers."""
+    """Common result of all studies: the protocol, a table, and notes."""
 
     @property
     def protocol(self) -> str: ...
@@ -68,7 +68,7 @@ class StudyResult(Generic[Content]):
     reused: bool = False
 
     def as_json(self) -> Mapping[str, Any]:
-        """Return all fields side by side."""
+        """Return all fields on one level."""
         return {
             "study": self.study,
             **vars(self.content),
@@ -109,15 +109,15 @@ class Study:
         return self.workspace.studies / f"{self.kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
     def finished(self, content: type[Content]) -> StudyResult[Content] | None:
-        """The result, where the same study was done before; `content`: the class of what it holds."""
+        """Return the result, where the same study was done before; `content`: the class of what it holds."""
         path = self.folder / STUDY_RESULT
         if not path.is_file():
             return None
-        found = json.loads(path.read_text())
+        found = saved_values(path)
         try:
             own = TypeAdapter(content).validate_python(found)
         except (ValidationError, KeyError, TypeError) as error:
-            # Its benchmarks and trainings are found again: only tables, figures and the page are made anew.
+            # Its benchmarks and trainings are found again: only tables, figures and the page are made again.
             _LOG.warning("%s: not a result of this version (%s); the study is put together again", path, error)
             return None
         return StudyResult(
@@ -128,12 +128,12 @@ class Study:
             figures=tuple(found["figures"]),
             digests=found["digests"],
             mlflow_run_id=found["mlflow_run_id"],
-            reused=True,
+            reused=found["reused"],
         )
 
     @contextmanager
     def recorded(self, dataset: Dataset) -> Iterator[MlflowReporter]:
-        """The parent run."""
+        """Open the parent run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tags = {"study": self.kind, **{f"digest.{name}": value for name, value in self.digests.items()}}
         with mlflow_run(self.workspace, EXPERIMENT, self.folder.name, self.settings, tags, dataset) as reporter:
@@ -141,13 +141,13 @@ class Study:
 
     @contextmanager
     def child(self, name: str, settings: Mapping[str, Any]) -> Iterator[MlflowReporter]:
-        """A child run; what is tracked or trained inside belongs to it."""
+        """Open a child run; work inside belongs to it."""
         tags = {"study": self.kind, "variant": name}
         with mlflow_run(self.workspace, EXPERIMENT, name, settings, tags, system_metrics=False) as reporter:
             yield reporter
 
     def facts(self) -> list[dict[str, str]]:
-        """Digests and versions, for the report."""
+        """Return digests and versions, for the report."""
         versions = environment_facts().versions
         named = {f"digest of {name}": value for name, value in self.digests.items()}
         return [
@@ -169,22 +169,19 @@ class Study:
             digests=self.digests,
             mlflow_run_id=reporter.run_id,
         )
-        values = json_values(result, finite=False)
-        del values["reused"]
-        with committed(self.folder / STUDY_RESULT) as temporary:
-            temporary.write_text(json.dumps(values, indent=1))
+        save_result(result, self.folder / STUDY_RESULT)
         return result
 
 
 def log_scores(reporter: MlflowReporter, benchmark: BenchmarkResult) -> None:
-    """A benchmark's scores as numbers of a child run, and where the benchmark itself is recorded."""
+    """Log a benchmark's scores as metrics of a child run, with a reference to the benchmark's own run."""
     reporter.scalars(benchmark.numbers(), 0)
     reporter.tag("benchmark_run_id", benchmark.mlflow_run_id)
     reporter.tag("reused", str(benchmark.reused).lower())
 
 
 def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspace) -> str | None:
-    """SHA-256 of the refinement's checkpoint, where it is used and there."""
+    """Return SHA-256 of the refinement's checkpoint, where it is used and there."""
     from ssat.detection.checkpoint import checkpoint_path
 
     for model in settings.values():
@@ -195,7 +192,7 @@ def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspa
 
 
 def _chosen_before(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    """What named the folders of studies without refinement up to version 0.1: such results are found again."""
+    """Return the key of studies without refinement up to version 0.1, so that their results are found."""
     left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
     left_out |= {"trials", "train", "report"}
     return {

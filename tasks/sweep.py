@@ -34,7 +34,7 @@ _CHUNK = 8  # points of one piece of work: long enough to be worth a message
 def sweep_sequences(
     prepared: Sequence[Prepared], digest: str, input_size: int | tuple[int, int], features_folder: Path
 ) -> list[SweepSequence]:
-    """The sequences with their features from the cache, where a benchmark of the same embedder has left them.
+    """Return the sequences with their features from the cache, where a benchmark of the same embedder has left them.
 
     Raises:
         InputError: they are not there (the cache was emptied meanwhile).
@@ -53,7 +53,7 @@ def sweep_sequences(
 
 
 def with_camera(sequences: Sequence[SweepSequence], prepared: Sequence[Prepared], cache: Path) -> list[SweepSequence]:
-    """The sequences with the motion of their background, estimated once for all trials and kept in `cache`.
+    """Return the sequences with the motion of their background, estimated once for all trials and kept in `cache`.
 
     Raises:
         InputError: a frame that cannot be decoded.
@@ -90,7 +90,7 @@ def sweep(
     points: Sequence[tuple[float, ...]],
     protocol: Protocol,
 ) -> list[Scores]:
-    """Scores at every point, in their order."""
+    """Return scores at every point, in their order."""
     import ray
 
     from tasks.ray_work import Share, run_bounded, share_cluster

@@ -1,4 +1,4 @@
-"""One input tracked into files, with progress, live output and an explanation where they are asked for."""
+"""Track one input into files, with progress, live output and an explanation if enabled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """What is wanted beside the settings.
+    """Options of tracking that are not settings.
 
     Attributes:
         output: folder of the files.
@@ -42,7 +42,7 @@ class TrackOptions:
 
 @dataclass(frozen=True)
 class TrackedInput:
-    """What tracking one input gave.
+    """Result of tracking one input.
 
     Attributes:
         notes: what was odd about the input or its tracking, for people.
@@ -79,7 +79,7 @@ class TrackedInput:
     fps_includes: tuple[str, ...] = ()
 
     def as_json(self) -> Mapping[str, object]:
-        """The keys of `ssat track --json`; those without a value are left out."""
+        """Return the keys of `ssat track --json`; those without a value are left out."""
         optional: dict[str, object] = {
             "video": None if self.video is None else str(self.video),
             "interpolated": str(self.results) if self.filled else None,
@@ -109,7 +109,7 @@ class TrackedInput:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> TrackedInput:
-        """The result that `as_json` gave."""
+        """Return the result that `as_json` gave."""
         return cls(
             name=found["name"],
             notes=tuple(found["notes"]),
@@ -156,7 +156,7 @@ class OpenedInputs:
 
 
 def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> OpenedInputs:
-    """All inputs, each checked before any is tracked.
+    """Return all inputs, each checked before any is tracked.
 
     Raises:
         InputError: none that can be used, or two of one name.

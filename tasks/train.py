@@ -16,7 +16,7 @@ from ssat.errors import InputError, SsatError
 from ssat.file_names import CHECKPOINTS, EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.instances import InstanceTable
 from ssat.frames.store import FrameStore
-from ssat.locks import writing
+from ssat.once import once, save_result
 from ssat.workspace import Workspace
 from tasks.embedders import register_embedder
 from tasks.evaluations import evaluation_of, probe_of_settings
@@ -25,6 +25,7 @@ from tasks.instances import InstanceCounts, instances_of
 from tasks.lone_trainer import LoneTrainer
 from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.mlflow_run import Dataset, mlflow_run
+from tasks.progress_artifact import progress_artifact
 from tasks.progress_board import new_board, watched
 from tasks.train_worker import train_alone, train_worker
 from tasks.trained import TrainedEmbedder, training_folder
@@ -44,7 +45,7 @@ _MAX_CHECKPOINT_ARTIFACT = 512 * 1024**2
 
 @dataclass(frozen=True)
 class _Data:
-    """What a training learns from: frames, and instances in them where a class is not a clip."""
+    """Training data: frames, and instances in them if a class is not a clip."""
 
     store: FrameStore
     instances: InstanceTable | None
@@ -58,7 +59,7 @@ class _Data:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the table of instances holds; empty without one."""
+        """Counts of the instances table; empty without one."""
         return {} if self.instances is None else asdict(InstanceCounts.of(self.instances))
 
     def opened(self, settings: TrainSettings, world: int) -> TrainingData:
@@ -81,22 +82,24 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
     instances = instances_of(workspace, settings, store)
     folder = training_folder(workspace, settings, store, None if probe is None else probe.digest, instances)
     data = _Data(store, instances)
-    result_file = folder / TRAINING_RESULT
-    if result_file.exists():
-        return replace(_registered(TrainedEmbedder.load(result_file), settings, data, folder), reused=True)
-    _check_resources(settings)
-    evaluation_of(settings)  # a fault is found now and not after hours
-    # Two at a time would write each other's checkpoints, and register the embedder twice.
-    with writing(folder, "training"):
-        if result_file.exists():
-            return replace(_registered(TrainedEmbedder.load(result_file), settings, data, folder), reused=True)
-        return _train_recorded(workspace, settings, data, folder, probe)
+
+    def check() -> None:
+        _check_resources(settings)
+        evaluation_of(settings)  # report errors now and not after hours
+
+    return once(
+        folder / TRAINING_RESULT,
+        lambda file: _registered(TrainedEmbedder.load(file), settings, data, folder),
+        # Two at a time would overwrite each other's checkpoints and register the embedder twice.
+        lambda: _train_recorded(workspace, settings, data, folder, probe),
+        check=check,
+    )
 
 
 def _train_recorded(
     workspace: Workspace, settings: TrainSettings, data: _Data, folder: Path, probe: ProbeEvaluation | None
 ) -> TrainedEmbedder:
-    """The training in an MLflow run; its result is committed last."""
+    """Return the training in an MLflow run; its result is committed last."""
     dataset = Dataset("frames", data.digest, str(workspace.frames))
     parameters = settings.model_dump(mode="json")
     if probe is not None:
@@ -150,24 +153,24 @@ def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path
             "MLflow: the embedder could not be registered (%s); `ssat train` with the same settings tries again",
             type(error).__name__,
         )
-    result.save(folder / TRAINING_RESULT)
+    save_result(result, folder / TRAINING_RESULT)
     return result
 
 
 def _registered(result: TrainedEmbedder, settings: TrainSettings, data: _Data, folder: Path) -> TrainedEmbedder:
-    """A finished training's result; registers the embedder where the tracking server was away when it ended."""
+    """Return a finished training's result; registers the embedder where the tracking server was away when it ended."""
     if result.model_version is not None:
         return result
     return _register(result, _crops(settings, data)[0][:_EXAMPLE_PATCHES], folder)
 
 
 def _crops(settings: TrainSettings, data: _Data) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """A batch as training sees it. Of the full-size epochs: the embedder does not take the small ones of the first."""
+    """Return a batch as in training, of the full-size epochs."""
     return next(data.opened(settings, settings.execution.workers).epoch(settings.data.early_epochs))
 
 
 def _report_crops(reporter: MlflowReporter, settings: TrainSettings, data: _Data, folder: Path) -> NDArray[np.uint8]:
-    """Logs a picture of crops exactly as training sees them; gives a few of them as the model's input example."""
+    """Log a picture of crops exactly as training sees them; gives a few of them as the model's input example."""
     from ssat.report.sheets import crop_sheet
 
     crops, labels = _crops(settings, data)
@@ -198,7 +201,7 @@ def _report_neighbours(reporter: MlflowReporter, settings: TrainSettings, data: 
 
 
 def _report_checkpoint(reporter: MlflowReporter, folder: Path) -> None:
-    """The last checkpoint as an artifact; where the class weights make it large, only the place where it lies."""
+    """Log the last checkpoint as an artifact; if it is large, only its path."""
     from ssat.embedding.checkpoint import latest_checkpoint
 
     checkpoint = latest_checkpoint(folder / CHECKPOINTS)
@@ -242,7 +245,7 @@ def _train_on_ray(
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    # Ray replaces lost workers where it can, and with a range goes on with those it has.
+    # Ray replaces lost workers where it can, and with a range continues with those it has.
     execution = settings.execution
     elastic = execution.min_workers not in (None, execution.workers)
     workers: Any = (execution.min_workers, execution.workers) if elastic else execution.workers
@@ -258,7 +261,7 @@ def _train_on_ray(
         "board": board,
     }
     on_gpus, max_failures = _on_gpus(settings), execution.max_restarts
-    # A lost worker costs the steps since the last checkpoint: the ranks start again and go on from there.
+    # A lost worker costs the steps since the last checkpoint: the ranks start again and continue from there.
     if workers == 1:
         trainer: Any = LoneTrainer(train_alone, config, use_gpu=on_gpus, max_failures=max_failures)
     else:
@@ -270,7 +273,7 @@ def _train_on_ray(
                 name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=max_failures)
             ),
         )
-    with watched(board), terminable():
+    with watched(board) as bar, progress_artifact(bar, "training-progress"), terminable():
         outcome = trainer.fit()
     failure: SsatError | None = ray.get(board.failure.remote())
     if failure is not None:
@@ -281,7 +284,7 @@ def _train_on_ray(
 
 
 def _for_workers(settings: TrainSettings) -> TrainSettings:
-    """The same with absolute paths: a worker's current folder is that of the Ray node, not of the command."""
+    """Return the same with absolute paths: a worker's current folder is that of the Ray node, not of the command."""
     evaluation = settings.evaluation
     paths = {"warm_start": settings.warm_start, "evaluate_mot": evaluation.mot, "probe": evaluation.probe}
     absolute = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path is not None}

@@ -65,7 +65,7 @@ def show_status(status: CollectStatus, as_json: bool = False) -> None:
 
 
 def _reasons_table(status: CollectStatus) -> Table:
-    """Why clips failed, most frequent first."""
+    """Return why clips failed, most frequent first."""
     from rich.table import Table
     from rich.text import Text
 

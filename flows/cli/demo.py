@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Render a small world and run the whole pipeline on it; no account, data or GPU is needed.
 
-    Clips without labels are rendered, served on loopback, collected, decoded and learnt from; then two sequences with
+    Clips without labels are rendered, served on loopback, collected, decoded and learned from; then two sequences with
     ground truth are tracked with SSAT, with its box term alone and with an untrained network, on the same detections.
     Everything is written to the folder `demo` of the workspace. Ends with exit code 1 if SSAT does not win on IDF1.
 
@@ -36,7 +36,7 @@ def command(
     from ssat.demo.world import world_folder
     from ssat.workspace import Workspace
 
-    # The demo keeps its clips apart from those of the user's own experiment.
+    # The demo has a workspace of its own, separate from the user's experiment.
     own = Workspace.open(Path(workspace) / _FOLDER)
     world = world_folder(own.root, settings)
     if tracking:

@@ -77,7 +77,7 @@ def command(
 
 
 def _check_submission(path: Path, as_json: bool) -> None:
-    """Prints what the server would say; exit code 2 where it would refuse the zip."""
+    """Print what the server would say; exit code 2 if it would refuse the zip."""
     from dataclasses import asdict
 
     from ssat.mot.submission import check_submission
@@ -164,7 +164,7 @@ def evaluate(settings: BenchmarkSettings, results: Path) -> Evaluation:
 
 
 def _folder_of_files(folder: Path, names: list[str]) -> Path:
-    """Where the files SEQ.txt lie: in `folder`, or in its folder `data` as TrackEval lays results out.
+    """Return where the files SEQ.txt lie: in `folder`, or in its folder `data` as TrackEval lays results out.
 
     Raises:
         InputError: the folder holds several trackers; names them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 import types
 import typing
 from collections import Counter
@@ -21,15 +22,13 @@ from flows.stage import STAGES
 from ssat.errors import InputError
 from ssat.json_values import json_values
 from ssat.settings import StageSettings, former_names, line_of, read_config
+from tasks.progress import progress_as_json
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
-# Sections of the configuration file beside those of the stages, which have their stage's name.
+# Further sections of the configuration file; those of the stages have the name of their stage.
 _OTHER_SECTIONS = frozenset(
     [
-        "decode",
-        "train",
-        "benchmark",
         "track",
         "probe",
         "link",
@@ -50,11 +49,22 @@ def config_sections() -> set[str]:
     return {*STAGES, *_OTHER_SECTIONS}
 
 
+def _choose_progress(context: click.Context, parameter: click.Parameter, as_json: bool) -> bool:
+    progress_as_json(as_json and not sys.stderr.isatty())
+    return as_json
+
+
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--workspace, --config, --json and --debug."""
     for option in (
         click.option("--debug", is_flag=True, help="Show a traceback and the servers' own logs when something fails."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on the last line."),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            callback=_choose_progress,
+            help="Print the result as one JSON object on the last line; progress is lines of JSON on standard error.",
+        ),
         click.option("--config", type=click.Path(path_type=Path), help="TOML file with one section per stage."),
         click.option(
             "--workspace",
@@ -75,8 +85,8 @@ def preset_option(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(["paper", "quick"]),
         default="quick",
         show_default=True,
-        help="paper: the method to the letter; quick: for a few cores: small network and images, and a box term that "
-        "gates, for features that learnt little.",
+        help="paper: the paper's exact settings; quick: for a few cores: small network and images, and a box term that "
+        "gates, for features that learned little.",
     )(function)
 
 
@@ -87,7 +97,7 @@ def association_preset_option(default: str) -> Callable[[Callable[..., Any]], Ca
         type=click.Choice(["paper", "quick", "strong"]),
         default=default,
         show_default=True,
-        help="paper: the association to the letter; quick: with a box term that gates; strong, beyond the paper: with "
+        help="paper: the paper's exact association; quick: with a box term that gates; strong, beyond the paper: with "
         "motion, calibration and more, for the best tracks.",
     )
 
@@ -95,7 +105,7 @@ def association_preset_option(default: str) -> Callable[[Callable[..., Any]], Ca
 def settings_options(
     model: type[StageSettings], *, skip: frozenset[str] = frozenset(), prefixed: frozenset[str] = frozenset()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator that adds an option per field of `model` and passes those that were given as `<section>_given`.
+    """Return a decorator that adds an option per field of `model` and passes the set ones as `<section>_given`.
 
     Fields of nested models become `--outer-inner`, those named in `prefixed` `--<section>-field`. Options that were
     not given are absent from the mapping, so that presets and the configuration file keep their say.
@@ -121,7 +131,7 @@ def settings_options(
             prefix = (model.section,) if path[0] in prefixed else ()
             for old, name in former_names(model).items():
                 if (name,) == path:
-                    # Kept for one release: scripts that use the former name go on working.
+                    # Kept for one release: scripts that use the former name keep working.
                     wrapper = _option(model, (old,), (*prefix, old), field, hidden=True)(wrapper)
             wrapper = _option(model, path, (*prefix, *path), field)(wrapper)
         return wrapper
@@ -135,7 +145,7 @@ def pipeline_options(
     shared: frozenset[str] = frozenset({"seed"}),
     skip: Mapping[str, frozenset[str]] = types.MappingProxyType({}),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options of several stages on one command, each stage's given ones as `<section>_given`.
+    """Return the options of several stages on one command, each stage's given ones as `<section>_given`.
 
     A field name that several stages use becomes `--<section>-field` for each, for it means something else in each;
     but those in `shared` mean the same everywhere: one option sets them in every stage that has them. `skip` names the
@@ -265,7 +275,7 @@ def _flattened(values: tuple[Any, ...]) -> list[Any]:
 
 
 def _shown_default(model: type[StageSettings], path: tuple[str, ...], field: FieldInfo) -> str:
-    """` [default: …]`, and per preset where that says otherwise: the verbs use a preset unless told."""
+    """` [default: …]`, and per preset where that says otherwise: the verbs use a preset by default."""
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     shown = [] if default in (None, (), []) else [f"default: {_as_text(default)}"]
     for preset, values in model.presets.items():
@@ -304,7 +314,7 @@ def print_line(value: object) -> None:
     try:
         click.echo(json.dumps(json_values(value)))
     except BrokenPipeError as error:
-        # click would end it with code 1, which stands for a defect. The files are written up to this line.
+        # click would end it with code 1, which means a defect. The files are written up to this line.
         raise SystemExit(reader_gone()) from error
 
 

@@ -1,4 +1,4 @@
-"""`ssat plan`: what so many clips would take."""
+"""`ssat plan`: estimate the cost of a number of clips."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from flows.cli.options import build_settings, common_options, preset_option, pri
 from ssat.plan.settings import PlanSettings
 
 if TYPE_CHECKING:
-    from ssat.plan.figures import Figure
-    from ssat.plan.model import Plan
+    from ssat.plan.figures import PlanFigure
+    from ssat.plan.model import CostPlan
 
 
 @click.command(
@@ -37,7 +37,7 @@ def command(
     measure_first: bool,
     plan_given: dict[str, Any],
 ) -> None:
-    """Say what collecting, decoding, training and benchmarking so many clips would take, and what sets the time.
+    """Estimate the cost of collecting, decoding, training and benchmarking a number of clips, and the bottleneck.
 
     Hours, bytes on disk and over the network, memory, GPU-hours and cost by stage; below it every figure that this
     rests on, and whether it was measured here, is published, or assumed. docs/scaling.md explains the arithmetic.
@@ -85,7 +85,7 @@ def command(
         )
 
 
-def _show(settings: PlanSettings, plan: Plan, figures: dict[str, Figure], as_json: bool) -> None:
+def _show(settings: PlanSettings, plan: CostPlan, figures: dict[str, PlanFigure], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 

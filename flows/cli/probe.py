@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--store-calibration",
     is_flag=True,
-    help="Keep the median distance between people of one frame with each embedder; tracking starts from it.",
+    help="Store the median distance between people of one frame with each embedder; tracking starts from it.",
 )
 @settings_options(ProbeSettings)
 def command(
@@ -44,11 +44,11 @@ def command(
     store_calibration: bool,
     probe_given: dict[str, Any],
 ) -> None:
-    """Measure without labels how well embedders tell the people of footage apart.
+    """Measure without labels how well embedders distinguish the people of footage.
 
-    Boxes that follow each other without a rival are one person, two tracks that share a frame are two: AUC is the share
-    of pairs that the cosine ranks rightly, at several times between the two boxes. A median distance between people of
-    one frame gives the scale of the appearance distance, with which tau1 and tau2 keep their meaning.
+    Boxes that follow each other without a rival are one person; two tracks that share a frame are two people. AUC is
+    the share of pairs that the cosine ranks correctly, at several times between the two boxes. The median distance of
+    people of one frame gives the scale of the appearance cost, with which tau1 and tau2 keep their meaning.
     """
     settings = build_settings(ProbeSettings, config=config, preset=None, given=probe_given)
 
@@ -101,7 +101,7 @@ def _targets(
     overwrite: bool,
     config: Path | None,
 ) -> list[tuple[Path, Path] | None]:
-    """The files of every input, checked before any work; None where none are asked for."""
+    """Return the files of every input, checked before any work; None if none are asked for."""
     if output is None:
         return [None] * len(names)
     from ssat.errors import InputError
@@ -145,7 +145,7 @@ def _embedders(settings: ProbeSettings, workspace: Workspace) -> list[tuple[str,
 def _store(
     results: list[Probed], embedders: list[tuple[str, PatchEmbedder]], settings: ProbeSettings, workspace: Workspace
 ) -> dict[str, str | None]:
-    """Name of the embedder → the file that its calibration was written to; None where there were too few pairs."""
+    """Name of the embedder → the file that its calibration was written to; None if there were too few pairs."""
     from tasks.calibration import store_calibration
 
     stored: dict[str, str | None] = {}

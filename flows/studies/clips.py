@@ -1,4 +1,4 @@
-"""Table 4: what more training clips bring."""
+"""Table 4: effect of the number of training clips."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.clip_split import split_clips
 from ssat.embedding.settings import TrainSettings
@@ -39,7 +40,7 @@ _METRICS = ("idf1", "mota", "idsw", "recall_at_1")
 def clips_study(
     workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
 ) -> StudyResult[ClipsStudy]:
-    """Train with every number of clips and every seed, track with each, and put the scores side by side.
+    """Train with every number of clips and every seed, track with each, and compare the scores.
 
     A training or benchmark that was done before is not done again. `train` says all but clips, seed and, with
     `same_steps`, epochs.
@@ -52,7 +53,7 @@ def clips_study(
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_clips(largest.data, store.class_ids.tolist())  # too few clips are found before the work
+    split_clips(largest.data, store.class_ids.tolist())  # report too few clips before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
@@ -67,7 +68,7 @@ def clips_study(
                     with study.child(f"{clips} clips, seed {seed}", training.model_dump(mode="json")) as child:
                         made = train_embedder(place, training)
                         embedder = place.absolute(made.embedder)
-                        scored = benchmark_flow(workspace, base.model_copy(update={"embedder": str(embedder)}))
+                        scored = run_stage(BENCHMARK, workspace, base.model_copy(update={"embedder": str(embedder)}))
                         log_scores(child, scored)
                         recall = common_recall(place, largest, embedder)
                         child.scalars({"recall_at_1": recall, "clips": clips}, 0)
@@ -184,7 +185,7 @@ _HEADINGS = {
 
 
 def _metrics(trained: Sequence[ClipsTraining]) -> tuple[str, ...]:
-    """The metrics of the tables; the probe's where the trainings have one."""
+    """Return the metrics of the tables; the probe's where the trainings have one."""
     return (*_METRICS, "probe_auc") if all(training.probe_auc is not None for training in trained) else _METRICS
 
 

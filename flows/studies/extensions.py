@@ -1,4 +1,4 @@
-"""Table 3: what the box term and feature accumulation add."""
+"""Table 3: effect of the box term and of feature accumulation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VARIANTS = {
 
 @flow(name="study extensions", persist_result=False)
 def extensions_study(workspace: str, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
-    """Tracks with and without each extension, the rest being equal."""
+    """Track with and without each extension, all else equal."""
     return association_study(
         workspace,
         "extensions",

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.named import COLOUR, IMAGENET, embedder_parts
 from ssat.embedding.protocol import PatchEmbedder
@@ -39,7 +40,7 @@ from tasks.mlflow_run import Dataset
 from tasks.study import Study, StudyResult, log_scores
 
 _AUC_NOTE = (
-    "AUC: share of pairs that the cosine ranks rightly, a pair of one person above a pair of two, mean over the "
+    "AUC: share of pairs that the cosine ranks correctly, a pair of one person above a pair of two, mean over the "
     "sequences, with a 95 % interval from resampled tracks. By labels: the pairs of the labels. Probe: pairs of linked "
     "boxes, without labels. Difference: of the AUC by labels to the first feature, on the same resampled "
     "tracks; an interval that holds 0 tells nothing."
@@ -64,7 +65,7 @@ class _Measured:
 def features_study(
     workspace: str, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[FeaturesStudy]:
-    """Track the same detections with every feature, and measure how well it tells people apart.
+    """Track the same detections with every feature, and measure how well it distinguishes people.
 
     Raises:
         InputError: an embedder that cannot be had, or detections that follow the tracks.
@@ -94,7 +95,7 @@ def features_study(
 def _features(
     settings: FeaturesStudySettings, base: BenchmarkSettings, place: Workspace
 ) -> tuple[list[_Feature], list[str]]:
-    """What is compared, each under a short name, and what cannot be had."""
+    """Return the compared features by short name, and notes about unavailable ones."""
     named: dict[str, str] = {}
     if settings.embedder:
         for spec in settings.embedder:
@@ -117,7 +118,7 @@ def _features(
 
 
 def _short(spec: str) -> str:
-    """The name of a feature in tables: files without their folders."""
+    """Return the name of a feature in tables: files without their folders."""
     parts = []
     for part in embedder_parts(spec):
         path = Path(part.name).expanduser()
@@ -156,7 +157,7 @@ def _measure_all(
     for feature in features:
         of_feature = base.model_copy(update={"embedder": feature.spec})
         with study.child(feature.name, of_feature.model_dump(mode="json")) as child:
-            tracked = benchmark_flow(str(place.root), of_feature)
+            tracked = run_stage(BENCHMARK, str(place.root), of_feature)
             matrices = {
                 entry.sequence.name: _matrix(entry, feature.embedder, detections[entry.sequence.name], place)
                 for entry in prepared
@@ -169,7 +170,7 @@ def _measure_all(
 
 
 def _matrix(entry: Prepared, embedder: PatchEmbedder, detections: Any, place: Workspace) -> NDArray[np.float32]:
-    """The features that the benchmark left in the cache; computed again where the cache was emptied meanwhile."""
+    """Return the features that the benchmark left in the cache; compute them again if the cache was emptied."""
     key = feature_key(embedder.digest, embedder.input_size, entry.images, detections)
     cached = load_features(place.cache / "features", key, len(detections))
     if cached is not None:

@@ -6,7 +6,7 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ssat.clips import status as st
 from ssat.clips.attempts import Attempts
+from ssat.clips.collect_plan import CollectPlan, Shard
 from ssat.clips.collected import ArchiveProblem, CollectResult, SkippedFiles
 from ssat.clips.disk import DiskBudget
 from ssat.clips.download import tool_version
@@ -22,7 +23,7 @@ from ssat.clips.failures import FailureClass
 from ssat.clips.growing_roster import GrowingRoster
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
-from ssat.clips.plan import Plan, Shard
+from ssat.clips.progress import ClipProgress
 from ssat.clips.rows import CollectedClip, StatusRow
 from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts
 from ssat.clips.settings import CollectSettings
@@ -37,13 +38,12 @@ from ssat.workspace import Workspace
 
 __all__ = ["Collector", "Shard", "ShardOutcome"]
 
-Progress = Callable[[int], None]
 _MAX_REJECTED = 20  # rows of the list that are named
 
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """Candidates of a shard, also by outcome; its time in seconds; why the run ends here, empty where it does not."""
+    """Candidates of a shard, also by outcome; its time in seconds; why the run ends here, empty if it does not."""
 
     attempted: int
     collected: int
@@ -53,7 +53,7 @@ class ShardOutcome:
 
 
 class Collector:
-    """Collects clips into one workspace. A context manager: it holds the workspace's collector lock while it is open.
+    """Collector of clips into one workspace. A context manager: it holds the workspace's collector lock while open.
 
     Candidates are settled once they are collected or given up. Class ids go to collected clips in candidate order, up
     to the first candidate that is not settled, so they do not depend on the number of concurrent downloads.
@@ -111,7 +111,7 @@ class Collector:
     def _open(self) -> None:
         clips, settings = self.workspace.clips, self.settings
         self._downloads = clips / "downloads"
-        # What a killed collector left half.
+        # Incomplete files of a killed collector.
         shutil.rmtree(self._downloads, ignore_errors=True)
         for path in clips.glob("trimmed/*/.*.partial.mp4"):
             path.unlink(missing_ok=True)
@@ -119,7 +119,7 @@ class Collector:
         tool = tool_version() if self.list.kind != "folder" else ""
         self._history = History(self.workspace, self.candidates, tool=tool, retry_dead=settings.retry_dead)
         self._growing = GrowingRoster(self.workspace, settings, self.candidates, self._history, self._give_up)
-        self._plan = Plan(self.candidates, self._history, self._growing, self.chain, settings)
+        self._plan = CollectPlan(self.candidates, self._history, self._growing, self.chain, settings)
         self._disk = DiskBudget(clips, settings, *self._history.on_disk())
         self._attempts = Attempts(
             self.workspace,
@@ -144,7 +144,7 @@ class Collector:
         return self._growing.roster
 
     def next_shard(self) -> Shard | None:
-        """The next candidates to work through; None when enough clips are collected, or nothing can be done now.
+        """Return the next candidates to work through; None when enough clips are collected, or nothing can be done now.
 
         Raises:
             WorkspaceError: the disk is full or not writable.
@@ -158,7 +158,7 @@ class Collector:
             if shard is None:
                 self._log.commit()
                 self._growing.give()
-                # Where all that is wanted was passed over, the pause is why.
+                # If all wanted candidates were skipped, the pause is the reason.
                 reason = reason or (self.egress.pause() if self._plan.waiting else "")
                 if not reason or not self._wait_out():
                     self.stopped = reason
@@ -183,8 +183,8 @@ class Collector:
         self._history.note(self._attempts.absent(candidate, self._history.attempts(candidate.clip_id)))
         self._plan.attempted += 1
 
-    def run_shard(self, shard: Shard, progress: Progress = lambda _: None) -> ShardOutcome:
-        """Work through a shard, `downloads` clips at a time. `progress` is told of each finished candidate.
+    def run_shard(self, shard: Shard, progress: ClipProgress | None = None) -> ShardOutcome:
+        """Work through a shard, `downloads` clips at a time. `progress` is told of each candidate.
 
         Raises:
             WorkspaceError: the disk is full or not writable; what was finished is kept.
@@ -193,7 +193,7 @@ class Collector:
         started = time.monotonic()
         try:
             with self._faults_explained():
-                finished = self._run(shard, progress)
+                finished = self._run(shard, progress or ClipProgress())
                 self._attempts.decide()
                 for position, rows in finished:
                     outcomes.update(self._take(position, rows))
@@ -215,7 +215,7 @@ class Collector:
         self._plan.collected += outcome.collected
         return outcome
 
-    def _run(self, shard: Shard, progress: Progress) -> list[Finished]:
+    def _run(self, shard: Shard, progress: ClipProgress) -> list[Finished]:
         work = [
             Work(position, candidate, self._history.attempts(candidate.clip_id))
             for position in shard.positions
@@ -274,7 +274,7 @@ class Collector:
         return (row.error_class or st.OK,)
 
     def result(self) -> CollectResult:
-        """What this run did and what the workspace holds now."""
+        """Return the result of this run and the content of the workspace."""
         skipped = [(self.list.source, group) for group in self.list.skipped]
         skipped += self.chain.skipped
         return CollectResult(

@@ -76,7 +76,7 @@ class GrowingRoster:
         before: pa.Table = self.roster
         self.roster = replaced(self.roster, self._repaired)
         self._repaired.clear()
-        # Again, because a twin leaves its class id to a later candidate, and because there may be very many.
+        # Repeated, because a twin leaves its class id to a later candidate, and clips are read in batches.
         while ready := self._ready():
             clips: list[CollectedClip] = []
             for clip in self._history.clips(ready):

@@ -1,4 +1,4 @@
-"""What the last collector wants: from it and the status table follow rate and remaining time."""
+"""Facts about the last collector; with the status table they give rate and remaining time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ssat.clips.roster import load_roster, roster_path
 from ssat.locks import holder
 from ssat.workspace import Workspace, committed
 
-# The rate is that of the last hour: what a source allows changes.
+# The rate of the last hour: the limits of a source change.
 _WINDOW = timedelta(hours=1)
 _MAX_REASONS = 50
-# The file in the folder of clips that a collector at work holds locked.
+# The file in the folder of clips that a running collector locks.
 COLLECTOR_LOCK = ".collector.lock"
 
 
@@ -39,7 +39,7 @@ class RunFacts:
 
     @classmethod
     def load(cls, workspace: Workspace) -> RunFacts | None:
-        """The last run's facts; None where there is none, or none that can be read."""
+        """Return the last run's facts; None if there is none, or none that can be read."""
         try:
             content = json.loads((workspace.clips / "run.json").read_text(encoding="utf-8"))
             started = datetime.fromisoformat(content["started_at"])
@@ -55,7 +55,7 @@ class CollectStatus:
     Attributes:
         clips: number of clips in the roster.
         by_class: outcome → clips.
-        wanted, candidates: of the last run; None where none is known.
+        wanted, candidates: of the last run; None if none is known.
         per_hour: clips settled an hour, over the last hour of that run.
         collected_per_hour: clips collected an hour, likewise.
         remaining_s: seconds until the wanted clips are collected or the list is exhausted, at that rate; None if
@@ -89,7 +89,7 @@ def describe_status(workspace: Workspace, now: datetime | None = None) -> Collec
     by_class = st.counts_by_class(table)
     reasons = st.failure_reasons(table)
     at_work = holder(workspace.clips, COLLECTOR_LOCK)
-    # A collector that has ended had the rate that it had; that of one at work counts up to this moment.
+    # The rate of a finished collector is fixed; that of a running one is computed up to now.
     until = (now or datetime.now(UTC)) if at_work is not None else None
     settled, collected, seconds = (0, 0, 0.0) if facts is None else _recent(table, facts, until)
     known = seconds > 0 and settled > 0
@@ -129,7 +129,7 @@ def _recent(table: pa.Table, facts: RunFacts, until: datetime | None) -> tuple[i
         started + timedelta(seconds=elapsed or 0.0)
         for started, elapsed in zip(rows["started_at"].to_pylist(), rows["elapsed_s"].to_pylist(), strict=True)
     ]
-    # A clock that was set back in between must not make the time that has passed short, and the rate enormous.
+    # If the clock was set back, the elapsed time must not become short and the rate huge.
     until = max(ends if until is None else [*ends, until])
     since = max(facts.started_at, until - _WINDOW)
     chosen = [state == st.OK for end, state in zip(ends, rows["status"].to_pylist(), strict=True) if end > since]

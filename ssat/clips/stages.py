@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,14 @@ from typing import Protocol
 from ssat.clips.attempts import Attempts
 from ssat.clips.failures import ClipFailure
 from ssat.clips.lists import Candidate
+from ssat.clips.progress import ClipProgress, failure_of
 from ssat.clips.rows import StatusRow
 from ssat.clips.sources import Source, Stopped
 from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
 
 Rows = list[StatusRow]
-# A candidate's position and the rows of its attempts; None: no source of the stage has it, others are to be asked.
+# A candidate's position and the rows of its attempts; None: no source of the stage has it, try the next stage.
 Finished = tuple[int, Rows | None]
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a stage can fetch next.
+    """The clips that a stage can fetch next.
 
     Attributes:
         network: whether fetching leaves this machine.
         expected: about how many of the clips it will have.
-        archive: the archive that is read; None where clips are fetched one by one.
+        archive: the archive that is read; None if clips are fetched one by one.
     """
 
     network: bool
@@ -47,7 +47,7 @@ class Offer:
 
 
 class Stage(Protocol):
-    """What is asked for clips at one time, before the next stage has its turn.
+    """The sources that are tried for clips at one time, before those of the next stage.
 
     Attributes:
         network: whether its requests leave this machine.
@@ -63,7 +63,7 @@ class Stage(Protocol):
     def batch(self) -> bool: ...
 
     def offer(self, clip_ids: Collection[str]) -> Offer | None:
-        """What can be fetched next for these clips; None: nothing, they are to go on to the next stage."""
+        """Return the clips that can be fetched next; None: none, they move to the next stage."""
 
     def fetch(self, attempts: Attempts, work: Iterable[Work], offer: Offer, job: Job) -> list[Finished]:
         """Fetch and trim the clips of `work`.
@@ -73,17 +73,17 @@ class Stage(Protocol):
         """
 
     def problems(self) -> list[tuple[str, str]]:
-        """Addresses of archives, and what is wrong with them."""
+        """Return addresses of archives, and what is wrong with them."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """How a shard is worked through: `last` stage or not, clips at a time, folder for downloads, who is told."""
+    """How a shard is worked through: `last` stage or not, clips at a time, folder for downloads, progress callback."""
 
     last: bool
     concurrent: int
     folder: Path
-    progress: Progress
+    progress: ClipProgress
 
 
 @dataclass(frozen=True)
@@ -153,26 +153,29 @@ class ArchiveFailure(Exception):  # noqa: N818 - named for what happened to the 
 
 
 def run_direct(
-    attempts: Attempts, work: Iterable[Work], sources: Sequence[Source], last: bool, beside: int, progress: Progress
+    attempts: Attempts,
+    work: Iterable[Work],
+    sources: Sequence[Source],
+    last: bool,
+    concurrent: int,
+    progress: ClipProgress,
 ) -> list[Finished]:
-    """Try each clip at `sources`, `beside` clips at a time. What one raises is raised when the others have stopped."""
+    """Try each clip at `sources`, `concurrent` at a time. An error is raised after the other clips have stopped."""
     finished: list[Finished] = []
     jobs: dict[Future[Rows], int] = {}
-    with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
+    with ThreadPoolExecutor(concurrent, thread_name_prefix="collect") as pool:
         try:
             for work_item in work:
                 if not last and all(source.address(work_item.candidate) is None for source in sources):
                     finished.append((work_item.position, None))
-                    progress(1)
+                    progress.skipped()
                 else:
-                    job = pool.submit(attempts.collect, work_item.candidate, work_item.attempts, sources, last)
+                    job = pool.submit(_collect, attempts, work_item, sources, last, progress)
                     jobs[job] = work_item.position
             pending = set(jobs)
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for job in done:
-                    finished.append((jobs[job], job.result()))
-                    progress(1)
+                finished.extend((jobs[job], job.result()) for job in done)
         except BaseException:
             attempts.stop()
             raise
@@ -182,17 +185,29 @@ def run_direct(
     return finished
 
 
+def _collect(
+    attempts: Attempts, work_item: Work, sources: Sequence[Source], last: bool, progress: ClipProgress
+) -> Rows:
+    progress.started()
+    rows: Rows = []
+    try:
+        rows = attempts.collect(work_item.candidate, work_item.attempts, sources, last)
+    finally:
+        progress.finished(failure_of(rows))
+    return rows
+
+
 def run_archive(
     attempts: Attempts,
     work: Iterable[Work],
     mirror: TarMirror,
     archive: str,
     last: bool,
-    beside: int,
+    concurrent: int,
     folder: Path,
-    progress: Progress,
+    progress: ClipProgress,
 ) -> list[Finished]:
-    """Stream one archive: the clips of `work` that it has are written out in its order and trimmed side by side.
+    """Stream one archive: the clips of `work` that it has are written out in its order and trimmed concurrently.
 
     Raises:
         ArchiveFailure: it could not be read to its end.
@@ -200,23 +215,22 @@ def run_archive(
     by_id = {work_item.candidate.clip_id: work_item for work_item in work}
     jobs: dict[Future[Rows], int] = {}
     # Members that are written out and not trimmed yet take space: at most twice as many as are worked on.
-    room = threading.Semaphore(2 * beside)
+    room = threading.Semaphore(2 * concurrent)
     failure: ClipFailure | None = None
 
     def collect(work_item: Work, source: MemberSource) -> Rows:
         try:
-            return attempts.collect(work_item.candidate, work_item.attempts, [source], last)
+            return _collect(attempts, work_item, [source], last, progress)
         except BaseException:
             attempts.stop()  # or the stream would be read on for nothing
             raise
         finally:
             room.release()
-            progress(1)
 
     def make_room() -> None:
         room.acquire()
 
-    with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
+    with ThreadPoolExecutor(concurrent, thread_name_prefix="collect") as pool:
         try:
             wanted = {clip_id: work_item.candidate for clip_id, work_item in by_id.items()}
             for candidate, video in mirror.clips(archive, wanted, folder, attempts.stopped, make_room):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.demo.figure import Figure, Placement
+from ssat.demo.figure import PersonFigure, Placement
 from ssat.demo.light import Light
 from ssat.demo.texture import WARDROBE, Image, backdrop
 from ssat.file_names import DETECTIONS, LABELS, SEQUENCE_INFO
@@ -50,7 +50,7 @@ class _Path:
     def placement(self, time_s: float) -> Placement:
         y = self.lane + self.drift * math.sin(self.drift_start + 0.5 * time_s)
         y = min(max(y, 0.56 * HEIGHT), 0.97 * HEIGHT)
-        # Perspective: who stands lower in the image is nearer and taller.
+        # Perspective: figures lower in the image are nearer and taller.
         height = 0.4 * y
         length = self.right - self.left
         way = (self.start + self.speed * 0.4 * self.lane * time_s / length) % 2.0
@@ -60,11 +60,11 @@ class _Path:
 
 
 def render_sequence(seed: int, sequence: int, frames: int, figures: int) -> Iterator[Frame]:
-    """The frames of one sequence. Its place and its figures appear in no clip: their seeds differ."""
+    """Yield the frames of one sequence. Its place and its figures appear in no clip: their seeds differ."""
     rng = np.random.default_rng([seed, 3, sequence])
     place = backdrop(rng, HEIGHT, WIDTH)
     palette = [WARDROBE[int(i)] for i in rng.choice(len(WARDROBE), _COLOURS, replace=False)]
-    people = [Figure.draw(rng, palette) for _ in range(figures)]
+    people = [PersonFigure.draw(rng, palette) for _ in range(figures)]
     paths = [_path(rng) for _ in range(figures)]
     pillars = _pillars(rng)
     light = Light.draw(rng, HEIGHT, WIDTH, contrast=0.6, swing=0.2)
@@ -104,7 +104,7 @@ def _path(rng: np.random.Generator) -> _Path:
 
 
 def _pillars(rng: np.random.Generator) -> list[tuple[float, int, Image]]:
-    """Columns that hide who walks behind them: the row they stand on, their left edge, their picture."""
+    """Return columns that hide figures behind them: row, left edge, picture."""
     pillars = []
     for i in range(_PILLARS):
         width = int(rng.integers(24, 48))
@@ -115,7 +115,7 @@ def _pillars(rng: np.random.Generator) -> list[tuple[float, int, Image]]:
 
 
 def detect(rng: np.random.Generator, frame: Frame) -> NDArray[np.float64]:
-    """What a poor detector makes of a frame, (m, 5): x, y, width, height in pixels, score.
+    """Return detections of a poor detector, (m, 5): x, y, width, height in pixels, score.
 
     It misses what is hidden and now and then what is not, shifts and scales its boxes, and sees people who are not
     there.

@@ -1,4 +1,4 @@
-"""The demo's pictures: two trackers over the same frames, side by side."""
+"""The demo's pictures: two trackers on the same frames, in two columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_WIDTH = 640
 
 
 def side_by_side(sequence: MotSequence, results: Mapping[str, Path]) -> Iterator[NDArray[np.uint8]]:
-    """Every frame (H', W', 3) RGB once per result file, painted with its tracks, left to right with the names above.
+    """Yield every frame (H', W', 3) RGB with the tracks of each result file, left to right, with their names above.
 
     Args:
         sequence: with frames.
@@ -43,7 +43,7 @@ def side_by_side(sequence: MotSequence, results: Mapping[str, Path]) -> Iterator
 def write_showcase(
     sequences: Sequence[MotSequence], results: Mapping[str, Mapping[str, Path]], video: Path, stills: Path, count: int
 ) -> None:
-    """The whole comparison as an mp4, and `count` moments of it as a PNG.
+    """Write the comparison as an mp4, and `count` moments of it as a PNG.
 
     Args:
         sequences: in the order they are shown, one after another; all of one size and frame rate.

@@ -1,4 +1,4 @@
-"""Detections kept in Parquet under the key of what they follow from."""
+"""Cache of detections in Parquet, by the digest of their inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCHEMA = pa.schema([("frame", pa.int32()), *((name, pa.float64()) for name in _
 
 
 def store_chunk(folder: Path, key: str, frames: Sequence[Detections]) -> Path:
-    """Keeps the detections of consecutive frames, whole or not at all; `frame` counts from 0 within the file."""
+    """Keep the detections of consecutive frames, whole or not at all; `frame` counts from 0 within the file."""
     table = np.concatenate(
         [
             np.column_stack((detections.boxes, detections.scores, detections.centres, detections.offsets))
@@ -35,7 +35,7 @@ def store_chunk(folder: Path, key: str, frames: Sequence[Detections]) -> Path:
 
 
 def load_chunk(folder: Path, key: str, n_frames: int) -> list[Detections] | None:
-    """What was kept under `key`; None where nothing was, or where the file is damaged."""
+    """Return the detections stored under `key`; None if there are none or the file is damaged."""
     try:
         content = pq.read_table(_path(folder, key), schema=_SCHEMA, memory_map=False)
         facts = pq.read_schema(_path(folder, key)).metadata or {}

@@ -51,7 +51,7 @@ class CenterTrackDetector:
 
     @classmethod
     def load(cls, path: Path, settings: RefinementSettings | None = None) -> CenterTrackDetector:
-        """The refiner with a published checkpoint.
+        """Return the refiner with a published checkpoint.
 
         Raises:
             InputError: no such file, nothing that is safe to read, or tensors that do not fit; says where to get it.
@@ -78,7 +78,7 @@ class CenterTrackDetector:
     def __call__(
         self, images: Sequence[NDArray[np.uint8]], previous: NDArray[np.uint8] | None = None
     ) -> list[Detections]:
-        """Detections of consecutive frames (H, W, 3) RGB, computed together.
+        """Return detections of consecutive frames (H, W, 3) RGB, computed together.
 
         Args:
             previous: the frame before the first of them; None: there is none, and the first is its own.
@@ -91,7 +91,7 @@ class CenterTrackDetector:
     def in_the_loop(
         self, image: NDArray[np.uint8], previous: NDArray[np.uint8] | None, tracks_N4: NDArray[np.float64]
     ) -> Detections:
-        """Detections of one frame, given the tracks of the frame before (boxes in its pixels)."""
+        """Return detections of one frame, given the tracks of the frame before (boxes in its pixels)."""
         inputs, maps = self._inputs([image])
         earlier = inputs
         if previous is not None:

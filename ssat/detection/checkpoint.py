@@ -1,4 +1,4 @@
-"""The published checkpoint: where it is looked for, and how it is read without running anything in it."""
+"""The published checkpoint: find it, and read it without executing anything in it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ WHERE = (
 
 
 def checkpoint_path(named: str | None, workspace: Path) -> Path:
-    """The checkpoint that a setting names, else the variable SSAT_CENTERTRACK, else the place in the workspace."""
+    """Return the checkpoint of the setting, of the variable SSAT_CENTERTRACK, or the path in the workspace."""
     chosen = named or os.environ.get(_VARIABLE)
     return Path(chosen).expanduser() if chosen else workspace / "models" / CHECKPOINT_NAME
 
 
 def refuse_missing(path: Path) -> None:
-    """Raise InputError where the checkpoint is missing; it says where it is published."""
+    """Raise InputError if the checkpoint is missing; it says where it is published."""
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint for the refinement. {WHERE}")
 
 
 def read_checkpoint(path: Path) -> tuple[Mapping[str, Any], str]:
-    """The state dict of a checkpoint file (.pth or .safetensors) and the file's SHA-256.
+    """Return the state dict of a checkpoint file (.pth or .safetensors) and the file's SHA-256.
 
     Raises:
         InputError: no such file (says where it is published), or nothing that holds tensors alone.
@@ -46,7 +46,7 @@ def read_checkpoint(path: Path) -> tuple[Mapping[str, Any], str]:
             from safetensors.torch import load_file
 
             return load_file(path), sha256_of(path)
-        # weights_only: a checkpoint comes from anywhere, and a pickle may hold code.
+        # weights_only: a checkpoint is untrusted, and a pickle may hold code.
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in as many ways as there are formats
         unsafe = isinstance(error, pickle.UnpicklingError) and "weights_only" in str(error).lower()

@@ -1,4 +1,4 @@
-"""What every detector is to the rest, and the detections of a run of frames, kept by what they follow from."""
+"""The interface of detectors, and a cache of the detections of consecutive frames."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ssat.detection.cache import load_chunk, store_chunk
 from ssat.detection.detections import Detections
 
 Image = NDArray[np.uint8]
-CHUNK = 32  # frames that are kept in one file: what an interruption can cost
+CHUNK = 32  # frames per cache file: the most that an interruption loses
 
 
 class Detector(Protocol):
-    """Gives the detections of frames; `CenterTrackDetector` and `TorchvisionDetector` are such."""
+    """Interface of detectors; `CenterTrackDetector` and `TorchvisionDetector` implement it."""
 
     name: str
     digest: str
@@ -36,7 +36,7 @@ class Detector(Protocol):
         ...
 
     def __call__(self, images: Sequence[Image], previous: Image | None = None) -> list[Detections]:
-        """Detections of consecutive frames (H, W, 3) RGB; `previous` is the frame before the first."""
+        """Return detections of consecutive frames (H, W, 3) RGB; `previous` is the frame before the first."""
         ...
 
 
@@ -48,7 +48,7 @@ def detected(
     content: Callable[[int], str] | None = None,
     batch: int | None = None,
 ) -> Iterator[tuple[int, Image, Detections]]:
-    """Every frame with its detections, in order.
+    """Yield every frame with its detections, in order.
 
     Args:
         frames: number and image, in order.

@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
 
 
 class Root(nn.Module):
-    """Joins the outputs of a tree's nodes by a 1x1 convolution."""
+    """Join of the outputs of a tree's nodes by a 1x1 convolution."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
@@ -115,10 +115,10 @@ def _deformed(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Ten
 
 
 def gathered_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """What `torchvision.ops.deform_conv2d` computes (3x3, stride and padding 1), four times as fast on a CPU.
+    """Compute `torchvision.ops.deform_conv2d` (3x3, stride and padding 1), four times as fast on a CPU.
 
-    There its operator takes one channel of one tap at a time; here all channels of a place lie side by side and are
-    gathered together, as the rows of an embedding table with bilinear weights.
+    torchvision's operator takes one channel of one tap at a time; here all channels of a position are adjacent in
+    memory and are gathered together, as the rows of an embedding table with bilinear weights.
 
     Args:
         x: (B, C, H, W). offset: (B, 18, H, W), dy and dx of each tap. mask: (B, 9, H, W). weight: (O, C, 3, 3).
@@ -128,7 +128,7 @@ def gathered_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor
     tap = torch.arange(_TAPS, device=device)
     row = torch.arange(height, device=device).view(1, height, 1, 1) + (tap // 3 - 1)
     column = torch.arange(width, device=device).view(1, 1, width, 1) + (tap % 3 - 1)
-    # Clamped far outside: whole numbers must not overflow, and out there every weight is zero.
+    # Clamped far outside, where every weight is zero, so that integers do not overflow.
     y_BHWT = (offset[:, 0::2].permute(0, 2, 3, 1) + row).clamp(-2, height + 1)
     x_BHWT = (offset[:, 1::2].permute(0, 2, 3, 1) + column).clamp(-2, width + 1)
     y0, x0 = y_BHWT.floor(), x_BHWT.floor()
@@ -152,7 +152,7 @@ def gathered_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor
 
 
 def _neighbours(first: Tensor, share: Tensor, size: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The two neighbours of a position along one axis and their weights; zero for one that lies outside."""
+    """Return the two neighbours of a position along one axis and their weights; zero for one that lies outside."""
     second = first + 1
     inside = [(index >= 0) & (index < size) for index in (first, second)]
     places = [index.clamp(0, size - 1) for index in (first, second)]
@@ -189,7 +189,7 @@ class Aggregation(nn.Module):
             self.add_module(f"node_{k}", DeformableBlock(outside, outside))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """The maps, finest first, each joined with all before it; the first one as it is."""
+        """Return the maps, finest first, each joined with all before it; the first one as it is."""
         joined = [maps[0]]
         for k in range(1, self.n_coarser + 1):
             enlarged = self.get_submodule(f"up_{k}")(self.get_submodule(f"proj_{k}")(maps[k]))

@@ -1,6 +1,6 @@
 """Adapt an embedder to one camera from patches of which each shows one person, without labels and without gradients.
 
-Learned colours are learned anew: the cells are the colours that occur at this camera. Of a network the last layer is
+Learned colours are learned again: the cells are the colours that occur at this camera. Of a network the last layer is
 changed, which is linear: the mean of its features is that of this camera's people, and directions in which one person
 changes from view to view count less (within-class covariance normalisation, as in `colour_learning`).
 """
@@ -24,7 +24,7 @@ from ssat.patches.settings import ColoursSettings
 from ssat.patches.views import ViewRule, view
 
 MIN_TRACKLETS = 8
-COLOURS_SHRINKAGE, NETWORK_SHRINKAGE = 0.8, 0.03  # that rank pairs of labelled sequences best
+COLOURS_SHRINKAGE, NETWORK_SHRINKAGE = 0.8, 0.03  # chosen by pairs of labelled sequences
 _MIN_VIEWS = 3
 _BATCH = 64
 

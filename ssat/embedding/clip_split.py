@@ -1,4 +1,4 @@
-"""Which clips of a frame store train and which are held out."""
+"""Split the clips of a frame store into training and held-out clips."""
 
 from __future__ import annotations
 

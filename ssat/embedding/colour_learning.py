@@ -1,4 +1,4 @@
-"""Learn from followed patches how colours tell things apart: cells by k-means, then within-class covariance.
+"""Learn colour features from followed patches: cells by k-means, then within-class covariance.
 
 No gradient: the cells are the colours that occur in the clips, the mean is that of all views, and the whitening is the
 inverse square root of the covariance of views of one patch (within-class covariance normalisation, Hatch et al. 2006),
@@ -31,10 +31,10 @@ _PLAIN = ViewRule(background=0.0, cover=0.0)
 
 @dataclass(frozen=True)
 class HeldOutScore:
-    """How well patches of clips that were not learned from are told apart.
+    """Score of the colours on patches of held-out clips.
 
     Attributes:
-        auc: share of pairs (early view, late view) of one clip that the cosine ranks rightly: same patch above others.
+        auc: share of pairs (early view, late view) of one clip that the cosine ranks correctly: same patch first.
         pairs: pairs of one patch.
     """
 
@@ -89,7 +89,7 @@ def held_out_score(network: HistogramNetwork, table: PatchTable, seed: int = 0) 
         _features(network, np.stack([view(table, int(row), rng, ViewRule()) for row in rows])) for rows in (first, last)
     )
     cosine, clip = early @ late.T, table.start[first]
-    # Two starts of one clip may show one thing twice, so only patches seen in the same frames are different things.
+    # Two starts of one clip may show the same object, so only patches of the same frames are different objects.
     together, same = clip[:, None] == clip[None], np.eye(len(first), dtype=bool)
     positive, negative = cosine[same], cosine[together & ~same]
     if not len(negative):

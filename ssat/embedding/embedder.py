@@ -30,7 +30,7 @@ _RUN = re.compile(r"[0-9a-f]{32}|models:/.+")
 
 
 class Embedder:
-    """Gives every patch a feature; the same patches give the same features, whatever the batch they come in.
+    """A network that turns patches into features; the features of a patch do not depend on its batch.
 
     Args:
         network: in any mode; it is put into evaluation mode.
@@ -63,7 +63,7 @@ class Embedder:
     def untrained(
         cls, architecture: Architecture = "resnet18", input_size: int = 112, seed: int = 0, **how: Any
     ) -> Embedder:
-        """A network with random weights: the floor that training has to beat. `how`: device and precision."""
+        """Return a network with random weights: the floor that training has to beat. `how`: device and precision."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return cls(EmbeddingNetwork(architecture), input_size, {"untrained_seed": seed}, **how)
@@ -100,7 +100,7 @@ class Embedder:
         return cls(network, header.input_size, header.facts, device=device, precision=precision)
 
     def save(self, path: Path) -> None:
-        """Writes tensors and metadata to one safetensors file, whole or not at all.
+        """Write tensors and metadata to one safetensors file, whole or not at all.
 
         Raises:
             WorkspaceError: there is no room, or no right, to write it.

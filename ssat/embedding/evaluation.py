@@ -1,4 +1,4 @@
-"""Evaluation during a training, by all its ranks together, and the embedder that comes of it."""
+"""Evaluation during a training, by all its ranks together, and the embedder that results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Evaluate = Callable[[Embedder], Mapping[str, float]]
 
 
 class Evaluator:
-    """Scores the network of a training and keeps the embedder with the best score.
+    """Evaluation of the network of a training; keeps the embedder with the best score.
 
     That is the AUC of the probe where `further` gives `probe_auc`, else the held-out recall.
 
@@ -96,7 +96,7 @@ class Evaluator:
         return target
 
     def _feature_network(self, group: dist.ProcessGroup | None) -> EmbeddingNetwork:
-        """The network that the embedder gets: the trained one, its features whitened where that is asked for."""
+        """Return the network that the embedder gets: the trained one, its features whitened where that is asked for."""
         network, shrinkage = self._state.feature_network, self._settings.network.whiten
         if shrinkage is None:
             return network
@@ -122,7 +122,7 @@ def held_out_of(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def probe_of(scores: Mapping[str, float]) -> dict[str, float]:
-    """Return the probe's scores among `scores`: `auc`, `auc_low` and `auc_high`; empty where it was not asked."""
+    """Return the probe's scores among `scores`: `auc`, `auc_low` and `auc_high`; empty if it was not asked."""
     return {name.removeprefix(_PROBE): value for name, value in scores.items() if name.startswith(_PROBE)}
 
 
@@ -156,10 +156,10 @@ def features_of(
 
 
 def _chooses(scores: Mapping[str, float]) -> bool:
-    """Whether `scores` hold a number that the weights to keep are chosen by."""
+    """Return whether `scores` hold a number that the weights to keep are chosen by."""
     return _PROBE_AUC in scores or _RECALL in scores
 
 
 def _quality(scores: Mapping[str, float]) -> tuple[float, float, float]:
-    """The probe decides; among equal scores the held-out ones do."""
+    """Return the sort key of an evaluation: the probe first, then the held-out scores."""
     return scores.get(_PROBE_AUC, -1.0), scores.get(_RECALL, -1.0), scores.get(_PRECISION, -1.0)

@@ -1,4 +1,4 @@
-"""An embedder for use elsewhere: safetensors or ONNX, with a model card beside it."""
+"""Export an embedder as safetensors or ONNX, with a model card."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Format = Literal["safetensors", "onnx", "onnx-int8"]
 FILES = {"safetensors": "embedder.safetensors", "onnx": "embedder.onnx", "onnx-int8": "embedder-int8.onnx"}
 CARD = "MODEL_CARD.md"
 _OPSET = 18
-# What the check against torch demands of the least cosine over the patches.
+# Minimum cosine with torch over the patches of the check.
 _MIN_COSINE = {"onnx": 0.9999, "onnx-int8": 0.99}
 
 
 def export_embedder(embedder: Embedder, format_: Format, folder: Path, patches: NDArray[np.uint8]) -> list[Path]:
-    """Writes `embedder.safetensors`, `embedder.onnx` or `embedder-int8.onnx`, and a model card, into `folder`.
+    """Write `embedder.safetensors`, `embedder.onnx` or `embedder-int8.onnx`, and a model card, into `folder`.
 
     An ONNX graph takes `patches` (B, S, S, 3) uint8 RGB of any B and gives `features` (B, 512) float32 of unit
     length, as the embedder does. It is run with onnxruntime on `patches` and compared before it is kept. The int8
@@ -68,7 +68,7 @@ class _UnitFeatures(nn.Module):
 
 
 def _write_graph(embedder: Embedder, target: Path, patches: NDArray[np.uint8]) -> None:
-    # Two patches: with one, the exporter takes the batch size for a constant.
+    # Two patches: with one, the exporter treats the batch size as a constant.
     example = torch.from_numpy(np.ascontiguousarray(np.resize(patches, (2, *patches.shape[1:]))))
     write_onnx(_UnitFeatures(embedder.network).eval(), example.to(embedder.device), target, "patches", "features")
 
@@ -109,7 +109,7 @@ def write_onnx(module: nn.Module, example: Tensor, target: Path, input_name: str
 
 
 def quantize(graph: Path, patches: NDArray[np.uint8]) -> None:
-    """Replaces a float32 graph by one whose convolutions and matrix products are int8, ranges taken from `patches`."""
+    """Replace a float32 graph by one whose convolutions and matrix products are int8, ranges taken from `patches`."""
     from onnxruntime.quantization import (
         CalibrationDataReader,
         CalibrationMethod,
@@ -246,7 +246,7 @@ def model_card(embedder: Embedder, file_name: str, agreement: str = "", layout: 
         "",
         "## Use",
         "",
-        "Made to tell people apart within one video, from frame to frame. It has not been made, or tested, to "
+        "Made to distinguish people within one video, from frame to frame. It has not been made, or tested, to "
         "recognise a person in another video.",
         "",
     ]

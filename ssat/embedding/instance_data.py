@@ -102,7 +102,7 @@ def instance_sampler(
 
 
 def held_out_instances(store: FrameStore, table: InstanceTable, clips: Sequence[int], side: int) -> HeldOutFrames:
-    """Return boxes of the instances of the clips `clips` that the held-out measure looks at."""
+    """Return boxes of the instances of the clips `clips` that the held-out measure uses."""
     return instance_crops(store, table, clips, _HELD_OUT_BOXES, side)
 
 

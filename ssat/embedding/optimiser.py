@@ -14,7 +14,7 @@ from ssat.embedding.sharded_head import ShardedCosFaceHead
 
 
 class Optimiser:
-    """Updates the network and this process's class weights from their gradients."""
+    """Optimiser of the network and of this process's class weights."""
 
     def __init__(self, settings: OptimiserSettings, network: EmbeddingNetwork, head: Head) -> None:
         self._settings = settings
@@ -48,7 +48,7 @@ class Optimiser:
         """Take what `state_dict` gave."""
         for name, momentum in momenta.items():
             parameter = self._network.get_parameter(name)
-            # The layout in memory decides the order of sums, and so the last bits of what follows.
+            # The memory layout decides the order of sums, and so the last bits of the results.
             self._sgd.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum).detach()
 
     @property

@@ -1,4 +1,4 @@
-"""How far a training has come, and the record of each epoch."""
+"""Progress of a training, and the record of each epoch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EpochRecord:
     workers: int
     """Processes that trained."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Scores of the evaluation after this epoch: held_out_… and those of `evaluate`; empty where there was none."""
+    """Scores of the evaluation after this epoch: held_out_… and those of `evaluate`; empty if there was none."""
 
     def row(self) -> dict[str, float]:
         """Return a flat row of numbers, scores included."""
@@ -50,7 +50,7 @@ class EpochRecord:
 
 @dataclass
 class Progress:
-    """How far a training has come; part of its checkpoints."""
+    """Progress of a training; part of its checkpoints."""
 
     epoch: int = 0
     """Epochs finished."""

@@ -22,7 +22,7 @@ FinishedShard = tuple[ShardEntry, list[ClipRecord]]
 
 
 def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings) -> list[ShardJob]:
-    """The shards that the roster makes, finished or not, in order of class id.
+    """Return the shards that the roster makes, finished or not, in order of class id.
 
     Raises:
         InputError: an empty roster.
@@ -56,7 +56,7 @@ def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings
 
 
 def missing_shards(jobs: Sequence[ShardJob]) -> list[ShardJob]:
-    """Those of `jobs` that are not written, or lack a clip that can be read by now."""
+    """Return those of `jobs` that are not written, or lack a clip that can be read by now."""
     missing = []
     for job in jobs:
         finished = job.finished()
@@ -70,7 +70,7 @@ def missing_shards(jobs: Sequence[ShardJob]) -> list[ShardJob]:
 
 
 def is_whole(clip: ClipJob) -> bool:
-    """Whether the clip's file is there and is the one that the roster names."""
+    """Return whether the clip's file is there and is the one that the roster names."""
     return clip.path.is_file() and sha256_of(clip.path) == clip.sha256
 
 
@@ -106,7 +106,7 @@ def _clip_table(shards: Sequence[FinishedShard]) -> pa.Table:
 
 
 def _remove_leftovers(folder: AnyPath, manifest: Manifest) -> None:
-    """Shards that the manifest does not name: replaced by grown ones, or written with other settings."""
+    """Remove shards that the manifest does not name: replaced by grown ones, or written with other settings."""
     named = {entry.path for entry in manifest.shards}
     for path in [*folder.glob("shard-*.parquet"), *folder.glob("shard-*.json")]:
         if path.with_suffix(".parquet").name not in named:

@@ -20,7 +20,7 @@ def read_crops(
     Args:
         store: the opened frame store.
         class_ids: of the clips; a clip that failed to decode is left out.
-        frames_per_clip: frames of each clip, fewer where the clip has fewer.
+        frames_per_clip: frames of each clip, fewer if the clip has fewer.
         crop: side of a crop in pixels.
         short_side: short side of the frame that the crop is cut from, in pixels.
 
@@ -63,6 +63,6 @@ def read_crops(
 
 
 def _spread(stored: int, wanted: int, stride: int) -> list[int]:
-    """Indices of `wanted` of the `stored` frames, evenly spaced, each in the middle of its part."""
+    """Return indices of `wanted` of the `stored` frames, evenly spaced, each in the middle of its part."""
     count = min(stored, wanted)
     return [int((i + 0.5) * stored / count) * stride for i in range(count)]

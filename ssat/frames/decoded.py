@@ -1,4 +1,4 @@
-"""What decoding comes to, and a store that is finished already."""
+"""The result of decoding, and detection of a finished store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FailedClip:
 
 @dataclass(frozen=True)
 class DecodedStore:
-    """What the frame store holds now, and what this run did.
+    """Content of the frame store, and the work of this run.
 
     Attributes:
         clips, frames, shards, bytes: of the store.
@@ -56,7 +56,7 @@ class DecodedStore:
 
 @dataclass(frozen=True)
 class DryDecoding:
-    """Clips that were decoded, encoded and thrown away, and how long that took in seconds."""
+    """Clips decoded, encoded and discarded, and the time in seconds."""
 
     clips: int
     frames: int
@@ -103,7 +103,7 @@ def finished_store(workspace: Workspace, settings: DecodeSettings) -> DecodedSto
     try:
         manifest = Manifest.load(workspace.frames)
     except InputError:
-        return None  # none, or a damaged one, which decoding writes anew
+        return None  # none, or a damaged one, which decoding writes again
     if manifest.settings != settings.content() or manifest.roster_digest != roster_digest(roster):
         return None
     jobs = plan_shards(workspace, roster, settings)

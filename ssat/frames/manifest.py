@@ -1,4 +1,4 @@
-"""The manifest of a frame store: what it holds, and the digest that names its content."""
+"""The manifest of a frame store: its content, and the digest that identifies it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHA256 = r"^[0-9a-f]{64}$"
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value that digests are taken of."""
+    """Return the one spelling of a JSON value that digests are taken of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -30,7 +30,7 @@ class _Record(BaseModel):
 
 
 class ClipRecord(_Record):
-    """What became of one clip: a row of clips.parquet without its shard. Sizes in pixels, duration in µs."""
+    """Outcome of one clip: a row of clips.parquet without its shard. Sizes in pixels, duration in µs."""
 
     class_id: int = Field(ge=0, validation_alias=AliasChoices("class_id", "rank"), serialization_alias="rank")
     clip_id: str
@@ -67,7 +67,7 @@ class ShardEntry(_Record):
     @field_validator("path")
     @classmethod
     def _plain_name(cls, path: str) -> str:
-        # A manifest may come from elsewhere: it must not lead out of the store's folder.
+        # A manifest is untrusted: its paths must not leave the store's folder.
         if Path(path).name != path or path.startswith(".") or "\\" in path:
             raise ValueError("expected the name of a file in the store's folder")
         return path
@@ -93,7 +93,7 @@ class Manifest(_Record):
 
     @property
     def outdated(self) -> str:
-        """What is wrong with a store of an earlier version, and the remedy, in one line; empty where nothing is."""
+        """Problem of a store of an earlier version, and the remedy, in one line; empty if there is none."""
         if self.schema_version >= 2:
             return ""
         return (
@@ -142,12 +142,12 @@ class Manifest(_Record):
 
 
 def refuse_newer_store(folder: AnyPath) -> None:
-    """Raises InputError where a later version of this project wrote the store in `folder`: it is not to be replaced."""
+    """Raise InputError if a later version of this project wrote the store in `folder`: it is not to be replaced."""
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # none, or one that is written anew
+        return  # none, or one that is written again
     if isinstance(content, dict):
         _refuse_newer(path, content)
 

@@ -35,7 +35,7 @@ class Selection:
 
     Attributes:
         size: samples of an epoch.
-        label_of: (highest class id + 1,) label of each clip, -1 where it is not chosen.
+        label_of: (highest class id + 1,) label of each clip, -1 if it is not chosen.
         empty_classes: class ids of chosen clips that have no frames, since they failed to decode.
     """
 
@@ -111,6 +111,6 @@ class Selection:
 
 
 def _far_step(sets: int) -> int:
-    """A step through `sets` positions on a circle that visits all and lands far from the last ones."""
+    """Return a step through `sets` positions on a circle that visits all and lands far from the last ones."""
     golden = max(1, round(sets * 0.618))
     return next(step for step in range(golden, 0, -1) if math.gcd(step, sets) == 1)

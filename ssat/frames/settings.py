@@ -12,7 +12,7 @@ from ssat.settings import StageSettings
 
 
 class DecodeSettings(StageSettings):
-    """How clips become rows of the frame store.
+    """Settings of the rows of the frame store.
 
     All fields but those marked `Runtime` decide what the store holds: change one, and the shards are decoded again.
     """
@@ -20,7 +20,7 @@ class DecodeSettings(StageSettings):
     section: ClassVar[str] = "decode"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {"frame_stride": 1},
-        # Neighbouring frames are near-duplicates: a fifth of them trains a small network as well.
+        # Neighbouring frames are near-duplicates: a fifth of them trains a small network equally well.
         "quick": {"frame_stride": 5},
     }
 
@@ -36,16 +36,16 @@ class DecodeSettings(StageSettings):
         0, ge=0, description="Clips decoded at the same time; 0: as many as there are CPUs."
     )
     dry_writer: Annotated[bool, Runtime()] = Field(
-        False, description="Decode and encode every clip and throw the result away: measures decoding alone."
+        False, description="Decode and encode every clip and discard the result: measures decoding alone."
     )
 
     def content(self) -> dict[str, int | None]:
-        """The settings that decide what the store holds, as they stand in its manifest."""
+        """Return the settings that decide what the store holds, as they stand in its manifest."""
         return without(self, Runtime)
 
 
 class VerifySettings(StageSettings):
-    """How thoroughly the frame store is checked, and whether it is repaired."""
+    """Thoroughness of the check of the frame store, and repair."""
 
     section: ClassVar[str] = "verify"
 

@@ -1,4 +1,4 @@
-"""One shard of the frame store: decode its clips beside each other, permute their frames, write Parquet."""
+"""One shard of the frame store: decode its clips concurrently, permute their frames, write Parquet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPOOL_FOLDER = ".spool"
 
 
 class ShardJob:
-    """What a worker needs to write one shard: plain data, so that it travels to another process."""
+    """Input of a worker that writes one shard: plain data, so that it can be sent to another process."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class ShardJob:
         return place / SPOOL_FOLDER / f"{self.index:05d}-{self.key}"
 
     def finished(self) -> tuple[ShardEntry, list[ClipRecord]] | None:
-        """The entry and clips of the shard where it is written already, else None."""
+        """Return the entry and clips of the shard where it is written already, else None."""
         try:
             content = json.loads(self.sidecar.read_text(encoding="utf-8"))
             entry = ShardEntry.model_validate(content["shard"])
@@ -88,8 +88,8 @@ def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipR
     """
     job.spool.mkdir(parents=True, exist_ok=True)
 
-    # What an earlier process left unfinished may have ended it: each such clip goes first and alone, so that the one
-    # to blame is found and the others are not blamed.
+    # An unfinished clip of an earlier process may have crashed it: each such clip runs first and alone, so that the one
+    # that crashes is identified.
     for clip in job.clips:
         if was_begun(clip, job.spool):
             spool_clip(clip, job.settings, job.spool, alone=True)
@@ -97,14 +97,14 @@ def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipR
     def one(clip: ClipJob) -> SpooledClip:
         return spool_clip(clip, job.settings, job.spool)
 
-    # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode beside each other.
+    # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode concurrently.
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:
         spooled = list(pool.map(one, job.clips))
     return gather_shard(job, spooled)
 
 
 def dry_shard(job: ShardJob, threads: int = 1) -> int:
-    """Decode and encode the clips of `job` and throw the result away; the number of frames."""
+    """Decode and encode the clips of `job`, discard the result, return the number of frames."""
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:
         return sum(pool.map(lambda clip: count_frames(clip, job.settings), job.clips))
 

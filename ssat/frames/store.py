@@ -31,7 +31,7 @@ class RowGroup:
 
 
 class ShardReader:
-    """Reads the row groups of one shard through a memory map."""
+    """Reader of the row groups of one shard through a memory map."""
 
     def __init__(self, path: AnyPath, entry: ShardEntry, verify_checksums: bool = False) -> None:
         """Open `path`.
@@ -65,7 +65,7 @@ class ShardReader:
             )
 
     def facts(self, group: int) -> RowGroup:
-        """Class, frame and time of each row of row group `group`.
+        """Return class, frame and time of each row of row group `group`.
 
         Their checksums are always verified: a flipped bit there is a wrong label, and nothing else would tell. One in a
         JPEG is found when it is decoded, and row by row.
@@ -82,11 +82,11 @@ class ShardReader:
         return RowGroup(class_id, frame_index, pts_us)
 
     def jpegs(self, group: int) -> pa.Array:
-        """The JPEGs of row group `group`: a binary array; `.as_buffer()` of an element copies nothing."""
+        """Return the JPEGs of row group `group`: a binary array; `.as_buffer()` of an element copies nothing."""
         return self._read(group, ["jpeg"]).column(0).combine_chunks()
 
     def table(self, group: int) -> pa.Table:
-        """All columns of row group `group`."""
+        """Return all columns of row group `group`."""
         return self._read(group, None)
 
     def _read(self, group: int, columns: list[str] | None, file: pq.ParquetFile | None = None) -> pa.Table:
@@ -115,7 +115,7 @@ class FrameStore:
 
     @classmethod
     def open(cls, folder: str | AnyPath) -> Self:
-        """The store in `folder`, which may be an s3:// address.
+        """Return the store in `folder`, which may be an s3:// address.
 
         Raises:
             InputError: no store, a damaged or newer manifest, or a clip table that does not belong to it. Shards are
@@ -147,7 +147,7 @@ class FrameStore:
 
     @functools.cached_property
     def frames_of(self) -> NDArray[np.int64]:
-        """(largest class id + 1,) number of stored frames by class id; 0 where the clip failed."""
+        """(largest class id + 1,) number of stored frames by class id; 0 if the clip failed."""
         class_ids = self.clips.column("rank").to_numpy()
         counts = np.zeros(int(class_ids.max()) + 1 if len(class_ids) else 0, np.int64)
         counts[class_ids] = self.clips.column("n_frames").to_numpy()
@@ -164,7 +164,7 @@ class FrameStore:
         return int(self.manifest.settings.get("frame_stride") or 1)
 
     def reader(self, shard: int) -> ShardReader:
-        """The opened shard at position `shard` of the manifest."""
+        """Return the opened shard at position `shard` of the manifest."""
         if shard not in self._readers:
             entry = self.manifest.shards[shard]
             self._readers[shard] = ShardReader(self.folder / entry.path, entry)
@@ -226,7 +226,7 @@ class FrameStore:
         return {class_id: sorted(clip_rows) for class_id, clip_rows in rows.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Memory maps do not travel between processes; they are opened again where they are needed.
+        # Memory maps cannot be sent to other processes; they are opened again there.
         return {**self.__dict__, "_readers": {}}
 
 

@@ -1,4 +1,4 @@
-"""Detections from files of other programs: COCO JSON and Parquet, beside MOTChallenge text."""
+"""Detections from files of other programs: COCO JSON and Parquet."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FoundDetections:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out, for people."""
+        """Summary of the skipped entries."""
         if not self.left_out:
             return ()
         named = ", ".join(f"{count} {name}" for name, count in self.left_out.items())
@@ -42,7 +42,7 @@ class FoundDetections:
 
 
 def read_any_detections(path: Path, n_frames: int | None = None, classes: Sequence[str] = ()) -> FoundDetections:
-    """Detections by the ending of the file's name.
+    """Return detections by the ending of the file's name.
 
     `.json`: a list of COCO results (image_id, category_id, bbox = left top width height, score), or a COCO data set
     with `annotations`, `images` and `categories`. An image is the frame that its `frame_id` says (from 0 or 1), else
@@ -129,7 +129,7 @@ def _frames_of_images(path: Path, content: Mapping[str, Any], n_frames: int | No
         numbers = range(1, len(images) + 1)
     shift = 1 if min(numbers) == 0 else 0
     if n_frames is not None and max(numbers) + shift > n_frames:
-        # Names count on from another video, say: their order is what they tell.
+        # Numbers in names may continue from another video: only their order is used.
         rank = {number: at for at, number in enumerate(sorted(numbers), start=1)}
         return {identity: rank[number] for identity, number in zip(identities, numbers, strict=True)}
     return {identity: number + shift for identity, number in zip(identities, numbers, strict=True)}
@@ -141,7 +141,7 @@ def _category_names(content: Mapping[str, Any]) -> dict[Any, str]:
 
 
 def _taken(path: Path, names: Mapping[Any, str], entries: Sequence[Any], classes: Sequence[str]) -> set[Any]:
-    """The categories that are read.
+    """Return the categories that are read.
 
     Raises:
         InputError: none of the file's, with those that there are.
@@ -196,7 +196,7 @@ def _read_parquet(path: Path, n_frames: int | None) -> MotRows:
 
 
 def _rows(path: Path, table: NDArray[np.float64], unit: str, n_frames: int | None) -> MotRows:
-    """Rows from frame, left, top, width, height, score (n, 6)."""
+    """Return rows from frame, left, top, width, height, score (n, 6)."""
     last = np.inf if n_frames is None else n_frames
     frames = table[:, 0]
     for bad, named, column, expected in (

@@ -1,4 +1,4 @@
-"""Where identities change hands: the events behind the number of identity switches, frame by frame."""
+"""Identity switches: the events behind their number, frame by frame."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from ssat.mot.protocols import IOU_THRESHOLD, Protocol, ScoredFrame
 
-_KEEP = 1000.0  # outweighs any sum of overlaps in a frame: a pair that goes on is kept where it still overlaps
+_KEEP = 1000.0  # outweighs any sum of overlaps in a frame: a pair that continues is kept where it still overlaps
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A labelled person goes on under another identity.
+    """A labelled person continues under another identity.
 
     Attributes:
         frame: the first frame under the new identity.
@@ -35,7 +35,7 @@ class Switch:
 
     @property
     def weight(self) -> int:
-        """How much was lost: a change between two long stretches costs more than a flicker."""
+        """Severity: a change between two long stretches counts more than a flicker."""
         return min(self.held_before, self.held_after)
 
 
@@ -92,7 +92,7 @@ def stretches(frames: Iterable[ScoredFrame], protocol: Protocol) -> list[Stretch
 
 
 def identity_switches(found: Iterable[Stretch]) -> list[Switch]:
-    """Every change from one stretch of a person to the next, in order of the frames."""
+    """Return every change from one stretch of a person to the next, in order of the frames."""
     last: dict[int, Stretch] = {}
     events = []
     for stretch in found:

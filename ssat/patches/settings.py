@@ -11,7 +11,7 @@ from ssat.settings import StageSettings
 
 
 class FollowSettings(BaseModel):
-    """Which patches of a clip are followed, and for how long."""
+    """Choice and duration of the followed patches of a clip."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,7 +23,7 @@ class FollowSettings(BaseModel):
 
 
 class ColoursSettings(StageSettings):
-    """Beyond the paper: colours that tell things apart, learned in a minute from followed patches of the clips."""
+    """Colour features learned from followed patches of the clips in about a minute (beyond the paper)."""
 
     section: ClassVar[str] = "colours"
 
@@ -34,11 +34,11 @@ class ColoursSettings(StageSettings):
         16, ge=0, description="Clips kept out for the score: the class ids after the training ones"
     )
     follow: FollowSettings = Field(FollowSettings(), description="Which patches are followed")
-    views: int = Field(3, ge=2, description="Views of each patch, far apart in time, that show what may change")
+    views: int = Field(3, ge=2, description="Views of each patch, far apart in time")
     shrinkage: float = Field(
         0.6, gt=0, le=1, description="How far the changes in every direction are taken as equal; 1: as equal altogether"
     )
     seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
     workers: Annotated[int, Runtime()] = Field(
-        default=0, ge=0, description="Clips looked at at the same time; 0: as many as there are CPUs"
+        default=0, ge=0, description="Clips processed at the same time; 0: as many as there are CPUs"
     )

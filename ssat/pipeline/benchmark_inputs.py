@@ -28,15 +28,15 @@ class Prepared:
     frames: range
     detections: MotRows
     truth: MotRows
-    images: str  # digest of the frames; empty where none are needed
+    images: str  # digest of the frames; empty if none are needed
     digest: str  # of everything that is read of the sequence
-    public: MotRows | None = None  # boxes near which tracks may begin, where a detector replaced them
+    public: MotRows | None = None  # boxes near which new tracks may start, if a detector replaced them
     centres: np.ndarray | None = None  # (n, 2) of the detector's boxes
     offsets: np.ndarray | None = None  # (n, 2) from there to the frame before, likewise
 
 
 def sequences_of(settings: BenchmarkSettings) -> list[MotSequence]:
-    """The sequences that a benchmark means: below `mot`, a home folder's ~ included, of the part of its split.
+    """Return the sequences that a benchmark means: below `mot`, a home folder's ~ included, of the part of its split.
 
     Raises:
         InputError: there are none, or one that is asked for is missing.
@@ -46,7 +46,7 @@ def sequences_of(settings: BenchmarkSettings) -> list[MotSequence]:
 
 
 def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]]:
-    """The sequences that can be tracked, and those that cannot with the reason.
+    """Return the sequences that can be tracked, and those that cannot with the reason.
 
     A sequence without frames is left out where appearance is asked for. Everything else is checked before any work is
     done: a fault in the last sequence is not found after an hour.
@@ -128,5 +128,5 @@ def _detects(settings: BenchmarkSettings) -> bool:
 
 
 def data_digest(prepared: Iterable[Prepared]) -> str:
-    """SHA-256 over everything that is read of the sequences: the digest of the data set."""
+    """Return SHA-256 over everything that is read of the sequences: the digest of the data set."""
     return hashlib.sha256("".join(entry.digest for entry in prepared).encode()).hexdigest()

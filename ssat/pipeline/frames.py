@@ -1,4 +1,4 @@
-"""Frames on their way to the tracker: what is known of each, what is expected of them, what they cost."""
+"""Frames with their detections and features, checked and timed on their way to the tracker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DetectedFrame:
     """A frame, what was detected in it, and what is known of the appearance.
 
     Attributes:
-        image: (H, W, 3) RGB; None where nothing needs it.
+        image: (H, W, 3) RGB; None if nothing needs it.
         rows: where its detections stand among those of the whole sequence, where they come from a file.
         public: (P, 4) boxes near which a track may begin; None: anywhere.
         features: (D, F), zero rows where a patch was empty; None: not known.
@@ -46,7 +46,7 @@ class FrameCheck:
         self._size: tuple[int, int] | None = None
 
     def __call__(self, number: int, image: Image | None) -> int:
-        """How many frames were left out before this one. Raises InputError."""
+        """Return the number of frames left out before this one. Raises InputError."""
         skipped = 0
         if self._number is not None:
             skipped = number - self._number - 1
@@ -67,7 +67,7 @@ class FrameCheck:
 def timed(
     frames: Iterable[tuple[int, Image | None]], seconds: StageSeconds
 ) -> Generator[tuple[int, Image | None], None, None]:
-    """The same frames; the time spent waiting for them is noted. Closed, it closes `frames`, where a thread reads."""
+    """Yield the same frames and record the time spent waiting for them; closing it closes `frames`."""
     iterator = iter(frames)
     try:
         while True:

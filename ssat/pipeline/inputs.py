@@ -1,4 +1,4 @@
-"""What can be tracked outside a benchmark: a video, a folder of images, a MOTChallenge sequence, a stream, a camera."""
+"""Inputs of `ssat track`: a video, a folder of images, a MOTChallenge sequence, a stream, a camera."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrackInput:
     """Frames and detections.
 
     Attributes:
-        source: the frames; None where a sequence has labels only.
+        source: the frames; None if a sequence has labels only.
         numbers: the frames' numbers, where they are known beforehand.
         detections: those that were given; None: a detector finds them.
         clocked: frames arrive at the pace of the source.
@@ -50,7 +50,7 @@ def open_input(
     detecting: bool = False,
     classes: Sequence[str] = (),
 ) -> TrackInput:
-    """Opens a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
+    """Open a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
     (rtsp, http) or the index of a camera.
 
     Args:
@@ -59,7 +59,7 @@ def open_input(
             or None for its public detections.
         frame_rate: instead of the input's own; images without seqinfo.ini have 30.
         min_score: leave out detections that score less.
-        detecting: a detector looks at the frames; detections are not required then.
+        detecting: a detector processes the frames; detections are not required then.
         classes: categories of a COCO file that are tracked; by default people.
 
     Raises:
@@ -100,7 +100,7 @@ def _open_video(
         source = ImageSource.of_folder(path, frame_rate or _IMAGE_FRAME_RATE)
     else:
         source = VideoSource.open(path, frame_rate)
-    # The header of a video need not tell the truth about its length: only images are counted for certain.
+    # The header of a video may state a wrong length: only the number of images is certain.
     n_frames = source.n_frames if path.is_dir() else None
     numbers = range(1, n_frames + 1) if n_frames else None
     if detections is None:

@@ -31,7 +31,7 @@ class Pipeline:
     """Iterating gives every frame with its tracks, in order; a pipeline runs once.
 
     Attributes:
-        source: number and image of every frame; the image may be None where no stage needs it. A number that is left
+        source: number and image of every frame; the image may be None if no stage needs it. A number that is left
             out is a frame that was never read.
         detector: where the boxes come from.
         tracker: gives them identities.
@@ -137,7 +137,7 @@ def track_frames(
     """Track given detections through `frames`, in their order, into one table.
 
     Args:
-        frames: number and image; the image may be None where neither embedder nor sink needs it.
+        frames: number and image; the image may be None if neither embedder nor sink needs it.
         embedder: gives the appearance; None and no `features`: the tracker sees boxes alone.
         features: (n detections, F) that were computed before, in the place of the embedder.
         sink: called with each frame's number, image and tracks, such as `AnnotatedVideo.write`.
@@ -163,12 +163,12 @@ def _confirm_hits(tracker: Tracker | Baseline) -> int:
 
 
 def moves_with_camera(tracker: Tracker | Baseline) -> bool:
-    """Whether the tracker follows the background, for which it needs the images."""
+    """Return whether the tracker follows the background, for which it needs the images."""
     return isinstance(tracker, Tracker) and tracker.config.camera_motion
 
 
 def _near_public(frame: DetectedFrame) -> InitRule | None:
-    """The rule by which tracks start near public boxes only, where there are any to go by."""
+    """Return the rule by which tracks start near public boxes only, where there are any to go by."""
     public, found = frame.public, frame.detections
     if public is None:
         return None

@@ -1,4 +1,4 @@
-"""Probe footage: how well features tell its people apart, measured from frames and detections without labels."""
+"""Probe footage: measure how well features distinguish people, without labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ssat.video.sources import FrameSource
 if TYPE_CHECKING:
     from ssat.detection.detector import Detector
 
-_FEW_LINKED = 0.5  # below this share of linked detections the pairs do not stand for the footage
+_FEW_LINKED = 0.5  # below this share of linked detections the pairs do not represent the footage
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ProbedFeature:
         embedder: as it was named.
         digest: of the embedder.
         score: without labels.
-        labelled: by the labels, per gap; empty where there are none.
+        labelled: by the labels, per gap; empty if there are none.
         tau: for each threshold of the tracker, the raw distance (1 − cosine) that it stands for after calibration.
     """
 
@@ -52,7 +52,7 @@ class ProbedFeature:
 
 @dataclass(frozen=True)
 class Probed:
-    """What a probe says about one footage.
+    """Result of a probe on one footage.
 
     Attributes:
         frames: that have detections.
@@ -77,7 +77,7 @@ class Footage:
     """Frames with all their detections, and the pairs that the probe compares.
 
     Attributes:
-        truth: labelled identity (n,) of every detection, 0 where none matches; None without labels.
+        truth: labelled identity (n,) of every detection, 0 if none matches; None without labels.
     """
 
     name: str
@@ -101,13 +101,13 @@ def load_footage(
     Args:
         given: the input as it was named; a MOTChallenge sequence may have labels.
         cache: folder in which detections are kept.
-        advance: called after every frame that a detector looked at.
+        advance: called after every frame that a detector processed.
 
     Raises:
         InputError: no frames to look at, or footage that cannot be probed.
     """
     if opened.source is None:
-        raise InputError(f"{opened.name}: labels only, no frames (img1): the probe looks at the people in the frames")
+        raise InputError(f"{opened.name}: labels only, no frames (img1): the probe needs the people in the frames")
     rows = opened.detections
     if rows is None:
         if detector is None:
@@ -142,7 +142,7 @@ def probe(
 
     Args:
         embedders: name and embedder.
-        advance: called after every frame that was looked at, for each embedder.
+        advance: called after every processed frame, for each embedder.
     """
     rows, pairs = footage.detections, footage.pairs
     wanted = pairs.rows if footage.labelled is None else np.union1d(pairs.rows, footage.labelled.rows)

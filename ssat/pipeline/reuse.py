@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from ssat.tracking.tracklets import unrivalled_links
 
-EMBED = -1  # in the place of a row of the frame before: the patch is embedded
+EMBED = -1  # instead of a row of the previous frame: the patch is embedded
 
 
 class FeatureReuse:
-    """Decides which detections need no patch of their own.
+    """Rule that decides which detections need no patch of their own.
 
     A detection that is linked to one of the frame before by overlap, mutually and without a rival, shows the same
     person: it takes over that detection's feature, until the feature is `every` frames old. Where boxes overlap, where

@@ -41,7 +41,7 @@ def _beyond_the_paper(association: TrackerConfig, interpolate_seconds: float) ->
 
 
 class BenchmarkSettings(StageSettings):
-    """Which sequences are tracked, by what, and how the result is scored."""
+    """Sequences, trackers and scoring of a benchmark."""
 
     section = "benchmark"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
@@ -79,9 +79,7 @@ class BenchmarkSettings(StageSettings):
         description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
         "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
     )
-    reid: Annotated[ReidInput, ByContent()] = Field(
-        default=ReidInput(), description="How a foreign ONNX network wants its patches"
-    )
+    reid: Annotated[ReidInput, ByContent()] = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     protocol: Annotated[Protocol, Scoring()] = Field(
         default="centertrack-half",
         description="centertrack-half: every labelled box counts; motchallenge: pedestrians, distractors removed",
@@ -90,7 +88,7 @@ class BenchmarkSettings(StageSettings):
         default=True, description="Write an annotated mp4 of every sequence that has frames"
     )
     side_by_side: Annotated[Literal["auto", "always", "never"], Runtime()] = Field(
-        default="auto", description="Sequences in parallel on a cluster: auto, where one is named or it saves time"
+        default="auto", description="Sequences concurrently on Ray; auto: if a cluster is named or it saves time"
     )
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
@@ -124,17 +122,17 @@ class BenchmarkSettings(StageSettings):
 
     @property
     def needs_appearance(self) -> bool:
-        """Whether the tracker looks at features."""
+        """Whether the tracker uses features."""
         return self.tracker in WITH_APPEARANCE
 
     @property
     def extensions(self) -> list[str]:
-        """What of the result is beyond the paper."""
+        """Options that are beyond the paper."""
         return _beyond_the_paper(self.association, self.interpolate_seconds)
 
 
 class TrackSettings(StageSettings):
-    """How one video, image folder or sequence is tracked."""
+    """Tracking of one video, image folder or sequence."""
 
     section = "track"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
@@ -168,7 +166,7 @@ class TrackSettings(StageSettings):
         "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
         "`colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: TrackPrecision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively; int8: 8-bit "
@@ -179,13 +177,13 @@ class TrackSettings(StageSettings):
         ge=1,
         le=30,
         description="Beyond the paper: frames from one patch to the next of a person who cannot be mistaken for "
-        "another (no other box near); in between their feature stays; 1: every patch is embedded",
+        "another (no other box near); in between their feature is kept; 1: every patch is embedded",
     )
     frame_rate: float | None = Field(
         default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
     )
     video: bool = Field(default=True, description="Write an annotated mp4")
-    show_lost: bool = Field(default=False, description="Draw lost tracks too, where they were last seen")
+    show_lost: bool = Field(default=False, description="Also draw lost tracks, at their last box")
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
         default=0.0,
@@ -222,28 +220,27 @@ class TrackSettings(StageSettings):
 
     @property
     def needs_appearance(self) -> bool:
-        """Whether the tracker looks at features."""
+        """Whether the tracker uses features."""
         return self.tracker in WITH_APPEARANCE
 
     @property
     def extensions(self) -> list[str]:
-        """What of the result is beyond the paper."""
+        """Options that are beyond the paper."""
         every = self.embed_every if self.needs_appearance else 1
         saved = [f"patches embedded every {every} frames where no other person is near"] if every > 1 else []
         return [*_beyond_the_paper(self.association, self.interpolate_seconds), *saved]
 
 
 class ProbeSettings(StageSettings):
-    """How footage is probed: which detections, which embedders, which pairs."""
+    """Detections, embedders and pairs of a probe."""
 
     section = "probe"
 
     embedder: tuple[str, ...] = Field(
         default=(),
-        description="What is probed, named as for `ssat track`; by default the latest training, where there is one, "
-        "and `colour`",
+        description="Probed embedders, named as for `ssat track`; by default the latest training, if any, and `colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: Precision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
@@ -271,11 +268,11 @@ class ProbeSettings(StageSettings):
         default=HARD_REJOIN_SECONDS,
         ge=0,
         le=5,
-        description="Tracklets go on over gaps up to this long where motion predicts it",
+        description="Tracklets are continued over gaps up to this long if motion predicts the position",
     )
     seed: int = Field(default=0, description="Of the resampling that gives the intervals")
-    tau1: float = Field(default=0.56, gt=0, description="Threshold of round 1 that is translated into a raw distance")
-    tau2: float = Field(default=0.64, gt=0, description="The same of round 2")
+    tau1: float = Field(default=0.56, gt=0, description="Threshold of pass 1 that is converted into a raw distance")
+    tau2: float = Field(default=0.64, gt=0, description="The same of pass 2")
 
     @field_validator("gaps_seconds")
     @classmethod
@@ -302,7 +299,7 @@ class AdaptSettings(StageSettings):
         default=0.5,
         gt=0,
         lt=1,
-        description="Share of the footage, its end, that is kept out of the adaptation and judges it",
+        description="Share of the footage, at its end, that is held out to evaluate the adaptation",
     )
     views: int = Field(default=1500, ge=100, description="Views drawn of all tracklets together")
     shrinkage: float | None = Field(
@@ -323,10 +320,10 @@ class LinkSettings(StageSettings):
 
     embedder: str | None = Field(
         default=None,
-        description="What says how alike two tracks are, named as for `ssat track`; by default the workspace's latest "
+        description="Embedder that compares tracks, named as for `ssat track`; by default the workspace's latest "
         "training, else `colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: Precision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
@@ -344,7 +341,7 @@ class LinkSettings(StageSettings):
     rival_ratio: float = Field(
         default=1.5,
         ge=1,
-        description="Two tracks are left apart where one is as much like a third person's, up to so many times the "
+        description="Two tracks are not joined if one is as near to a third person's, up to this many times the "
         "distance; 1: the nearest are always joined",
     )
     max_distance: float | None = Field(
@@ -356,5 +353,5 @@ class LinkSettings(StageSettings):
     max_speed: float = Field(default=5.0, gt=0, description="Heights per second that a person may move while not seen")
     min_boxes: int = Field(default=5, ge=1, description="Tracks of fewer boxes are left as they are")
     boxes_per_track: int = Field(
-        default=32, ge=1, description="Boxes of a track that are looked at, spread over its length"
+        default=32, ge=1, description="Boxes of a track that are embedded, spread over its length"
     )

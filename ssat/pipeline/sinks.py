@@ -1,4 +1,4 @@
-"""What takes the tracks of every frame: a table, the features, functions of number, image and tracks."""
+"""Sinks of the tracks of every frame: a table, the features, functions of number, image and tracks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TrackedFrames:
 
     Attributes:
         frames, ids, boxes, scores: (n,), (n,), (n, 4) x1 y1 x2 y2, (n,).
-        features: (n detections, F) a row per detection given, zero where a patch was empty; None where there are none.
+        features: (n detections, F) a row per detection given, zero if a patch was empty; None if there are none.
         n_frames: frames that were seen, with or without detections.
         seconds: by stage.
     """
@@ -43,7 +43,7 @@ class TrackedFrames:
 
 
 class ResultTable:
-    """Takes the tracks of frame after frame and gives them as one table.
+    """Sink that collects the tracks of all frames in one table.
 
     Args:
         fill_gaps: gaps of a track of up to so many frames are filled along a straight line.
@@ -74,13 +74,13 @@ class ResultTable:
 
 
 class FeatureTable:
-    """Takes the features of the detections of a file.
+    """Sink that collects the features of the detections of a file.
 
     Args:
         n_detections: how many the file holds.
 
     Attributes:
-        features: (n detections, F), zero where a patch was empty or no frame had the detection; None: no features yet.
+        features: (n detections, F), zero if a patch was empty or no frame had the detection; None: no features yet.
     """
 
     def __init__(self, n_detections: int) -> None:

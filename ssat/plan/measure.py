@@ -1,4 +1,4 @@
-"""Measuring what a plan rests on: on this machine, on the workspace's clips where it has some."""
+"""Measure the figures of a plan on this machine, on clips of the workspace if it has some."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ssat.errors import InputError
 from ssat.file_names import TRIMMED
-from ssat.plan.figures import BACKBONES, DEFAULTS, Figure
+from ssat.plan.figures import BACKBONES, DEFAULTS, PlanFigure
 from ssat.workspace import Workspace, committed
 
 _CLIPS = 8
@@ -23,19 +23,19 @@ Progress = Callable[[str], None]
 
 
 def measured_file(workspace: Workspace) -> Path:
-    """Where the figures of this machine are kept."""
+    """Return where the figures of this machine are kept."""
     return workspace.root / "plan" / "measured.json"
 
 
-def load_figures(workspace: Workspace) -> dict[str, Figure]:
-    """The defaults, and over them what was measured here.
+def load_figures(workspace: Workspace) -> dict[str, PlanFigure]:
+    """Return the defaults, and over them what was measured here.
 
     Raises:
         InputError: the file of what was measured is damaged.
     """
     path = measured_file(workspace)
     try:
-        measured = TypeAdapter(dict[str, Figure]).validate_json(path.read_bytes())
+        measured = TypeAdapter(dict[str, PlanFigure]).validate_json(path.read_bytes())
     except FileNotFoundError:
         return dict(DEFAULTS)
     except (OSError, ValidationError) as error:
@@ -43,8 +43,8 @@ def load_figures(workspace: Workspace) -> dict[str, Figure]:
     return {**DEFAULTS, **{name: figure for name, figure in measured.items() if name in DEFAULTS}}
 
 
-def measure(workspace: Workspace, progress: Progress = lambda _: None) -> dict[str, Figure]:
-    """Measures, keeps the figures in the workspace and gives them. Takes about half a minute on two cores.
+def measure(workspace: Workspace, progress: Progress = lambda _: None) -> dict[str, PlanFigure]:
+    """Measure the figures, store them in the workspace and return them. Takes half a minute on two cores.
 
     CPU-seconds of one core throughout, so that other work on the machine hardly matters.
     """
@@ -63,19 +63,19 @@ def measure(workspace: Workspace, progress: Progress = lambda _: None) -> dict[s
     progress("features")
     figures["embed_rate"] = _features()
     with committed(measured_file(workspace)) as temporary:
-        temporary.write_bytes(TypeAdapter(dict[str, Figure]).dump_json(figures, indent=1))
+        temporary.write_bytes(TypeAdapter(dict[str, PlanFigure]).dump_json(figures, indent=1))
     return figures
 
 
-def _measured(value: float, unit: str, source: str) -> Figure:
-    return Figure(float(f"{value:.4g}"), unit, "measured", source)
+def _measured(value: float, unit: str, source: str) -> PlanFigure:
+    return PlanFigure(float(f"{value:.4g}"), unit, "measured", source)
 
 
 def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
-    """A few clips of the workspace, else rendered ones."""
+    """Return a few clips of the workspace, else rendered ones."""
     found = sorted(path for path in (workspace.clips / TRIMMED).rglob("*.mp4") if not path.name.startswith("."))
     if found:
-        # Spread over all of them: neighbours come from the same source.
+        # Spread over all clips, because neighbours come from the same source.
         chosen = [found[round(i)] for i in np.linspace(0, len(found) - 1, min(_CLIPS, len(found)))]
         return chosen, f"{len(chosen)} clips of the workspace"
     from ssat.demo.settings import DemoSettings
@@ -85,7 +85,7 @@ def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
     return sorted(folder.glob("*.mp4")), "2 rendered clips, not real ones: the workspace has none"
 
 
-def _clip_figures(clips: list[Path], what: str) -> dict[str, Figure]:
+def _clip_figures(clips: list[Path], what: str) -> dict[str, PlanFigure]:
     import av
 
     frames = []
@@ -99,7 +99,7 @@ def _clip_figures(clips: list[Path], what: str) -> dict[str, Figure]:
     }
 
 
-def _trim(clip: Path, folder: Path, what: str) -> Figure:
+def _trim(clip: Path, folder: Path, what: str) -> PlanFigure:
     import av
 
     from ssat.clips.trim import TrimSettings, trim_clip
@@ -107,12 +107,12 @@ def _trim(clip: Path, folder: Path, what: str) -> Figure:
     with av.open(str(clip)) as container:
         seconds = float(container.duration or 0) / 1_000_000
     began = time.process_time()
-    # One frame less than there are, so that it is encoded anew, as a piece of a longer video is.
+    # One frame less than there are, so that it is encoded again, as a piece of a longer video is.
     trim_clip(clip, folder / "trimmed.mp4", TrimSettings(min_seconds=0.1), start_s=0.05, end_s=max(0.2, seconds - 0.05))
     return _measured(time.process_time() - began, "CPU-s a clip", f"one of {what}")
 
 
-def _decoding(clips: list[Path], what: str) -> tuple[dict[str, Figure], list[bytes]]:
+def _decoding(clips: list[Path], what: str) -> tuple[dict[str, PlanFigure], list[bytes]]:
     import av
 
     from ssat.frames.encode import FrameEncoder
@@ -137,7 +137,7 @@ def _decoding(clips: list[Path], what: str) -> tuple[dict[str, Figure], list[byt
     }, jpegs
 
 
-def _loader(jpegs: list[bytes], what: str) -> Figure:
+def _loader(jpegs: list[bytes], what: str) -> PlanFigure:
     from ssat.frames.augment import DRAWS, Augment, FrameDecoder
 
     chosen, decoder, augment = jpegs[:64], FrameDecoder(), Augment()
@@ -160,7 +160,7 @@ def _rate(work: Callable[[], Any], units: int, clock: Callable[[], float] = time
     return done / seconds
 
 
-def _training() -> dict[str, Figure]:
+def _training() -> dict[str, PlanFigure]:
     """Training steps, stated as of ResNet-50 at 224 pixels; on a core of a smaller network, which takes seconds."""
     import torch
 
@@ -193,7 +193,7 @@ def _training() -> dict[str, Figure]:
     return {"core_rate": _measured(rate * work, "images per core and s", source)}
 
 
-def _features() -> Figure:
+def _features() -> PlanFigure:
     import torch
 
     from ssat.embedding.embedder import Embedder
@@ -212,6 +212,8 @@ def _features() -> Figure:
     )
 
 
-def as_rows(figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
-    """The figures as plain data."""
-    return [{"figure": name, **json.loads(TypeAdapter(Figure).dump_json(figure))} for name, figure in figures.items()]
+def as_rows(figures: Mapping[str, PlanFigure]) -> list[dict[str, Any]]:
+    """Return the figures as plain data."""
+    return [
+        {"figure": name, **json.loads(TypeAdapter(PlanFigure).dump_json(figure))} for name, figure in figures.items()
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ssat.plan.figures import BACKBONES, Figure
+from ssat.plan.figures import BACKBONES, PlanFigure
 from ssat.plan.settings import PlanSettings
 
 GIB = 1024**3
@@ -17,7 +17,7 @@ FEATURES = 512
 _MONTH_H = 730.0
 # Weight, momentum and gradient of a parameter in float32.
 _TRAINED_BYTES = 12
-# What comes on top for a class weight that takes part in a step: benchmarks/cosface_head.py measures 28 in all.
+# Added for a class weight that takes part in a step: benchmarks/cosface_head.py measures 28 in all.
 _NORMALISING_BYTES = 16
 
 
@@ -49,7 +49,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CostPlan:
     """All stages, what they cost (None: no price was given) and what does not fit."""
 
     stages: tuple[Stage, ...]
@@ -67,8 +67,8 @@ class Plan:
         return max(self.stages, key=lambda stage: stage.hours)
 
 
-def make_plan(settings: PlanSettings, figures: Mapping[str, Figure]) -> Plan:
-    """The plan for `settings`, resting on `figures` (by the names of `ssat.plan.figures.DEFAULTS`)."""
+def make_plan(settings: PlanSettings, figures: Mapping[str, PlanFigure]) -> CostPlan:
+    """Return the plan for `settings`, resting on `figures` (by the names of `ssat.plan.figures.DEFAULTS`)."""
     value = {name: figure.value for name, figure in figures.items()}
     stages = (
         _collect(settings, value),
@@ -76,7 +76,7 @@ def make_plan(settings: PlanSettings, figures: Mapping[str, Figure]) -> Plan:
         _train(settings, value),
         _benchmark(settings, value),
     )
-    return Plan(stages, _cost(settings, stages), tuple(_warnings(settings, stages)))
+    return CostPlan(stages, _cost(settings, stages), tuple(_warnings(settings, stages)))
 
 
 def _collect(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
@@ -106,7 +106,7 @@ def _decode(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
         "decode",
         {
             "cores (decoding)": core_hours / _cores(settings),
-            # A disk that reads at this rate is taken to write at it too.
+            # The write rate of a disk is assumed equal to its read rate.
             "the frame store's disk": written / (settings.read_gib_per_second * GIB * settings.nodes) / 3600,
         },
         disk_bytes=written,
@@ -117,12 +117,12 @@ def _decode(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
 
 
 def stored_frames(settings: PlanSettings, value: Mapping[str, float]) -> float:
-    """Frames of a clip in the store."""
+    """Return frames of a clip in the store."""
     return -(-value["clip_frames"] // settings.frame_stride)
 
 
 def training_images(settings: PlanSettings, value: Mapping[str, float]) -> float:
-    """Images that the training looks at, over all epochs."""
+    """Return images that the training reads, over all epochs."""
     stored = stored_frames(settings, value)
     return settings.epochs * settings.clips * min(settings.frames_per_clip or stored, stored)
 
@@ -133,7 +133,7 @@ def relative_work(settings: PlanSettings) -> float:
 
 
 def training_work(settings: PlanSettings) -> float:
-    """As `relative_work`, on average over the epochs: the first ones may look at smaller crops."""
+    """Return `relative_work` averaged over the epochs, whose first ones may use smaller crops."""
     early = min(settings.early_epochs, settings.epochs) / settings.epochs if settings.early_crop else 0.0
     smaller = ((settings.early_crop or settings.crop) / settings.crop) ** 2
     return relative_work(settings) * (1 - early + early * smaller)

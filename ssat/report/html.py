@@ -56,7 +56,7 @@ def write_report(
     notes: Sequence[str] = (),
     videos: Sequence[ReportVideo] = (),
 ) -> Path:
-    """Writes the report, whole or not at all, and returns `path`.
+    """Write the report, whole or not at all, and return `path`.
 
     Every text is escaped. Pictures are embedded; videos and other files are linked relative to the report, so that the
     workspace can be copied as a whole. A click on a heading sorts a table; the page may run that script and no other.
@@ -67,7 +67,7 @@ def write_report(
     import jinja2
     from markupsafe import Markup
 
-    # Settings and names of files come from outside: nothing of them may become markup.
+    # Settings and file names are untrusted: they must be escaped.
     script = _SCRIPT.read_text(encoding="utf-8")
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

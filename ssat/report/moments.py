@@ -20,7 +20,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def worst_switches(switches: Sequence[Switch], most: int = 6) -> list[Switch]:
-    """Those that cost most: changes between the longest stretches, in order of the frames."""
+    """Return those that cost most: changes between the longest stretches, in order of the frames."""
     chosen = sorted(switches, key=lambda switch: (-switch.weight, switch.frame))[:most]
     return sorted(chosen, key=lambda switch: (switch.frame, switch.truth))
 
@@ -28,7 +28,7 @@ def worst_switches(switches: Sequence[Switch], most: int = 6) -> list[Switch]:
 def moments_picture(
     switches: Sequence[Switch], truth: MotRows, results: MotRows, image_of: Callable[[int], Image], path: Path
 ) -> Path:
-    """A PNG with a pair of pictures per switch: the person when last found, and under the new identity.
+    """Return a PNG with a pair of pictures per switch: the person when last found, and under the new identity.
 
     The labelled person is drawn thin and white; every result near by in the colour of its identity, with its number.
 

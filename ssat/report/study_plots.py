@@ -1,4 +1,4 @@
-"""The figures of studies: methods side by side, scores against the number of clips, response surfaces, curves."""
+"""The figures of studies: methods compared, scores against the number of clips, response surfaces, curves."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _NAMES = {
 
 
 def shown_value(metric: str, value: float) -> float:
-    """Shares as percent, counts as they are."""
+    """Return a score for display: shares in percent, counts unchanged."""
     return value if metric == "idsw" else 100 * value
 
 
 def methods_figure(
     rows: Sequence[Mapping[str, Any]], path: Path, metrics: Sequence[str] = ("idf1", "mota", "idsw")
 ) -> Path:
-    """A panel per metric, a bar per method, from the first row at the top; as a PNG.
+    """Return a panel per metric, a bar per method, from the first row at the top; as a PNG.
 
     Args:
         rows: "name" and the scores, shares of 1 and counts.
@@ -71,7 +71,7 @@ def clips_figure(
     path: Path,
     metrics: Sequence[str] = ("idf1", "mota", "idsw", "recall_at_1"),
 ) -> Path:
-    """Scores against the number of training clips on a log axis: a dot per seed, the mean with its interval; as a PNG.
+    """Draw scores against the number of training clips (log axis): a dot per seed, mean and interval; as a PNG.
 
     Args:
         rows: "clips", and per metric "METRIC" (mean), "METRIC_half" (half width of the interval, may be nan) and
@@ -137,7 +137,7 @@ def surfaces_figure(
     path: Path,
     metric: str = "idf1",
 ) -> Path:
-    """The score over every pair of parameters, the others where the chosen point has them; as a PNG.
+    """Return the score over every pair of parameters, the others where the chosen point has them; as a PNG.
 
     Args:
         axes_values: parameter → its values, in the order of the axes of `scores`.
@@ -174,7 +174,7 @@ def surfaces_figure(
 
 
 def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], path: Path) -> Path:
-    """A panel per number that was recorded over time, a line per run; as a PNG.
+    """Return a panel per number that was recorded over time, a line per run; as a PNG.
 
     Args:
         histories: run → metric → (step, value).
@@ -229,7 +229,7 @@ def switch_timeline(lines: Mapping[str, tuple[range, Sequence[int]]], path: Path
 
 
 def tuning_figure(values: Sequence[float], importance: Mapping[str, float], path: Path, metric: str) -> Path:
-    """The score of every trial with the best so far, and the importance of every setting; as a PNG.
+    """Return the score of every trial with the best so far, and the importance of every setting; as a PNG.
 
     Args:
         values: score of each trial, as a share of 1, in the order of the trials.

@@ -1,4 +1,4 @@
-"""What each rung came to, kept in the workspace: the memory of a climb that takes many runs."""
+"""The result of each rung, kept in the workspace: the memory of a climb that takes many runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace, committed
 
-# Where a list runs out below a rung, what it has is still worth a training if it is this much more than the last.
+# If a list has fewer clips than a rung, they are trained if they are at least this multiple of the last rung.
 _MIN_GROWTH = 1.2
 
 
@@ -41,13 +41,13 @@ class Rung(BaseModel):
 
 @dataclass(frozen=True)
 class ClimbResult:
-    """What one run on the ladder did.
+    """Result of one run on the ladder.
 
     Attributes:
         rungs: that this run reached.
         ladder: all that were.
         champion: its rung; None before the first.
-        stopped: why the run ended early; empty where it did not.
+        stopped: why the run ended early; empty if it did not.
         next: clips of the next rung; None at the top.
         stored_gib: of clips and frames, in GiB.
         summary: all of this in a sentence; `told` in JSON.
@@ -84,7 +84,7 @@ class Ladder(BaseModel):
 
     @classmethod
     def load(cls, workspace: Workspace) -> Self:
-        """The ladder of the workspace, empty where none was begun.
+        """Return the ladder of the workspace, empty if none was begun.
 
         Raises:
             WorkspaceError: its file is damaged.
@@ -101,7 +101,7 @@ class Ladder(BaseModel):
             ) from error
 
     def with_rung(self, workspace: Workspace, rung: Rung) -> Ladder:
-        """This ladder and one rung more, committed to the workspace."""
+        """Return this ladder with one more rung, committed to the workspace."""
         grown = Ladder(rungs=(*self.rungs, rung))
         with committed(_path(workspace)) as temporary:
             temporary.write_text(json.dumps(grown.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
@@ -123,7 +123,7 @@ class Ladder(BaseModel):
         return next((clips for clips in ladder if clips > reached), None)
 
     def worth(self, clips: int) -> bool:
-        """Whether so many clips, all that a list has, are worth a rung of their own."""
+        """Return whether so many clips, all that a list has, are worth a rung of their own."""
         return clips >= 2 and (self.last is None or clips >= _MIN_GROWTH * self.last.clips)
 
 

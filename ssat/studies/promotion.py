@@ -1,4 +1,4 @@
-"""When a new embedder takes the place of the one in use: the rule, over scores alone."""
+"""The promotion rule, over scores alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Metric = Literal["idf1", "mota", "hota", "assa"]
 
 @dataclass(frozen=True)
 class Promotion:
-    """What the rule says.
+    """Decision of the promotion rule.
 
     Attributes:
         promoted: whether the candidate becomes the champion.
-        gain: candidate minus champion, as a share of 1; None where there is no champion to compare with.
+        gain: candidate minus champion, as a share of 1; None if there is no champion to compare with.
         spread: the largest minus the smallest score among trainings that differ in their seed alone; None where
             that is not known.
         reason: why, in words.
@@ -39,7 +39,7 @@ def decide_promotion(
     metric: Metric = "idf1",
     probe: AucGain | None = None,
 ) -> Promotion:
-    """The candidate is promoted where it scores higher than the champion by more than the seeds' spread.
+    """Decide: promote the candidate if its gain over the champion exceeds the seeds' spread.
 
     Two trainings that differ in nothing but their seed differ in their scores as well; a gain within that spread says
     nothing about the recipe. The spread is the larger one of the candidate's and the champion's recipe.
@@ -49,7 +49,7 @@ def decide_promotion(
         champion: that of the champion, on the same sequences under the same settings; None: there is no champion yet.
         candidate_seeds: scores of the candidate's recipe under several seeds, its own among them.
         champion_seeds: the same of the champion's recipe.
-        spread: stated by hand instead, as a share of 1; the seeds are not looked at then.
+        spread: stated by hand instead, as a share of 1; the seeds are not used then.
         metric: named in the reason.
         probe: how much higher the candidate's AUC is on unlabelled footage; where given, its interval must lie above 0
             as well.

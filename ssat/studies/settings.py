@@ -19,7 +19,7 @@ ComparedTracker = Literal[
     "ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box", "strong", "strong-box"
 ]
 BoxmotTracker = Literal["bytetrack", "ocsort", "botsort", "deepocsort", "strongsort", "boosttrack"]
-# BoxMOT's trackers: name, and whether it looks at appearance.
+# BoxMOT's trackers: name, and whether it uses appearance.
 BOXMOT: dict[BoxmotTracker, tuple[str, bool]] = {
     "bytetrack": ("ByteTrack", False),
     "ocsort": ("OC-SORT", False),
@@ -32,7 +32,7 @@ _TRACKER_OF: dict[str, TrackerName] = {"tracklets": "ssat", "strong": "ssat", "s
 
 
 class ClipsStudySettings(StageSettings):
-    """How the number of training clips bears on tracking (Table 4)."""
+    """Effect of the number of training clips on tracking (Table 4)."""
 
     section = "study_clips"
 
@@ -44,7 +44,7 @@ class ClipsStudySettings(StageSettings):
         default=False,
         description="As many steps for every number as for the largest, instead of the same epochs (the paper's way)",
     )
-    warm: bool = Field(default=False, description="Start each training from the next smaller one of its seed")
+    warm: bool = Field(default=False, description="Start each training from the next smaller one with its seed")
     confidence: float = Field(default=0.95, gt=0, lt=1, description="Of the intervals over the seeds")
 
     @model_validator(mode="after")
@@ -102,7 +102,7 @@ class TrackersStudySettings(StageSettings):
         default=tuple(BOXMOT), min_length=1, description="Which of BoxMOT's trackers, with boxmot_python"
     )
     boxmot_timeout_seconds: Annotated[float, Runtime()] = Field(
-        default=1800.0, gt=0, description="Longest time that one of BoxMOT's trackers may take for one sequence"
+        default=1800.0, gt=0, description="Time limit of one of BoxMOT's trackers for one sequence"
     )
 
     @model_validator(mode="after")
@@ -118,26 +118,26 @@ class TrackersStudySettings(StageSettings):
 
     @property
     def needs_appearance(self) -> bool:
-        """Whether any of the trackers looks at features."""
+        """Whether any of the trackers uses features."""
         return "tracklets" in self.trackers or self.needs_embedder
 
     @property
     def needs_embedder(self) -> bool:
-        """Whether any of the trackers looks at features of the embedder that is named."""
+        """Whether any of the trackers uses features of the embedder that is named."""
         foreign = self.boxmot_python is not None and any(BOXMOT[name][1] for name in self.boxmot_trackers)
         return foreign or bool({"ssat", "strong", "deepsort"} & set(self.trackers))
 
 
 class FeaturesStudySettings(StageSettings):
-    """Features on the same detections: what tells people apart, and what that is worth to the tracker."""
+    """Features on the same detections: how well they distinguish people, and how well the tracker scores with them."""
 
     section = "study_features"
 
     embedder: Annotated[tuple[str, ...], ByContent(), LocalPath()] = Field(
         default=(),
-        description="What is compared, named as for `ssat track`, sums too (0.5*colour+0.5*RUN); the first is what the "
-        "others are compared with. By default `colour`, `untrained`, `imagenet` where it can be had, the latest "
-        "learned colours and the latest network of the workspace, and the sum of each of these two and `colour`",
+        description="Compared embedders, named as for `ssat track`, sums too (0.5*colour+0.5*RUN); the first is the "
+        "reference of the others. By default `colour`, `untrained`, `imagenet` if available, the latest learned "
+        "colours and the latest network of the workspace, and the sum of each of these two and `colour`",
     )
     gap_seconds: float = Field(
         default=1.0, gt=0, le=60, description="Time between the two boxes of a pair of the AUC by labels"
@@ -145,13 +145,13 @@ class FeaturesStudySettings(StageSettings):
     probe_gaps_seconds: tuple[float, ...] = Field(
         default=HARD_GAPS_SECONDS,
         min_length=1,
-        description="The same without labels: the longer, the harder, and the finer it tells features apart",
+        description="The same without labels; longer gaps are harder and resolve smaller differences",
     )
     rejoin_seconds: float = Field(
         default=HARD_REJOIN_SECONDS,
         ge=0,
         le=5,
-        description="Tracklets go on over gaps up to this long where motion predicts it",
+        description="Tracklets are continued over gaps up to this long if motion predicts the position",
     )
 
     @field_validator("probe_gaps_seconds")
@@ -231,5 +231,5 @@ class TuneSettings(StageSettings):
 
 
 def tracker_of(name: ComparedTracker) -> TrackerName:
-    """The tracker behind a name of the comparison."""
+    """Return the tracker behind a name of the comparison."""
     return cast(TrackerName, _TRACKER_OF.get(name, name))

@@ -49,12 +49,12 @@ class Tracklets:
 
     @property
     def classes(self) -> int:
-        """How many tracklets there are."""
+        """Number of tracklets."""
         return sum(self.per_sequence.values())
 
 
 def unlabelled_sequences(folders: Sequence[str]) -> list[MotSequence]:
-    """The sequences that the settings name; their ground truth is never opened.
+    """Return the sequences that the settings name; their ground truth is never opened.
 
     Raises:
         InputError: no such sequence, or one without frames.
@@ -67,7 +67,7 @@ def unlabelled_sequences(folders: Sequence[str]) -> list[MotSequence]:
 
 
 def collect_tracklets(sequences: Sequence[MotSequence], settings: TrackletSettings) -> Tracklets:
-    """Follows the detections of every sequence with SORT and cuts the patches of its longer tracks.
+    """Follow the detections of every sequence with SORT and cut the patches of its longer tracks.
 
     Raises:
         InputError: faulty frames or detections, or fewer than two tracklets.
@@ -105,7 +105,7 @@ def _followed(sequence: MotSequence, frames: range, settings: TrackletSettings) 
 
 
 def _chosen(rows: MotRows, settings: TrackletSettings) -> MotRows:
-    """The rows of tracks that are long enough, evenly spread over each where it is longer than needed."""
+    """Return the rows of tracks that are long enough, evenly spread over each where it is longer than needed."""
     keep = np.zeros(len(rows), bool)
     for identity in np.unique(rows.ids):
         at = np.flatnonzero(rows.ids == identity)
@@ -118,9 +118,9 @@ def _chosen(rows: MotRows, settings: TrackletSettings) -> MotRows:
 def train_on_tracklets(
     tracklets: Tracklets, settings: TrackletSettings, on_epoch: Callable[[dict[str, float]], None] | None = None
 ) -> Embedder:
-    """A network of the same family as SSAT's, trained to name the tracklet of a patch (softmax cross-entropy).
+    """Return a network of the same family as SSAT's, trained to name the tracklet of a patch (softmax cross-entropy).
 
-    The classifier is thrown away; the 512 numbers before it are the feature, as SSAT's are. Half of the patches are
+    The classifier is discarded; the 512 numbers before it are the feature, as SSAT's are. Half of the patches are
     mirrored, at random.
     """
     torch.manual_seed(settings.seed)

@@ -49,13 +49,13 @@ class TunedSequence:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         values: score of every complete trial, in the order of the trials.
         best: setting → value of the best trial.
         best_value: its score.
-        importance: setting → share of the variance of the score that it explains (fANOVA); empty where all trials
+        importance: setting → share of the variance of the score that it explains (fANOVA); empty if all trials
             score the same.
     """
 
@@ -90,7 +90,7 @@ def search(
     """Maximise `objective` over the settings (TPE); the first trial is `base`, as far as it lies in the ranges.
 
     Args:
-        storage: SQLite file. Trials that it holds count towards `trials`; an interrupted search goes on from there.
+        storage: SQLite file. Trials that it holds count towards `trials`; an interrupted search continues from there.
         advance: called after every trial, and once for each that was there before.
     """
     import optuna

@@ -1,4 +1,4 @@
-"""Cost terms: what speaks against a pair of track and detection, as matrices (T, D)."""
+"""Cost terms of pairs of track and detection, as matrices (T, D)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CostTerm(Protocol):
     name: str
 
     def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
-        """Return the term (T, D), inf where the pair must not match; None where it cannot be computed."""
+        """Return the term (T, D), inf if the pair must not match; None if it cannot be computed."""
         ...
 
 
@@ -35,7 +35,7 @@ class AppearanceCost:
     """D_cos: 1 − cos of the two features (equation 2).
 
     Args:
-        missing: cost of a pair where an appearance is missing: 0 where another term decides, else inf.
+        missing: cost of a pair where an appearance is missing: 0 if another term decides, else inf.
         calibration: scales the term.
     """
 
@@ -93,7 +93,7 @@ class OverlapCost:
 
 
 class MotionGate:
-    """Forbids pairs whose box is improbable under the motion model.
+    """Gate that forbids pairs whose box is improbable under the motion model.
 
     The limit is the 95 % quantile of the squared Mahalanobis distance with 4 degrees of freedom.
     """
@@ -107,7 +107,7 @@ class MotionGate:
 
 
 class AppearanceGate:
-    """Forbids pairs whose appearance cost is above a limit, where both appearances are known.
+    """Gate that forbids pairs whose appearance cost is above a limit, if both appearances are known.
 
     Args:
         appearance: the cost that is limited.
@@ -125,7 +125,7 @@ class AppearanceGate:
 
 
 class WeakPenalty:
-    """Adds a constant to every pair with a weak detection, so that other detections come first."""
+    """Constant cost of every pair with a weak detection, so that other detections come first."""
 
     name = "weak penalty"
 

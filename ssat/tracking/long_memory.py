@@ -1,8 +1,8 @@
 """Long memory: people who return after their track ended get their identity back (beyond the paper).
 
 A track that ends leaves its mean appearance. A new track is compared with these a few times, once it was seen often
-enough to have a mean of its own. How near it must be follows from the footage: tracks that share a frame are different
-people, and the log-normal tail of their distances says how often different people are as near as that.
+enough to have a mean of its own. The distance limit follows from the footage: tracks that share a frame are different
+people, and the log-normal tail of their distances gives the rate of different people within that distance.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class LongMemory:
             self._keep(self.age <= self.life)
 
     def remember(self, state: TrackState, rows: NDArray[np.intp]) -> None:
-        """Take over tracks that end, if they were seen often enough and their appearance is known."""
+        """Remember ended tracks that were matched often enough and whose appearance is known."""
         if state.feature_sum is None or state.hits is None:
             return
         rows = rows[state.hits[rows] >= _MIN_HITS]
@@ -134,11 +134,11 @@ class LongMemory:
         """Continue from the arrays of another memory."""
         self.ids, self.means, self.age, self.sums = (arrays[name] for name in ("ids", "means", "age", "sums"))
 
-    def _recalled(self, identity: int, sums_TF: NDArray[np.float32], row: int, beside: NDArray[np.intp]) -> int:
+    def _recalled(self, identity: int, sums_TF: NDArray[np.float32], row: int, others: NDArray[np.intp]) -> int:
         (mean_F,), (known,) = _means(sums_TF[row : row + 1])
         if not known:
             return 0
-        others_NF, usable_N = _means(sums_TF.take(beside, axis=0))
+        others_NF, usable_N = _means(sums_TF.take(others, axis=0))
         different = 1.0 - (others_NF[usable_N] @ mean_F).astype(np.float64)
         logarithms = np.log(np.maximum(different, _SMALLEST))
         self.sums += (len(logarithms), logarithms.sum(), (logarithms**2).sum())

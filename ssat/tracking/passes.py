@@ -46,24 +46,24 @@ class Pass:
 
 
 def tracked(state: TrackState) -> NDArray[np.bool_]:
-    """Tracks that were matched in the frame before."""
+    """Return the mask of tracks that were matched in the previous frame."""
     mask_T: NDArray[np.bool_] = state.time_since_update == 0
     return mask_T
 
 
 def lost(state: TrackState) -> NDArray[np.bool_]:
-    """Tracks that were lost before this frame."""
+    """Return the mask of tracks that were lost before this frame."""
     mask_T: NDArray[np.bool_] = state.time_since_update > 0
     return mask_T
 
 
 def every(detections: FrameDetections) -> NDArray[np.bool_] | None:
-    """All detections."""
+    """Return all detections."""
     return None
 
 
 def not_weak(detections: FrameDetections) -> NDArray[np.bool_] | None:
-    """All detections but weak ones."""
+    """Return all detections but weak ones."""
     return None if detections.weak is None else ~detections.weak
 
 
@@ -73,7 +73,7 @@ def weak(detections: FrameDetections) -> NDArray[np.bool_] | None:
 
 
 class Matches:
-    """Which tracks and detections have matched so far."""
+    """Tracks and detections that have matched so far."""
 
     __slots__ = ("_confident", "_matched", "unmatched_detections", "unmatched_tracks")
 

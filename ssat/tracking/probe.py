@@ -1,4 +1,4 @@
-"""Measure without labels how well a feature tells people apart, and derive the scale of the appearance cost.
+"""Measure without labels how well a feature distinguishes people, and derive the scale of the appearance cost.
 
 Boxes that are linked over consecutive frames without a rival are the same person (`ssat.tracking.tracklets`); two
 tracklets that have separate boxes in one frame are different people. Pairs of boxes of the first kind are positives,
@@ -53,7 +53,7 @@ class PairSet:
 
 @dataclass(frozen=True)
 class GapScore:
-    """How a feature ranks the pairs at one gap.
+    """AUC of a feature over the pairs at one gap.
 
     Attributes:
         gap_seconds: time between the two detections of a pair.
@@ -90,7 +90,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """What the probe says about one feature on one footage."""
+    """Result of the probe for one feature on one footage."""
 
     gaps: tuple[GapScore, ...]
     calibration: Calibration

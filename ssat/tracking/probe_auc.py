@@ -97,7 +97,7 @@ def _enough(same: NDArray[np.bool_]) -> bool:
 
 
 def _drawn(tracklets: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """How often every tracklet was drawn: first as it is, then in every resampling; shared by all gaps."""
+    """Return how often every tracklet was drawn: first as it is, then in every resampling; shared by all gaps."""
     draws = [np.ones(tracklets)]
     draws += [
         np.bincount(rng.integers(0, tracklets, tracklets), minlength=tracklets).astype(np.float64)
@@ -109,7 +109,7 @@ def _drawn(tracklets: int, rng: np.random.Generator) -> NDArray[np.float64]:
 def _areas(
     pairs: PairSet, usable: NDArray[np.bool_], unit_NF: NDArray[np.float32], drawn_RT: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Area of the pairs as they are, then of every resampling."""
+    """Return area of the pairs as they are, then of every resampling."""
     first, second, same = pairs.first[usable], pairs.second[usable], pairs.same[usable]
     first_tracklet, other = pairs.first_tracklet[usable], pairs.second_tracklet[usable]
     cosine = np.einsum("pf,pf->p", unit_NF[first], unit_NF[second], dtype=np.float64)

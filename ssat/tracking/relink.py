@@ -1,7 +1,7 @@
 """Join tracks of a finished result that show the same person, who left and returned.
 
 Works on a whole result at once, so it is not online. Tracks that share a frame are different people; the distance of
-their features says how alike different people look on this footage, and from that follows how alike two tracks must
+their features measures the similarity of different people on this footage, from which follows how near two tracks must
 be to be joined at a stated rate of false joins. No label is used.
 """
 
@@ -20,13 +20,13 @@ _MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer do not measure 
 
 @dataclass(frozen=True)
 class RelinkRule:
-    """Which tracks may be joined.
+    """Rule for joining tracks.
 
     Attributes:
         max_gap_seconds: longest absence.
         false_join_rate: share of joins that may be wrong, by the footage's own pairs of different people.
         min_boxes: shorter tracks have too few samples of the appearance and are not joined.
-        max_speed: heights per second that a person may move while away; limits where a track may go on.
+        max_speed: heights per second that a person may move while away; limits where a track may continue.
         rival_ratio: two tracks are left apart where one of them is nearly as much like a third that cannot be the
             other's person: at up to this many times the distance. 1 always joins the nearest.
         max_distance: joins a pair at this appearance distance (1 − cosine of mean features) or less instead of deriving
@@ -59,7 +59,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Relinked:
-    """What became of a result.
+    """Outcome of linking a result.
 
     Attributes:
         ids: (n,) identity of every row.
@@ -184,7 +184,7 @@ def _joined(
 def _has_rival(
     first: int, second: int, distances_TT: NDArray[np.float64], possible_TT: NDArray[np.bool_], ratio: float
 ) -> bool:
-    """Whether one of the two could almost as well be joined to a third that is not the other's person."""
+    """Return whether one of the two could almost as well be joined to a third that is not the other's person."""
     for track, other in ((first, second), (second, first)):
         almost = possible_TT[track] & (distances_TT[track] <= ratio * distances_TT[first, second])
         almost[other] = False
@@ -240,7 +240,7 @@ def _distances(total_TF: NDArray[np.float64]) -> NDArray[np.float64]:
 def _gaps(tracks: _Tracks) -> NDArray[np.float64]:
     """Return (T, T) frames from the end of the row's track to the beginning of the column's; negative the other way.
 
-    0 where the two overlap in time.
+    0 if the two overlap in time.
     """
     after: NDArray[np.float64] = np.maximum(tracks.first[None, :] - tracks.last[:, None], 0).astype(np.float64)
     return after - after.T

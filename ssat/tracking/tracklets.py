@@ -16,7 +16,7 @@ _VELOCITY_FRAMES = 10  # the last boxes of a tracklet, from which its velocity i
 
 @dataclass(frozen=True)
 class LinkRule:
-    """When two boxes of consecutive frames are taken for one person.
+    """Rule for linking two boxes of consecutive frames as one person.
 
     Attributes:
         min_iou: each must be the other's best match with at least this overlap.

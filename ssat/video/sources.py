@@ -30,7 +30,7 @@ class FrameSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What result files are called after."""
+        """Base name of result files."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class FrameSource(Protocol):
 
     @property
     def n_frames(self) -> int | None:
-        """How many frames there are, as far as it is known beforehand."""
+        """Number of frames, if known beforehand."""
         ...
 
     def __iter__(self) -> Iterator[NumberedFrame]: ...
@@ -63,7 +63,7 @@ class ImageSource:
 
     @classmethod
     def of_folder(cls, folder: Path, frame_rate: float) -> ImageSource:
-        """All images of a folder by the numbers in their names (2.jpg before 10.jpg), numbered from 1.
+        """Return all images of a folder by the numbers in their names (2.jpg before 10.jpg), numbered from 1.
 
         Raises:
             InputError: no image in it.
@@ -75,11 +75,11 @@ class ImageSource:
 
     @property
     def n_frames(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
         return len(self.paths)
 
     def content(self, number: int) -> str:
-        """SHA-256 of the picture of a frame."""
+        """Return SHA-256 of the picture of a frame."""
         return image_digest(self.paths[self.numbers.index(number)])
 
     def __iter__(self) -> Iterator[NumberedFrame]:
@@ -112,7 +112,7 @@ class VideoSource:
 
     @classmethod
     def open(cls, path: Path, frame_rate: float | None = None) -> VideoSource:
-        """Reads the header; `frame_rate` stands in for its own.
+        """Read the header; `frame_rate` stands in for its own.
 
         Raises:
             InputError: no such file, or no video in it.
@@ -173,7 +173,7 @@ class VideoSource:
         return sha256_of(self.path)
 
     def content(self, number: int) -> str:
-        """Names a frame by the file's SHA-256 and its number."""
+        """Return the identity of a frame: SHA-256 of the file, and number."""
         return f"{self._digest}/{number}"
 
 
@@ -217,7 +217,7 @@ class _FrameTimes:
 
 
 def read_ahead(source: FrameSource, depth: int = _AHEAD) -> Iterator[NumberedFrame]:
-    """The frames of `source`, decoded by a thread of their own a few frames ahead of the consumer."""
+    """Yield the frames of `source`, decoded by a thread of their own a few frames ahead of the consumer."""
     waiting: queue.Queue[NumberedFrame | BaseException | None] = queue.Queue(depth)
     abandoned = threading.Event()
 

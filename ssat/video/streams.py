@@ -1,4 +1,4 @@
-"""Frames of a stream (RTSP, HTTP) or a camera: they come when they come, and may stop for a while."""
+"""Frames of a stream (RTSP, HTTP) or a camera: they arrive at an irregular rate and may pause."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PROTOCOLS = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,crypto"
 
 
 def is_stream(address: str) -> bool:
-    """Whether `address` names a stream or, as a whole number, a camera; a file or folder called `0000` is a path."""
+    """Return whether `address` names a stream or, as a whole number, a camera; an existing path `0000` is a path."""
     return (address.isdecimal() and not Path(address).exists()) or urlsplit(address).scheme.lower() in SCHEMES
 
 
@@ -52,7 +52,7 @@ class StreamSource:
 
     @classmethod
     def open(cls, address: str, frame_rate: float | None = None, patience: float = 15.0) -> StreamSource:
-        """Connects once to learn the frame rate.
+        """Connect once to learn the frame rate.
 
         Raises:
             InputError: it cannot be reached, or holds no video.
@@ -119,7 +119,7 @@ class CameraSource:
 
     @classmethod
     def open(cls, index: int, frame_rate: float | None = None) -> CameraSource:
-        """Opens it once to learn the frame rate. Raises InputError where there is no such camera."""
+        """Open it once to learn the frame rate. Raises InputError if there is no such camera."""
         camera = _camera(index)
         import cv2
 
@@ -147,7 +147,7 @@ class CameraSource:
 
 
 def read_latest(source: FrameSource) -> Iterator[NumberedFrame]:
-    """The newest frame of `source` each time one is asked for; older ones that were not taken are skipped.
+    """Yield the newest frame of `source` each time one is asked for; older ones that were not taken are skipped.
 
     This bounds the delay to one frame, however slow the consumer is. For sources that are numbered by the clock.
     """
@@ -184,12 +184,12 @@ def read_latest(source: FrameSource) -> Iterator[NumberedFrame]:
         if ended[0] is not None:
             raise ended[0]
     finally:
-        # Not joined: a read may wait for the network for seconds, and nothing is lost with it.
+        # Not joined: a read may wait for the network for seconds, and no data is lost.
         stop.set()
 
 
 def shown(address: str) -> str:
-    """The address without user, password and query, which may be secret."""
+    """Return the address without user, password and query, which may be secret."""
     parts = urlsplit(address)
     host = parts.hostname or ""
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
@@ -218,7 +218,7 @@ def _connected(address: str) -> Any:
 def _camera(index: int) -> Any:
     import cv2
 
-    # OpenCV tells of every backend that has no such camera; the error below says it once.
+    # OpenCV reports every backend that has no such camera; the error below reports it once.
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

@@ -54,6 +54,7 @@ _INSTEAD = {
         "ssat benchmark --download --mot data --sequences '*-FRCNN' --detections public"
         " --download-url {address}/MOT17.zip"
     ),
+    "ssat download MOT17 --folder data": "ssat download MOT17 --folder data --url {address}/MOT17.zip",
     "ssat collect --source kinetics-600_test.csv --clips 160": (
         f"ssat collect --source kinetics-600_test.csv --clips 4 {_URL}"
     ),

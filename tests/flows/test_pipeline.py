@@ -36,7 +36,19 @@ def _run(world: Path, workspace: Path, address: str, *more: str) -> tuple[dict, 
     command += ["--url-template", address + "/{clip_id}.mp4", "--collect-clips", "8", "--clip-seconds", "3"]
     command += ["--frame-stride", "10", "--decode-short-side", "64", "--held-out-clips", "2"]
     command += ["--crop", "32", "--train-short-side", "40", "--early-crop", "32", "--frames-per-clip", "4"]
-    command += ["--batch-size", "8", "--epochs", "2", "--mot", str(world / "mot"), "--split", "train", *more]
+    command += [
+        "--batch-size",
+        "8",
+        "--epochs",
+        "2",
+        "--train-workers",
+        "1",
+        "--mot",
+        str(world / "mot"),
+        "--split",
+        "train",
+        *more,
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=1500, env=dict(os.environ))
     assert result.returncode == 0, result.stderr[-4000:]
     lines = result.stdout.splitlines()

@@ -115,9 +115,9 @@ def test_a_tracker_without_features_has_nothing_to_climb_for(world, workspace, p
     told = []
     monkeypatch.setattr(scaling, "notify", lambda event, text, **facts: told.append((event, text)))
     benchmark = BenchmarkSettings.build(None, {"mot": str(world / "mot"), "split": "train", "tracker": "box"})
-    with services(workspace), pytest.raises(InputError, match="looks at no features"):
+    with services(workspace), pytest.raises(InputError, match="uses no features"):
         scaling.scale_flow(
             str(workspace.root), ScaleSettings(), CollectSettings(), DecodeSettings(), TrainSettings(), benchmark
         )
     assert told[0][0] == "failed"
-    assert "looks at no features" in told[0][1]
+    assert "uses no features" in told[0][1]

@@ -24,12 +24,12 @@ class CenterTrackAssociation:
         self._centres = np.empty((0, 2))
 
     def skip(self, frames: int) -> None:
-        """Tracks live from one frame to the next only."""
+        """Drop all tracks: they live from one frame to the next only."""
         if frames > 0:
             self._ids, self._centres = self._ids[:0], self._centres[:0]
 
     def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
-        """The tracks of the next frame; appearance is not looked at."""
+        """Return the tracks of the next frame; appearance is not used."""
         sides = np.clip(found.boxes[:, 2:] - found.boxes[:, :2], 0, None)
         reach_D = np.sqrt(sides.prod(axis=1))
         before_D2 = found.centres + found.offsets

@@ -194,7 +194,7 @@ def test_thresholds_are_chosen_on_one_split_and_reported_on_another(
     from flows.studies.thresholds import thresholds_study
 
     same = ThresholdsStudySettings(tau1=(0.4, 0.56), tau2=(0.64,), alpha=(1.0, 2.0), beta=(0.4,), choose_split="train")
-    with pytest.raises(InputError, match="reported on as well"):
+    with pytest.raises(InputError, match="also reported on"):
         thresholds_study(str(place.root), same, benchmark)
     settings = same.model_copy(update={"choose_split": "train-half"})
     result = thresholds_study(str(place.root), settings, benchmark.model_copy(update={"split": "val-half"}))

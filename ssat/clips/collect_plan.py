@@ -12,13 +12,13 @@ from ssat.clips.settings import CollectSettings
 from ssat.clips.sources.chain import Chain
 from ssat.clips.stages import Offer
 
-# However few clips were collected so far: at most four times as many are tried as are wanted.
+# Try at most four times the wanted number, even if few clips succeeded so far.
 _MIN_SUCCESS = 0.25
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one task run works through: positions in the candidate order, at one stage of the sources."""
+    """The work of one task run: positions in the candidate order, at one stage of the sources."""
 
     number: int
     positions: tuple[int, ...]
@@ -27,12 +27,12 @@ class Shard:
 
     @property
     def archive(self) -> str | None:
-        """The archive that is read for these clips; None where they are fetched one by one."""
+        """The archive that is read for these clips; None if they are fetched one by one."""
         return self.offer.archive
 
 
-class Plan:
-    """Candidates that are wanted and not settled, shard by shard."""
+class CollectPlan:
+    """The wanted candidates that are not settled, shard by shard."""
 
     def __init__(
         self,
@@ -55,15 +55,15 @@ class Plan:
         self.attempted = self.collected = 0
 
     def pass_over(self, position: int) -> None:
-        """This candidate has to wait for another run, or for the end of a pause."""
+        """Postpone this candidate to another run, or to the end of a pause."""
         self._passed_over.add(position)
 
     def advance(self, position: int) -> None:
-        """This candidate's stage did not have it: on to the next one."""
+        """Move this candidate to the next stage: the current one lacks it."""
         self._stage[position] = self._stage.get(position, 0) + 1
 
     def is_last(self, stage: int) -> bool:
-        """Whether no source comes after this stage."""
+        """Return whether no source comes after this stage."""
         return stage == len(self._chain.stages) - 1
 
     @property
@@ -72,14 +72,14 @@ class Plan:
         return bool(self._passed_over)
 
     def forget_waiting(self) -> None:
-        """A pause is over: what was passed over has its turn again."""
+        """Take up postponed candidates again after a pause."""
         self._passed_over.clear()
 
     def next_shard(self, pause: Callable[[], str], absent: Callable[[int], None]) -> tuple[Shard | None, str]:
-        """The next shard, or None and why: empty when nothing is left to do.
+        """Return the next shard, or None and why: empty when nothing is left to do.
 
-        `pause` says why the network may not be used, empty when it may. `absent` is told each candidate that no source
-        has.
+        `pause` returns why the network may not be used, empty if it may. `absent` is called with each candidate that no
+        source has.
         """
         while True:
             for number, stage in enumerate(self._chain.stages):
@@ -119,7 +119,7 @@ class Plan:
         return self._batch
 
     def _wanted(self, stage: int, at_most: int) -> Iterator[int]:
-        """Positions at `stage` that have to be tried for the wanted clips."""
+        """Yield positions at `stage` that have to be tried for the wanted clips."""
         expected = float(len(self._roster.ids))
         success = max(_MIN_SUCCESS, self.collected / self.attempted) if self.attempted else 1.0
         success = min(success, self._chain.stages[stage].max_success)
