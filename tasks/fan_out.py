@@ -219,7 +219,7 @@ def _track_on_worker(job: SequenceJob, threads: int) -> None:
 def _needed(job: SequenceJob) -> Iterator[Path]:
     yield job.folder
     if job.prepared.images:
-        yield job.prepared.sequence.image_path(job.prepared.frames[-1])
+        yield job.prepared.sequence.frame_file(job.prepared.frames[-1])
 
 
 # A worker tracks one sequence after another: it loads each network once.
