@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows.cli.endings import reader_gone
-from flows.stage import STAGES
+from flows.stage import STAGES, stage_named
 from ssat.errors import InputError
 from ssat.json_values import json_values
 from ssat.settings import StageSettings, former_names, line_of, read_config
@@ -33,20 +33,14 @@ _OTHER_SECTIONS = frozenset(
         "probe",
         "link",
         "demo",
-        "scale",
         "plan",
-        "tune",
-        "study_clips",
-        "study_features",
-        "study_trackers",
-        "study_thresholds",
     ]
 )
 
 
 def config_sections() -> set[str]:
     """Return the sections that a configuration file may have."""
-    return {*STAGES, *_OTHER_SECTIONS}
+    return {*(stage_named(name).settings.section for name in STAGES), *_OTHER_SECTIONS}
 
 
 def _choose_progress(context: click.Context, parameter: click.Parameter, as_json: bool) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.stage_flow import run_stage
@@ -60,16 +59,14 @@ class _Measured:
     benchmark: BenchmarkResult
 
 
-@flow(name="study features", persist_result=False)
 def features_study(
-    workspace: str, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
+    place: Workspace, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[FeaturesStudy]:
     """Track the same detections with every feature, and measure how well it distinguishes people.
 
     Raises:
         InputError: an embedder that cannot be had, or detections that follow the tracks.
     """
-    place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
     if base.refine == "closed-loop" or base.split == "test":
         what = f"split {base.split}" if base.split == "test" else f"refine {base.refine}"

@@ -44,15 +44,13 @@ NAMES = {
 }
 
 
-@flow(name="study trackers", persist_result=False)
 def trackers_study(
-    workspace: str, settings: TrackersStudySettings, benchmark: BenchmarkSettings
+    place: Workspace, settings: TrackersStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[ComparisonStudy]:
     """Track the same detections with every tracker of `settings`.
 
     Where one of them needs frames, all of them track the sequences that have frames.
     """
-    place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"video": False})
     for name in settings.trackers:
         # Report a missing package before the work; SORT makes the tracklets.

@@ -160,7 +160,7 @@ def _ray_environment() -> Mapping[str, str]:
         # A node that does not answer is given up after seconds: on loopback the network is not what delays it.
         "RAY_health_check_period_ms": "2000",
         "RAY_health_check_failure_threshold": "5",
-        # How many seconds Ray waits for its own processes: 20 and 5 unless told, too few for a machine under load.
+        # How many seconds Ray waits for its own processes: 20 and 5 by default, too few for a machine under load.
         "RAY_NUM_REDIS_GET_RETRIES": "120",
         "RAY_gcs_rpc_server_connect_timeout_s": "60",
         "RAY_agent_register_timeout_ms": "120000",
