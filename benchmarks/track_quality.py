@@ -158,7 +158,8 @@ def pictures(every: list[Run], networks: dict[str, Embedder], cache: Path, data:
             run_steps = steps(run.strong, who[run.name], features, run.frames, TrackerConfig().alpha)
             panels.setdefault(network, {})[run.name] = run_steps
             print(
-                f"{network}, {run.name}: median D_cos {run_steps.median('appearance', same=True):.2f} of the same person, "
+                f"{network}, {run.name}: median D_cos "
+                f"{run_steps.median('appearance', same=True):.2f} of the same person, "
                 f"{run_steps.median('appearance', same=False):.2f} of others; D_bbox at alpha 2 "
                 f"{run_steps.median('position', same=True):.2f} and {run_steps.median('position', same=False):.2f}"
             )
