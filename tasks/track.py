@@ -284,10 +284,10 @@ def track_input(
     if calibration is not None and calibration.fallback is not None:
         notes.append(calibration.fallback)
     memory = tracker.method.long_memory if isinstance(tracker, Tracker) else None
-    if memory is not None and memory.limit is None:
+    if memory is not None and len(memory.different) < MIN_DIFFERENT:
         notes.append(
-            f"nobody could be recognised after an absence: {memory.sums[0]:.0f} pairs of people in one frame, at least "
-            f"{MIN_DIFFERENT} tell how alike different people look"
+            f"nobody could be recognised after an absence: {len(memory.different)} pairs of people in one frame, at "
+            f"least {MIN_DIFFERENT} tell how alike different people look"
         )
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped
