@@ -54,9 +54,9 @@ def main(
     size, split = fast.input_size, len(videos) * 3 // 4
     with tempfile.TemporaryDirectory() as folder:
         store = store_of(Path(folder) / "frames", videos, stride=30)
-        ranks = store.ranks.tolist()
-        calibration, _, _ = read_crops(store, ranks[:split], 2, size, size)
-        patches = read_crops(store, ranks[split:], 4, size, size)[0][:wanted]
+        class_ids = store.class_ids.tolist()
+        calibration, _, _ = read_crops(store, class_ids[:split], 2, size, size)
+        patches = read_crops(store, class_ids[split:], 4, size, size)[0][:wanted]
         graphs = {name: export_embedder(fast, name, Path(folder), calibration)[0] for name in ("onnx", "onnx-int8")}
         ways = {"eager float32": eager, "channels_last float32": fast}
         if dtype_of("auto", torch.device("cpu")) == torch.bfloat16:  # elsewhere it is emulated, and slow

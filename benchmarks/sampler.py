@@ -46,11 +46,15 @@ def large_store(folder: Path, clips: int, frames: int) -> FrameStore:
     rows["frame_index"], rows["width"], rows["height"], rows["size"] = np.arange(frames), 8, 8, len(jpeg)
     finished = []
     for index in range(-(-clips // settings.shard_clips)):
-        ranks = range(index * settings.shard_clips, min(clips, (index + 1) * settings.shard_clips))
-        job = ShardJob(index, "mix", [ClipJob(rank, str(rank), source, "", 0) for rank in ranks], settings, folder)
+        class_ids = range(index * settings.shard_clips, min(clips, (index + 1) * settings.shard_clips))
+        job = ShardJob(
+            index, "mix", [ClipJob(class_id, str(class_id), source, "", 0) for class_id in class_ids], settings, folder
+        )
         spooled = [
-            SpooledClip(ClipRecord(rank=rank, clip_id=str(rank), status="ok", n_frames=frames), rows, source)
-            for rank in ranks
+            SpooledClip(
+                ClipRecord(class_id=class_id, clip_id=str(class_id), status="ok", n_frames=frames), rows, source
+            )
+            for class_id in class_ids
         ]
         finished.append(gather_shard(job, spooled))
     commit_store(folder, settings, "benchmark", finished)
@@ -76,7 +80,7 @@ def crop_speed(jpegs: list[bytes], crop: int, short_side: int, repeats: int) -> 
 
 def batch_speed(store: FrameStore, crop: int, short_side: int, repeats: int) -> float:
     """Crops per CPU-second of whole batches: reading, shuffling, decoding, cropping."""
-    sampler = FrameSampler(store, class_ids=store.ranks.tolist(), batch_size=32, crop=crop, short_side=short_side)
+    sampler = FrameSampler(store, class_ids=store.class_ids.tolist(), batch_size=32, crop=crop, short_side=short_side)
     best, crops = float("inf"), 32 * sampler.steps_per_epoch
     for epoch in range(repeats):
         began = time.process_time()
@@ -88,7 +92,7 @@ def batch_speed(store: FrameStore, crop: int, short_side: int, repeats: int) -> 
 
 def clips_per_batch(store: FrameStore, batches: int) -> float:
     """Mean number of different clips in a batch of 256."""
-    sampler = FrameSampler(store, class_ids=store.ranks.tolist(), batch_size=BATCH, crop=8, short_side=8)
+    sampler = FrameSampler(store, class_ids=store.class_ids.tolist(), batch_size=BATCH, crop=8, short_side=8)
     counts = [len(np.unique(labels)) for _, labels in islice(sampler.epoch(0), batches)]
     return float(np.mean(counts))
 
@@ -107,7 +111,7 @@ def main(folder: Path | None, files: int, repeats: int, batches: int) -> None:
     temporary = Path(tempfile.mkdtemp(prefix="ssat-sampler-"))
     try:
         store = store_of(temporary / "real", clips, stride=10)
-        jpegs = [jpeg for rank in store.ranks[:8] for _, jpeg in store.read_frames(int(rank))][:128]
+        jpegs = [jpeg for class_id in store.class_ids[:8] for _, jpeg in store.read_frames(int(class_id))][:128]
         rows = []
         for crop, short_side in ((224, 256), (112, 128)):
             ours, bare = crop_speed(jpegs, crop, short_side, repeats)

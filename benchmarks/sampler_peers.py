@@ -55,7 +55,7 @@ def frames_per_second(batches: Batches, frames: int, repeats: int) -> float:
 
 
 def through_sampler(store: FrameStore) -> Batches:
-    sampler = FrameSampler(store, class_ids=store.ranks.tolist(), batch_size=32, crop=CROP, short_side=SHORT_SIDE)
+    sampler = FrameSampler(store, class_ids=store.class_ids.tolist(), batch_size=32, crop=CROP, short_side=SHORT_SIDE)
     epochs = iter(range(10**6))
     return lambda: (images for images, _ in sampler.epoch(next(epochs)))
 
@@ -114,7 +114,7 @@ def through_webdataset(jpegs: list[bytes], folder: Path) -> Batches | None:
 def through_ray(store: FrameStore) -> Batches:
     from tasks.ray_dataset import read_dataset
 
-    dataset = read_dataset(store, class_ids=store.ranks.tolist(), crop=CROP, short_side=SHORT_SIDE)
+    dataset = read_dataset(store, class_ids=store.class_ids.tolist(), crop=CROP, short_side=SHORT_SIDE)
     return lambda: (
         batch["crop"]
         for batch in dataset.iter_batches(batch_size=32, local_shuffle_buffer_size=512, prefetch_batches=1)
@@ -165,7 +165,7 @@ def main(folder: Path | None, files: int, repeats: int, batches: int, with_ray: 
         from tasks.services import ray_session
 
         store = store_of(temporary / "real", clips, stride=10)
-        jpegs = [jpeg for rank in store.ranks for _, jpeg in store.read_frames(int(rank))]
+        jpegs = [jpeg for class_id in store.class_ids for _, jpeg in store.read_frames(int(class_id))]
         size = float(np.mean([len(jpeg) for jpeg in jpegs]))
         whole = sum(entry.bytes for entry in store.manifest.shards) / len(jpegs)
         mixed = large_store(temporary / "mix", CLIPS, FRAMES)

@@ -1,1 +1,1 @@
-"""What happens in which order, and the command line that starts it."""
+"""Flows: the stages and their order, and the command line that starts them."""

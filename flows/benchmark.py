@@ -39,7 +39,7 @@ def run_benchmark(place: Workspace, settings: BenchmarkSettings, boxmot: Boxmot 
 
     Args:
         place: the workspace.
-        settings: of the benchmark; with `boxmot` its tracker only says whether appearance is looked at.
+        settings: of the benchmark; with `boxmot` its tracker only says whether appearance is used.
         boxmot: tracks instead of our trackers.
     """
     located = locate_benchmark(place, settings)

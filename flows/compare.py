@@ -19,7 +19,7 @@ def compare_flow(
     against: str | None = None,
     metric: str = "idf1",
 ) -> ComparisonResult:
-    """Put runs side by side."""
+    """Compare runs."""
     place = Workspace.open(workspace)
     result: ComparisonResult = compare_runs(place, list(runs), experiment, against, metric)
     create_table_artifact(table=result.scores, key="comparison", description=result.report)

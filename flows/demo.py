@@ -99,7 +99,7 @@ def demo_flow(workspace: str, settings: DemoSettings) -> DemoResult:
 
 
 def collect_settings(settings: DemoSettings, clips: str, address: str) -> CollectSettings:
-    """The clips as they are: no larger than rendered, cut only where they are longer than asked."""
+    """Return the clips as they are: no larger than rendered, cut only where they are longer than asked."""
     return CollectSettings(
         source=clips,
         url_template=f"{address}/{{clip_id}}.mp4",
@@ -115,7 +115,7 @@ def decode_settings() -> DecodeSettings:
 
 
 def train_settings(settings: DemoSettings) -> TrainSettings:
-    """A small network on small crops, few steps. Few classes want a smaller scale than the paper's."""
+    """Return a small network on small crops, few steps. Few classes want a smaller scale than the paper's."""
     return TrainSettings.build(
         None,
         {

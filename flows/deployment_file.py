@@ -1,4 +1,4 @@
-"""The file of deployments, prefect.yaml: where it is found, and which flows it names. Does not import Prefect."""
+"""The file of deployments, prefect.yaml: its path and the flows that it names. Does not import Prefect."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def scale(
 
 
 def _deployed_stage(name: str) -> Flow[..., Any]:
-    """The deployed flow of a stage."""
+    """Return the deployed flow of a stage."""
     stage = stage_named(name)
 
     def work(workspace: str, settings: Any) -> State[Any]:
@@ -171,7 +171,7 @@ def _deployed(
     except Exception as error:
         cause = unwrap(error)
         stopped = isinstance(cause, Halted) or (isinstance(cause, NothingCollectedError) and cause.stopped)
-        # A stage that fails while somebody suspends it has failed.
+        # A stage that fails while it is being suspended has failed.
         if suspension.state is None or not stopped:
             if cause is None:
                 raise

@@ -39,9 +39,9 @@ def promote_flow(
         recorded.version_of(run_id)  # a fault is found before the work
         champion = recorded.champion()
         wanted = dict.fromkeys([run_id, *([champion.run_id] if champion is not None else [])])
-        wanted |= dict.fromkeys(seed for one in list(wanted) for seed in recorded.seeds_of(one))
-        for one in wanted:
-            digest = benchmark_flow(workspace, benchmark.model_copy(update={"embedder": one})).data_digest
+        wanted |= dict.fromkeys(seed for candidate in list(wanted) for seed in recorded.seeds_of(candidate))
+        for candidate in wanted:
+            digest = benchmark_flow(workspace, benchmark.model_copy(update={"embedder": candidate})).data_digest
     result: PromotionResult = promote(
         place,
         run_id,

@@ -78,7 +78,7 @@ class Entry(BaseModel):
 
 
 def read_entries(path: Path, only: Sequence[str] = ()) -> list[Entry]:
-    """The deployments of a prefect.yaml; with `only`, those of these flows.
+    """Return the deployments of a prefect.yaml; with `only`, those of these flows.
 
     Raises:
         InputError: not YAML, a deployment that is not as expected, or a flow that has none.
@@ -103,7 +103,7 @@ def read_entries(path: Path, only: Sequence[str] = ()) -> list[Entry]:
 
 
 def _unscheduled(name: str) -> Entry:
-    """The deployment of a stage that the file does not have: it runs when a person or another flow starts it."""
+    """Return the deployment of a stage that the file does not have: it runs when a person or another flow starts it."""
     return Entry(
         name="ssat",
         entrypoint=f"{ENTRY_POINTS}{name}",
@@ -139,7 +139,10 @@ def build_deployments(
                 description=entry.description,
                 tags=entry.tags,
                 parameters=parameters,
-                schedules=[Cron(one.cron, timezone=one.timezone, active=one.active) for one in entry.schedules],
+                schedules=[
+                    Cron(schedule.cron, timezone=schedule.timezone, active=schedule.active)
+                    for schedule in entry.schedules
+                ],
                 concurrency_limit=ConcurrencyLimitConfig(
                     limit=entry.concurrency_limit.limit, collision_strategy=entry.concurrency_limit.collision_strategy
                 ),
@@ -174,8 +177,8 @@ def _parameters(
     if entry.flow_name in STAGES:
         # Files of version 0.1 give settings of `verify` beside the workspace.
         own = stage_named(entry.flow_name).settings.fields()
-        beside = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
-        parameters["settings"] = {**beside, **(parameters.get("settings") or {})}
+        stray = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
+        parameters["settings"] = {**stray, **(parameters.get("settings") or {})}
     for name in parameters:
         if name not in known:
             raise InputError(f"{path}: deployment {entry.flow_name}: no parameter {name}; it has {', '.join(known)}")
@@ -233,7 +236,7 @@ def _with_absolute_paths(values: Parameters, paths: frozenset[str], prefix: str 
 
 def _absolute(value: Any) -> Any:
     if isinstance(value, list):
-        return [_absolute(one) for one in value]
+        return [_absolute(item) for item in value]
     path = Path(str(value)).expanduser()
     return str(path.resolve()) if path.exists() else value
 
@@ -273,12 +276,12 @@ def register(entries: Sequence[Entry], deployments: Sequence[RunnerDeployment]) 
 
 
 def keep_paused(client: SyncPrefectClient, entry: Entry, deployment: RunnerDeployment) -> None:
-    """Switches off those schedules of `deployment` that are off on the server."""
+    """Switch off those schedules of `deployment` that are off on the server."""
     try:
         known = client.read_deployment_by_name(f"{entry.flow_name}/{entry.name}")
     except ObjectNotFound:
         return
-    off = {str(getattr(one.schedule, "cron", "")) for one in known.schedules if not one.active}
+    off = {str(getattr(schedule.schedule, "cron", "")) for schedule in known.schedules if not schedule.active}
     for schedule in deployment.schedules or []:
         if str(getattr(schedule.schedule, "cron", "")) in off:
             schedule.active = False
@@ -307,7 +310,7 @@ def _ensure_pool(client: SyncPrefectClient, name: str) -> None:
 
 
 def save_webhook() -> bool:
-    """Saves the address of SSAT_WEBHOOK_URL as the Prefect block webhook/ssat; whether there was one."""
+    """Save the address of SSAT_WEBHOOK_URL as the Prefect block webhook/ssat; whether there was one."""
     if not os.environ.get(VARIABLE):
         return False
     from prefect.blocks.webhook import Webhook

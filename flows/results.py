@@ -59,7 +59,7 @@ CLIPS_TRAIN = {
 
 
 def main() -> None:
-    """Runs what is missing, then writes the page."""
+    """Run what is missing, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")))
     parser.add_argument("--workspace", default="workspace/results")
@@ -80,7 +80,7 @@ def main() -> None:
     place = Workspace.open(options.workspace)
     with services(place, ray=True, mlflow=True):
         embedder = options.embedder or _trained(place, data)
-        # After each study: what is done stands on the page, whatever becomes of the rest.
+        # After each study, so that finished studies are on the page even if a later one fails.
         for name, result in _studies(place, data, embedder, options.only):
             _write(place, name, result)
         if _features_wanted(options.only):
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def _trained(place: Any, data: Path) -> str:
-    """The quick preset on the clips of the data: collected, decoded, trained, as far as that is missing."""
+    """Return the quick preset on the clips of the data: collected, decoded, trained, as far as that is missing."""
     from flows.run import run_flow
     from ssat.clips.settings import CollectSettings
     from ssat.embedding.settings import TrainSettings
@@ -111,7 +111,7 @@ def _trained(place: Any, data: Path) -> str:
 
 
 def _learned_colours(place: Any, data: Path) -> Iterator[Path]:
-    """Colours learned from the clips of the data with each seed."""
+    """Yield colours learned from the clips of the data with each seed."""
     from flows.stage_flow import run_stage
     from flows.stages.collect import STAGE as COLLECT
     from flows.stages.colours import STAGE as COLOURS
@@ -131,7 +131,7 @@ def _features_wanted(only: str) -> bool:
 def _features(
     place: Any, data: Path, embedder: str, colours: Sequence[str], only: str
 ) -> Iterator[tuple[str, StudyResult[FeaturesStudy]]]:
-    """The study of features on each data set, under the names that the page uses."""
+    """Yield the study of features on each data set, under the names that the page uses."""
     from flows.studies.features import features_study
     from ssat.studies.settings import FeaturesStudySettings
 
@@ -154,17 +154,17 @@ def _features(
 
 
 def _over_all(results: Sequence[FeaturesStudy]) -> str:
-    """The mean over all sequences of all data sets, each sequence counted once, as a table."""
+    """Return the mean over all sequences of all data sets, each sequence counted once, as a table."""
     rows = []
     for feature in results[0].sequences:
-        measured = [one for result in results for one in result.sequences[feature].values()]
-        scores = [one.scored.scores for one in measured if one.scored.scores is not None]
+        measured = [on_sequence for result in results for on_sequence in result.sequences[feature].values()]
+        scores = [on_sequence.scored.scores for on_sequence in measured if on_sequence.scored.scores is not None]
         rows.append(
             {
                 "feature": feature,
-                "mean AUC by labels": _mean([one.auc for one in measured], 3),
-                "mean probe AUC": _mean([one.probe_auc for one in measured], 3),
-                "mean IDF1": _mean([100 * one.idf1 for one in scores], 1),
+                "mean AUC by labels": _mean([on_sequence.auc for on_sequence in measured], 3),
+                "mean probe AUC": _mean([on_sequence.probe_auc for on_sequence in measured], 3),
+                "mean IDF1": _mean([100 * score.idf1 for score in scores], 1),
             }
         )
     return markdown_table(rows)
@@ -176,7 +176,7 @@ def _mean(values: Sequence[float | None], digits: int) -> str:
 
 
 def _studies(place: Any, data: Path, embedder: str, only: str) -> Iterator[tuple[str, StudyResult[Any]]]:
-    """Each study's name on the page, and its result; of those whose name matches `only`."""
+    """Yield each study's name on the page, and its result; of those whose name matches `only`."""
     from flows.studies.clips import clips_study
     from flows.studies.extensions import extensions_study
     from flows.studies.thresholds import thresholds_study
@@ -231,7 +231,7 @@ def _write(place: Any, name: str, result: StudyResult[Any]) -> None:
 
 
 def _plots(figures: Sequence[str]) -> list[Path]:
-    """Plots alone: pictures of worst moments show frames of the data, which are not ours to publish."""
+    """Return plots alone: pictures of worst moments show frames of the data, which are not ours to publish."""
     kept = ("scores.png", "clips.png", "surfaces.png")
     return [path for path in map(Path, figures) if path.name in kept]
 

@@ -63,7 +63,7 @@ def scale_flow(
         prepare(benchmark)
         refuse_dry_writer(decode)
         if not benchmark.needs_appearance:
-            raise InputError(f"setting benchmark.tracker: {benchmark.tracker} looks at no features; use ssat")
+            raise InputError(f"setting benchmark.tracker: {benchmark.tracker} uses no features; use ssat")
         with halting(climb.budget.spent, climb.budget.note_outcomes):
             climb.run()
     except Exception as error:
@@ -187,9 +187,9 @@ class _Climb:
         while True:
             wanted = clips + held_out + spare
             collected = self._timed("collect", partial(self._collect, wanted))
-            if collected.ranks < wanted:
+            if collected.clips < wanted:
                 clips = self._all_there_is(clips, collected)
-            roster = collected.ranks
+            roster = collected.clips
             on_disk = stored_bytes(self.workspace)
             self._stop_if(self.budget.spent() or self.budget.refuses_decode(roster, on_disk, self.ladder.last))
             decoded = self._timed("decode", lambda: decode_flow(root, self.decode))
@@ -198,7 +198,7 @@ class _Climb:
             self._stop_if(self.budget.spent())
             # Clips that cannot be decoded leave gaps: among the classes that does no harm, those held out are counted.
             missing = missing_held_out(self.workspace, clips, held_out)
-            if not missing or collected.ranks < wanted:
+            if not missing or collected.clips < wanted:
                 return clips - missing, decoded
             spare += missing
 
@@ -216,10 +216,10 @@ class _Climb:
         return collected
 
     def _all_there_is(self, clips: int, collected: CollectResult) -> int:
-        there = collected.ranks - self.train.data.held_out_clips
+        there = collected.clips - self.train.data.held_out_clips
         if not self.ladder.worth(there):
             raise Halted(
-                f"the list has {collected.ranks:,} clips to offer and no more, too few for the rung of {clips:,}; "
+                f"the list has {collected.clips:,} clips to offer and no more, too few for the rung of {clips:,}; "
                 "give a longer list"
             )
         return there

@@ -68,7 +68,7 @@ def models() -> tuple[type[StageSettings], ...]:
 
 
 def settings_page() -> str:
-    """The whole page as Markdown."""
+    """Return the whole page as Markdown."""
     return "\n".join([_HEAD, *(_stage(model) for model in models())])
 
 
@@ -87,7 +87,7 @@ def _rows(
     fields = model.fields() if issubclass(model, StageSettings) else model.model_fields
     for name, field in fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            inner = {preset: given.get(name, {}) for preset, given in values.items()}
+            inner = {preset: preset_values.get(name, {}) for preset, preset_values in values.items()}
             yield from _rows(field.annotation, f"{prefix}{name}.", inner, presets)
             continue
         default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))

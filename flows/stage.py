@@ -1,4 +1,4 @@
-"""The contract of a stage: its settings, what can be refused beforehand, its work, its result and how people see it.
+"""The contract of a stage: settings, checks before services start, work, result and summary.
 
 A stage is one class in one file of `flows/stages/`, its name in `STAGES`. From it follow the verb
 (`flows/cli/stage_command.py`), the Prefect flow (`flows/stage_flow.py`), its deployment (`flows/deployments.py`), its

@@ -59,7 +59,7 @@ class Side:
 
 
 def sides_of(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[Side, Side]:
-    """The benchmarks of the sequences that settings are chosen on and of those that they are reported on.
+    """Return the benchmarks of the sequences that settings are chosen on and of those that they are reported on.
 
     Raises:
         InputError: detections that are computed or depend on the tracks, sequences that cannot be tracked, or
@@ -76,7 +76,7 @@ def sides_of(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[Side
     for side in (train, report):
         sequences_of(side)  # a folder without sequences is refused before any image is read
     chosen, reported = prepare(train)[0], prepare(report)[0]
-    refuse_overlap(*([_identified(one) for one in side] for side in (chosen, reported)))
+    refuse_overlap(*([_identified(entry) for entry in side] for side in (chosen, reported)))
     return Side(train, chosen), Side(report, reported)
 
 
@@ -90,8 +90,8 @@ def _identified(prepared: Prepared) -> TunedSequence:
 def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettings) -> StudyResult[TuningStudy]:
     """Search for the settings of `benchmark.association` that score best on one set; report them on the other.
 
-    Trials are kept in the study's folder: started again, the search goes on with those that are missing, and with more
-    trials with the further ones.
+    Trials are kept in the study's folder: run again, the search continues with the missing ones, or with further ones
+    if there are more trials.
 
     Raises:
         InputError: as `sides_of`.

@@ -73,7 +73,7 @@ class FolderLock:
 
 
 def holder(folder: Path, name: str = ".lock") -> int | None:
-    """Return the process id of the owner of a folder's lock; None where nobody holds it, 0 where it is not known."""
+    """Return the process id of the owner of a folder's lock; None if it is free, 0 if unknown."""
     try:
         file = (folder / name).open("r")
     except OSError:

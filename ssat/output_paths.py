@@ -1,4 +1,4 @@
-"""Which output paths would replace an input of the same command."""
+"""Refuse output paths that would replace an input of the same command."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def refuse_source_in(folder: Path, source: Path) -> None:
 
 
 def is_same_path(first: Path, second: Path) -> bool:
-    """Whether both paths name one file or folder: the same inode, or the same name where either does not exist."""
+    """Return whether both paths name one file or folder: the same inode, or the same name if one does not exist."""
     try:
         if first.samefile(second):
             return True
@@ -72,7 +72,7 @@ def _folded(path: Path) -> str:
 
 
 def _is_listed(path: Path) -> bool:
-    """Whether the folder of an existing path lists it under exactly this name; not so where case is ignored."""
+    """Return whether the folder of an existing path lists it under exactly this name; not so where case is ignored."""
     try:
         return any(entry.name == path.name for entry in path.parent.iterdir())
     except OSError:

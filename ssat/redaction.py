@@ -1,4 +1,4 @@
-"""Addresses and messages as they may be shown, logged and stored: without credentials and other secrets."""
+"""Remove credentials and other secrets from addresses and messages before they are shown or stored."""
 
 from __future__ import annotations
 

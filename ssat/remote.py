@@ -16,7 +16,7 @@ _CHUNK = 8 << 20
 
 
 def is_remote(location: object) -> bool:
-    """Whether a location names an object store."""
+    """Return whether a location names an object store."""
     return str(location).startswith("s3://")
 
 
@@ -30,7 +30,7 @@ def _filesystem(bucket: str) -> Any:
 
 
 def forget_stores() -> None:
-    """Connect anew at the next use: the environment names another store."""
+    """Connect again at the next use: the environment names another store."""
     _filesystem.cache_clear()
 
 
@@ -102,7 +102,7 @@ class RemotePath:
         return SimpleNamespace(st_size=int(info.size))
 
     def open(self, mode: str = "rb") -> Any:
-        """The object as a seekable stream of bytes."""
+        """Return the object as a seekable stream of bytes."""
         if mode != "rb":
             raise ValueError("objects are written by upload")
         return _filesystem(self._bucket).open_input_file(self._path)
@@ -143,7 +143,7 @@ class RemotePath:
                 output.write(chunk)
 
     def check(self) -> None:
-        """Raises WorkspaceError unless the bucket can be looked into."""
+        """Raise WorkspaceError unless the bucket can be looked into."""
         from pyarrow import fs
 
         try:
@@ -158,7 +158,7 @@ AnyPath: TypeAlias = Path | RemotePath
 
 
 def location(place: str | AnyPath) -> AnyPath:
-    """A local path, or an object store's for an s3:// address."""
+    """Return a local path, or an object store's for an s3:// address."""
     if isinstance(place, RemotePath):
         return place
     return RemotePath(str(place)) if is_remote(place) else Path(place)

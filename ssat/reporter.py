@@ -1,4 +1,4 @@
-"""How the library says what it did, without knowing who listens."""
+"""The reporter that the library calls; the layers above implement it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Reporter(Protocol):
-    """Receives what a stage reports: the layers above plug in a tracking server and the terminal."""
+    """Interface for the reports of a stage; the layers above implement it for a tracking server and the terminal."""
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Named numbers at a training step or epoch."""
@@ -24,7 +24,7 @@ class Reporter(Protocol):
 
 
 class NullReporter:
-    """Says nothing: the default, and what every rank but the first uses."""
+    """Reporter that does nothing: the default, and that of every rank but the first."""
 
     def scalars(self, values: Mapping[str, float], step: int) -> None: ...
 

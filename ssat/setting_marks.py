@@ -1,4 +1,4 @@
-"""Marks on the fields of settings: what identifies a result, what says how the work is done, what names a file.
+"""Marks on the fields of settings: identifies a result, affects only the execution, or names a file.
 
 A field carries its marks in its annotation: `workers: Annotated[int, Runtime()]`. Keys of results, comparisons of runs
 and deployments read them from there.
@@ -20,32 +20,32 @@ class Mark:
 
 @dataclass(frozen=True)
 class Runtime(Mark):
-    """Where, how fast and how safely the work is done; the result is the same."""
+    """Place, speed and safety of the work; the result is the same."""
 
 
 @dataclass(frozen=True)
 class Budget(Mark):
-    """How much is done: with a larger value the work goes on from what a smaller one gave."""
+    """How much is done: with a larger value the work continues from what a smaller one gave."""
 
 
 @dataclass(frozen=True)
 class Replicate(Mark):
-    """Which of several results of the same recipe it is, such as a seed."""
+    """One of several results of the same recipe, such as a seed."""
 
 
 @dataclass(frozen=True)
 class ByContent(Mark):
-    """Names data or a network; a result is identified by the digest of what they hold instead."""
+    """Name of data or of a network; a result is identified by the digest of its content instead."""
 
 
 @dataclass(frozen=True)
 class Scoring(Mark):
-    """How tracks are scored; the tracks are the same."""
+    """Scoring of tracks; the tracks are the same."""
 
 
 @dataclass(frozen=True)
 class Display(Mark):
-    """Which files are written beside the scores; the scores are the same."""
+    """Files that are written with the scores; the scores are the same."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class StageSettings(BaseModel):
 
     @classmethod
     def build(cls, preset: str | None = None, *layers: Mapping[str, Any]) -> Self:
-        """Settings from `preset`, then each of `layers` over it; later layers win, nested models merge.
+        """Return settings from `preset`, then each of `layers` over it; later layers win, nested models merge.
 
         Raises:
             InputError: an unknown preset, an unknown field or a value that does not fit; names each field.
@@ -105,21 +105,21 @@ def _renamed(model: type[BaseModel], values: Mapping[str, Any]) -> Mapping[str, 
 
 @dataclass(frozen=True)
 class FlatName:
-    """Marks a component's field whose name among the stage's settings is not its own."""
+    """Mark of a component's field whose name among the stage's settings differs from its own."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class FormerName:
-    """Marks a field that had another name in an earlier version; values under that name are still taken."""
+    """Mark of a field that had another name in an earlier version; values under that name are still accepted."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class OmittedAtDefault:
-    """Marks a setting that records leave out at its default: results from before it existed keep their identity."""
+    """Mark of a setting that records omit at its default: earlier results keep their identity."""
 
 
 class Component(BaseModel):
@@ -292,7 +292,7 @@ def _explain(model: type[StageSettings], section: str, error: ValidationError) -
 
 
 def _is_secret(model: type[StageSettings], name: str) -> bool:
-    """Whether a field holds what must not be shown, not even where it is of the wrong kind."""
+    """Return whether a field holds what must not be shown, not even where it is of the wrong kind."""
     field = model.fields().get(name)
     return field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
 
@@ -309,7 +309,7 @@ def _fields_at(model: type[StageSettings], path: tuple[str, ...]) -> set[str]:
 
 
 def read_config(path: Path, known_sections: set[str]) -> dict[str, dict[str, Any]]:
-    """The sections of a TOML configuration file.
+    """Return the sections of a TOML configuration file.
 
     Raises:
         InputError: no such file, no valid TOML, or a section that no stage owns.
@@ -331,7 +331,7 @@ def read_config(path: Path, known_sections: set[str]) -> dict[str, dict[str, Any
 
 
 def line_of(path: Path, section: str, field: str) -> int | None:
-    """The 1-based line of the TOML file that sets `field` of `section`, as far as it can be told from its text."""
+    """Return the 1-based line of the TOML file that sets `field` of `section`, if its text shows it."""
     here = False
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if header := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):

@@ -1,4 +1,4 @@
-"""Where everything of one experiment lies, and how a file is committed there."""
+"""The folders and files of one experiment, and the commit of a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Workspace:
 
     @classmethod
     def open(cls, root: str | Path, *, objects: bool = False, read_only: bool = False) -> Workspace:
-        """The workspace at `root`, created if it is missing.
+        """Return the workspace at `root`, created if it is missing.
 
         Args:
             root: a folder.
@@ -137,7 +137,7 @@ class Workspace:
         return resolved.relative_to(self.root).as_posix()
 
     def absolute(self, relative: str) -> Path:
-        """The file that `relative` names. Raises WorkspaceError where it would leave the workspace."""
+        """Return the file that `relative` names. Raises WorkspaceError where it would leave the workspace."""
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root):
             raise WorkspaceError(f"{relative}: would leave the workspace {self.root}")
@@ -187,7 +187,7 @@ def committed(path: AnyPath) -> Iterator[Path]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: encoders and Parquet writers choose the format by it.
-    # The token tells writers on different machines apart, whose process numbers may be the same.
+    # The token distinguishes writers on different machines, whose process numbers may be the same.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(3)}.partial{path.suffix}")
     try:
         yield temporary
@@ -204,6 +204,6 @@ def committed(path: AnyPath) -> Iterator[Path]:
 
 
 def sha256_of(path: AnyPath) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
+    """Return hexadecimal SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Adapt an embedder to the footage of one camera; registered where a held-out part of it says that it is better."""
+"""Adapt an embedder to the footage of one camera; register it if it is better on a held-out part."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ANCHORS = 250
 
 @dataclass(frozen=True)
 class AdaptedEmbedder:
-    """What came of an adaptation.
+    """Result of an adaptation.
 
     Attributes:
         accepted: its AUC on the held-out part is higher than its parent's; otherwise it is neither kept nor registered.
@@ -156,7 +156,7 @@ def _record(
     scores: tuple[ProbeAuc, ProbeAuc],
     notes: list[str],
 ) -> AdaptedEmbedder:
-    """The MLflow run; the embedder and its result are committed where it is better."""
+    """Return the MLflow run; the embedder and its result are committed where it is better."""
     from ssat.tracking.probe_auc import auc_gain
 
     before, after = scores
@@ -238,7 +238,7 @@ def _examples(table: PatchTable, adapted: Embedder) -> NDArray[np.uint8]:
 
 
 def _parent_version(digest: str) -> str | None:
-    """The registered version with that digest, the latest; None where there is none."""
+    """Return the registered version with that digest, the latest; None where there is none."""
     from mlflow import MlflowClient
 
     found = MlflowClient().search_model_versions(f"name = '{MODEL_NAME}'")

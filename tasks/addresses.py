@@ -30,7 +30,7 @@ ANSWER_WITHIN_S = 8.0
 
 
 def no_answer(service: str, variable: str, address: str, reason: str, embedded: str) -> ServiceError:
-    """The error for a server that was named by an environment variable and cannot be used."""
+    """Return the error for a server that was named by an environment variable and cannot be used."""
     return ServiceError(
         f"{service}: no usable answer from {variable}={without_credentials(address)} ({_shortened(reason, address)}). "
         f"Start that server or correct the address; unset {variable} to use {embedded}"
@@ -49,10 +49,10 @@ def _shortened(reason: str, address: str) -> str:
 def assert_port_open(
     service: str, variable: str, address: str, embedded: str, within_s: float = ANSWER_WITHIN_S
 ) -> None:
-    """Connects once to the host and port of `address`, trying again until `within_s` has passed.
+    """Connect once to the host and port of `address`, trying again until `within_s` has passed.
 
     Raises:
-        ServiceError: nobody listens there, or the address names no host.
+        ServiceError: no server listens there, or the address names no host.
     """
     try:
         host, port = host_and_port(address)
@@ -88,7 +88,7 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine: `localhost`, an address of 127.0.0.0/8 or ::1, or 0.0.0.0."""
+    """Return whether `host` is this machine: `localhost`, an address of 127.0.0.0/8 or ::1, or 0.0.0.0."""
     name = host.strip("[]").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -133,7 +133,7 @@ def _without_brackets(entry: str) -> str:
 
 
 def http_status(url: str, timeout_s: float = 5.0) -> int:
-    """The HTTP status that a GET of `url` (http or https) answers with. Raises as `http_answer`."""
+    """Return the HTTP status that a GET of `url` (http or https) answers with. Raises as `http_answer`."""
     return http_answer(url, timeout_s).status
 
 
@@ -145,7 +145,7 @@ class HttpAnswer:
     body: bytes
 
     def json(self) -> Any:
-        """The body parsed as JSON; None where it is not JSON."""
+        """Return the body parsed as JSON; None where it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -153,7 +153,7 @@ class HttpAnswer:
 
 
 def http_answer(url: str, timeout_s: float = 5.0) -> HttpAnswer:
-    """The response to a GET of `url` (http or https). A proxy is not used for an address of this machine.
+    """Return the response to a GET of `url` (http or https). A proxy is not used for an address of this machine.
 
     Raises:
         OSError: no connection, an answer that is not HTTP, or one that takes longer than `timeout_s` seconds.

@@ -1,4 +1,4 @@
-"""How the results of a benchmark score."""
+"""Score the results of a benchmark."""
 
 from __future__ import annotations
 
@@ -51,16 +51,20 @@ def score_benchmark(
     to_score, ceilings = {}, None
     if detected:
         inputs = {
-            one.sequence.name: CeilingInput(
-                detected[one.sequence.name], one.truth, one.frames, one.sequence.rules, one.sequence.frame_rate
+            entry.sequence.name: CeilingInput(
+                detected[entry.sequence.name],
+                entry.truth,
+                entry.frames,
+                entry.sequence.rules,
+                entry.sequence.frame_rate,
             )
-            for one in prepared
+            for entry in prepared
         }
         ceilings = Ceilings(inputs, settings.protocol, available_cpus())
-    for one in prepared:
-        name = one.sequence.name
-        results = read_results(folder / tracked[name].results, one.sequence.n_frames)
-        to_score[name] = ToScore(one.truth, results, one.frames, one.sequence.rules)
+    for entry in prepared:
+        name = entry.sequence.name
+        results = read_results(folder / tracked[name].results, entry.sequence.n_frames)
+        to_score[name] = ToScore(entry.truth, results, entry.frames, entry.sequence.rules)
     scoring = Scoring(to_score, settings.protocol, available_cpus())
 
     def over(names: Sequence[str]) -> Scored:
@@ -73,7 +77,9 @@ def score_benchmark(
 
 
 def pack_submission(folder: Path, tracked: dict[str, SequenceResult]) -> PackedSubmission:
-    """The result files as a zip for the server, and what it would say of it."""
-    path = write_submission(folder / SUBMISSION_FILE, {name: folder / one.results for name, one in tracked.items()})
+    """Return the result files as a zip for the server, and what it would say of it."""
+    path = write_submission(
+        folder / SUBMISSION_FILE, {name: folder / result.results for name, result in tracked.items()}
+    )
     found = check_submission(path)
     return PackedSubmission(SUBMISSION_FILE, found.benchmark, tuple(found.faults), tuple(found.warnings))

@@ -72,11 +72,11 @@ def store_calibration(
     Raises:
         WorkspaceError: it could not be written.
     """
-    usable = [one for one in measured if one.pairs and math.isfinite(one.scale)]
-    pairs = sum(one.pairs for one in usable)
+    usable = [probe for probe in measured if probe.pairs and math.isfinite(probe.scale)]
+    pairs = sum(probe.pairs for probe in usable)
     if pairs < MIN_PAIRS:
         return None
-    median = sum(one.same_frame_median * one.pairs for one in usable) / pairs
+    median = sum(probe.same_frame_median * probe.pairs for probe in usable) / pairs
     stored = {_MEDIAN: round(median, 6), _PAIRS: pairs}
     files = embedder_files(spec, workspace)
     if len(files) == 1 and files[0].suffix == ".safetensors":

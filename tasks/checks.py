@@ -1,4 +1,4 @@
-"""What can be refused before a service starts: paths, lists, stores, sequences, embedders and resources of each stage.
+"""Checks before a service starts: paths, lists, stores, sequences, embedders and resources of each stage.
 
 Nothing here imports Prefect, Ray, MLflow or torch: an error is reported within two seconds.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from ssat.clips.lists import read_list
 from ssat.clips.roster import load_roster
 from ssat.clips.settings import CollectSettings
+from ssat.embedding.clip_split import check_clips
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.frames.manifest import refuse_newer_store
@@ -78,7 +79,8 @@ def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool =
         stored: the frame store is needed now; False where an earlier stage makes it.
 
     Raises:
-        InputError: no usable store, a path that is missing, or more workers than this machine has CPUs or GPUs.
+        InputError: no usable store or too few clips in it, a path that is missing, or more workers than this machine
+            has CPUs or GPUs.
     """
     check_resources(settings)
     if settings.warm_start is not None and not Path(settings.warm_start).expanduser().exists():
@@ -92,7 +94,7 @@ def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool =
     if probe is not None and not Path(probe).expanduser().exists():
         raise InputError(f"setting train.probe: {probe}: no such folder; expected footage with detections")
     if stored:
-        FrameStore.open(workspace.frames)
+        check_clips(settings, FrameStore.open(workspace.frames))
 
 
 def check_resources(settings: TrainSettings) -> None:
@@ -144,7 +146,7 @@ def check_verify(workspace: Workspace) -> None:
 
 
 def check_files(paths: Iterable[Path]) -> None:
-    """Raises InputError that names the first of `paths` that is missing."""
+    """Raise InputError that names the first of `paths` that is missing."""
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such file; expected an image")
@@ -180,7 +182,7 @@ def check_runs(workspace: Workspace, runs: Iterable[str]) -> None:
 
 
 def _is_recorded(database: Path, run: str) -> bool:
-    """Whether a run's id begins with `run`; True as well where the database does not tell: MLflow then reports it."""
+    """Return whether a run's id begins with `run`; True if the database is remote: MLflow then reports it."""
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
             found = connection.execute("SELECT 1 FROM runs WHERE substr(run_uuid, 1, ?) = ?", (len(run), run))

@@ -1,4 +1,4 @@
-"""One Prefect task run for each shard of candidates, with progress and a table of what became of the clips."""
+"""One Prefect task run for each shard of candidates, with progress and a table of outcomes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _TELL_EVERY_S = 5.0
 
 
 def collect_clips(workspace: Workspace, settings: CollectSettings) -> CollectResult:
-    """Collect until there are ranks enough, the list is through, or going on makes no sense.
+    """Collect until the wanted clips are in the roster, the list is exhausted, or going on makes no sense.
 
-    Shards run one after the other: ranks go in candidate order, and how many more candidates are needed is known only
-    when the last shard is through. Inside a shard clips are fetched and trimmed side by side.
+    Shards run one after the other: class ids go in candidate order, and the number of further candidates is known
+    only when the last shard is finished. Inside a shard clips are fetched and trimmed concurrently.
 
     Raises:
         InputError: the list cannot be used, or the workspace was collected with other settings.
@@ -83,10 +83,10 @@ def collect_shard(collector: Collector, shard: Shard) -> ShardOutcome:
 
 @contextmanager
 def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
-    """A progress artifact of the ranks that are wanted: at once, every few seconds while clips come in, and at the end.
+    """A progress artifact of the wanted clips: at once, every few seconds while clips come in, and at the end.
 
-    Ranks are given when a shard is through. Until then its finished candidates count for them, so that the share goes
-    back a little where some of them gave no clip.
+    Class ids are assigned when a shard is finished. Until then its finished candidates are counted, so the share can
+    fall a little.
     """
     wanted = collector.settings.clips
 
@@ -96,7 +96,7 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
     before = collector.roster.num_rows
     # Called outside a running event loop, it gives the id itself.
     artifact = cast(
-        UUID, create_progress_artifact(percent(before), key="clips-ranks", description=f"of {wanted} ranks")
+        UUID, create_progress_artifact(percent(before), key="clips-ranks", description=f"of {wanted} clips")
     )
     lock = threading.Lock()
     done, told_at = 0, time.monotonic()
@@ -112,8 +112,8 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
             update_progress_artifact(artifact, percent(before + done))
 
     yield tell
-    ranks = collector.roster.num_rows
-    update_progress_artifact(artifact, percent(ranks), description=f"{ranks} of {wanted} ranks")
+    clips = collector.roster.num_rows
+    update_progress_artifact(artifact, percent(clips), description=f"{clips} of {wanted} clips")
 
 
 def report_clips(result: CollectResult, rejected: list[str]) -> None:
@@ -123,7 +123,7 @@ def report_clips(result: CollectResult, rejected: list[str]) -> None:
         table=[{"outcome": name, "clips": count} for name, count in result.by_class.items()],
         description="\n\n".join(
             [
-                f"{result.ranks} of {result.wanted} ranks in {result.seconds:.0f} s; "
+                f"{result.clips} of {result.wanted} clips in {result.seconds:.0f} s; "
                 f"{result.attempted} clips attempted, {result.left} of {result.candidates} candidates left",
                 *filter(None, [result.stopped]),
                 *(f"{archive.archive}: {archive.problem}" for archive in result.archives),

@@ -36,11 +36,11 @@ _PICTURED = 48
 
 @dataclass(frozen=True)
 class ClipPatches:
-    """What one clip is to give.
+    """Input for following the patches of one clip.
 
     Attributes:
         path: the video file.
-        seed: of the clip: equal for equal content, whatever its rank.
+        seed: of the clip: equal for equal content, whatever its class id.
         target: where its patches are kept.
     """
 
@@ -107,7 +107,7 @@ def learn_colours_task(workspace: Workspace, settings: ColoursSettings) -> Learn
 
 
 def _split(n_clips: int, settings: ColoursSettings) -> tuple[int, int]:
-    """How many clips to learn from, and how many after them to keep out."""
+    """Return how many clips to learn from, and how many after them to keep out."""
     n_train = settings.clips if settings.clips is not None else n_clips - settings.held_out_clips
     if n_train < 2 or n_train > n_clips:
         raise InputError(
@@ -129,7 +129,7 @@ def _jobs(workspace: Workspace, settings: ColoursSettings, rows: Sequence[dict[s
 
 
 def _follow_missing(jobs: Sequence[ClipPatches], settings: ColoursSettings) -> set[Path]:
-    """Follow patches through the clips that nobody looked at yet; returns the paths that are no readable video."""
+    """Follow patches through the clips that were not processed yet; return the paths that are not readable videos."""
     missing = [job for job in jobs if not job.target.exists()]
     unreadable: set[Path] = set()
     if missing:

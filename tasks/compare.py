@@ -1,4 +1,4 @@
-"""Recorded runs side by side."""
+"""Comparison of recorded runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RunOfComparison:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """Runs side by side.
+    """Compared runs.
 
     Attributes:
         runs: the first one is what the others are measured against.
@@ -75,14 +75,14 @@ def compare_runs(
         InputError: no such run or experiment, or fewer than two runs.
     """
     recorded = Recorded(workspace)
-    runs = [recorded.run(one) for one in given]
+    runs = [recorded.run(name) for name in given]
     if experiment is not None:
         found = recorded.runs(experiment)
         if not found:
             known = ", ".join(recorded.experiments())
             raise InputError(f"experiment {experiment!r}: no finished run there; there are: {known}")
         runs += found
-    names = {one.experiment_id: one.name for one in recorded.client.search_experiments()}
+    names = {experiment.experiment_id: experiment.name for experiment in recorded.client.search_experiments()}
     if against is not None:
         benchmarks = bool(runs) and all(names.get(run.info.experiment_id) == BENCHMARKS for run in runs)
         runs.insert(
@@ -90,11 +90,11 @@ def compare_runs(
         )
     runs = list({run.info.run_id: run for run in runs}.values())
     if len(runs) < 2:
-        raise InputError("one run alone compares with nothing: name two or more, --experiment NAME or --against RUN")
+        raise InputError("compare needs at least two runs; name two or more, --experiment NAME or --against RUN")
     if len(runs) > _MAX_RUNS:
         raise InputError(f"{len(runs)} runs are more than a table can hold: name at most {_MAX_RUNS}")
     compared = [_compared(recorded, run, names.get(run.info.experiment_id, "")) for run in runs]
-    key = hashlib.sha256(" ".join([*(one.run_id for one in compared), metric]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(" ".join([*(run.run_id for run in compared), metric]).encode()).hexdigest()[:12]
     folder = workspace.root / "compare" / key
     comparison = write_comparison(compared, folder, metric)
     return ComparisonResult(
@@ -130,7 +130,7 @@ def _compared(recorded: Recorded, run: Any, experiment: str) -> ComparedRun:
         for name in ordered:
             history = recorded.client.get_metric_history(run_id, name)
             if len(history) > 1 and len(curves) < _MAX_CURVES:
-                curves[name] = sorted((float(one.step), float(one.value)) for one in history)
+                curves[name] = sorted((float(point.step), float(point.value)) for point in history)
     videos = {}
     for item in recorded.client.list_artifacts(run_id, "videos"):
         file = _local(run.info.artifact_uri, item.path)
@@ -141,7 +141,7 @@ def _compared(recorded: Recorded, run: Any, experiment: str) -> ComparedRun:
 
 
 def _local(artifact_uri: str, path: str) -> Path | None:
-    """The file of an artifact that lies in this file system; one on a server cannot be linked to offline."""
+    """Return the file of an artifact that lies in this file system; one on a server cannot be linked to offline."""
     parsed = urlparse(artifact_uri)
     file = Path(unquote(parsed.path)) / path
     return file if parsed.scheme in ("file", "") and file.is_file() else None

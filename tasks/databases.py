@@ -1,4 +1,4 @@
-"""The SQLite databases of the embedded Prefect and MLflow: their addresses, and whether they can be used."""
+"""The SQLite databases of the embedded Prefect and MLflow: their addresses and checks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def mlflow_schema() -> Schema:
 
 
 def _revisions(package: str, folder: str) -> tuple[frozenset[str], str]:
-    """All revisions and the last one, read from the migrations' text: importing the package takes seconds."""
+    """Return all revisions and the last one, read from the migrations' text: importing the package takes seconds."""
     spec = importlib.util.find_spec(package)
     places = (spec.submodule_search_locations if spec else None) or []
     known, earlier = set(), set()
@@ -79,12 +79,12 @@ def sqlite_url(file: Path, driver: str = "") -> str:
 
 
 def is_sqlite(url: str) -> bool:
-    """Whether an address names a SQLite database, with or without a driver."""
+    """Return whether an address names a SQLite database, with or without a driver."""
     return url.partition(":")[0].split("+")[0] == "sqlite"
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file that a `sqlite:` address names; None for another address and for a database in memory."""
+    """Return the file that a `sqlite:` address names; None for another address and for a database in memory."""
     scheme, separator, rest = url.partition(":///")
     path = unquote(rest.split("?")[0])
     if not is_sqlite(scheme) or not separator or not path or path.startswith((":memory:", "file:")):
@@ -131,7 +131,7 @@ def check_database(file: Path, schema: Schema) -> None:
 
 
 def _damage(connection: sqlite3.Connection) -> str:
-    """The first problem that SQLite finds within two seconds; an empty text where it finds none."""
+    """Return the first problem that SQLite finds within two seconds; an empty text where it finds none."""
     deadline = time.monotonic() + _MAX_CHECK_SECONDS
     connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 20_000)
     try:
@@ -172,7 +172,7 @@ def _replace(schema: Schema) -> str:
 
 
 def _holders(file: Path) -> Iterator[str]:
-    """The processes that hold locks on the database, where the system tells (Linux)."""
+    """Yield the processes that hold locks on the database, where the system tells (Linux)."""
     import psutil
 
     inodes = {str(part.stat().st_ino) for part in (file, Path(f"{file}-shm")) if part.exists()}

@@ -103,7 +103,7 @@ def decode_dry(workspace: Workspace, settings: DecodeSettings) -> DryDecoding:
     share = share_cluster(len(jobs), settings.workers, memory_bytes)
     frames = 0
     began = time.monotonic()
-    with progress_bar("frames, thrown away", sum(_expected_frames(job) for job in jobs)) as advance:
+    with progress_bar("frames, discarded", sum(_expected_frames(job) for job in jobs)) as advance:
         for _, counted in run_bounded(_dry_shard, jobs, share):
             frames += counted
             advance(counted)
@@ -121,7 +121,7 @@ def _dry_shard(job: ShardJob, threads: int) -> int:
 def _write_shard(job: ShardJob, threads: int) -> tuple[ShardEntry, list[ClipRecord]]:
     import cv2
 
-    cv2.setNumThreads(1)  # the clips of a shard run beside each other already
+    cv2.setNumThreads(1)  # the clips of a shard run concurrently already
     # An earlier try may have come to the end just before its worker was lost.
     return job.finished() or write_shard(job, threads)
 

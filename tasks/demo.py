@@ -70,7 +70,7 @@ def scores_of(benchmarks: Mapping[str, BenchmarkResult]) -> dict[str, MethodScor
 
 
 def wins(scores: Mapping[str, MethodScores]) -> bool:
-    """Whether the trained network has the highest IDF1."""
+    """Return whether the trained network has the highest IDF1."""
     return all(scores["ssat"].idf1 > scores[other].idf1 for other in METHODS if other != "ssat")
 
 
@@ -148,5 +148,5 @@ def report_demo(
 
 
 def result_file(workspace: Workspace, benchmark: BenchmarkResult, sequence: str) -> Path:
-    """The MOTChallenge result file that a benchmark wrote for a sequence."""
+    """Return the MOTChallenge result file that a benchmark wrote for a sequence."""
     return workspace.absolute(f"{benchmark.folder}/{benchmark.files[sequence].results}")

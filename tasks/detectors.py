@@ -1,4 +1,4 @@
-"""Detectors by what the settings name."""
+"""Create the detectors that the settings name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def resolve_detector(
     settings: BenchmarkSettings | TrackSettings, workspace: Workspace
 ) -> tuple[TorchvisionDetector | CenterTrackDetector | None, CenterTrackDetector | None]:
-    """The detector that looks at frames as they come, and the one that the tracks lead; at most one of them.
+    """Return the detector that looks at frames as they come, and the one that the tracks lead; at most one of them.
 
     Raises:
-        InputError: weights that are missing or do not fit; says where they are to be had.
+        InputError: weights that are missing or do not fit; the message states where they are published.
     """
     if settings.detector is not None:
         return shelf_detector(settings.detector, settings.detector_score), None

@@ -1,4 +1,4 @@
-"""Checks of the machine and the services: what is there, whether it will do, and what to do where it will not."""
+"""Checks of the machine and the services, with advice."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Check:
 
 
 def examine(workspace: str | Path, *, start: bool = False) -> Iterator[Check]:
-    """All checks, one after the other. With `start`, the services are started once, which takes up to a minute."""
+    """Yield all checks. With `start`, start the services once, which takes up to a minute."""
     yield python_version()
     yield requirements()
     opened, check = workspace_access(workspace)
@@ -70,7 +70,7 @@ def python_version() -> Check:
 
 
 def requirements(distribution: str = "ssat") -> Check:
-    """Whether every direct dependency is installed in a version that the project allows."""
+    """Return whether every direct dependency is installed in a version that the project allows."""
     from packaging.requirements import Requirement
 
     problems, checked = [], 0
@@ -94,7 +94,7 @@ def requirements(distribution: str = "ssat") -> Check:
 
 
 def workspace_access(root: str | Path) -> tuple[Workspace | None, Check]:
-    """Whether the workspace can be written."""
+    """Return whether the workspace can be written."""
     try:
         workspace = Workspace.open(root, objects=True)
     except SsatError as error:
@@ -106,7 +106,7 @@ def workspace_access(root: str | Path) -> tuple[Workspace | None, Check]:
 
 
 def free_disk(root: str | Path) -> Check:
-    """Free space where the workspace is."""
+    """Return free space where the workspace is."""
     path = Path(root).expanduser().resolve()
     while not path.is_dir() and path != path.parent:
         path = path.parent
@@ -148,7 +148,7 @@ def gpu() -> Check:
 
 
 def codecs() -> Check:
-    """Whether PyAV's FFmpeg encodes H.264 and decodes what clips come in."""
+    """Return whether PyAV's FFmpeg encodes H.264 and decodes what clips come in."""
     import av
 
     missing = [name for name, decoder in _DECODERS.items() if not _has_codec(decoder, "r")]
@@ -198,7 +198,7 @@ def yt_dlp(today: datetime.date | None = None) -> Check:
 
 
 def javascript() -> Check:
-    """A JavaScript runtime and yt-dlp's solver scripts: YouTube hands out most formats only to who runs its script."""
+    """Check for a JavaScript runtime and yt-dlp's solver scripts, which most formats of YouTube need."""
     import yt_dlp  # noqa: F401 - registers the runtimes
     from yt_dlp.globals import supported_js_runtimes
 
@@ -220,7 +220,7 @@ def javascript() -> Check:
 
 
 def databases(root: str | Path) -> Check:
-    """The databases of the embedded Prefect and MLflow in the workspace."""
+    """Return the databases of the embedded Prefect and MLflow in the workspace."""
     folder = Path(root).expanduser().resolve()
     files = {
         folder / "prefect" / "prefect.db": prefect_schema(),

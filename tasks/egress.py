@@ -1,4 +1,4 @@
-"""The egress that all collectors of one Prefect server share: a global concurrency limit, and a breaker beside it."""
+"""The egress of all collectors of one Prefect server: a global concurrency limit and a breaker."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class PrefectEgress:
             raise ServiceError(
                 f"Prefect: the global concurrency limit {self.limit} is "
                 f"{'without slot decay' if found.active else 'switched off'}, so it would not limit anything; run "
-                f"`prefect global-concurrency-limit delete {self.limit}` to have it made anew"
+                f"`prefect global-concurrency-limit delete {self.limit}` to have it made again"
             )
 
     def open(self, seconds: float, reason: str) -> None:
@@ -99,11 +99,11 @@ class PrefectEgress:
         self._tell(Pause(time.time(), max(seconds, self.pause_s()), reason))
 
     def pause_s(self) -> float:
-        """Seconds left of the pause, this workspace's or the one that another worker caused."""
+        """Return seconds left of the pause, this workspace's or the one that another worker caused."""
         return max(self._breaker.pause_s(), self._read_shared().left_s())
 
     def pause(self) -> str:
-        """The pause in words."""
+        """Return the pause in words."""
         shared = self._read_shared()
         if (left := shared.left_s()) > self._breaker.pause_s():
             return describe_pause(left, shared.reason)

@@ -1,4 +1,4 @@
-"""The registered model: MLflow stores this file and the embedder's safetensors beside it, and no pickle.
+"""The registered model: MLflow stores this file and the embedder's safetensors, and no pickle.
 
 `mlflow.pyfunc.load_model("models:/ssat-embedder/1").predict(patches)` takes uint8 RGB patches (B, S, S, 3) and gives
 L2-normalised features (B, 512).
@@ -12,7 +12,7 @@ from ssat.embedding.embedder import Embedder
 
 
 class EmbedderModel(PythonModel):
-    """Loads the safetensors artifact named `embedder`."""
+    """MLflow model of the safetensors artifact named `embedder`."""
 
     def load_context(self, context: PythonModelContext) -> None:
         self.embedder = Embedder.load(context.artifacts["embedder"])

@@ -30,7 +30,7 @@ _CLIPS_TO_TRY = 48
 
 
 def register_embedder(run_id: str, embedder_file: Path, example: np.ndarray, facts: dict[str, Any]) -> str:
-    """Logs the embedder into the MLflow run and registers it; gives the version of the registered model.
+    """Log the embedder into the MLflow run and register it; return the version of the registered model.
 
     Args:
         run_id: the training's run.
@@ -85,7 +85,7 @@ def resolve_embedder(
             `models:/NAME@ALIAS`, `colour`, `imagenet`, `untrained`, several of them with weights
             (`0.3*colour+0.7*RUN`), or None for the workspace's latest finished training.
         workspace: where a latest training is looked for.
-        reid: how a foreign ONNX network wants its patches.
+        reid: input of a foreign ONNX network.
         device: where it runs; see `Embedder`.
         precision: its arithmetic; see `Embedder`.
 
@@ -182,7 +182,7 @@ def latest_of_its_own(workspace: Workspace) -> str | None:
 
 
 def embedder_files(spec: str | None, workspace: Workspace) -> list[Path]:
-    """The files of this file system that `resolve_embedder` will read; none for a run or an untrained network."""
+    """Return the local files that `resolve_embedder` will read; none for a run or an untrained network."""
     if spec is None:
         trained = _finished_trainings(workspace)
         return [trained[-1] / EMBEDDER_FILE] if trained else []
@@ -191,7 +191,7 @@ def embedder_files(spec: str | None, workspace: Workspace) -> list[Path]:
 
 
 def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
-    """A few patches (B, size, size, 3) to compare two forms of an embedder on, and what they are.
+    """Return a few patches (B, size, size, 3) to compare two forms of an embedder on, and what they are.
 
     Frames of the workspace's clips where it has a frame store, else figures of the demo's world.
     """
@@ -200,7 +200,7 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
         from ssat.frames.store import FrameStore
 
         store = FrameStore.open(workspace.frames)
-        crops, _, _ = read_crops(store, store.ranks[:_CLIPS_TO_TRY].tolist(), 2, size, size)
+        crops, _, _ = read_crops(store, store.class_ids[:_CLIPS_TO_TRY].tolist(), 2, size, size)
         return crops, f"crops of {workspace.frames}"
     import cv2
 
@@ -211,12 +211,12 @@ def patches_to_try(workspace: Workspace, size: int) -> tuple[np.ndarray, str]:
 
 
 def is_run(spec: str | None) -> bool:
-    """Whether `spec`, or a part of it, names a run or a registered model, which a tracking server is asked for."""
+    """Return whether `spec` or a part of it names a run or registered model, which needs a tracking server."""
     return spec is not None and any(_RUN.fullmatch(part.name) for part in embedder_parts(spec))
 
 
 def download_embedder(run: str) -> Path:
-    """The safetensors file of an MLflow run id or registered model, from the server that MLflow is set to.
+    """Return the safetensors file of an MLflow run id or registered model, from the server that MLflow is set to.
 
     Registered as an entry point, so that `ssat.embedding.Embedder.load` takes runs.
 
@@ -230,7 +230,7 @@ def download_embedder(run: str) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
-        raise InputError(f"embedder {uri}: not to be had from {mlflow.get_tracking_uri()}: {error}") from error
+        raise InputError(f"embedder {uri}: not available at {mlflow.get_tracking_uri()}: {error}") from error
     found = sorted(folder.rglob(EMBEDDER_FILE))
     if len(found) != 1:
         raise InputError(f"embedder {uri}: holds {len(found)} files named {EMBEDDER_FILE}, expected one")
@@ -238,7 +238,7 @@ def download_embedder(run: str) -> Path:
 
 
 def _finished_trainings(workspace: Workspace) -> list[Path]:
-    """Folders of finished trainings, oldest first."""
+    """Return folders of finished trainings, oldest first."""
     results = sorted(workspace.training.glob(f"*/{TRAINING_RESULT}"), key=lambda path: (path.stat().st_mtime_ns, path))
     return [path.parent for path in results]
 

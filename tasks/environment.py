@@ -1,4 +1,4 @@
-"""What a run ran on: code version, libraries, hardware; and its environment variables.
+"""The environment of a run: code version, libraries, hardware, variables.
 
 No names of people, hosts or folders.
 """
@@ -64,7 +64,7 @@ def environment_facts() -> Environment:
 
 @functools.cache
 def git_commit() -> str | None:
-    """The commit of the checkout this package runs from, with `-dirty` where tracked files differ; None outside one."""
+    """Return the commit of this package's checkout, with `-dirty` if tracked files differ; None outside one."""
     folder = Path(__file__).resolve().parents[1]
     if not (folder / ".git").exists():
         return None
@@ -82,12 +82,12 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def available_cpus() -> int:
-    """The cores this process may run on."""
+    """Return the cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_name() -> str:
-    """The processor's model name, or its architecture where the system does not say."""
+    """Return the processor's model name, or its architecture where the system does not say."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -98,7 +98,7 @@ def cpu_name() -> str:
 
 
 def gpu_names() -> list[str]:
-    """Names of the NVIDIA GPUs that the driver reports; empty without one."""
+    """Return names of the NVIDIA GPUs that the driver reports; empty without one."""
     import pynvml
 
     try:
@@ -120,7 +120,7 @@ def _text(name: str | bytes) -> str:
 
 @contextmanager
 def default_environment(defaults: dict[str, str]) -> Iterator[None]:
-    """Sets the variables that are not set yet, and removes those again."""
+    """Set the variables that are not set yet, and remove those again."""
     added = [name for name in defaults if name not in os.environ]
     os.environ.update({name: defaults[name] for name in added})
     try:

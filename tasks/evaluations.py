@@ -1,4 +1,4 @@
-"""The evaluations that a training's settings ask for, beside the held-out score."""
+"""Further evaluations of a training, as its settings ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why an identity of a benchmark began and ended: its sequence is tracked again from what is known."""
+"""Explain why an identity of a benchmark started and ended, by tracking its sequence again from the caches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an identity began and ended, and the files that say so: a text and, where there are frames, a picture."""
+    """Reasons why an identity started and ended, and their files: a text and, if there are frames, a picture."""
 
     explanation: str
     explained: tuple[Path, ...]
@@ -45,13 +45,13 @@ def check_explain(settings: BenchmarkSettings, asked: Asked) -> None:
     """Refuse before any work what cannot be explained.
 
     Raises:
-        InputError: a tracker that does not say why, or a sequence that is not tracked.
+        InputError: a tracker that explains nothing, or a sequence that is not tracked.
     """
     from ssat.pipeline.benchmark_inputs import sequences_of
 
     if settings.tracker not in _EXPLAINING:
         raise InputError(
-            f"explain: tracker {settings.tracker} does not say why; expected tracker {' or '.join(_EXPLAINING)}"
+            f"explain: tracker {settings.tracker} explains nothing; expected tracker {' or '.join(_EXPLAINING)}"
         )
     names = [sequence.name for sequence in sequences_of(settings)]
     if asked.sequence not in names:

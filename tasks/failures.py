@@ -1,4 +1,4 @@
-"""The error of origin inside what Prefect, Ray and Ray Train wrap around it."""
+"""Find the original error inside the wrappers of Prefect, Ray and Ray Train."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ssat.errors import SsatError
 
 
 def unwrap(error: BaseException) -> SsatError | None:
-    """The first SsatError among `error` and what it carries, or None where it was caused by something else.
+    """Return the first SsatError among `error` and what it carries, or None where it was caused by something else.
 
     Ray keeps the exception of a task in `.cause`; Ray Train those of its workers in `.worker_failures` by rank, or one
     of its controller in `.controller_failure`; an exception group its members; Python itself `__cause__`.
@@ -41,6 +41,6 @@ def _carried(error: BaseException) -> Iterator[BaseException]:
 
 
 def _plain(error: SsatError) -> SsatError:
-    """The error as it was raised: Ray's class that is a RayTaskError and the original in one prints a traceback."""
+    """Return the original error: Ray's class, RayTaskError and original in one, prints a traceback."""
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, SsatError) else error

@@ -1,4 +1,4 @@
-"""The sequences of a benchmark one after another in this process, or side by side on Ray."""
+"""The sequences of a benchmark one after another in this process, or concurrently on Ray."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MIN_FRAMES_FOR_RAY = 600
 
 @dataclass(frozen=True)
 class Networks:
-    """What looks at frames; None what is not asked for."""
+    """The networks that process frames; None if not needed."""
 
     embedder: PatchEmbedder | None
     detector: TorchvisionDetector | CenterTrackDetector | None
@@ -65,7 +65,7 @@ class SequenceJob:
 
 
 def ray_is_named() -> bool:
-    """Whether RAY_ADDRESS names a cluster."""
+    """Return whether RAY_ADDRESS names a cluster."""
     return os.environ.get("RAY_ADDRESS", "local") != "local"
 
 
@@ -80,17 +80,17 @@ def track_sequences(
         InputError: a frame that cannot be decoded, or a machine of the cluster that does not see the files.
         ServiceError: a named Ray does not answer.
     """
-    keys = {one.sequence.name: results_key(one, settings, *networks.digests) for one in prepared}
+    keys = {entry.sequence.name: results_key(entry, settings, *networks.digests) for entry in prepared}
     for name, key in keys.items():
         fetch_results(workspace.cache / "results", key, folder, name)
-    waiting = [one for one in prepared if not result_path(folder, one.sequence.name).is_file()]
+    waiting = [entry for entry in prepared if not result_path(folder, entry.sequence.name).is_file()]
     if _on_ray(waiting, settings):
         with ray_session():
             track_on_ray(waiting, settings, folder, workspace, networks)
     answers = {}
-    for one in prepared:
-        name = one.sequence.name
-        answers[name] = _track_here(one, settings, folder, workspace, networks)
+    for entry in prepared:
+        name = entry.sequence.name
+        answers[name] = _track_here(entry, settings, folder, workspace, networks)
         keep_results(workspace.cache / "results", keys[name], folder, answers[name])
     return answers
 
@@ -109,9 +109,9 @@ def tracked_detections(
     if refiner is not None or settings.split == "test":
         return {}
     cache, found = workspace.cache / "detections", {}
-    for one in prepared:
-        name = one.sequence.name
-        tracked = one if detector is None else detect_in_sequence.fn(name, one, settings, detector, cache)[0]
+    for entry in prepared:
+        name = entry.sequence.name
+        tracked = entry if detector is None else detect_in_sequence.fn(name, entry, settings, detector, cache)[0]
         found[name] = tracked.detections
     return found
 
@@ -121,18 +121,18 @@ def _on_ray(waiting: list[Prepared], settings: BenchmarkSettings) -> bool:
         return False
     if settings.side_by_side == "always" or ray_is_named():
         return True
-    looked_at = sum(len(one.frames) for one in waiting if one.images)
+    looked_at = sum(len(entry.frames) for entry in waiting if entry.images)
     return len(waiting) > 1 and available_cpus() > 1 and looked_at >= _MIN_FRAMES_FOR_RAY
 
 
 def _track_here(
-    one: Prepared, settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
+    entry: Prepared, settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
 ) -> SequenceResult:
-    name, rate = one.sequence.name, 0.0
+    name, rate = entry.sequence.name, 0.0
     if networks.detector is not None and not result_path(folder, name).is_file():
-        one, rate = detect_in_sequence(name, one, settings, networks.detector, workspace.cache / "detections")
+        entry, rate = detect_in_sequence(name, entry, settings, networks.detector, workspace.cache / "detections")
     return track_sequence(
-        name, one, settings, folder, workspace.cache / "features", networks.embedder, networks.refiner, rate
+        name, entry, settings, folder, workspace.cache / "features", networks.embedder, networks.refiner, rate
     )
 
 
@@ -140,7 +140,7 @@ def _track_here(
 def track_on_ray(
     waiting: list[Prepared], settings: BenchmarkSettings, folder: Path, workspace: Workspace, networks: Networks
 ) -> None:
-    """Tracks `waiting` side by side; each leaves its files in `folder`, which all machines must see.
+    """Track `waiting` concurrently; each leaves its files in `folder`, which all machines must see.
 
     Raises:
         InputError: a frame that cannot be decoded, or a machine that does not see the files.
@@ -149,10 +149,10 @@ def track_on_ray(
     from tasks.ray_work import run_bounded, share_cluster
 
     embedder = None if networks.embedder is None else _parts(networks.embedder, workspace)
-    # The longest first, so that nobody waits for it at the end.
-    ordered = sorted(waiting, key=lambda one: (-len(one.frames), one.sequence.name))
-    jobs = [SequenceJob(one, settings, str(workspace.root), folder, embedder) for one in ordered]
-    total = sum(len(one.frames) for one in waiting)
+    # The longest first, so that it does not run alone at the end.
+    ordered = sorted(waiting, key=lambda entry: (-len(entry.frames), entry.sequence.name))
+    jobs = [SequenceJob(entry, settings, str(workspace.root), folder, embedder) for entry in ordered]
+    total = sum(len(entry.frames) for entry in waiting)
     with progress_bar(f"track {len(jobs)} sequences on Ray, frames", total) as advance:
         for job, _ in run_bounded(_track_on_worker, jobs, share_cluster(len(jobs))):
             advance(len(job.prepared.frames))
@@ -203,12 +203,12 @@ def _track_on_worker(job: SequenceJob, threads: int) -> None:
     torch.set_num_threads(threads)
     detector, refiner = _detectors(job.settings, job.root)
     workspace = Workspace(Path(job.root))
-    one, name, rate = job.prepared, job.prepared.sequence.name, 0.0
+    entry, name, rate = job.prepared, job.prepared.sequence.name, 0.0
     # The functions themselves: a worker has no Prefect run to report to.
     if detector is not None:
-        one, rate = detect_in_sequence.fn(name, one, job.settings, detector, workspace.cache / "detections")
+        entry, rate = detect_in_sequence.fn(name, entry, job.settings, detector, workspace.cache / "detections")
     embedder = None if job.embedder is None else _embedder(job.embedder, job.settings.reid)
-    track_sequence.fn(name, one, job.settings, job.folder, workspace.cache / "features", embedder, refiner, rate)
+    track_sequence.fn(name, entry, job.settings, job.folder, workspace.cache / "features", embedder, refiner, rate)
 
 
 def _needed(job: SequenceJob) -> Iterator[Path]:

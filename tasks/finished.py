@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -67,23 +68,32 @@ def locate_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> Locat
     prepared, skipped = prepare(settings)
     embedder = None
     if settings.needs_appearance:
-        embedder = identify_embedder(settings.embedder, workspace, reid=settings.reid)
+        with _lookup(workspace, settings.embedder):
+            embedder = identify_embedder(settings.embedder, workspace, reid=settings.reid)
     settings = with_stored_calibration(settings, embedder, workspace)
     digest = None if embedder is None else embedder.digest
     folder = benchmark_folder(workspace, settings, prepared, digest, detector_digest(settings, workspace))
     return LocatedBenchmark(settings, prepared, skipped, digest, folder)
 
 
+def _lookup(workspace: Workspace, embedder: str | None) -> AbstractContextManager[object]:
+    """Return MLflow for a run or a model, nothing for other embedders."""
+    if not is_run(embedder):
+        return nullcontext()
+    from tasks.services import mlflow_session
+
+    return mlflow_session(workspace)
+
+
 def finished_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> BenchmarkResult | None:
     """Return the result of the same benchmark done before; None without one.
 
-    None as well for an embedder that is named as a run, for which a tracking server has to be asked.
+    An embedder that is named as a run or a model is looked up in MLflow.
 
     Raises:
         InputError: as `locate_benchmark`.
+        ServiceError: the MLflow server that is named does not answer.
     """
-    if settings.needs_appearance and is_run(settings.embedder):
-        return None
     if not any(workspace.benchmark.glob(f"*/{BENCHMARK_RESULT}")):
         return None
     return locate_benchmark(workspace, settings).finished()
@@ -106,11 +116,13 @@ def finished_collecting(workspace: Workspace, settings: CollectSettings) -> Coll
         InputError: the list cannot be used, or the workspace was collected with other settings.
         WorkspaceError: another collector is at work in the workspace.
     """
+    if not workspace.roster.is_file():
+        return None
     with Collector(workspace, settings.model_copy(update={"wait_out_pauses": False})) as collector:
         if collector.next_shard() is not None:
             return None
         result = collector.result()
-    return result if result.ranks and not result.stopped and not result.pause_s else None
+    return result if result.clips and not result.stopped and not result.pause_s else None
 
 
 @dataclass(frozen=True)

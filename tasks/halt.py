@@ -23,13 +23,13 @@ _notes: contextvars.ContextVar[tuple[Callable[[dict[str, int]], None], ...]] = c
 )
 
 
-class Halted(SsatError):  # noqa: N818 - no error: somebody wanted it so
-    """The work stopped early, on purpose; what is finished is kept, and the next run goes on from there."""
+class Halted(SsatError):  # noqa: N818 - requested, not an error
+    """The work stopped early, on purpose; what is finished is kept, and the next run continues from there."""
 
 
 @contextmanager
 def halting(reason: Callable[[], str], note: Callable[[dict[str, int]], None] = lambda _: None) -> Iterator[None]:
-    """Work inside stops early as soon as `reason()` is not empty; `note` is told what became of its clips."""
+    """Work inside stops early as soon as `reason()` is not empty; `note` is called with the outcomes of its clips."""
     tokens = _reasons.set((*_reasons.get(), reason)), _notes.set((*_notes.get(), note))
     try:
         yield
@@ -39,18 +39,18 @@ def halting(reason: Callable[[], str], note: Callable[[dict[str, int]], None] = 
 
 
 def note_outcomes(by_class: dict[str, int]) -> None:
-    """Tells whoever counts them what became of a piece's clips: number by outcome."""
+    """Report the outcomes of a piece's clips to the counter: number by outcome."""
     for note in _notes.get():
         note(by_class)
 
 
 def halted() -> str:
-    """Why the work has to stop now; an empty text where it may go on."""
+    """Return why the work has to stop now; an empty text where it may go on."""
     return next((text for reason in _reasons.get() if (text := reason())), "")
 
 
 def stop_if_halted() -> None:
-    """Raises Halted where the work has to stop now."""
+    """Raise Halted where the work has to stop now."""
     if reason := halted():
         raise Halted(reason)
 
@@ -68,11 +68,11 @@ class Suspension:
         self.state: Any = None
 
     def reason(self) -> str:
-        """The reason to stop, for `halting`; asks the server every other second at most."""
+        """Return the reason to stop, for `halting`; asks the server every other second at most."""
         if self.state is None and time.monotonic() - self._asked >= _ASK_EVERY_S:
             self.state = self._ask()
             self._asked = time.monotonic()
-        return "suspended on Prefect's page; it goes on from here when it is resumed" if self.state else ""
+        return "suspended on Prefect's page; it continues from here when it is resumed" if self.state else ""
 
     def _ask(self) -> Any:
         from prefect.client.orchestration import get_client

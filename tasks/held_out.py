@@ -20,12 +20,12 @@ def common_recall(workspace: Workspace, largest: TrainSettings, embedder_file: P
     Raises:
         InputError: the store has too few clips.
     """
-    from ssat.embedding.data import split_ranks
+    from ssat.embedding.clip_split import split_clips
     from ssat.embedding.embedder import Embedder
     from ssat.embedding.held_out import held_out_frames, held_out_scores
     from ssat.frames.store import FrameStore
 
     store = FrameStore.open(workspace.frames)
-    _, held_out = split_ranks(largest.data, store.ranks.tolist())
+    _, held_out = split_clips(largest.data, store.class_ids.tolist())
     frames = held_out_frames(store, held_out, largest.data)
     return held_out_scores(frames, Embedder.load(embedder_file)(frames.crops)).headline.recall_at_1

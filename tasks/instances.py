@@ -33,7 +33,7 @@ _UNUSED = {"boxes"}
 
 @dataclass(frozen=True)
 class InstanceCounts:
-    """What a table holds, for reports.
+    """Content of a table, for reports.
 
     Attributes:
         clips: clips of the frame store.
@@ -122,7 +122,7 @@ def _finished(folder: AnyPath, keys: Sequence[str]) -> InstanceTable | None:
 def _clips(
     workspace: Workspace, store: FrameStore, follow: FollowSettings, recipe: dict[str, Any]
 ) -> list[list[_Clip]]:
-    """The clips with frames, by the shards of the store."""
+    """Return the clips with frames, by the shards of the store."""
     kept = workspace.cache / "instances" / hashlib.sha256(canonical_json(recipe)).hexdigest()[:12]
     kept.mkdir(parents=True, exist_ok=True)
     roster = load_roster(workspace)
@@ -133,14 +133,16 @@ def _clips(
     for row in store.clips.select(["rank", "clip_id", "shard", "n_frames", "source_sha256"]).to_pylist():
         if not row["n_frames"]:
             continue
-        rank, digest = row["rank"], row["source_sha256"]
-        if rank in known and known[rank] != digest:
+        class_id, digest = row["rank"], row["source_sha256"]
+        if class_id in known and known[class_id] != digest:
             raise InputError(
                 f"{workspace.roster}: clip {row['clip_id']} changed since its frames were stored; expected the clip of "
                 "the frame store. Run `ssat decode` again"
             )
         target = kept / f"{digest}-{row['n_frames']}.npz"
-        clip = _Clip(rank, row["clip_id"], digest, row["n_frames"], paths.get(rank), follow, store.frame_stride, target)
+        clip = _Clip(
+            class_id, row["clip_id"], digest, row["n_frames"], paths.get(class_id), follow, store.frame_stride, target
+        )
         shards[position[row["shard"]]].append(clip)
     return shards
 
@@ -152,7 +154,7 @@ def _key(recipe: dict[str, Any], clips: Sequence[_Clip], unreadable: set[int]) -
 
 
 def _follow_missing(clips: Sequence[_Clip]) -> set[int]:
-    """Follow patches through the clips that were not looked at yet; return the class ids of unreadable ones."""
+    """Follow patches through the clips that were not processed yet; return the class ids of unreadable ones."""
     missing = [clip for clip in clips if not clip.target.exists()]
     unreadable: set[int] = set()
     if missing:

@@ -1,4 +1,4 @@
-"""Counters that Prometheus can read: they stand on the metrics endpoints of the Ray nodes, beside Ray's own.
+"""Counters for Prometheus on the metrics endpoints of the Ray nodes.
 
 Ray puts `ray_` before each name and `_total` behind it. Where a process is not connected to Ray nothing is counted.
 """
@@ -25,11 +25,11 @@ FAILURES = "ssat_failures"
 
 # Name → what it counts, and its tags.
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    ATTEMPTED_CLIPS: ("Candidates that were worked through, whatever became of them", ()),
+    ATTEMPTED_CLIPS: ("Attempted candidates, with any outcome", ()),
     COLLECTED_CLIPS: ("Clips that were downloaded, trimmed and checked", ()),
     DECODED_FRAMES: ("Frames that were decoded and encoded for the frame store", ()),
     TRAINED_IMAGES: ("Images that went through a training step, over all workers", ()),
-    FAILURES: ("Clips that came to nothing, by stage and class of error", ("stage", "kind")),
+    FAILURES: ("Failed clips, by stage and class of error", ("stage", "kind")),
 }
 
 _made: dict[tuple[str, str], Any] = {}
@@ -57,7 +57,7 @@ def count(name: str, number: float = 1, **tags: str) -> None:
 def counted() -> Iterator[None]:
     """A connection to the cluster that RAY_ADDRESS names, for work that uses Ray for its counters alone.
 
-    Without that variable, or where the cluster does not answer, the work goes on uncounted.
+    Without that variable, or where the cluster does not answer, the work continues uncounted.
     """
     with contextlib.ExitStack() as stack:
         if os.environ.get("RAY_ADDRESS") not in (None, "", "local"):

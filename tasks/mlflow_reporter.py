@@ -1,4 +1,4 @@
-"""What a stage reports, sent to an MLflow run; kept, and sent later, where the tracking server does not answer."""
+"""Send the reports of a stage to an MLflow run; keep and send them later if the server does not answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MlflowReporter:
     """An `ssat.reporter.Reporter` that writes to one MLflow run.
 
     Scalars are sent in batches by a thread of its own. When the tracking server does not answer, what was reported is
-    kept, sent again later, and a warning says so once; the work goes on. What could not be sent by the end is
+    kept, sent again later, and a warning says so once; the work continues. What could not be sent by the end is
     written to `kept_in`, where given, for `send_kept`.
     """
 
@@ -56,7 +56,7 @@ class MlflowReporter:
 
     @classmethod
     def attach(cls, tracking_uri: str, run_id: str, kept_in: Path | None = None) -> MlflowReporter:
-        """A reporter to a run that another process has opened and will end; call `close` when the work is done."""
+        """Return a reporter to a run that another process opened and ends; call `close` at the end of the work."""
         return cls(tracking_uri, run_id, kept_in)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
@@ -96,11 +96,11 @@ class MlflowReporter:
         self._report({"status": status})
 
     def flush(self) -> None:
-        """Sends everything that waits, now. Never raises: see the class."""
+        """Send everything that waits, now. Never raises: see the class."""
         self._sender.submit(self._send).result()
 
     def close(self) -> None:
-        """Sends what waits; what cannot be sent is kept in a file and named in a warning."""
+        """Send what waits; what cannot be sent is kept in a file and named in a warning."""
         self.flush()
         self._sender.shutdown()
         with self._lock:
@@ -157,7 +157,7 @@ class MlflowReporter:
 
 
 def send_kept(tracking_uri: str, folder: Path) -> None:
-    """Sends what reporters left in `folder` because the tracking server did not answer. Never raises.
+    """Send what reporters left in `folder` because the tracking server did not answer. Never raises.
 
     A file whose run this server does not know, or that is not whole, stays where it is and is named in a warning.
     """
@@ -196,7 +196,7 @@ def _send_report(client: Any, run_id: str, report: _Report) -> None:
 
 
 def _keep(folder: Path, run_id: str, metrics: Sequence[Any], reports: Sequence[_Report]) -> Path:
-    """Writes a line of JSON for each; beside another file of the same run, which another process left."""
+    """Write a line of JSON for each; beside another file of the same run, which another process left."""
     number = sum(1 for _ in folder.glob(f"unsent-{run_id}*.jsonl"))
     file = folder / f"unsent-{run_id}{f'-{number}' if number else ''}.jsonl"
     with committed(file) as temporary:

@@ -1,4 +1,4 @@
-"""An MLflow run around a stage: what it was given, what it ran on, what it reported."""
+"""An MLflow run of a stage: its settings, environment and reports."""
 
 from __future__ import annotations
 
@@ -115,13 +115,13 @@ def mlflow_run(
 
 
 def _restore(named: str | None) -> None:
-    """Unsets the variable where nobody had set it: the next run may belong to another workspace."""
+    """Unset the variable if it was not set before: the next run may belong to another workspace."""
     if named is None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def flat_settings(settings: BaseModel | Mapping[str, Any] | None) -> dict[str, str]:
-    """Settings as MLflow parameters: nested names joined by dots, values as text, secrets left out."""
+    """Return settings as MLflow parameters: nested names joined by dots, values as text, secrets left out."""
     if settings is None:
         return {}
     values = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else dict(settings)
@@ -144,7 +144,7 @@ def flat_settings(settings: BaseModel | Mapping[str, Any] | None) -> dict[str, s
 
 
 def _experiment(workspace: Workspace, uri: str, name: str) -> str:
-    """The id of the experiment called `name`, made where it is missing or brought back where it was deleted."""
+    """Return the id of the experiment called `name`, made where it is missing or brought back where it was deleted."""
     from mlflow import MlflowClient, MlflowException
 
     client = MlflowClient(uri)

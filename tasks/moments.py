@@ -11,7 +11,7 @@ from ssat.mot.switches import Stretch, identity_switches, stretches
 from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.report.html import ReportFigure
 
-_TIMELINE_NOTE = "A stroke is a frame in which a labelled person goes on under another identity."
+_TIMELINE_NOTE = "A stroke is a frame in which a labelled person continues under another identity."
 _MOMENTS_NOTE = (
     "Pairs: the person when last found, and under the new identity; white is the label. Shown are the changes between "
     "the longest stretches."
@@ -21,15 +21,15 @@ _MOMENTS_NOTE = (
 def timelines(
     prepared: Sequence[Prepared], protocol: Protocol, folders: Mapping[str, Path], into: Path
 ) -> list[ReportFigure]:
-    """A figure per sequence with a line per method (`folders`: method → folder of its result files)."""
+    """Return a figure per sequence with a line per method (`folders`: method → folder of its result files)."""
     from ssat.report.study_plots import switch_timeline
 
     found = {method: found_identities(prepared, protocol, folder) for method, folder in folders.items()}
     figures = []
-    for one in prepared:
-        name = one.sequence.name
+    for entry in prepared:
+        name = entry.sequence.name
         lines = {
-            method: (one.frames, [event.frame for event in identity_switches(sequences[name][2])])
+            method: (entry.frames, [event.frame for event in identity_switches(sequences[name][2])])
             for method, sequences in found.items()
             if name in sequences
         }
@@ -40,12 +40,12 @@ def timelines(
 
 
 def timeline(prepared: Sequence[Prepared], protocol: Protocol, folder: Path) -> list[ReportFigure]:
-    """One figure with a line per sequence of a benchmark in `folder`."""
+    """Return one figure with a line per sequence of a benchmark in `folder`."""
     from ssat.report.study_plots import switch_timeline
 
     lines = {
-        name: (one.frames, [event.frame for event in identity_switches(found)])
-        for name, (one, _, found) in found_identities(prepared, protocol, folder).items()
+        name: (entry.frames, [event.frame for event in identity_switches(found_stretches)])
+        for name, (entry, _, found_stretches) in found_identities(prepared, protocol, folder).items()
     }
     if not lines:
         return []
@@ -55,19 +55,19 @@ def timeline(prepared: Sequence[Prepared], protocol: Protocol, folder: Path) -> 
 
 
 def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path, into: Path) -> list[ReportFigure]:
-    """A picture per sequence that has frames and lost an identity."""
+    """Return a picture per sequence that has frames and lost an identity."""
     from ssat.pipeline.inputs import sequence_source
     from ssat.report.moments import moments_picture, worst_switches
     from ssat.video.sources import read_ahead
 
     figures = []
-    for name, (one, results, found) in found_identities(prepared, protocol, folder).items():
-        chosen = worst_switches(identity_switches(found))
-        if not chosen or one.sequence.image_folder is None:
+    for name, (entry, results, found_stretches) in found_identities(prepared, protocol, folder).items():
+        chosen = worst_switches(identity_switches(found_stretches))
+        if not chosen or entry.sequence.image_folder is None:
             continue
         numbers = sorted({frame for event in chosen for frame in (event.seen, event.frame)})
-        images = dict(read_ahead(sequence_source(one.sequence, numbers)))
-        path = moments_picture(chosen, one.truth, results, images.__getitem__, into / f"moments-{name}.png")
+        images = dict(read_ahead(sequence_source(entry.sequence, numbers)))
+        path = moments_picture(chosen, entry.truth, results, images.__getitem__, into / f"moments-{name}.png")
         figures.append(ReportFigure(f"{name}: where identities were lost", path, _MOMENTS_NOTE))
     return figures
 
@@ -75,12 +75,12 @@ def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path
 def found_identities(
     prepared: Sequence[Prepared], protocol: Protocol, folder: Path
 ) -> dict[str, tuple[Prepared, MotRows, list[Stretch]]]:
-    """Sequence → what was prepared, the results that lie in `folder`, and who was found as whom."""
+    """Return sequence → what was prepared, the results that lie in `folder`, and who was found as whom."""
     found = {}
-    for one in prepared:
-        path = folder / f"{one.sequence.name}.txt"
+    for entry in prepared:
+        path = folder / f"{entry.sequence.name}.txt"
         if path.is_file():
-            results = read_results(path, one.sequence.n_frames)
-            frames = scored_frames(one.truth, results, one.frames, protocol, rules=one.sequence.rules)
-            found[one.sequence.name] = (one, results, stretches(frames, protocol))
+            results = read_results(path, entry.sequence.n_frames)
+            frames = scored_frames(entry.truth, results, entry.frames, protocol, rules=entry.sequence.rules)
+            found[entry.sequence.name] = (entry, results, stretches(frames, protocol))
     return found

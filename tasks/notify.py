@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def webhook_url() -> str | None:
-    """The address, or None where no one wants to be told.
+    """Return the address, or None if no notifications are configured.
 
     Raises:
         InputError: the variable holds something else than an http(s) address. Its value is not repeated.
@@ -45,7 +45,7 @@ def webhook_url() -> str | None:
 
 
 def notify(event: str, text: str, **facts: Any) -> bool:
-    """Tells the webhook of `event` (failed, breaker-open, new-champion, stopped); whether it was told.
+    """Notify the webhook of `event` (failed, breaker-open, new-champion, stopped); return whether it accepted.
 
     The message is JSON: "text", which Slack, Mattermost and Teams show as it is, "event" and `facts`. A webhook that
     does not answer is a warning: it must not fail work that is done.
@@ -53,7 +53,7 @@ def notify(event: str, text: str, **facts: Any) -> bool:
     try:
         url = webhook_url()
     except Exception as error:  # noqa: BLE001 - whatever Prefect's server says, the work matters more
-        _LOG.warning("nobody was told of %s: %s", event, type(error).__name__)
+        _LOG.warning("no notification was sent of %s: %s", event, type(error).__name__)
         return False
     if url is None:
         return False
@@ -73,5 +73,5 @@ def notify(event: str, text: str, **facts: Any) -> bool:
         if final or attempt == _TRIES:
             break
         time.sleep(attempt)
-    _LOG.warning("the webhook was not told of %s: %s", event, reason)
+    _LOG.warning("the webhook did not accept the notification of %s: %s", event, reason)
     return False

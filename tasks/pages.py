@@ -25,7 +25,7 @@ _START_WITHIN_S = 300.0
 
 @dataclass(frozen=True)
 class Pages:
-    """Where the two pages are."""
+    """Addresses of the two pages."""
 
     prefect: str
     mlflow: str

@@ -18,7 +18,7 @@ _DATABASE_VARIABLES = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DA
 
 
 class PrefectServer:
-    """Runs Prefect's own API application under uvicorn on loopback, on the database below `home`.
+    """Prefect's own API application under uvicorn on loopback, on the database below `home`.
 
     Prefect can start a temporary server by itself. It is started here instead because that one waits only 20 s, writes
     to this process's standard output, and outlives a process that is killed.
@@ -41,7 +41,7 @@ class PrefectServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts the process; `wait` says when it answers.
+        """Start the process; `wait` says when it answers.
 
         Raises:
             ServiceError: its database is locked, damaged, not writable or of a newer version.
@@ -79,7 +79,7 @@ class PrefectServer:
             )
 
     def wait(self, within_s: float) -> None:
-        """Returns when the server answers.
+        """Return when the server answers.
 
         Raises:
             ServiceError: it ended, or did not answer within `within_s` seconds; names its log.
@@ -102,7 +102,7 @@ class PrefectServer:
         )
 
     def stop(self) -> None:
-        """Ends the process and waits for it."""
+        """End the process and wait for it."""
         self._listener.close()
         if self._process is None:
             return

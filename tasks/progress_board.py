@@ -1,4 +1,4 @@
-"""What work in Ray's processes tells the process that owns the terminal: how far it is, and why it gave up."""
+"""Progress and errors of Ray's processes, for the process that owns the terminal."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class ProgressBoard:
         self._latest = latest
 
     def get(self) -> tuple[int, int, str, str] | None:
-        """The latest progress, None before the first."""
+        """Return the latest progress, None before the first."""
         return self._latest
 
     def fail(self, error: SsatError) -> None:
-        """Keeps the first error that the user has to put right."""
+        """Keep the first error that the user has to put right."""
         self._failure = self._failure or error
 
     def failure(self) -> SsatError | None:
-        """The error kept, if any."""
+        """Return the error kept, if any."""
         return self._failure
 
 
 def new_board() -> Any:
-    """A board on the caller's node: with another node it could go, and no worker begins without asking it."""
+    """Return a board on the caller's node: with another node it could go, and no worker begins without asking it."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

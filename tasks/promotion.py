@@ -39,7 +39,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class ProbedGain:
-    """How much higher the candidate's AUC is on footage, with the interval of the difference."""
+    """Difference of the candidate's AUC on footage, with its interval."""
 
     footage: str
     gain: float
@@ -49,7 +49,7 @@ class ProbedGain:
 
 @dataclass(frozen=True)
 class PromotionResult:
-    """What the rule decided, and by which numbers.
+    """Decision of the promotion rule, and its numbers.
 
     Attributes:
         gain: candidate minus champion, as a share of 1.
@@ -163,14 +163,14 @@ def promote(
 
 
 def _probe_footage(recorded: Recorded, candidate: Version, probe: str | None) -> str | None:
-    """The folder to probe on; None where there is none."""
+    """Return the folder to probe on; None where there is none."""
     if probe is None:
         return str(recorded.client.get_run(candidate.run_id).data.params.get("probe") or "") or None
     return None if probe == NO_PROBE else probe
 
 
 def _probe_gain(footage: str, candidate: Version, champion: Version) -> AucGain:
-    """How much higher the candidate's AUC is, with the interval of the difference.
+    """Return how much higher the candidate's AUC is, with the interval of the difference.
 
     Raises:
         InputError: footage that cannot be probed.

@@ -84,7 +84,7 @@ def _running_cluster() -> str | None:
 
 
 def _what_answers(address: str, within_s: float) -> str:
-    """Why the server at `address` is not the Ray server that it has to be; an empty text where it is."""
+    """Return why the server at `address` is not the Ray server that it has to be; an empty text where it is."""
     import grpc
 
     host, port = host_and_port(address)
@@ -143,10 +143,10 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
-        # How many seconds Ray waits for its own processes: 20 and 5 unless told, too few for a machine under load.
+        # How many seconds Ray waits for its own processes: 20 and 5 by default, too few for a machine under load.
         "RAY_NUM_REDIS_GET_RETRIES": "120",
         "RAY_gcs_rpc_server_connect_timeout_s": "60",
-        # And its node for the agent that answers for metrics, milliseconds: 15,000 unless told.
+        # And its node for the agent that answers for metrics, milliseconds: 15,000 by default.
         "RAY_agent_register_timeout_ms": "120000",
     }
     if not named:
@@ -212,11 +212,11 @@ def _ray_authentication() -> dict[str, str]:
 
 @cache
 def _process_token() -> str:
-    """One token for every local cluster of this process: Ray reads it once and keeps it."""
+    """Return one token for every local cluster of this process: Ray reads it once and keeps it."""
     return secrets.token_hex(32)
 
 
 def _own_packages() -> list[str]:
-    """The folders of this project's packages, which travel to the workers of a cluster on other machines."""
+    """Return the folders of this project's packages, which travel to the workers of a cluster on other machines."""
     root = Path(__file__).resolve().parents[1]
     return [str(root / name) for name in ("ssat", "tasks", "flows")]

@@ -1,4 +1,4 @@
-"""The frame store as a Ray Data dataset of crops, for those who train with Ray Data."""
+"""The frame store as a Ray Data dataset of crops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_dataset(
     epoch: int = 0,
     augment: Augment | None = None,
 ) -> Any:
-    """A `ray.data.Dataset` with a row per frame of the clips of ranks `class_ids`.
+    """Return a `ray.data.Dataset` with a row per frame of the clips `class_ids`.
 
     Its columns are those of the store, with two differences: instead of `jpeg` there is `crop`, (crop, crop, 3) uint8
     RGB, and `label` is the position of the clip in `class_ids`. The rows come in the store's order: permuted within a
@@ -48,7 +48,7 @@ def read_dataset(
     wanted = [
         str(store.folder / entry.path)
         for entry in store.manifest.shards
-        if (labels[entry.first_rank : entry.last_rank + 1] >= 0).any()
+        if (labels[entry.first_class_id : entry.last_class_id + 1] >= 0).any()
     ]
     source: dict[str, Any] = {}
     if isinstance(store.folder, RemotePath):
@@ -63,7 +63,7 @@ def read_dataset(
 
 
 class _Cropper:
-    """Decodes and crops batches of rows. Plain data, so that it travels to the workers."""
+    """Decoder and cropper of batches of rows. Plain data, so that it can be sent to the workers."""
 
     def __init__(self, labels: Any, crop: int, short_side: int, seed: int, epoch: int, augment: Augment) -> None:
         self._labels = labels
@@ -83,19 +83,21 @@ class _Cropper:
         cv2.setNumThreads(1)
         decoder = FrameDecoder()
         table = table.filter(pa.array(self._labels[table["class_id"].to_numpy()] >= 0))
-        ranks, frames = table["class_id"].to_numpy(), table["frame_index"].to_numpy()
-        crops = np.empty((len(ranks), self._crop, self._crop, 3), np.uint8)
-        good = np.ones(len(ranks), bool)
+        class_ids, frames = table["class_id"].to_numpy(), table["frame_index"].to_numpy()
+        crops = np.empty((len(class_ids), self._crop, self._crop, 3), np.uint8)
+        good = np.ones(len(class_ids), bool)
         for row, jpeg in enumerate(table["jpeg"]):
             try:
                 frame = decoder.decode(jpeg.as_py(), self._short_side)
             except ValueError as problem:
                 good[row] = False
-                _logger.warning("clip of rank %d, frame %d is left out: %s", ranks[row], frames[row], problem)
+                _logger.warning("clip with class id %d, frame %d is left out: %s", class_ids[row], frames[row], problem)
                 continue
-            draws = np.random.Generator(np.random.PCG64([*self._key, int(ranks[row]), int(frames[row])])).random(DRAWS)
+            draws = np.random.Generator(np.random.PCG64([*self._key, int(class_ids[row]), int(frames[row])])).random(
+                DRAWS
+            )
             self._augment.into(crops[row], frame, self._short_side, draws)
-        labels = pa.array(self._labels[ranks])
+        labels = pa.array(self._labels[class_ids])
         table = table.drop_columns(["jpeg"]).append_column("label", labels)
         table = table.append_column("crop", ArrowTensorArray.from_numpy(crops))
         return table if good.all() else table.filter(pa.array(good))

@@ -19,7 +19,7 @@ _MAX_RETRIES = 9
 
 @dataclass(frozen=True)
 class Share:
-    """How a cluster is divided: `threads` and `memory` (bytes) for each piece of work, `in_flight` pieces at a time."""
+    """Division of a cluster: `threads` and `memory` (bytes) for each piece of work, `in_flight` pieces at a time."""
 
     threads: int
     in_flight: int

@@ -1,4 +1,4 @@
-"""What MLflow has recorded: trainings, benchmarks and versions of the embedder, found by what belongs together."""
+"""Recorded trainings, benchmarks and embedder versions of MLflow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Version:
 
 
 class Recorded:
-    """Reads the tracking server of a workspace; looks every experiment up once."""
+    """The tracking server of a workspace; every experiment is read once."""
 
     def __init__(self, workspace: Workspace) -> None:
         from mlflow import MlflowClient
@@ -43,7 +43,7 @@ class Recorded:
         self._runs: dict[str, list[Any]] = {}
 
     def runs(self, experiment: str) -> list[Any]:
-        """The finished runs of an experiment, latest first; none where there is no such experiment."""
+        """Return the finished runs of an experiment, latest first; none where there is no such experiment."""
         if experiment not in self._runs:
             found = self.client.get_experiment_by_name(experiment)
             self._runs[experiment] = [] if found is None else list(self._pages(found.experiment_id))
@@ -65,11 +65,11 @@ class Recorded:
                 return
 
     def experiments(self) -> list[str]:
-        """Names of all experiments."""
-        return sorted(one.name for one in self.client.search_experiments())
+        """Return names of all experiments."""
+        return sorted(experiment.name for experiment in self.client.search_experiments())
 
     def run(self, given: str) -> Any:
-        """The run that `given` names: its id, the beginning of it (six characters or more), or `champion`.
+        """Return the run that `given` names: its id, the beginning of it (six characters or more), or `champion`.
 
         Raises:
             InputError: no such run, or several.
@@ -102,7 +102,7 @@ class Recorded:
         return without_credentials(str(self.client.tracking_uri))
 
     def champion(self) -> Version | None:
-        """The version that the alias `champion` names."""
+        """Return the version that the alias `champion` names."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -112,11 +112,13 @@ class Recorded:
         return self._version(version)
 
     def has_version(self, number: str) -> bool:
-        """Whether the registered embedder has a version of that number."""
-        return any(str(one.version) == number for one in self.client.search_model_versions(f"name = '{MODEL_NAME}'"))
+        """Return whether the registered embedder has a version of that number."""
+        return any(
+            str(version.version) == number for version in self.client.search_model_versions(f"name = '{MODEL_NAME}'")
+        )
 
     def version_of(self, run_id: str) -> Version:
-        """The version that a training registered.
+        """Return the version that a training registered.
 
         Raises:
             InputError: the run is not a training that has registered an embedder.
@@ -143,7 +145,7 @@ class Recorded:
         return [run for run in self.runs(BENCHMARKS) if run.data.tags.get(_DIGEST_TAG) == digest]
 
     def seeds_of(self, run_id: str) -> list[str]:
-        """The trainings of the same recipe and data that differ from this one in their seed alone, itself included."""
+        """Return the trainings of the same recipe and data that differ only in their seed, including this one."""
         own = recipe(self.client.get_run(run_id))
         return [run.info.run_id for run in self.runs(TRAININGS) if recipe(run) == own]
 

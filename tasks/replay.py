@@ -1,4 +1,4 @@
-"""Sequences of a benchmark tracked again, with detections and features from the cache where they are there."""
+"""Track sequences of a benchmark again, with detections and features from the cache."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class BenchmarkReplay:
             title: of the progress bar.
             sinks: called with each frame and its tracks.
             before: called with number and image of every frame before it is associated.
-            observer: told of every decision of the tracker.
+            observer: called with every decision of the tracker.
             images: read the images of the frames in any case, if the sequence has them.
             live: no frame waits for another, so tracks are shown from their confirmation on.
 
@@ -77,7 +77,7 @@ class BenchmarkReplay:
         from tasks.sequences import detect_in_sequence, sequence_pipeline
 
         settings, cache = self.located.settings, self._workspace.cache
-        prepared = next((one for one in self.located.prepared if one.sequence.name == name), None)
+        prepared = next((entry for entry in self.located.prepared if entry.sequence.name == name), None)
         if prepared is None:
             raise InputError(f"{title}: {name} was left out: {self.located.skipped[name]}")
         if self._detector is not None:

@@ -1,4 +1,4 @@
-"""What tracking a sequence gave, kept by what it followed from: another protocol or choice of sequences finds it."""
+"""Cache of tracked sequences by the digest of their inputs, for another protocol or choice of sequences."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _KEPT = "answer.json"
 
 
 def results_key(
-    one: Prepared, settings: BenchmarkSettings, embedder_digest: str | None, detector_digest: str | None
+    entry: Prepared, settings: BenchmarkSettings, embedder_digest: str | None, detector_digest: str | None
 ) -> str:
-    """SHA-256 over the sequence's content, the networks and the settings that tracking looks at."""
+    """Return SHA-256 over the sequence's content, the networks and the settings that tracking uses."""
     chosen = without(settings, ByContent, Runtime, Scoring)
-    content = [VERSION, one.digest, len(one.frames), chosen, embedder_digest, detector_digest]
+    content = [VERSION, entry.digest, len(entry.frames), chosen, embedder_digest, detector_digest]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def fetch_results(cache: Path, key: str, folder: Path, name: str) -> bool:
-    """Puts what was kept under `key` into `folder`, as if the sequence had just been tracked there.
+    """Put what was kept under `key` into `folder`, as if the sequence had just been tracked there.
 
     A cache with a file missing or damaged gives nothing: the sequence is tracked again.
     """
@@ -46,7 +46,7 @@ def fetch_results(cache: Path, key: str, folder: Path, name: str) -> bool:
 
 
 def keep_results(cache: Path, key: str, folder: Path, result: SequenceResult) -> None:
-    """Keeps a tracked sequence's files under `key`, at no cost of space where the file system has hard links."""
+    """Keep a tracked sequence's files under `key`, at no cost of space where the file system has hard links."""
     kept = cache / key
     if (kept / _KEPT).is_file():
         return

@@ -1,4 +1,4 @@
-"""What a climb leaves for people to read, and what it costs on the disk."""
+"""The report of a climb, and the disk space that it takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ssat.workspace import Workspace
 
 
 def stored_bytes(workspace: Workspace) -> int:
-    """Bytes that the collected clips and the frame store take, by their own tables."""
+    """Return bytes that the collected clips and the frame store take, by their own tables."""
     latest = status.latest(status.load_status(workspace))
     clips = pc.sum(latest["bytes"].filter(pc.equal(latest["status"], status.OK))).as_py() or 0
     try:
@@ -26,15 +26,17 @@ def stored_bytes(workspace: Workspace) -> int:
 
 
 def missing_held_out(workspace: Workspace, rung: int, held_out: int) -> int:
-    """How many clips behind the first `rung` ranks the store lacks of `held_out`: some could not be decoded."""
-    ranks = FrameStore.open(workspace.frames).ranks
-    return max(0, held_out - int((ranks >= rung).sum()))
+    """Return how many of `held_out` clips after the first `rung` class ids the store lacks."""
+    class_ids = FrameStore.open(workspace.frames).class_ids
+    return max(0, held_out - int((class_ids >= rung).sum()))
 
 
 def images_of(workspace: Workspace, train: TrainSettings) -> int:
-    """Images that a training on the first `train.clips` ranks of the store looks at, over all epochs."""
+    """Return the images that a training on the first `train.clips` class ids of the store reads over all epochs."""
     store = FrameStore.open(workspace.frames)
-    frames = [count for rank, count in enumerate(store.frames_of) if rank < (train.data.clips or len(store.frames_of))]
+    frames = [
+        count for class_id, count in enumerate(store.frames_of) if class_id < (train.data.clips or len(store.frames_of))
+    ]
     most = train.data.frames_per_clip
     return train.schedule.epochs * sum(min(int(count), most) if most else int(count) for count in frames)
 
@@ -45,7 +47,7 @@ def report_climb(result: ClimbResult, ladder: Ladder) -> None:
 
 
 def climb_page(result: ClimbResult, ladder: Ladder) -> str:
-    """The same as Markdown."""
+    """Return the same as Markdown."""
     lines = [result.summary, "", "| clips | classes | IDF1 | MOTA | identity switches | minutes | promoted | why |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
     lines += [_row(rung) for rung in ladder.rungs]

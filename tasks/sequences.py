@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def detect_in_sequence(
     name: str, prepared: Prepared, settings: BenchmarkSettings, detector: Detector, cache: Path
 ) -> tuple[Prepared, float]:
-    """The sequence with the detector's boxes instead of those that were given, and frames per second of detecting.
+    """Return the sequence with the detector's boxes, and frames per second of detecting.
 
     Detections are kept in `cache`, so the rate counts only what was computed now; 0 where nothing was.
 
@@ -155,7 +155,7 @@ def sequence_pipeline(
     before: Callable[[int, Image | None], None] | None = None,
     live: bool = False,
 ) -> Pipeline:
-    """The pipeline that tracks a sequence of a benchmark.
+    """Return the pipeline that tracks a sequence of a benchmark.
 
     Args:
         prepared: the sequence.
@@ -189,7 +189,7 @@ def sequence_pipeline(
 def _drawing(
     stack: ExitStack, name: str, prepared: Prepared, settings: BenchmarkSettings, folder: Path
 ) -> tuple[list[Sink], dict[str, str]]:
-    """The sink that writes the video and a picture of its middle, where they are asked for, and the names of both."""
+    """Return the sink of the video and a picture of its middle, if enabled, and the names of both."""
     if not settings.video or prepared.sequence.image_folder is None:
         return [], {}
     from ssat.video.annotated import AnnotatedVideo

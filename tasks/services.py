@@ -72,7 +72,7 @@ def services(
 
 
 def check_named_services(*, prefect: bool = True, ray: bool = True, mlflow: bool = True) -> None:
-    """Asks every server that an environment variable names for an answer, before any work is started.
+    """Ask every server that an environment variable names for an answer, before any work is started.
 
     Raises:
         ServiceError: one does not answer; names the variable and the address without credentials.
@@ -87,7 +87,7 @@ def check_named_services(*, prefect: bool = True, ray: bool = True, mlflow: bool
 
 
 def check_prefect(url: str) -> None:
-    """Raises ServiceError unless a Prefect API answers at `url`."""
+    """Raise ServiceError unless a Prefect API answers at `url`."""
     variable = "PREFECT_API_URL"
     assert_port_open("Prefect", variable, url, PREFECT_EMBEDDED)
     try:
@@ -104,7 +104,7 @@ def check_prefect(url: str) -> None:
 
 
 def check_mlflow(uri: str) -> None:
-    """Raises ServiceError unless an MLflow server, or a database for it, answers at `uri`."""
+    """Raise ServiceError unless an MLflow server, or a database for it, answers at `uri`."""
     variable = "MLFLOW_TRACKING_URI"
     scheme = uri.split(":", 1)[0].split("+")[0]
     if scheme.startswith("databricks"):
@@ -165,7 +165,7 @@ def prefect_session(workspace: Workspace, *, debug: bool = False) -> Iterator[st
 
 
 def _check_proxies() -> None:
-    """Raises ServiceError where Prefect's client cannot be made for a proxy variable that it does not understand."""
+    """Raise ServiceError where Prefect's client cannot be made for a proxy variable that it does not understand."""
     import httpx
 
     try:
@@ -179,7 +179,7 @@ def _check_proxies() -> None:
 
 
 def _ask_prefect(url: str) -> None:
-    """Asks a named Prefect for its version with the client that the flows use, which knows its credentials.
+    """Ask a named Prefect for its version with the client that the flows use, which knows its credentials.
 
     Raises:
         ServiceError: it refuses the credentials, is of another major version, or does not answer as Prefect.
@@ -226,7 +226,7 @@ def _prefect_settings() -> Iterator[None]:
 
 @contextmanager
 def _quiet_prefect_console() -> Iterator[None]:
-    """Keeps Prefect's account of a failure off the terminal: its API has it, and the command line prints the cause."""
+    """Keep Prefect's account of a failure off the terminal: its API has it, and the command line prints the cause."""
     from prefect.logging.handlers import PrefectConsoleHandler
 
     def keep(record: logging.LogRecord) -> bool:
@@ -244,7 +244,7 @@ def _quiet_prefect_console() -> Iterator[None]:
 
 
 def _drain_prefect() -> None:
-    """Sends the logs and events that wait, so that a server about to stop does not lose them."""
+    """Send the logs and events that wait, so that a server about to stop does not lose them."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
@@ -264,7 +264,7 @@ def _embedded_mlflow(workspace: Workspace) -> str:
 
 
 def prepare_mlflow(workspace: Workspace) -> None:
-    """Checks the workspace's MLflow database and, where the workspace was moved, writes the new places into it.
+    """Check the workspace's MLflow database and, where the workspace was moved, write the new places into it.
 
     Raises:
         ServiceError: the database is locked, damaged, not writable or of another version.
@@ -277,7 +277,7 @@ def prepare_mlflow(workspace: Workspace) -> None:
 
 
 def mlflow_unusable(workspace: Workspace, uri: str, error: Exception) -> ServiceError:
-    """The error for a tracking store that fails at the start: one that was named, or the workspace's own."""
+    """Return the error for a tracking store that fails at the start: one that was named, or the workspace's own."""
     if uri != _embedded_mlflow(workspace):
         return no_answer("MLflow", "MLFLOW_TRACKING_URI", uri, str(error), MLFLOW_EMBEDDED)
     reason = " ".join(str(error).split())[:300]

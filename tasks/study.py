@@ -1,4 +1,4 @@
-"""What every study does: one parent run with child runs, a folder with table, figure and report, done once."""
+"""The frame of every study: a parent run with child runs, a folder with table, figure and report, done once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _VERSION = 1
 
 
 class StudyContent(Protocol):
-    """What every study's own result has: the protocol, a table as it is shown, and notes for readers."""
+    """Common result of all studies: the protocol, a table, and notes."""
 
     @property
     def protocol(self) -> str: ...
@@ -109,7 +109,7 @@ class Study:
         return self.workspace.studies / f"{self.kind}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
     def finished(self, content: type[Content]) -> StudyResult[Content] | None:
-        """The result, where the same study was done before; `content`: the class of what it holds."""
+        """Return the result, where the same study was done before; `content`: the class of what it holds."""
         path = self.folder / STUDY_RESULT
         if not path.is_file():
             return None
@@ -117,7 +117,7 @@ class Study:
         try:
             own = TypeAdapter(content).validate_python(found)
         except (ValidationError, KeyError, TypeError) as error:
-            # Its benchmarks and trainings are found again: only tables, figures and the page are made anew.
+            # Its benchmarks and trainings are found again: only tables, figures and the page are made again.
             _LOG.warning("%s: not a result of this version (%s); the study is put together again", path, error)
             return None
         return StudyResult(
@@ -151,8 +151,8 @@ class Study:
         versions = environment_facts().versions
         named = {f"digest of {name}": value for name, value in self.digests.items()}
         return [
-            {"what": what, "value": value}
-            for what, value in {**named, "commit": git_commit() or "–", **versions}.items()
+            {"what": name, "value": value}
+            for name, value in {**named, "commit": git_commit() or "–", **versions}.items()
         ]
 
     def finish(self, reporter: MlflowReporter, content: Content, files: Sequence[Path]) -> StudyResult[Content]:
@@ -184,7 +184,7 @@ def log_scores(reporter: MlflowReporter, benchmark: BenchmarkResult) -> None:
 
 
 def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspace) -> str | None:
-    """SHA-256 of the refinement's checkpoint, where it is used and there."""
+    """Return SHA-256 of the refinement's checkpoint, where it is used and there."""
     from ssat.detection.checkpoint import checkpoint_path
 
     for model in settings.values():

@@ -34,31 +34,33 @@ _CHUNK = 8  # points of one piece of work: long enough to be worth a message
 def sweep_sequences(
     prepared: Sequence[Prepared], digest: str, input_size: int | tuple[int, int], features_folder: Path
 ) -> list[SweepSequence]:
-    """The sequences with their features from the cache, where a benchmark of the same embedder has left them.
+    """Return the sequences with their features from the cache, where a benchmark of the same embedder has left them.
 
     Raises:
         InputError: they are not there (the cache was emptied meanwhile).
     """
     found = []
-    for one in prepared:
-        key = feature_key(digest, input_size, one.images, one.detections)
-        cached = load_features(features_folder, key, len(one.detections))
+    for entry in prepared:
+        key = feature_key(digest, input_size, entry.images, entry.detections)
+        cached = load_features(features_folder, key, len(entry.detections))
         if cached is None:
-            raise InputError(f"{features_folder}: the features of {one.sequence.name} are gone; run the study again")
-        none = MotRows(*(column[:0] for column in _columns(one.detections)))
-        to_score = ToScore(one.truth, none, one.frames, one.sequence.rules)
-        sequence = one.sequence
-        found.append(SweepSequence(sequence.name, sequence.frame_rate, one.detections, cached.features, to_score))
+            raise InputError(f"{features_folder}: the features of {entry.sequence.name} are gone; run the study again")
+        none = MotRows(*(column[:0] for column in _columns(entry.detections)))
+        to_score = ToScore(entry.truth, none, entry.frames, entry.sequence.rules)
+        sequence = entry.sequence
+        found.append(SweepSequence(sequence.name, sequence.frame_rate, entry.detections, cached.features, to_score))
     return found
 
 
 def with_camera(sequences: Sequence[SweepSequence], prepared: Sequence[Prepared], cache: Path) -> list[SweepSequence]:
-    """The sequences with the motion of their background, estimated once for all trials and kept in `cache`.
+    """Return the sequences with the motion of their background, estimated once for all trials and kept in `cache`.
 
     Raises:
         InputError: a frame that cannot be decoded.
     """
-    return [replace(one, camera=_camera(of, cache)) for one, of in zip(sequences, prepared, strict=True)]
+    return [
+        replace(sequence, camera=_camera(entry, cache)) for sequence, entry in zip(sequences, prepared, strict=True)
+    ]
 
 
 def _camera(prepared: Prepared, cache: Path) -> dict[int, NDArray[np.float64]]:
@@ -88,7 +90,7 @@ def sweep(
     points: Sequence[tuple[float, ...]],
     protocol: Protocol,
 ) -> list[Scores]:
-    """Scores at every point, in their order."""
+    """Return scores at every point, in their order."""
     import ray
 
     from tasks.ray_work import Share, run_bounded, share_cluster

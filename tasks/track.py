@@ -1,4 +1,4 @@
-"""One input tracked into files, with progress, live output and an explanation where they are asked for."""
+"""Track one input into files, with progress, live output and an explanation if enabled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """What is wanted beside the settings.
+    """Options of tracking that are not settings.
 
     Attributes:
         output: folder of the files.
@@ -42,7 +42,7 @@ class TrackOptions:
 
 @dataclass(frozen=True)
 class TrackedInput:
-    """What tracking one input gave.
+    """Result of tracking one input.
 
     Attributes:
         notes: what was odd about the input or its tracking, for people.
@@ -56,7 +56,7 @@ class TrackedInput:
         beyond_the_paper: the extensions that were used.
         explanation, explained: why the identity began and ended, and the files that say so; None: not asked for.
         embedder: how it was named, and its digest; None: the tracker saw boxes alone.
-        regained: how many identities were given back to people who returned; None: nobody is remembered.
+        regained: how many identities were given back to people who returned; None: no memory of ended tracks.
     """
 
     name: str
@@ -79,7 +79,7 @@ class TrackedInput:
     fps_includes: tuple[str, ...] = ()
 
     def as_json(self) -> Mapping[str, object]:
-        """The keys of `ssat track --json`; those without a value are left out."""
+        """Return the keys of `ssat track --json`; those without a value are left out."""
         optional: dict[str, object] = {
             "video": None if self.video is None else str(self.video),
             "interpolated": str(self.results) if self.filled else None,
@@ -109,7 +109,7 @@ class TrackedInput:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> TrackedInput:
-        """The result that `as_json` gave."""
+        """Return the result that `as_json` gave."""
         return cls(
             name=found["name"],
             notes=tuple(found["notes"]),
@@ -156,7 +156,7 @@ class OpenedInputs:
 
 
 def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> OpenedInputs:
-    """All inputs, each checked before any is tracked.
+    """Return all inputs, each checked before any is tracked.
 
     Raises:
         InputError: none that can be used, or two of one name.
@@ -166,28 +166,31 @@ def open_all(inputs: tuple[str, ...], settings: TrackSettings) -> OpenedInputs:
     detecting = settings.detector is not None or settings.refine != "none"
     opened: dict[str, TrackInput] = {}
     refused: dict[str, str] = {}
-    for given in inputs:
+    for input_name in inputs:
         try:
-            one = open_input(
-                given,
+            opened_input = open_input(
+                input_name,
                 settings.detections,
                 settings.frame_rate,
                 settings.min_score,
                 detecting=detecting,
                 classes=settings.classes,
             )
-            if one.source is None and settings.needs_appearance:
+            if opened_input.source is None and settings.needs_appearance:
                 raise InputError(
-                    f"{one.name}: labels only, no frames (img1): appearance needs frames, --tracker box does not"
+                    f"{opened_input.name}: labels only, no frames (img1); expected frames, which appearance needs. "
+                    "Use --tracker box"
                 )
         except InputError as error:
             if len(inputs) == 1:
                 raise
-            refused[given] = str(error)
+            refused[input_name] = str(error)
             continue
-        if given in opened or one.name in [other.name for other in opened.values()]:
-            raise InputError(f"two inputs are called {one.name}: their files would be the same; track them separately")
-        opened[given] = one
+        if input_name in opened or opened_input.name in [other.name for other in opened.values()]:
+            raise InputError(
+                f"two inputs are called {opened_input.name}: their files would be the same; track them separately"
+            )
+        opened[input_name] = opened_input
     if not opened:
         raise InputError("; ".join(refused.values()))
     return OpenedInputs(opened, refused)
@@ -226,7 +229,7 @@ def track_input(
     explainer = None
     if options.explain is not None:
         if not isinstance(tracker, Tracker):
-            raise InputError(f"explain: tracker {settings.tracker} does not say why; expected tracker ssat or box")
+            raise InputError(f"explain: tracker {settings.tracker} explains nothing; expected tracker ssat or box")
         explainer = Explainer(options.explain, settings.association)
         tracker.observer = explainer
     cache = None
@@ -286,8 +289,8 @@ def track_input(
     memory = tracker.method.long_memory if isinstance(tracker, Tracker) else None
     if memory is not None and len(memory.different) < MIN_DIFFERENT:
         notes.append(
-            f"nobody could be recognised after an absence: {len(memory.different)} pairs of people in one frame, at "
-            f"least {MIN_DIFFERENT} tell how alike different people look"
+            f"no identity could be restored: {len(memory.different)} pairs of people in one frame, expected at least "
+            f"{MIN_DIFFERENT}, to measure the distance of different people"
         )
     if stopped is not None:
         raise _told(stopped, seen.frames, files.results) from stopped
@@ -369,5 +372,5 @@ def _notes(opened: TrackInput, pipeline: Pipeline, seen: _Seen) -> list[str]:
         if unused:
             notes.append(f"{unused} detections stand beyond the last frame ({seen.frames}) and were not used")
     elif not seen.rows:
-        notes.append("the detector found nobody: the files are valid and empty")
+        notes.append("the detector found no person: the files are valid and empty")
     return notes

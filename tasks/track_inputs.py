@@ -1,4 +1,4 @@
-"""The inputs of one `ssat track`: what they read and write."""
+"""The files that the inputs of one `ssat track` read and write."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def check_outputs(
         InputError: names the output and the input.
     """
     outputs = [output]
-    for one in opened:
-        outputs += output_files(output, one, settings, explain)
+    for opened_input in opened:
+        outputs += output_files(output, opened_input, settings, explain)
     inputs = [path for text in given for path in _read_of(text, settings.detections)]
-    inputs += [path.parent for one in opened for path in getattr(one.source, "paths", ())[:1]]
+    inputs += [path.parent for opened_input in opened for path in getattr(opened_input.source, "paths", ())[:1]]
     named = (settings.detections, settings.refinement.checkpoint, config)
     inputs += [Path(text).expanduser() for text in named if text is not None]
     if settings.embedder is not None:
@@ -55,7 +55,7 @@ def check_outputs(
 
 
 def output_files(folder: Path, opened: TrackInput, settings: TrackSettings, explain: int | None = None) -> list[Path]:
-    """The files that tracking `opened` writes, the text of results first."""
+    """Return the files that tracking `opened` writes, the text of results first."""
     endings = [".txt", ".parquet"]
     if settings.video and opened.source is not None:
         endings.append(".mp4")
@@ -65,7 +65,7 @@ def output_files(folder: Path, opened: TrackInput, settings: TrackSettings, expl
 
 
 def _read_of(given: str, detections: str | None) -> Iterator[Path]:
-    """The files and folders that are read of one input."""
+    """Yield the files and folders that are read of one input."""
     path = Path(given).expanduser()
     if (info := path / SEQUENCE_INFO).is_file():
         yield info

@@ -1,4 +1,4 @@
-"""What earlier commands tracked: finished inputs need not be tracked again, files cut short may be replaced."""
+"""Record of tracked inputs: finished ones are kept, incomplete files may be replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Note:
-    """What the results depend on, sizes and times of their files, and the result; None where tracking ended early."""
+    """Inputs of the results, sizes and times of their files, and the result; None if tracking ended early."""
 
     key: str
     files: dict[str, list[int]]
@@ -48,7 +48,7 @@ class TrackedRecord:
         return self.workspace.cache / "tracked" / f"{name}.json"
 
     def finished(self) -> TrackedInput | None:
-        """The result, if the same input was tracked by the same settings and its files are as they were left."""
+        """Return the result, if the same input was tracked by the same settings and its files are as they were left."""
         found = self._read()
         if found is None or found.key != self.key:
             return None
@@ -56,7 +56,7 @@ class TrackedRecord:
         return found.result if files and files == found.files else None
 
     def may_be_replaced(self) -> bool:
-        """Whether the existing files were left by tracking that ended early and are unchanged since."""
+        """Return whether the existing files were left by tracking that ended early and are unchanged since."""
         found = self._read()
         files = self._files()
         return found is not None and found.result is None and bool(files) and files == found.files
@@ -91,11 +91,11 @@ class TrackedRecord:
             result = None if found["result"] is None else TrackedInput.from_json(found["result"])
             return _Note(found["key"], found["files"], result)
         except (OSError, ValueError, KeyError, TypeError):
-            return None  # no note, or one that a crash spoiled: tracked anew
+            return None  # no note, or one that a crash spoiled: tracked again
 
 
 def track_key(opened: TrackInput, given: str, settings: TrackSettings, digests: Sequence[str | None]) -> str:
-    """SHA-256 of what the results depend on: settings, networks, and names, sizes and times of the files that are read.
+    """Return SHA-256 of all that the results depend on: settings, networks; name, size and time of the input files.
 
     Args:
         opened: the input.

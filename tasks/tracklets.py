@@ -1,4 +1,4 @@
-"""The baseline that learns from tracklets: trained once, kept by what it was trained on."""
+"""The baseline that learns from tracklets: trained once per data and settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RESULT = "tracklets.json"
 
 
 def unlabelled_digest(settings: TrackersStudySettings) -> str:
-    """SHA-256 over the frames and detections that it learns from, and over how.
+    """Return SHA-256 over the frames and detections that it learns from, and over how.
 
     Raises:
         InputError: no such sequence, or one without frames or detections.
@@ -32,11 +32,18 @@ def unlabelled_digest(settings: TrackersStudySettings) -> str:
 
     chosen = settings.tracklets
     parts: list[Any] = [_VERSION, chosen.model_dump(mode="json")]
-    for one in unlabelled_sequences(settings.unlabelled):
-        frames = split_frames(one.n_frames, chosen.split)
-        one.check_images(frames)
-        rows = one.detections(chosen.detections).within(frames)
-        parts.append([one.name, one.frame_rate, images_digest([one.image_path(n) for n in frames]), rows_digest(rows)])
+    for sequence in unlabelled_sequences(settings.unlabelled):
+        frames = split_frames(sequence.n_frames, chosen.split)
+        sequence.check_images(frames)
+        rows = sequence.detections(chosen.detections).within(frames)
+        parts.append(
+            [
+                sequence.name,
+                sequence.frame_rate,
+                images_digest([sequence.image_path(n) for n in frames]),
+                rows_digest(rows),
+            ]
+        )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -43,7 +43,7 @@ _MAX_CHECKPOINT_ARTIFACT = 512 * 1024**2
 
 @dataclass(frozen=True)
 class _Data:
-    """What a training learns from: frames, and instances in them where a class is not a clip."""
+    """Training data: frames, and instances in them if a class is not a clip."""
 
     store: FrameStore
     instances: InstanceTable | None
@@ -95,7 +95,7 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
 def _train_recorded(
     workspace: Workspace, settings: TrainSettings, data: _Data, folder: Path, probe: ProbeEvaluation | None
 ) -> TrainedEmbedder:
-    """The training in an MLflow run; its result is committed last."""
+    """Return the training in an MLflow run; its result is committed last."""
     dataset = Dataset("frames", data.digest, str(workspace.frames))
     parameters = settings.model_dump(mode="json")
     if probe is not None:
@@ -154,19 +154,19 @@ def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path
 
 
 def _registered(result: TrainedEmbedder, settings: TrainSettings, data: _Data, folder: Path) -> TrainedEmbedder:
-    """A finished training's result; registers the embedder where the tracking server was away when it ended."""
+    """Return a finished training's result; registers the embedder where the tracking server was away when it ended."""
     if result.model_version is not None:
         return result
     return _register(result, _crops(settings, data)[0][:_EXAMPLE_PATCHES], folder)
 
 
 def _crops(settings: TrainSettings, data: _Data) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """A batch as training sees it. Of the full-size epochs: the embedder does not take the small ones of the first."""
+    """Return a batch as in training, of the full-size epochs."""
     return next(data.opened(settings, settings.execution.workers).epoch(settings.data.early_epochs))
 
 
 def _report_crops(reporter: MlflowReporter, settings: TrainSettings, data: _Data, folder: Path) -> NDArray[np.uint8]:
-    """Logs a picture of crops exactly as training sees them; gives a few of them as the model's input example."""
+    """Log a picture of crops exactly as training sees them; gives a few of them as the model's input example."""
     from ssat.report.sheets import crop_sheet
 
     crops, labels = _crops(settings, data)
@@ -241,7 +241,7 @@ def _train_on_ray(
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    # Ray replaces lost workers where it can, and with a range goes on with those it has.
+    # Ray replaces lost workers where it can, and with a range continues with those it has.
     execution = settings.execution
     elastic = execution.min_workers not in (None, execution.workers)
     workers: Any = (execution.min_workers, execution.workers) if elastic else execution.workers
@@ -259,7 +259,7 @@ def _train_on_ray(
             "board": board,
         },
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=_on_gpus(settings)),
-        # A lost worker costs the steps since the last checkpoint: the group starts again and goes on from there.
+        # A lost worker costs the steps since the last checkpoint: the group starts again and continues from there.
         run_config=RunConfig(
             name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=execution.max_restarts)
         ),
@@ -275,7 +275,7 @@ def _train_on_ray(
 
 
 def _for_workers(settings: TrainSettings) -> TrainSettings:
-    """The same with absolute paths: a worker's current folder is that of the Ray node, not of the command."""
+    """Return the same with absolute paths: a worker's current folder is that of the Ray node, not of the command."""
     evaluation = settings.evaluation
     paths = {"warm_start": settings.warm_start, "evaluate_mot": evaluation.mot, "probe": evaluation.probe}
     absolute = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path is not None}

@@ -1,4 +1,4 @@
-"""The result of a training, and where it lies: the same training is done once."""
+"""The result and folder of a training: the same training is done once."""
 
 from __future__ import annotations
 

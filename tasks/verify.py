@@ -59,7 +59,7 @@ def repair_shards(workspace: Workspace, broken: Sequence[ShardReport]) -> Repair
     """Decode the clips of `broken` shards again, by the settings in the manifest.
 
     The same clips and libraries give the same bytes, so the data digest stays. Where it does not (another version of
-    a library), the manifest is written anew.
+    a library), the manifest is written again.
 
     Raises:
         InputError: the store is of an earlier version, the roster has changed since, so that another store would come
@@ -97,7 +97,7 @@ def _check_sources(store: FrameStore, jobs: Sequence[ShardJob]) -> None:
     """A shard that lost a row still has the others: it is not written again without the clips it came from."""
     for job in jobs:
         for clip in job.clips:
-            if store.frames_of[clip.rank] and not is_whole(clip):
+            if store.frames_of[clip.class_id] and not is_whole(clip):
                 raise InputError(
                     f"{clip.path}: missing or changed, so {job.name} cannot be written again as it was; run "
                     "`ssat collect`, then `ssat verify --repair`"

@@ -16,6 +16,9 @@ from ssat.workspace import Workspace
 
 _PROJECT = Path(__file__).resolve().parents[1]
 
+# Read when torch and its like are imported. The test processes fill the cores; threads of each would wait for another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Ray fixes its authentication when it is imported, which any test may be the first to do: one token for all of them.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -17,7 +17,7 @@ from ssat.workspace import sha256_of
 def store_of(folder: Path, clips: list[Path], stride: int) -> FrameStore:
     """Every `stride`-th frame of real clips, decoded as `ssat decode` does."""
     settings = DecodeSettings(frame_stride=stride)
-    jobs = [ClipJob(rank, path.stem, path, sha256_of(path), 0) for rank, path in enumerate(clips)]
+    jobs = [ClipJob(class_id, path.stem, path, sha256_of(path), 0) for class_id, path in enumerate(clips)]
     commit_store(folder, settings, "benchmark", [write_shard(ShardJob(0, "real", jobs, settings, folder))])
     return FrameStore.open(folder)
 
@@ -33,7 +33,9 @@ def dummy_shard(job: ShardJob, frames: int) -> tuple[ShardEntry, list[ClipRecord
         row_groups=-(-rows // ROW_GROUP_ROWS),
         bytes=0,
         sha256="0" * 64,
-        first_rank=job.clips[0].rank,
-        last_rank=job.clips[-1].rank,
+        first_class_id=job.clips[0].class_id,
+        last_class_id=job.clips[-1].class_id,
     )
-    return entry, [ClipRecord(rank=one.rank, clip_id=one.clip_id, status="ok", n_frames=frames) for one in job.clips]
+    return entry, [
+        ClipRecord(class_id=one.class_id, clip_id=one.clip_id, status="ok", n_frames=frames) for one in job.clips
+    ]

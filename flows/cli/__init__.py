@@ -22,16 +22,17 @@ _OTHERS = {
     "run": "Collect, decode, train and benchmark, in that order.",
     "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
-    "probe": "Measure without labels how well embedders tell people apart.",
+    "probe": "Compare embedders on footage without labels.",
     "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "The paper's experiments: extensions, clips, features, trackers, thresholds.",
     "tune": "Tune the preset strong on labelled sequences; report it on others.",
-    "compare": "Put runs side by side: settings, scores, curves, sequences.",
+    "compare": "Compare runs: settings, scores, curves, sequences.",
     "promote": "Make a training's embedder the champion where it is better.",
     "embed": "Features of images of people.",
     "export": "Write an embedder as safetensors or ONNX, with a model card.",
     "plan": "Say what so many clips would take: hours, disk, memory, cost, and the bottleneck.",
+    "download": "Fetch a public data set for --mot: MOT15, MOT16, MOT17, MOT20.",
     "deploy": "Register the flows of prefect.yaml with the Prefect server.",
     "serve": "Run scheduled flows on this machine, without a work pool.",
     "doctor": "Check versions, services, disk, codecs and the workspace.",
@@ -105,7 +106,7 @@ def main() -> None:
 
 
 def run(arguments: list[str], *, debug: bool = False) -> int:
-    """Runs the command line `arguments` and returns its exit code; prints what went wrong on standard error."""
+    """Run the command line `arguments` and return its exit code; prints what went wrong on standard error."""
     from flows.cli.extras import lacks_pipeline
 
     verb = next((word for word in arguments if not word.startswith("-")), "")

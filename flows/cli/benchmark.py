@@ -107,16 +107,11 @@ def command(
 
 
 def _download(folder: Path, url: str | None, sha256: str | None) -> str:
-    from ssat.mot.download import MOT17_URL, download_sequences
-    from tasks.progress import close_progress, show_progress
+    from flows.cli.download import fetch_data_set
+    from ssat.mot.data_sets import data_set_named
 
-    def progress(done: int, total: int | None) -> None:
-        show_progress(done >> 20, (total or done) >> 20, "MiB of MOT17")
-
-    try:
-        return str(download_sequences(folder.expanduser(), url or MOT17_URL, sha256, progress))
-    finally:
-        close_progress()
+    data_set = data_set_named("MOT17")
+    return fetch_data_set(data_set, folder, url or data_set.archive, sha256).folder
 
 
 def show_benchmark(workspace: str, result: BenchmarkResult, as_json: bool = False) -> None:

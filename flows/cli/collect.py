@@ -58,14 +58,14 @@ def show_status(status: CollectStatus, as_json: bool = False) -> None:
     from rich.console import Console
 
     console = Console(stderr=as_json)
-    console.print(outcomes_table(status.ranks, status.wanted, status.by_class))
+    console.print(outcomes_table(status.clips, status.wanted, status.by_class))
     if status.reasons:
         console.print(_reasons_table(status))
     click.echo(_pace(status), err=as_json)
 
 
 def _reasons_table(status: CollectStatus) -> Table:
-    """Why clips failed, most frequent first."""
+    """Return why clips failed, most frequent first."""
     from rich.table import Table
     from rich.text import Text
 

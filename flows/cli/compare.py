@@ -42,7 +42,7 @@ def command(
     against: str | None,
     metric: str,
 ) -> None:
-    """Put runs side by side: parameters that differ, scores, curves, which sequence gained and lost, with its videos.
+    """Compare runs: parameters that differ, scores, curves, which sequence gained and lost, with its videos.
 
     RUN is an MLflow run id, six or more of its first characters, or champion.
     """

@@ -62,7 +62,7 @@ def show_store(result: DecodedStore | DryDecoding, as_json: bool = False) -> Non
 
     if isinstance(result, DryDecoding):
         click.echo(
-            f"{result.frames:,} frames of {result.clips:,} clips decoded, encoded and thrown away in "
+            f"{result.frames:,} frames of {result.clips:,} clips decoded, encoded and discarded in "
             f"{result.seconds:.1f} s: {result.frames_per_second:,.0f} frames/s",
             err=as_json,
         )
@@ -81,6 +81,8 @@ def show_store(result: DecodedStore | DryDecoding, as_json: bool = False) -> Non
     console = Console(stderr=as_json)
     console.print(table)
     for clip in result.failures:
-        console.print(f"failed: {clip.clip_id} (rank {clip.rank}): {clip.reason}", markup=False, highlight=False)
+        console.print(
+            f"failed: {clip.clip_id} (class id {clip.class_id}): {clip.reason}", markup=False, highlight=False
+        )
     if result.failed > len(result.failures):
         console.print(f"failed: {result.failed - len(result.failures)} more, see clips.parquet of the store")

@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Render a small world and run the whole pipeline on it; no account, data or GPU is needed.
 
-    Clips without labels are rendered, served on loopback, collected, decoded and learnt from; then two sequences with
+    Clips without labels are rendered, served on loopback, collected, decoded and learned from; then two sequences with
     ground truth are tracked with SSAT, with its box term alone and with an untrained network, on the same detections.
     Everything is written to the folder `demo` of the workspace. Ends with exit code 1 if SSAT does not win on IDF1.
 
@@ -81,7 +81,7 @@ def _track(root: Path, world: Path, settings: DemoSettings, as_json: bool) -> No
     video, stills = results / "tracking.mp4", results / "tracking.png"
     shown = {name: {method: result_path(results, method, name) for method in (BOX, COLOUR)} for name in SEQUENCES}
     write_showcase(find_sequences(mot), shown, video, stills, count=4)
-    rows = {name: one.to_dict() for name, one in scores.items()}
+    rows = {name: score.to_dict() for name, score in scores.items()}
     title = "Rendered world, both sequences, same detections, protocol motchallenge"
     Console(stderr=as_json).print(score_table(rows, None, title))
     click.echo(f"results {results}\nvideo   {video}", err=as_json)

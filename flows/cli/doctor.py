@@ -1,4 +1,4 @@
-"""`ssat doctor`: is this machine fit, and what to do where it is not."""
+"""`ssat doctor`: check this machine, with advice for every problem."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}
 @click.option("--start", is_flag=True, help="Also start Prefect, Ray and MLflow once (up to a minute each).")
 @common_options
 def command(workspace: str, config: Path | None, as_json: bool, debug: bool, start: bool) -> None:
-    """Check versions, services, GPU, disk, codecs and the workspace; each line says what to do.
+    """Check versions, services, GPU, disk, codecs and the workspace; each line states what to do.
 
     The exit code is 0 where the embedded default works (a note does no harm) and 2 where it does not.
     """

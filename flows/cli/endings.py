@@ -1,4 +1,4 @@
-"""How a command ends when the reader of its output has closed the pipe."""
+"""Ending of a command whose output pipe was closed by its reader."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import sys
 
 
 def reader_gone() -> int:
-    """The reader of a pipe (`ssat … | head`) has gone. Python would complain once more when it flushes at exit."""
+    """End after the reader of a pipe (`ssat … | head`) has gone, without Python's complaint when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141  # 128 + SIGPIPE, as a shell reports it

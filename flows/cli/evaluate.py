@@ -77,7 +77,7 @@ def command(
 
 
 def _check_submission(path: Path, as_json: bool) -> None:
-    """Prints what the server would say; exit code 2 where it would refuse the zip."""
+    """Print what the server would say; exit code 2 where it would refuse the zip."""
     from dataclasses import asdict
 
     from ssat.mot.submission import check_submission
@@ -130,26 +130,26 @@ def evaluate(settings: BenchmarkSettings, results: Path) -> Evaluation:
         raise InputError(f"{results}: no such folder; expected result files SEQ.txt")
     to_score, notes = {}, []
     found = find_sequences(Path(settings.mot).expanduser(), settings.sequences, only_to_score=True)
-    results = _folder_of_files(results, [one.name for one in found])
-    missing = [one.name for one in found if not (results / f"{one.name}.txt").is_file()]
+    results = _folder_of_files(results, [sequence.name for sequence in found])
+    missing = [sequence.name for sequence in found if not (results / f"{sequence.name}.txt").is_file()]
     if missing:
         raise InputError(
             f"{results}: no result file for {', '.join(missing)}; expected SEQ.txt, "
             "or name the sequences to score with --sequences"
         )
-    for one in found:
-        path = results / f"{one.name}.txt"
-        if one.rules == "kitti" and is_kitti(path):
-            rows = read_kitti_results(path, one.n_frames)
+    for sequence in found:
+        path = results / f"{sequence.name}.txt"
+        if sequence.rules == "kitti" and is_kitti(path):
+            rows = read_kitti_results(path, sequence.n_frames)
         else:
-            rows = read_results(path, one.n_frames, keep_empty_boxes=True)
+            rows = read_results(path, sequence.n_frames, keep_empty_boxes=True)
         if empty := n_empty_boxes(rows):
             notes.append(f"{path}: {empty} of {len(rows)} boxes have no extent and count as false positives")
-        to_score[one.name] = ToScore(
-            one.ground_truth(),
+        to_score[sequence.name] = ToScore(
+            sequence.ground_truth(),
             rows,
-            split_frames(one.n_frames, settings.split),
-            one.rules,
+            split_frames(sequence.n_frames, settings.split),
+            sequence.rules,
         )
     scoring = Scoring(to_score, settings.protocol, available_cpus())
     groups = by_public_detector(to_score)
@@ -164,7 +164,7 @@ def evaluate(settings: BenchmarkSettings, results: Path) -> Evaluation:
 
 
 def _folder_of_files(folder: Path, names: list[str]) -> Path:
-    """Where the files SEQ.txt lie: in `folder`, or in its folder `data` as TrackEval lays results out.
+    """Return where the files SEQ.txt lie: in `folder`, or in its folder `data` as TrackEval lays results out.
 
     Raises:
         InputError: the folder holds several trackers; names them.

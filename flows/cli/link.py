@@ -89,7 +89,7 @@ def _targets(
     overwrite: bool,
     config: Path | None,
 ) -> tuple[Path, Path, Path]:
-    """The files that will be written, checked before any work."""
+    """Return the files that will be written, checked before any work."""
     from ssat.output_paths import refuse_inputs_as_outputs
     from tasks.embedders import embedder_files
 
@@ -100,7 +100,7 @@ def _targets(
     refuse_inputs_as_outputs(files, [*read, *([config] if config else [])], "name another folder with --output")
     there = [path for path in files if path.exists()]
     if there and not overwrite:
-        raise InputError(f"{there[0]}: is there already; add --overwrite, or name another folder with --output")
+        raise InputError(f"{there[0]}: exists already; add --overwrite, or name another folder with --output")
     return files
 
 

@@ -75,8 +75,8 @@ def preset_option(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(["paper", "quick"]),
         default="quick",
         show_default=True,
-        help="paper: the method to the letter; quick: for a few cores: small network and images, and a box term that "
-        "gates, for features that learnt little.",
+        help="paper: the paper's exact settings; quick: for a few cores: small network and images, and a box term that "
+        "gates, for features that learned little.",
     )(function)
 
 
@@ -87,7 +87,7 @@ def association_preset_option(default: str) -> Callable[[Callable[..., Any]], Ca
         type=click.Choice(["paper", "quick", "strong"]),
         default=default,
         show_default=True,
-        help="paper: the association to the letter; quick: with a box term that gates; strong, beyond the paper: with "
+        help="paper: the paper's exact association; quick: with a box term that gates; strong, beyond the paper: with "
         "motion, calibration and more, for the best tracks.",
     )
 
@@ -135,7 +135,7 @@ def pipeline_options(
     shared: frozenset[str] = frozenset({"seed"}),
     skip: Mapping[str, frozenset[str]] = types.MappingProxyType({}),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options of several stages on one command, each stage's given ones as `<section>_given`.
+    """Return the options of several stages on one command, each stage's given ones as `<section>_given`.
 
     A field name that several stages use becomes `--<section>-field` for each, for it means something else in each;
     but those in `shared` mean the same everywhere: one option sets them in every stage that has them. `skip` names the
@@ -265,7 +265,7 @@ def _flattened(values: tuple[Any, ...]) -> list[Any]:
 
 
 def _shown_default(model: type[StageSettings], path: tuple[str, ...], field: FieldInfo) -> str:
-    """` [default: …]`, and per preset where that says otherwise: the verbs use a preset unless told."""
+    """` [default: …]`, and per preset where that says otherwise: the verbs use a preset by default."""
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     shown = [] if default in (None, (), []) else [f"default: {_as_text(default)}"]
     for preset, values in model.presets.items():

@@ -1,4 +1,4 @@
-"""`ssat plan`: what so many clips would take."""
+"""`ssat plan`: estimate the cost of a number of clips."""
 
 from __future__ import annotations
 

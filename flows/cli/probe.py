@@ -44,11 +44,11 @@ def command(
     store_calibration: bool,
     probe_given: dict[str, Any],
 ) -> None:
-    """Measure without labels how well embedders tell the people of footage apart.
+    """Measure without labels how well embedders distinguish the people of footage.
 
-    Boxes that follow each other without a rival are one person, two tracks that share a frame are two: AUC is the share
-    of pairs that the cosine ranks rightly, at several times between the two boxes. A median distance between people of
-    one frame gives the scale of the appearance distance, with which tau1 and tau2 keep their meaning.
+    Boxes that follow each other without a rival are one person; two tracks that share a frame are two people. AUC is
+    the share of pairs that the cosine ranks correctly, at several times between the two boxes. The median distance of
+    people of one frame gives the scale of the appearance cost, with which tau1 and tau2 keep their meaning.
     """
     settings = build_settings(ProbeSettings, config=config, preset=None, given=probe_given)
 
@@ -62,23 +62,25 @@ def command(
     place = Workspace.open(workspace)
     detecting = settings.detector is not None
     opened = [
-        open_input(given, settings.detections, settings.frame_rate, settings.min_score, detecting=detecting)
-        for given in inputs
+        open_input(input_name, settings.detections, settings.frame_rate, settings.min_score, detecting=detecting)
+        for input_name in inputs
     ]
     for name in settings.embedder:
         check_embedder(name, place)
-    targets = _targets(output, [one.name for one in opened], inputs, settings, place, overwrite, config)
+    targets = _targets(
+        output, [footage_input.name for footage_input in opened], inputs, settings, place, overwrite, config
+    )
     embedders = _embedders(settings, place)
     detector = shelf_detector(settings.detector, settings.detector_score)
     results = []
-    for given, one in zip(inputs, opened, strict=True):
+    for input_name, footage_input in zip(inputs, opened, strict=True):
         with (
-            progress_bar(f"detect in {one.name}", getattr(one.source, "n_frames", None))
+            progress_bar(f"detect in {footage_input.name}", getattr(footage_input.source, "n_frames", None))
             if detecting
             else nullcontext(lambda: None) as advance
         ):
-            footage = load_footage(one, settings, given, detector, place.cache / "detections", advance)
-        with progress_bar(f"probe {one.name}, frames", None) as advance:
+            footage = load_footage(footage_input, settings, input_name, detector, place.cache / "detections", advance)
+        with progress_bar(f"probe {footage_input.name}, frames", None) as advance:
             results.append(probe(footage, embedders, settings, advance))
     for result, files in zip(results, targets, strict=True):
         _show(result, to_stderr=as_json)
@@ -99,7 +101,7 @@ def _targets(
     overwrite: bool,
     config: Path | None,
 ) -> list[tuple[Path, Path] | None]:
-    """The files of every input, checked before any work; None where none are asked for."""
+    """Return the files of every input, checked before any work; None where none are asked for."""
     if output is None:
         return [None] * len(names)
     from ssat.errors import InputError
@@ -110,16 +112,16 @@ def _targets(
     files = [(folder / f"{name}.probe.json", folder / f"{name}.probe.png") for name in names]
     if len(set(files)) < len(files):
         raise InputError(
-            f"two inputs of one name ({', '.join(names)}): their files would be the same; probe them apart"
+            f"two inputs of one name ({', '.join(names)}): their files would be the same; probe them separately"
         )
-    read = [Path(given).expanduser() for given in inputs]
+    read = [Path(input_name).expanduser() for input_name in inputs]
     read += [file for name in settings.embedder for file in embedder_files(name, workspace)]
     read += [Path(path).expanduser() for path in (settings.detections, config) if path is not None]
     flat = [path for pair in files for path in pair]
     refuse_inputs_as_outputs(flat, read, "name another folder with --output")
     there = [path for path in flat if path.exists()]
     if there and not overwrite:
-        raise InputError(f"{there[0]}: is there already; add --overwrite, or name another folder with --output")
+        raise InputError(f"{there[0]}: exists already; add --overwrite, or name another folder with --output")
     return list(files)
 
 
@@ -152,7 +154,7 @@ def _store(
         spec = name if name in (*settings.embedder, "colour") else None
         path = store_calibration(spec, embedder, measured, workspace)
         stored[name] = None if path is None else str(path)
-        pairs = sum(one.pairs for one in measured)
+        pairs = sum(score.pairs for score in measured)
         said = f"not stored: it rests on {pairs} pairs" if path is None else f"written: {path}"
         click.echo(f"calibration of {name}: {said}", err=True)
     return stored

@@ -59,7 +59,7 @@ def command(
     """Take the ladder of training sizes one rung further; run again, it takes the next.
 
     A rung is collected, decoded, trained from the one before and benchmarked; an embedder that tracks better than the
-    champion is promoted, one that does not is reported. A run stops cleanly when a budget is spent and goes on from
+    champion is promoted, one that does not is reported. A run stops cleanly when a budget is spent and continues from
     there the next time.
     """
     common: dict[str, Any] = {"config": config, "preset": preset}

@@ -78,7 +78,7 @@ def command(
         runner = Runner(limit=limit, pause_on_shutdown=False)
         for deployment in made:
             runner.add_deployment(deployment)
-        # Said once they are there: whoever reads the line may start them.
+        # Printed once they exist: a reader of this line may start them.
         served = [f"{entry.flow_name}/{entry.name}" for entry in entries]
         if as_json:
             print_json({"api": api, "deployments": served})

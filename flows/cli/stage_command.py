@@ -61,7 +61,7 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
 
 
 def _positional(stage: Stage[Any, Any]) -> dict[str, str]:
-    """Settings that the command line takes as arguments, and how its help calls them."""
+    """Return settings that the command line takes as arguments, and how its help calls them."""
     return {
         name: mark.metavar
         for name, field in stage.settings.fields().items()

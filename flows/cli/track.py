@@ -91,9 +91,11 @@ def command(
     detectors = resolve_detector(settings, place)
     options = TrackOptions(folder, overwrite, print_line if live else None, explain)
     results = []
-    digests = [None if one is None else one.digest for one in (embedder, *detectors)]
-    for given, one in opened.items():
-        record = TrackedRecord(place, output_files(folder, one, settings), track_key(one, given, settings, digests))
+    digests = [None if network is None else network.digest for network in (embedder, *detectors)]
+    for input_name, opened_input in opened.items():
+        record = TrackedRecord(
+            place, output_files(folder, opened_input, settings), track_key(opened_input, input_name, settings, digests)
+        )
         # A single input says itself that its files are there.
         done = record.finished() if len(inputs) > 1 and not (overwrite or live or explain is not None) else None
         if done is not None:
@@ -104,12 +106,12 @@ def command(
         own = replace(options, overwrite=overwrite or record.may_be_replaced())
         record.watch()
         try:
-            result = track_input(one, settings, place, own, embedder=embedder, detectors=detectors)
+            result = track_input(opened_input, settings, place, own, embedder=embedder, detectors=detectors)
         except InputError as error:
             record.ended_early()
             if len(inputs) == 1:
                 raise
-            failed[given] = str(error)
+            failed[input_name] = str(error)
             click.echo(f"ssat: error: {error}; going on with the other inputs", err=True)
             continue
         except BaseException:
@@ -127,12 +129,12 @@ def command(
         results.append(result)
     if as_json:
         answers = [result.as_json() for result in results]
-        faults = [{"input": given, "error": error} for given, error in failed.items()]
+        faults = [{"input": input_name, "error": error} for input_name, error in failed.items()]
         print_json(answers[0] if len(inputs) == 1 else {"inputs": answers, **({"failed": faults} if faults else {})})
     if failed:
         raise InputError(
             f"{len(failed)} of {len(inputs)} inputs could not be tracked, or not to their end: {', '.join(failed)}; "
-            "the others are done. Started again, the command does only what is missing"
+            "the others are done. Run the command again: it does only what is missing"
         )
 
 

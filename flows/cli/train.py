@@ -23,7 +23,7 @@ _MUCH_WAITING = 0.05  # share of the last epoch's time
 def command(
     workspace: str, config: Path | None, as_json: bool, debug: bool, preset: str, train_given: dict[str, Any]
 ) -> None:
-    """Train the embedder on the frame store: every clip is a class, CosFace tells them apart.
+    """Train the embedder on the frame store: every clip is a class, classified with CosFace.
 
     Beyond the paper, `--instances patch` takes boxes that optical flow follows through the clips as classes.
     """
@@ -75,7 +75,7 @@ def show_training(result: TrainedEmbedder, as_json: bool = False) -> None:
 
 
 def _classes(result: TrainedEmbedder) -> dict[str, str]:
-    """How many classes there are, and what they are."""
+    """Return how many classes there are, and what they are."""
     found = result.instances
     if not found:
         return {"classes (clips)": str(result.classes)}
@@ -87,7 +87,7 @@ def _classes(result: TrainedEmbedder) -> dict[str, str]:
 
 
 def _probed(result: TrainedEmbedder) -> dict[str, str]:
-    """The probe's row, where there was a probe."""
+    """Return the probe's row, where there was a probe."""
     probe = result.probe
     if not probe:
         return {}

@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Tune the preset strong on labelled sequences, and report the settings on other sequences.
 
-    Detections come from files, features from the cache. Trials are kept: the same command goes on where it stopped.
+    Detections come from files, features from the cache. Trials are kept: the same command continues where it stopped.
     The answer names a settings file for `ssat track --config` and `ssat benchmark --config`.
     """
     settings = build_settings(TuneSettings, config=config, preset=None, given=tune_given)

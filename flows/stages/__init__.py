@@ -1,1 +1,1 @@
-"""The stages, a file each; `flows/stage.py` says what a stage is."""
+"""The stages, one file each; `flows/stage.py` has their contract."""

@@ -1,4 +1,4 @@
-"""Adapt an embedder to one camera: unlabelled footage in, registered embedder out where it is better."""
+"""Adapt an embedder to unlabelled footage of one camera; register the result if it is better."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class NothingCollectedError(InputError):
 class Collect(Stage[CollectSettings, CollectResult]):
     """Download and trim clips: a Kinetics CSV, a text file with a URL a line, or a folder of videos.
 
-    Run again, it does only what is missing; asked for more clips, it keeps the ranks that were given.
+    Run again, it does only what is missing; asked for more clips, it keeps the class ids of the others.
     """
 
     name = "collect"
@@ -47,13 +47,18 @@ class Collect(Stage[CollectSettings, CollectResult]):
 
         check_collect(workspace, settings)
 
+    def finished(self, workspace: Workspace, settings: CollectSettings) -> CollectResult | None:
+        from tasks.finished import finished_collecting
+
+        return finished_collecting(workspace, settings)
+
     def run(self, workspace: Workspace, settings: CollectSettings) -> CollectResult:
         from tasks.checks import check_collect
         from tasks.collect import collect_clips
 
         check_collect(workspace, settings)
         result = collect_clips(workspace, settings)
-        if not result.ranks:
+        if not result.clips:
             counts = ", ".join(f"{count} {name}" for name, count in result.by_class.items()) or "none attempted"
             advice = "`ssat collect --status` counts the reasons, clips/status/ in the workspace has all"
             problem = f"{settings.source}: no clip could be collected ({counts})"
@@ -61,7 +66,7 @@ class Collect(Stage[CollectSettings, CollectResult]):
         return result
 
     def show(self, result: CollectResult, workspace: Workspace, console: Console) -> None:
-        console.print(outcomes_table(result.ranks, result.wanted, result.by_class))
+        console.print(outcomes_table(result.clips, result.wanted, result.by_class))
         if any(name not in ("ok", "waiting") for name in result.by_class):
             click.echo("why clips failed: ssat collect --status lists the reasons", err=True)
         for archive in result.archives:
@@ -74,14 +79,14 @@ class Collect(Stage[CollectSettings, CollectResult]):
             click.echo(f"skipped: {skipped.folder}: {skipped.group.describe()}", err=True)
         if result.stopped:
             click.echo(result.stopped, err=True)
-        elif result.ranks < result.wanted:
-            click.echo(f"{result.source}: {result.ranks} of {result.wanted} clips; it has no more to try", err=True)
+        elif result.clips < result.wanted:
+            click.echo(f"{result.source}: {result.clips} of {result.wanted} clips; it has no more to try", err=True)
 
     def message(self, result: CollectResult) -> str:
-        return f"{result.ranks:,} ranks"
+        return f"{result.clips:,} clips"
 
 
-def outcomes_table(ranks: int, wanted: int | None, by_class: Mapping[str, int]) -> Table:
+def outcomes_table(clips: int, wanted: int | None, by_class: Mapping[str, int]) -> Table:
     """Return the table of clips by outcome."""
     from rich.table import Table
 
@@ -96,7 +101,7 @@ def outcomes_table(ranks: int, wanted: int | None, by_class: Mapping[str, int]) 
         "TOOL": "downloader failed; tried again with its next version",
         "MEDIA": "no usable video: empty, broken, too short, no pictures",
     }
-    table = Table(title=f"clips: {ranks} ranks" + ("" if wanted is None else f" of {wanted} wanted"))
+    table = Table(title=f"clips: {clips}" + ("" if wanted is None else f" of {wanted} wanted"))
     table.add_column("outcome")
     table.add_column("clips", justify="right")
     table.add_column("meaning")

@@ -17,7 +17,7 @@ _NO_SCORE = "not measured: no two patches of held-out clips are seen together"
 
 
 class Colours(Stage[ColoursSettings, "LearnedColours"]):
-    """Learn in a minute which colours tell things apart, from patches followed through the collected clips.
+    """Learn colour features from patches followed through the collected clips, in about a minute.
 
     Beyond the paper: no network is trained. Optical flow follows boxes through every clip; a colour histogram's cells,
     mean and whitening are taken from them. The result is an embedder like that of `ssat train`: what takes the latest

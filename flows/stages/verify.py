@@ -1,4 +1,4 @@
-"""Verify: is the frame store what its manifest says? And repair it where it is not."""
+"""Verify the frame store against its manifest, and repair it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BrokenShard:
 
 @dataclass(frozen=True)
 class StoreCheck:
-    """What the check of a frame store found.
+    """Result of the check of a frame store.
 
     Attributes:
         shards, rows, jpegs_decoded: how much was checked.

@@ -159,7 +159,7 @@ def finish_comparison(
 
 
 def settings_table(study: Study) -> ReportTable:
-    """All settings of the study, section by section."""
+    """Return all settings of the study, section by section."""
     return ReportTable(
         "Settings",
         [
@@ -180,4 +180,4 @@ def _speed_note(rates: Mapping[str, float] | None) -> str:
 
 
 def _of_variant(figures: Sequence[ReportFigure], name: str) -> list[ReportFigure]:
-    return [ReportFigure(f"{one.title} ({name})", one.path, one.note) for one in figures]
+    return [ReportFigure(f"{figure.title} ({name})", figure.path, figure.note) for figure in figures]

@@ -1,4 +1,4 @@
-"""Table 4: what more training clips bring."""
+"""Table 4: effect of the number of training clips."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prefect.artifacts import create_table_artifact
 
 from flows.benchmark import benchmark_flow
 from flows.studies.benchmarked import settings_table
-from ssat.embedding.data import split_ranks
+from ssat.embedding.clip_split import split_clips
 from ssat.embedding.settings import TrainSettings
 from ssat.file_names import REPORT_FILE
 from ssat.frames.store import FrameStore
@@ -39,7 +39,7 @@ _METRICS = ("idf1", "mota", "idsw", "recall_at_1")
 def clips_study(
     workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
 ) -> StudyResult[ClipsStudy]:
-    """Train with every number of clips and every seed, track with each, and put the scores side by side.
+    """Train with every number of clips and every seed, track with each, and compare the scores.
 
     A training or benchmark that was done before is not done again. `train` says all but clips, seed and, with
     `same_steps`, epochs.
@@ -52,7 +52,7 @@ def clips_study(
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_ranks(largest.data, store.ranks.tolist())  # too few clips are found before the work
+    split_clips(largest.data, store.class_ids.tolist())  # too few clips are found before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
@@ -63,9 +63,9 @@ def clips_study(
             for seed in settings.seeds:
                 smaller: str | None = None
                 for clips in numbers:
-                    one = _training(settings, train, clips, numbers[-1], seed, smaller)
-                    with study.child(f"{clips} clips, seed {seed}", one.model_dump(mode="json")) as child:
-                        made = train_embedder(place, one)
+                    training = _training(settings, train, clips, numbers[-1], seed, smaller)
+                    with study.child(f"{clips} clips, seed {seed}", training.model_dump(mode="json")) as child:
+                        made = train_embedder(place, training)
                         embedder = place.absolute(made.embedder)
                         scored = benchmark_flow(workspace, base.model_copy(update={"embedder": str(embedder)}))
                         log_scores(child, scored)
@@ -184,7 +184,7 @@ _HEADINGS = {
 
 
 def _metrics(trained: Sequence[ClipsTraining]) -> tuple[str, ...]:
-    """The metrics of the tables; the probe's where the trainings have one."""
+    """Return the metrics of the tables; the probe's where the trainings have one."""
     return (*_METRICS, "probe_auc") if all(training.probe_auc is not None for training in trained) else _METRICS
 
 

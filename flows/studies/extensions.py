@@ -1,4 +1,4 @@
-"""Table 3: what the box term and feature accumulation add."""
+"""Table 3: effect of the box term and of feature accumulation."""
 
 from __future__ import annotations
 

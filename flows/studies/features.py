@@ -39,7 +39,7 @@ from tasks.mlflow_run import Dataset
 from tasks.study import Study, StudyResult, log_scores
 
 _AUC_NOTE = (
-    "AUC: share of pairs that the cosine ranks rightly, a pair of one person above a pair of two, mean over the "
+    "AUC: share of pairs that the cosine ranks correctly, a pair of one person above a pair of two, mean over the "
     "sequences, with a 95 % interval from resampled tracks. By labels: the pairs of the labels. Probe: pairs of linked "
     "boxes, without labels. Difference: of the AUC by labels to the first feature, on the same resampled "
     "tracks; an interval that holds 0 tells nothing."
@@ -64,7 +64,7 @@ class _Measured:
 def features_study(
     workspace: str, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[FeaturesStudy]:
-    """Track the same detections with every feature, and measure how well it tells people apart.
+    """Track the same detections with every feature, and measure how well it distinguishes people.
 
     Raises:
         InputError: an embedder that cannot be had, or detections that follow the tracks.
@@ -77,7 +77,10 @@ def features_study(
     prepared, skipped = prepare(base)
     features, notes = _features(settings, base, place)
     notes = [*(f"Left out: {name} ({reason})." for name, reason in skipped.items()), *notes]
-    digests = {"data": data_digest(prepared), **{f"feature {one.name}": one.embedder.digest for one in features}}
+    digests = {
+        "data": data_digest(prepared),
+        **{f"feature {feature.name}": feature.embedder.digest for feature in features},
+    }
     study = Study(place, "features", {"benchmark": base, "study_features": settings}, digests)
     result = study.finished(FeaturesStudy)
     if result is None:
@@ -114,7 +117,7 @@ def _features(
 
 
 def _short(spec: str) -> str:
-    """The name of a feature in tables: files without their folders."""
+    """Return the name of a feature in tables: files without their folders."""
     parts = []
     for part in embedder_parts(spec):
         path = Path(part.name).expanduser()
@@ -139,24 +142,24 @@ def _measure_all(
     detections = tracked_detections(list(prepared), base, place, *resolve_detector(base, place))
     sequences = [
         StudiedSequence.of(
-            one.sequence.name,
-            detections[one.sequence.name],
-            one.truth,
-            one.sequence.frame_rate,
+            entry.sequence.name,
+            detections[entry.sequence.name],
+            entry.truth,
+            entry.sequence.frame_rate,
             settings,
             base.protocol,
         )
-        for one in prepared
+        for entry in prepared
     ]
-    notes = [*notes, *(note for one in sequences for note in one.notes)]
+    notes = [*notes, *(note for sequence in sequences for note in sequence.notes)]
     measured = []
     for feature in features:
         of_feature = base.model_copy(update={"embedder": feature.spec})
         with study.child(feature.name, of_feature.model_dump(mode="json")) as child:
             tracked = benchmark_flow(str(place.root), of_feature)
             matrices = {
-                one.sequence.name: _matrix(one, feature.embedder, detections[one.sequence.name], place)
-                for one in prepared
+                entry.sequence.name: _matrix(entry, feature.embedder, detections[entry.sequence.name], place)
+                for entry in prepared
             }
             auc = feature_auc(sequences, matrices)
             log_scores(child, tracked)
@@ -165,13 +168,13 @@ def _measure_all(
     return _finish(study, reporter, measured, settings, base, notes)
 
 
-def _matrix(one: Prepared, embedder: PatchEmbedder, detections: Any, place: Workspace) -> NDArray[np.float32]:
-    """The features that the benchmark left in the cache; computed again where the cache was emptied meanwhile."""
-    key = feature_key(embedder.digest, embedder.input_size, one.images, detections)
+def _matrix(entry: Prepared, embedder: PatchEmbedder, detections: Any, place: Workspace) -> NDArray[np.float32]:
+    """Return the features that the benchmark left in the cache; compute them again if the cache was emptied."""
+    key = feature_key(embedder.digest, embedder.input_size, entry.images, detections)
     cached = load_features(place.cache / "features", key, len(detections))
     if cached is not None:
         return cached.features
-    source = sequence_source(one.sequence, one.frames)
+    source = sequence_source(entry.sequence, entry.frames)
     return features_of_rows(source, detections, np.arange(len(detections)), embedder)
 
 
@@ -185,35 +188,35 @@ def _finish(
 ) -> StudyResult[FeaturesStudy]:
     rows = tuple(
         FeatureRow(
-            one.feature.name,
-            one.feature.spec,
-            one.feature.embedder.digest,
-            one.auc.to_dict(),
-            one.benchmark.overall,
+            row.feature.name,
+            row.feature.spec,
+            row.feature.embedder.digest,
+            row.auc.to_dict(),
+            row.benchmark.overall,
         )
-        for one in measured
+        for row in measured
     )
     flat = [row.as_json() for row in rows]
     correlation = {
         f"{first} and {second}": rank_correlation([row[first] for row in flat], [row[second] for row in flat])
         for first, second in (("probe_auc", "auc"), ("probe_auc", "idf1"), ("auc", "idf1"))
     }
-    table = [_row(one, measured[0]) for one in measured]
+    table = [_row(row, measured[0]) for row in measured]
     by_sequence = [
         {
             "sequence": name,
-            "feature": one.feature.name,
-            "AUC by labels": _number(one.auc.by_sequence[name][0]),
-            "probe AUC": _number(one.auc.by_sequence[name][1]),
-            **_scores(one.benchmark.sequences[name]),
+            "feature": row.feature.name,
+            "AUC by labels": _number(row.auc.by_sequence[name][0]),
+            "probe AUC": _number(row.auc.by_sequence[name][1]),
+            **_scores(row.benchmark.sequences[name]),
         }
         for name in measured[0].benchmark.sequences
-        for one in measured
+        for row in measured
     ]
     shown = [key for key in ("auc", "probe_auc", "idf1") if all(row[key] is not None for row in flat)]
     gaps = ", ".join(f"{gap:g}" for gap in settings.probe_gaps_seconds)
     bars = methods_figure(flat, study.folder / "scores.png", shown)
-    folders = {one.feature.name: study.workspace.absolute(one.benchmark.folder) for one in measured}
+    folders = {row.feature.name: study.workspace.absolute(row.benchmark.folder) for row in measured}
     report = write_report(
         study.folder / REPORT_FILE,
         title="Study: features on the same detections",
@@ -231,7 +234,7 @@ def _finish(
             ReportTable("Each sequence", by_sequence),
             ReportTable(
                 "Benchmarks",
-                [{"feature": one.feature.name, "MLflow run": one.benchmark.mlflow_run_id} for one in measured],
+                [{"feature": row.feature.name, "MLflow run": row.benchmark.mlflow_run_id} for row in measured],
                 links={name: folder / REPORT_FILE for name, folder in folders.items()},
             ),
             settings_table(study),
@@ -245,32 +248,32 @@ def _finish(
         protocol=base.protocol,
         rows=rows,
         sequences={
-            one.feature.name: {
-                name: FeatureOnSequence(scored, *one.auc.by_sequence[name])
-                for name, scored in one.benchmark.sequences.items()
+            row.feature.name: {
+                name: FeatureOnSequence(scored, *row.auc.by_sequence[name])
+                for name, scored in row.benchmark.sequences.items()
             }
-            for one in measured
+            for row in measured
         },
         rank_correlation=correlation,
         table=tuple(dict(row) for row in table),
-        benchmarks={one.feature.name: one.benchmark.folder for one in measured},
-        runs={one.feature.name: one.benchmark.mlflow_run_id for one in measured},
+        benchmarks={row.feature.name: row.benchmark.folder for row in measured},
+        runs={row.feature.name: row.benchmark.mlflow_run_id for row in measured},
         notes=tuple(notes),
     )
     return study.finish(reporter, content, [report, bars])
 
 
-def _row(one: _Measured, first: _Measured) -> dict[str, str]:
-    values = one.auc.to_dict()
-    gain = None if one is first else gain_over(one.auc.labelled, first.auc.labelled)
+def _row(row: _Measured, first: _Measured) -> dict[str, str]:
+    values = row.auc.to_dict()
+    gain = None if row is first else gain_over(row.auc.labelled, first.auc.labelled)
     return {
-        "feature": one.feature.name,
+        "feature": row.feature.name,
         "AUC by labels": _with_interval(values, "auc"),
         f"difference to {first.feature.name}": "–"
         if gain is None
         else f"{gain.gain:+.3f} ({gain.low:+.3f} … {gain.high:+.3f})",
         "probe AUC": _with_interval(values, "probe_auc"),
-        **_scores(one.benchmark.overall),
+        **_scores(row.benchmark.overall),
     }
 
 

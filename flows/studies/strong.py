@@ -1,4 +1,4 @@
-"""What each ingredient of the preset `strong` is worth: the preset without it."""
+"""Effect of each part of the preset `strong`: the preset without it."""
 
 from __future__ import annotations
 

@@ -64,8 +64,8 @@ def thresholds_study(
     digests = {"data chosen on": data_digest(choosing), "data reported on": data_digest(reporting)}
     if digests["data chosen on"] == digests["data reported on"]:
         raise InputError(
-            f"setting study_thresholds.choose_split: {settings.choose_split} of the same sequences is what is reported "
-            "on as well; choose on another split or other sequences"
+            f"setting study_thresholds.choose_split: {settings.choose_split} of the same sequences is also reported "
+            "on; expected other frames. Choose on another split or other sequences"
         )
     models: dict[str, Any] = {"benchmark": report_on, "study_thresholds": settings}
     trained = [] if not (settings.margin or settings.scale) else _trainings(settings, train)
@@ -78,9 +78,9 @@ def thresholds_study(
         dataset = Dataset("mot", digests["data reported on"], str(Path(report_on.mot).expanduser().resolve()))
         with study.recorded(dataset) as reporter:
             tried = []
-            for name, one in trained:
-                with study.child(name, one.model_dump(mode="json")) as child:
-                    made = train_embedder(place, one)
+            for name, training_settings in trained:
+                with study.child(name, training_settings.model_dump(mode="json")) as child:
+                    made = train_embedder(place, training_settings)
                     scored = benchmark_flow(
                         workspace, choose_on.model_copy(update={"embedder": str(place.absolute(made.embedder))})
                     )
@@ -88,8 +88,8 @@ def thresholds_study(
                 tried.append(
                     SweptTraining(
                         training=name,
-                        margin=one.head.margin,
-                        scale=one.head.scale,
+                        margin=training_settings.head.margin,
+                        scale=training_settings.head.scale,
                         embedder=made.embedder,
                         scored=scored.overall,
                         recall_at_1=made.held_out.get("recall_at_1"),
@@ -112,7 +112,7 @@ def thresholds_study(
             points = grid_points(settings)
             scores = sweep(sequences, choose_on.association, points, choose_on.protocol)
             shape = tuple(len(getattr(settings, name)) for name in PARAMETERS)
-            grid = np.array([float(getattr(one, settings.metric)) for one in scores]).reshape(shape)
+            grid = np.array([float(getattr(score, settings.metric)) for score in scores]).reshape(shape)
             at = best_point(grid, _nearest_to_default(settings, report_on))
             chosen = {name: getattr(settings, name)[index] for name, index in zip(PARAMETERS, at, strict=True)}
             association = report_on.association.model_copy(update=chosen)
@@ -164,8 +164,8 @@ def _finish(
         for row in score_rows({name: result.overall.as_json()}, first="constants")
     ]
     every = tuple(
-        SweptPoint(dict(zip(PARAMETERS, point, strict=True)), one.idf1, one.mota, one.idsw)
-        for point, one in zip(points, scores, strict=True)
+        SweptPoint(dict(zip(PARAMETERS, point, strict=True)), score.idf1, score.mota, score.idsw)
+        for point, score in zip(points, scores, strict=True)
     )
     ordered = sorted(every, key=lambda point: -point.idf1)
     figures = []

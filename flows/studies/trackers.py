@@ -59,7 +59,7 @@ def trackers_study(
         make_tracker("sort" if name == "tracklets" else tracker_of(name), base.association, 30.0)
     environment = None if settings.boxmot_python is None else find_boxmot(settings.boxmot_python)
     prepared, skipped = prepare(base.model_copy(update={"tracker": "ssat" if settings.needs_appearance else "box"}))
-    base = base.model_copy(update={"sequences": tuple(one.sequence.folder.resolve().name for one in prepared)})
+    base = base.model_copy(update={"sequences": tuple(entry.sequence.folder.resolve().name for entry in prepared)})
     digests = {"data": data_digest(prepared)}
     if settings.needs_embedder:
         digests["embedder"] = resolve_embedder(base.embedder, place).digest
@@ -80,7 +80,7 @@ def trackers_study(
                     changes["embedder"], note = _tracklet_embedder(study, settings, digests["unlabelled video"])
                     notes.append(note)
                 if name in ("strong", "strong-box"):
-                    with_frames = all(one.sequence.image_folder is not None for one in prepared)
+                    with_frames = all(entry.sequence.image_folder is not None for entry in prepared)
                     changes["association"] = TrackerConfig.strong(camera_motion=with_frames)
                     if not with_frames:
                         notes.append(f"{NAMES[name]}: without camera motion, because some sequences have no frames.")
@@ -88,11 +88,11 @@ def trackers_study(
             if base.refine == "none" and "centertrack" in settings.trackers:
                 notes.append("CenterTrack's association without its network's offsets (--refine): they are zero.")
             found = run_variants(study, variants)
-            rates = {name: _frames_per_cpu_second(place, one) for name, one in variants.items()}
+            rates = {name: _frames_per_cpu_second(place, variant) for name, variant in variants.items()}
             if environment is not None:
                 others = _boxmot_benchmarks(study, settings, base, environment)
                 found |= others
-                rates |= {name: _recorded_rate(one) for name, one in others.items()}
+                rates |= {name: _recorded_rate(variant) for name, variant in others.items()}
                 notes.append(
                     f"BoxMOT {environment.version} runs in its own environment with its own settings; frames that a "
                     "track stays lost are scaled to the frame rate. Its boxes are the detections, as for the others."
@@ -116,7 +116,7 @@ def trackers_study(
 
 
 def _tracklet_embedder(study: Study, settings: TrackersStudySettings, digest: str) -> tuple[str, str]:
-    """The embedder that is trained on tracklets, and a note about it."""
+    """Return the embedder that is trained on tracklets, and a note about it."""
     key = hashlib.sha256(json.dumps(digest).encode()).hexdigest()[:16]
     with study.child("train on tracklets", settings.tracklets.model_dump(mode="json")) as child:
         trained = train_tracklet_embedder(settings, study.workspace.training / f"tracklets-{key}", child)
@@ -141,7 +141,7 @@ def _boxmot_benchmarks(
     for tracker in settings.boxmot_trackers:
         label, appearance = BOXMOT[tracker]
         name = f"{label} (BoxMOT{', our features' if appearance else ''})"
-        # Our association and its settings are not used; the tracker says whether appearance is looked at.
+        # Our association and its settings are not used; the tracker says whether appearance is used.
         changes = {"tracker": "ssat" if appearance else "box", "association": TrackerConfig()}
         benchmark = base.model_copy(update={**changes, "interpolate_seconds": 0.0})
         boxmot = Boxmot(environment, tracker, settings.boxmot_timeout_seconds)
@@ -157,11 +157,11 @@ def _frames_per_cpu_second(place: Workspace, benchmark: BenchmarkSettings) -> fl
         return None
     embedder = resolve_embedder(benchmark.embedder, place) if benchmark.needs_appearance else None
     seconds, frames = 0.0, 0
-    for one in prepare(benchmark)[0]:
-        features = None if embedder is None else known_features(one, embedder, place.cache / "features")[0]
-        make = partial(make_tracker, benchmark.tracker, benchmark.association, one.sequence.frame_rate)
-        seconds += association_cpu_seconds(one, make, features)
-        frames += len(one.frames)
+    for entry in prepare(benchmark)[0]:
+        features = None if embedder is None else known_features(entry, embedder, place.cache / "features")[0]
+        make = partial(make_tracker, benchmark.tracker, benchmark.association, entry.sequence.frame_rate)
+        seconds += association_cpu_seconds(entry, make, features)
+        frames += len(entry.frames)
     return frames / max(seconds, 1e-9)
 
 

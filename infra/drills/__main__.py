@@ -45,7 +45,7 @@ def main(only: str, outage_s: float, folder: Path | None, page: Path) -> None:
     base.mkdir(parents=True, exist_ok=True)
     base.chmod(0o711)
     stack = Stack(base / "services")
-    # Whoever ends this by a signal does not want its services left behind.
+    # A signal must not leave the services running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     rows: list[dict[str, Any]] = []
     try:

@@ -89,7 +89,7 @@ def definition(stack: Addresses, name: str) -> Service:
             | prefect_home
             | {
                 "PREFECT_SERVER_DATABASE_CONNECTION_URL": stack.database("asyncpg", "prefect"),
-                # What the page asks: unless told, the usual port, whatever the server listens on.
+                # The address that the page uses; its default is the usual port, not the one that the server listens on.
                 "PREFECT_UI_API_URL": f"{stack.page('prefect')}/api",
             },
         )

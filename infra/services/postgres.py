@@ -89,7 +89,7 @@ def command(folder: Path, port: int) -> list[str]:
 
 
 def answers(port: int, password: str, database: str = "postgres") -> bool:
-    """Whether a query is answered. Raises OSError where nobody listens."""
+    """Return whether a query is answered. Raises OSError if no server listens."""
     import pg8000.native
     from pg8000.exceptions import DatabaseError, InterfaceError
 

@@ -1,4 +1,4 @@
-"""Which tar archives were read to their end, and which clips each of them holds: resuming goes by archive."""
+"""Record of the tar archives that were read to their end, and the clips that each holds; resuming uses it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Refused:
         self._examples.setdefault(reason, name[:80])
 
     def words(self) -> str:
-        """All reasons in one line; empty when nothing was refused."""
+        """Return all reasons in one line; empty when nothing was refused."""
         return "; ".join(
             f"{count} member{'s' * (count > 1)} refused: {reason} ({self._examples[reason]!r})"
             for reason, count in self.counts.items()
@@ -46,7 +46,7 @@ class ArchiveIndex:
         self.refused: dict[str, str] = {}
 
     def members(self, archive: str) -> frozenset[str] | None:
-        """Ids of the clips in `archive`; None where it was not read to its end."""
+        """Return ids of the clips in `archive`; None where it was not read to its end."""
         if archive not in self._members:
             self._members[archive] = self._load(archive)
         return self._members[archive]

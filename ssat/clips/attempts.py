@@ -1,4 +1,4 @@
-"""Attempts at one clip: fetch, trim, note the outcome, and decide by its class what follows."""
+"""Attempts at one clip: fetch, trim, record the outcome, and choose the next step by its class."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ssat.workspace import Workspace
 
 
 class Attempts:
-    """Collects single clips, from any number of threads; stops all of them when going on makes no sense."""
+    """Collector of single clips, from any number of threads; stops all of them if continuing makes no sense."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Attempts:
         self._trimmers.close()
 
     def stop_reason(self) -> str:
-        """Why clips were passed over; empty when none was, or only because of the egress's pause."""
+        """Return why clips were passed over; empty when none was, or only because of the egress's pause."""
         return self._stop_reason
 
     def collect(
@@ -99,7 +99,7 @@ class Attempts:
         return rows
 
     def absent(self, candidate: Candidate, attempts_before: int) -> StatusRow:
-        """The row, written to the log, of a clip that no source has: given up, until it is asked for again."""
+        """Return the row, written to the log, of a clip that no source has: given up, until it is asked for again."""
         row = replace(
             self._begun(candidate, attempts_before + 1, "", ""),
             status=st.DEAD,
@@ -123,7 +123,7 @@ class Attempts:
         """Attempts at one source. A last row of status "failed": the next source has its turn."""
         rows: list[StatusRow] = []
         counts: Counter[FailureClass] = Counter()
-        # A local file reads the same the second time.
+        # Reading a local file again gives the same bytes.
         most = {FailureClass.NET: self._settings.network_attempts, FailureClass.MEDIA: 2 if source.network else 1}
         while not self._has_to_stop(source):
             row = self._begun(candidate, before + len(rows) + 1, address, source.tool)
@@ -146,7 +146,7 @@ class Attempts:
             if row.error_class == FailureClass.MEDIA:
                 shutil.rmtree(folder, ignore_errors=True)
             elif self._settings.backoff_seconds:
-                # Jittered: clips that failed together do not come back together.
+                # Jittered, so that clips that failed together are not retried together.
                 mean = self._settings.backoff_seconds * 2 ** (counts.total() - 1)
                 self.stopped.wait(mean * random.uniform(0.5, 1.5))  # noqa: S311
         if rows and (error_class := rows[-1].error_class):
@@ -162,7 +162,7 @@ class Attempts:
             self._decide(st.WAITING if self._stop_reason else st.DEAD)
 
     def decided(self, row: StatusRow) -> StatusRow:
-        """The row as it stands in the log, of one that `collect` gave; after `decide`, once for each clip."""
+        """Return the row as it stands in the log, of one that `collect` gave; after `decide`, once for each clip."""
         return self._decided.pop(row.clip_id, row)
 
     def _decide(self, state: str) -> None:
@@ -177,7 +177,7 @@ class Attempts:
         return self.stopped.is_set() or bool(self._stop_reason) or paused
 
     def _begun(self, candidate: Candidate, attempt: int, address: str, tool: str) -> StatusRow:
-        """The row of an attempt that has begun and stands as failed until its outcome is known."""
+        """Return the row of an attempt that has begun and stands as failed until its outcome is known."""
         return StatusRow(
             clip_id=candidate.clip_id,
             source=without_credentials(address),
@@ -236,19 +236,19 @@ class Attempts:
         )
 
     def _note(self, row: StatusRow) -> None:
-        """Write a row to the log, at once or, where it depends on what becomes of the others, when that is known."""
+        """Write a row to the log, at once or, where it depends on the outcome of the others, when that is known."""
         with self._lock:
             found = row.error_class
             if row.status == st.DEAD and found in (FailureClass.NET, FailureClass.TOOL):
                 self._undecided.append(row)
                 alike = [other for other in self._undecided if other.error_class == found]
-                # Where a list names many servers, one that fails says nothing about the others.
+                # In a list of many servers the failure of one does not concern the others.
                 if self._one_server and len(alike) >= self._settings.max_similar_failures:
                     self._stop_reason = self._explain(row, len(alike))
                     self._decide(st.WAITING)
                 return
             self._log.append(row)
-            # The server answered and the tool understood: whoever failed before failed for a reason of its own.
+            # The server answered and the tool understood: earlier failures had reasons of their own.
             works = row.status in (st.OK, st.GONE) or found == FailureClass.MEDIA
             if works and self._undecided and not self._stop_reason:
                 self._decide(st.DEAD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from ssat.clips.folders import Skipped
 from ssat.clips.lists import RejectedRow
@@ -31,11 +31,11 @@ class ArchiveProblem:
 
 @dataclass(frozen=True)
 class CollectResult:
-    """What a run did, and what the workspace holds now.
+    """Result of a run, and the content of the workspace.
 
     Attributes:
         source: of the clips, as the settings name it.
-        ranks: clips in the roster.
+        clips: number of clips in the roster.
         wanted: how many were asked for.
         attempted, collected: candidates of this run.
         candidates: of the list.
@@ -53,7 +53,7 @@ class CollectResult:
     """
 
     source: str
-    ranks: int
+    clips: int
     wanted: int
     attempted: int
     collected: int
@@ -70,3 +70,8 @@ class CollectResult:
     run_id: str
     roster: str
     pause_s: int
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return the fields; `clips` is called `ranks` in JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"ranks": values.pop("clips"), **values}

@@ -1,4 +1,4 @@
-"""The collector: works through shards of candidates and lets ranks follow in candidate order."""
+"""The collector: works through shards of candidates and assigns class ids in candidate order."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ssat.clips.disk import DiskBudget
 from ssat.clips.download import tool_version
 from ssat.clips.egress import Egress, LocalEgress
 from ssat.clips.failures import FailureClass
+from ssat.clips.growing_roster import GrowingRoster
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
 from ssat.clips.plan import Plan, Shard
-from ssat.clips.ranks import Ranks
 from ssat.clips.rows import CollectedClip, StatusRow
 from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts
 from ssat.clips.settings import CollectSettings
@@ -53,10 +53,10 @@ class ShardOutcome:
 
 
 class Collector:
-    """Collects clips into one workspace. A context manager: it holds the workspace's collector lock while it is open.
+    """Collector of clips into one workspace. A context manager: it holds the workspace's collector lock while open.
 
-    Candidates are settled once they are collected or given up. Ranks go to collected clips in candidate order, up to
-    the first candidate that is not settled, so they do not depend on how many downloads ran at the same time.
+    Candidates are settled once they are collected or given up. Class ids go to collected clips in candidate order, up
+    to the first candidate that is not settled, so they do not depend on the number of concurrent downloads.
     """
 
     def __init__(self, workspace: Workspace, settings: CollectSettings, egress: Egress | None = None) -> None:
@@ -111,15 +111,15 @@ class Collector:
     def _open(self) -> None:
         clips, settings = self.workspace.clips, self.settings
         self._downloads = clips / "downloads"
-        # What a killed collector left half.
+        # Incomplete files of a killed collector.
         shutil.rmtree(self._downloads, ignore_errors=True)
         for path in clips.glob("trimmed/*/.*.partial.mp4"):
             path.unlink(missing_ok=True)
         self._log = StatusLog(self.workspace)
         tool = tool_version() if self.list.kind != "folder" else ""
         self._history = History(self.workspace, self.candidates, tool=tool, retry_dead=settings.retry_dead)
-        self._ranks = Ranks(self.workspace, settings, self.candidates, self._history, self._give_up)
-        self._plan = Plan(self.candidates, self._history, self._ranks, self.chain, settings)
+        self._growing = GrowingRoster(self.workspace, settings, self.candidates, self._history, self._give_up)
+        self._plan = Plan(self.candidates, self._history, self._growing, self.chain, settings)
         self._disk = DiskBudget(clips, settings, *self._history.on_disk())
         self._attempts = Attempts(
             self.workspace,
@@ -131,7 +131,7 @@ class Collector:
             one_server=self.list.kind == "csv" or _one_server(self.candidates),
         )
         RunFacts(self.run_id, st.now(), settings.clips, len(self.candidates)).save(self.workspace)
-        self._ranks.give()
+        self._growing.give()
 
     def _give_up(self, row: StatusRow) -> None:
         row = replace(row, run_id=self.run_id)
@@ -141,10 +141,10 @@ class Collector:
     @property
     def roster(self) -> Any:
         """The roster as it is on disk, a pyarrow.Table of `ROSTER_SCHEMA`."""
-        return self._ranks.roster
+        return self._growing.roster
 
     def next_shard(self) -> Shard | None:
-        """The next candidates to work through; None when there are ranks enough, or nothing can be done now.
+        """Return the next candidates to work through; None when enough clips are collected, or nothing can be done now.
 
         Raises:
             WorkspaceError: the disk is full or not writable.
@@ -157,8 +157,8 @@ class Collector:
             shard, reason = self._plan.next_shard(self.egress.pause, self._absent)
             if shard is None:
                 self._log.commit()
-                self._ranks.give()
-                # Where all that is wanted was passed over, the pause is why.
+                self._growing.give()
+                # If all wanted candidates were skipped, the pause is the reason.
                 reason = reason or (self.egress.pause() if self._plan.waiting else "")
                 if not reason or not self._wait_out():
                     self.stopped = reason
@@ -184,7 +184,7 @@ class Collector:
         self._plan.attempted += 1
 
     def run_shard(self, shard: Shard, progress: Progress = lambda _: None) -> ShardOutcome:
-        """Work through a shard, `downloads` clips at a time. `progress` is told of each finished candidate.
+        """Work through a shard, `downloads` clips at a time. `progress` is called with each finished candidate.
 
         Raises:
             WorkspaceError: the disk is full or not writable; what was finished is kept.
@@ -198,7 +198,7 @@ class Collector:
                 for position, rows in finished:
                     outcomes.update(self._take(position, rows))
                 self._log.commit()
-                self._ranks.give()
+                self._growing.give()
         except BaseException:
             self._attempts.stop()
             raise
@@ -269,8 +269,8 @@ class Collector:
         if row.status == st.OK:
             clip = CollectedClip.of(row)
             self._disk.add(clip.bytes)
-            if clip.clip_id in self._ranks.ids:
-                self._ranks.repaired(clip)
+            if clip.clip_id in self._growing.ids:
+                self._growing.repaired(clip)
         return (row.error_class or st.OK,)
 
     def result(self) -> CollectResult:
@@ -279,7 +279,7 @@ class Collector:
         skipped += self.chain.skipped
         return CollectResult(
             source=str(self.settings.source),
-            ranks=self.roster.num_rows,
+            clips=self.roster.num_rows,
             wanted=self.settings.clips,
             attempted=self._plan.attempted,
             collected=self._plan.collected,

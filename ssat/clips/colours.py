@@ -32,12 +32,12 @@ _SWSCALE_MATRIX = {
 _UNSPECIFIED = 2
 _BT601 = 5  # AVCOL_SPC_BT470BG: the matrix of JFIF
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
-# A matrix of 0 says RGB, 3 is reserved: neither is a matrix of luma and chroma.
+# Matrix 0 means RGB, 3 is reserved: neither is a matrix of luma and chroma.
 _NO_MATRIX = {0, 3}
 
 
 class PixelKind(StrEnum):
-    """What the planes of a pixel format hold."""
+    """Content of the planes of a pixel format."""
 
     RGB = "rgb"
     GREY = "grey"
@@ -46,7 +46,7 @@ class PixelKind(StrEnum):
 
 @dataclass(frozen=True)
 class Colours:
-    """How the numbers of a frame stand for colours.
+    """Colour encoding of a frame.
 
     Attributes:
         kind: RGB (palettes included), grey, or luma and chroma.
@@ -63,7 +63,7 @@ class Colours:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Colours:
-        """The colours of a decoded frame.
+        """Return the colours of a decoded frame.
 
         Luma and chroma whose range is not stated have limited range. Grey and RGB formats have full range whatever
         the tag says, as in libswscale.
@@ -108,7 +108,7 @@ def _stated(value: int, known: type[ColorPrimaries] | type[ColorTrc]) -> int:
 
 
 def stored_colours(colours: Colours) -> Colours:
-    """The colours that a frame of `colours` keeps as luma and chroma: its own; RGB and grey become those of a JPEG."""
+    """Return the colours that luma and chroma of a frame keep: its own; for RGB and grey those of a JPEG."""
     if colours.kind is PixelKind.YUV:
         return colours
     return Colours(PixelKind.YUV, JFIF.matrix, JFIF.full_range, colours.primaries, colours.transfer)
@@ -135,7 +135,7 @@ def scaled(
     source_matrix, target_matrix = colours.swscale_matrix, target.swscale_matrix
     flags = Interpolation.AREA
     if source_matrix == target_matrix:
-        # libswscale keeps its hands off colours where both sides name one matrix and one range.
+        # libswscale does not convert colours if both sides have the same matrix and range.
         source_matrix = target_matrix = Colorspace.ITU601
     if colours.kind is not PixelKind.YUV:
         flags |= Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP

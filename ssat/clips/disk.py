@@ -8,12 +8,12 @@ from pathlib import Path
 from ssat.clips.settings import CollectSettings
 
 _GIB = 2**30
-# A clip of 10 s at short side 256, until clips of this workspace say better.
+# Size of a clip of 10 s at short side 256, used until clips of this workspace are measured.
 _USUAL_CLIP_BYTES = 1_000_000
 
 
 class DiskBudget:
-    """What collected clips take, and what the disk has left."""
+    """Size of the collected clips, and free space on the disk."""
 
     def __init__(self, folder: Path, settings: CollectSettings, clips: int, clip_bytes: int) -> None:
         """`clips` clips of the workspace take `clip_bytes` bytes so far."""
@@ -28,7 +28,7 @@ class DiskBudget:
         self._bytes += clip_bytes
 
     def refusal(self, clips: int) -> str:
-        """Why a shard of `clips` clips may not begin, with sizes and what to do; empty where it fits.
+        """Return why a shard of `clips` clips may not begin, with sizes and what to do; empty where it fits.
 
         A shard needs the clips that come of it, and while it is at work a few source videos.
         """

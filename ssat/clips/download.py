@@ -19,18 +19,18 @@ from ssat.clips.sources import Stopped
 from ssat.errors import InputError
 from ssat.redaction import redacted, secrets_of
 
-# The smallest video-only stream of at least the wanted size; where sizes are not told (a plain file) what there is.
+# The smallest video-only stream of at least the wanted size; without known sizes (a plain file) the only one.
 _FORMAT = "wv[height>={side}][width>={side}]/w[height>={side}][width>={side}]/bv/b/bv*"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-# As much of a file as tells a video from a page or a playlist.
+# Bytes that suffice to distinguish a video from a page or a playlist.
 _HEAD_BYTES = 1024
-# One name for all: what a file is, its content says. yt-dlp refuses names that come from addresses, such as video.php.
+# One name for all files: the content decides the type. yt-dlp refuses names from addresses, such as video.php.
 _FILE_NAME = "video.unknown_video"
 
 
 @dataclass(frozen=True)
 class DownloadSettings:
-    """How yt-dlp is used. Secrets stand in `repr=False` fields and in no message."""
+    """Settings of yt-dlp. Secrets are in `repr=False` fields and in no message."""
 
     min_side: int
     max_bytes: int
@@ -70,14 +70,14 @@ class DownloadSettings:
 
 
 def tool_version() -> str:
-    """The downloader and its version, as the status table records it."""
+    """Return the downloader and its version, as the status table records it."""
     from yt_dlp.version import __version__
 
     return f"yt-dlp {__version__}"
 
 
 def is_youtube(url: str) -> bool:
-    """Whether YouTube serves this URL, whose request rate is limited."""
+    """Return whether YouTube serves this URL, whose request rate is limited."""
     host = (urlsplit(url).hostname or "").removeprefix("www.").removeprefix("m.")
     return host in ("youtube.com", "youtu.be", "youtube-nocookie.com")
 
@@ -146,12 +146,12 @@ def opened_url(url: str, settings: DownloadSettings) -> Iterator[IO[bytes]]:
 def _response(downloader: Any, url: str) -> Any:
     from yt_dlp.networking import Request
 
-    # Identity: a file that is compressed arrives as it is, and its length can be checked.
+    # Identity encoding: the file arrives unchanged, and its length can be checked.
     return downloader.urlopen(Request(url, headers={"Accept-Encoding": "identity"}))
 
 
 def _is_file(downloader: Any, url: str) -> bool:
-    """Whether the content behind `url` is a file, by its first bytes, rather than a page or playlist that names some.
+    """Return whether the content of `url` is a file, by its first bytes, rather than a page or playlist.
 
     Raises:
         ClipFailure: there is no content, or a page that claims to be a video.
@@ -196,7 +196,7 @@ def _file_at(url: str) -> dict[str, Any]:
 
 
 def is_markup(head: bytes) -> bool:
-    """Whether a file that begins with `head` is a page (HTML, XML), JSON or a playlist (M3U), in which links stand."""
+    """Return whether a file that begins with `head` is a page (HTML, XML), JSON or a playlist (M3U)."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         head = head.decode("utf-16", "replace").encode()
     head = head.removeprefix(codecs.BOM_UTF8)
@@ -239,7 +239,7 @@ def _options(url: str, folder: Path, settings: DownloadSettings) -> dict[str, An
     elif settings.proxy:
         options["proxy"] = settings.proxy
     if settings.cookies:
-        # As a stream: yt-dlp would write the user's file anew, from every thread.
+        # As a stream: yt-dlp would write the user's file again, from every thread.
         options["cookiefile"] = io.StringIO(Path(settings.cookies).read_text(encoding="utf-8"))
     if settings.user_agent:
         options["http_headers"] = {"User-Agent": settings.user_agent}

@@ -12,14 +12,14 @@ from typing import Protocol
 
 from ssat.workspace import committed
 
-# Used where the breaker's file says nothing sensible about the length of its pause.
+# Used if the breaker's file has no valid length of its pause.
 _UNKNOWN_PAUSE_S = 3600.0
-# Machines that share an egress do not agree to the second.
+# Tolerance for differing clocks of machines that share an egress.
 _CLOCKS_DIFFER_S = 60.0
 
 
 class Egress(Protocol):
-    """What all downloads that leave by one address share. `tasks` plugs in one that several machines share."""
+    """The shared state of all downloads through one address. `tasks` has an implementation for several machines."""
 
     def wait(self, stopped: threading.Event) -> None:
         """Return when the caller may ask a source that counts requests, or soon after `stopped` is set."""
@@ -28,10 +28,10 @@ class Egress(Protocol):
         """The source said "too many requests": let nothing out for `seconds` from now."""
 
     def pause_s(self) -> float:
-        """Seconds for which nothing may be downloaded; 0 when downloads may go on."""
+        """Return seconds for which nothing may be downloaded; 0 when downloads may go on."""
 
     def pause(self) -> str:
-        """Why and until when nothing may be downloaded, in words; empty when downloads may go on."""
+        """Return why and until when nothing may be downloaded, in words; empty when downloads may go on."""
 
 
 class LocalEgress:
@@ -63,7 +63,7 @@ def jitter(mean_s: float, stopped: threading.Event) -> None:
 
 
 def describe_pause(seconds: float, reason: str) -> str:
-    """The pause in words; empty when there is none."""
+    """Return the pause in words; empty when there is none."""
     if seconds <= 0:
         return ""
     until = datetime.fromtimestamp(time.time() + seconds).astimezone()
@@ -71,7 +71,7 @@ def describe_pause(seconds: float, reason: str) -> str:
 
 
 class Pacer:
-    """Lets callers through at most `per_hour` times an hour, evenly spaced, over all threads."""
+    """Rate limiter: at most `per_hour` callers an hour, evenly spaced, over all threads."""
 
     def __init__(self, per_hour: int) -> None:
         self._interval = 3600.0 / per_hour
@@ -89,7 +89,7 @@ class Pacer:
 class Pause:
     """A pause of `seconds` that began at `opened` (Unix time), told by two clocks.
 
-    A wall clock that is set back would make it longer: within a process a clock that nobody sets bounds it, and one
+    A wall clock that is set back would make it longer: within a process a monotonic clock bounds it, and one
     that seems to begin in the future counts from now.
 
     Attributes:
@@ -106,7 +106,7 @@ class Pause:
         self._until = time.monotonic() + self._by_wall_clock()
 
     def left_s(self) -> float:
-        """Seconds that remain; 0 when it is over."""
+        """Return seconds that remain; 0 when it is over."""
         return max(0.0, min(self._by_wall_clock(), self._until - time.monotonic()))
 
     def _by_wall_clock(self) -> float:
@@ -124,7 +124,7 @@ class Breaker:
         except FileNotFoundError:
             self._pause = Pause()
         except (OSError, ValueError, KeyError, TypeError):
-            # Better an hour lost than a ban: what cannot be read counts as just opened.
+            # A one-hour pause avoids a ban: an unreadable file counts as just opened.
             self._pause = Pause(time.time(), _UNKNOWN_PAUSE_S, "unreadable breaker file")
         if self._pause.moved:
             self._save()  # or each run would find a pause that has just begun
@@ -141,7 +141,7 @@ class Breaker:
             self._save()
 
     def pause_s(self) -> float:
-        """Seconds that remain. A clock that was set back cannot make the pause longer than it was."""
+        """Return seconds that remain. A clock that was set back cannot make the pause longer than it was."""
         return self._pause.left_s()
 
     def _save(self) -> None:

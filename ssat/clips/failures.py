@@ -1,4 +1,4 @@
-"""Why a clip was not collected, in seven classes, and what follows from each."""
+"""The seven failure classes of a clip, and the consequence of each."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _OUT_OF_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 
 
 def classify(error: BaseException) -> ClipFailure:
-    """The failure class of what yt-dlp raised, from its exception types first and its words last.
+    """Return the failure class of what yt-dlp raised, from its exception types first and its words last.
 
     Raises:
         OSError: a fault of this machine (disk full, not writable, too many open files), which is no clip's failure.
@@ -128,7 +128,7 @@ def classify(error: BaseException) -> ClipFailure:
         if isinstance(link, ExtractorError):
             return ClipFailure(_of_words(link.orig_msg, link.expected), text)
     if not isinstance(error, YoutubeDLError):
-        # A fault in the downloader's own code: this clip fails, the others go on.
+        # A defect of the downloader: this clip fails, the others continue.
         return ClipFailure(FailureClass.TOOL, f"the downloader broke off: {type(error).__name__}: {text}")
     # Errors during the transfer come as words only.
     status = re.search(r"HTTP Error (\d{3})\b", text)
@@ -153,10 +153,10 @@ def _of_status(status: int, text: str, retry_after: str | None) -> ClipFailure:
 
 
 def _of_words(text: str, expected: bool) -> FailureClass:
-    for found, pattern in _PHRASES:
+    for failure_class, pattern in _PHRASES:
         if re.search(pattern, text, re.IGNORECASE):
-            return found
-    # `expected` is yt-dlp's own word for "the site said so"; without it, yt-dlp thinks of a bug of its own.
+            return failure_class
+    # `expected` means that the site reported it; without it, yt-dlp assumes a bug of its own.
     return FailureClass.MEDIA if expected else FailureClass.TOOL
 
 
@@ -181,7 +181,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         ]
 
 
-# The downloader speaks to people who use its own command line, and sends them to its own project.
+# The downloader's messages address users of its own command line and name its own project.
 _ADVICE = re.compile(
     r"report this|issue template|github\.com/yt-dlp|yt-dlp -|you are on the latest version|(^|[\s(`'\"])--[a-z]"
     r"|believe this is an error",

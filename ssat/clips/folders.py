@@ -1,4 +1,4 @@
-"""Videos in a folder and its sub-folders, and what is left out of it, counted by reason."""
+"""Videos in a folder and its sub-folders; skipped files are counted by reason."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def list_videos(folder: Path) -> FolderListing:
 
 
 def _link_refusal(path: Path, folder: Path, is_video: bool) -> str:
-    """Why a link is left out; empty where it leads to a file inside the folder, or is not a video anyway."""
+    """Return why a link is left out; empty where it leads to a file inside the folder, or is not a video anyway."""
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: a loop of links

@@ -1,4 +1,4 @@
-"""What earlier runs, and this one so far, know about each candidate."""
+"""The state of every candidate, from earlier runs and the current one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SETTLED = frozenset({st.OK, st.DEAD, st.GONE})
 class History:
     """The latest row of each clip, and which clips have to be tried once more in spite of it.
 
-    Rows of earlier runs stay in an Arrow table, since there may be very many; what decides about a clip is at hand.
+    Rows of earlier runs stay in an Arrow table, since there may be very many; what decides about a clip is in memory.
 
     Args:
         workspace: where the clips lie; a file that is missing or has another size is collected again.
@@ -36,7 +36,7 @@ class History:
     def __init__(self, workspace: Workspace, candidates: Iterable[Candidate], *, tool: str, retry_dead: bool) -> None:
         self._table = st.latest(st.load_status(workspace))
         self._at = {clip_id: row for row, clip_id in enumerate(self._table["clip_id"].to_pylist())}
-        # A few words for very many clips: the same objects again and again.
+        # Few distinct strings for very many clips: share the objects.
         words: dict[str | None, str | None] = {}
         self._states, self._errors = (
             [words.setdefault(word, word) for word in self._table[name].to_pylist()]
@@ -54,7 +54,7 @@ class History:
         for candidate, row in listed:
             if self._states[row] == st.DEAD and (
                 retry_dead
-                # Another version of the tool may well do what the last one could not.
+                # Another version of the tool may succeed.
                 or (self._errors[row] == FailureClass.TOOL and tools[row].as_py() != tool)
             ):
                 yield candidate.clip_id
@@ -85,12 +85,12 @@ class History:
         return None if row is None else (str(self._states[row]), self._errors[row])
 
     def on_disk(self) -> tuple[int, int]:
-        """Number and bytes of the clips that earlier runs collected."""
+        """Return number and bytes of the clips that earlier runs collected."""
         sizes = self._table["bytes"].filter(pc.equal(self._table["status"], st.OK))
         return len(sizes), pc.sum(sizes).as_py() or 0
 
     def attempts(self, clip_id: str) -> int:
-        """How many attempts at a clip have been made."""
+        """Return how many attempts at a clip have been made."""
         new = self._new.get(clip_id)
         if new is not None:
             return new.attempt
@@ -98,17 +98,17 @@ class History:
         return 0 if row is None else int(self._attempts[row])
 
     def is_collected(self, clip_id: str) -> bool:
-        """Whether a clip is on disk."""
+        """Return whether a clip is on disk."""
         state = self._state(clip_id)
         return state is not None and state[0] == st.OK and clip_id not in self._again
 
     def row(self, clip_id: str) -> StatusRow:
-        """The latest row of a clip that was tried."""
+        """Return the latest row of a clip that was tried."""
         new = self._new.get(clip_id)
         return new if new is not None else StatusRow.of(self._table.slice(self._at[clip_id], 1).to_pylist()[0])
 
     def clips(self, clip_ids: Sequence[str]) -> list[CollectedClip]:
-        """The facts about clips that were collected, in their order."""
+        """Return the facts about clips that were collected, in their order."""
         old = [clip_id for clip_id in clip_ids if clip_id not in self._new]
         numbers = pa.array([self._at[clip_id] for clip_id in old], pa.int64())
         rows = self._table.select(CLIP_COLUMNS).take(numbers).to_pylist()
@@ -118,12 +118,12 @@ class History:
         ]
 
     def settled(self, clip_id: str) -> bool:
-        """Whether a clip is collected or given up: nothing is to do about it."""
+        """Return whether a clip is collected or given up: nothing is to do about it."""
         state = self._state(clip_id)
         return state is not None and clip_id not in self._again and state[0] in _SETTLED
 
     def counts(self, clip_ids: Iterable[str]) -> dict[str, int]:
-        """How many of these clips have which outcome; those never tried are not counted."""
+        """Return how many of these clips have which outcome; those never tried are not counted."""
         return st.counted(state for clip_id in clip_ids if (state := self._state(clip_id)) is not None)
 
 

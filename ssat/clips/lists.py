@@ -72,12 +72,12 @@ class ClipList:
     skipped: list[Skipped] = field(default_factory=list)
 
     def ordered(self, seed: int) -> list[Candidate]:
-        """Candidates by sha256(seed | clip id): the order in which clips get their ranks."""
+        """Return candidates by sha256(seed | clip id): the order in which clips get class ids."""
         return sorted(self.candidates, key=lambda candidate: candidate_key(seed, candidate.clip_id))
 
 
 def candidate_key(seed: int, clip_id: str) -> bytes:
-    """Position of a clip among all candidates; depends on nothing but the seed and its own id."""
+    """Return position of a clip among all candidates; depends on nothing but the seed and its own id."""
     return hashlib.sha256(f"{seed}|{clip_id}".encode()).digest()
 
 
@@ -117,7 +117,7 @@ def read_list(source: str | Path, *, url_template: str = YOUTUBE_WATCH_URL, min_
         elif row[1].clip_id in lines:
             line, candidate = row
             first = lines[candidate.clip_id]
-            # Two spans of one video show the same people: they would be two classes that cannot be told apart.
+            # Two spans of one video show the same people: they would be two classes that cannot be distinguished.
             reason = "duplicate clip" + (f": its video was first seen in line {first}" if first else "")
             result.rejected.append(RejectedRow(line, candidate.clip_id, reason))
         else:
@@ -132,7 +132,7 @@ def read_list(source: str | Path, *, url_template: str = YOUTUBE_WATCH_URL, min_
 
 
 def describe_rejected(clips: ClipList, at_most: int = 10) -> list[str]:
-    """One line of text for each of the first rejected rows, one that counts the others, one for each kind of file."""
+    """Return a line for each of the first rejected rows, one that counts the others, one for each kind of file."""
     skipped = [f"{clips.source}: {group.describe()}" for group in clips.skipped]
     lines = [f"{clips.source}: {_describe(row)}" for row in clips.rejected[:at_most]]
     more = len(clips.rejected) - at_most
@@ -209,7 +209,7 @@ def _csv_rows(path: Path, url_template: str, min_seconds: float) -> Iterator[Row
 
 
 def _fields(line: str) -> list[str] | None:
-    """The fields of a line; None where its quotation marks do not fit.
+    """Return the fields of a line; None where its quotation marks do not fit.
 
     Line by line: to a reader of the whole file one mark too many would make a single field of all that follows.
     """
@@ -238,7 +238,7 @@ def _span_checked(line: int, clip_id: str, start: str, end: str, url_template: s
 
 
 def _span(start: str, end: str, min_seconds: float) -> tuple[float, float] | str:
-    """Start and end in seconds, or what is wrong with them."""
+    """Return start and end in seconds, or what is wrong with them."""
     first, last = _seconds(start), _seconds(end)
     if first is None:
         return f"time_start {start.strip()[:32]!r} is not a number of seconds"
@@ -291,7 +291,7 @@ def _url_rows(path: Path, min_seconds: float) -> Iterator[Row]:
 
 
 def _id_of_url(url: str, span: str) -> str:
-    """Readable part of the URL's path, and a digest that tells URLs and spans apart."""
+    """Readable part of the URL's path, and a digest that distinguishes URLs and spans."""
     name = _safe(Path(unquote(urlsplit(url).path)).stem)[:40].strip("._") or "clip"
     return f"{name}-{_short_digest(f'{url} {span}'.strip())}"
 

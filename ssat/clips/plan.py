@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ssat.clips.growing_roster import GrowingRoster
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate
-from ssat.clips.ranks import Ranks
 from ssat.clips.settings import CollectSettings
 from ssat.clips.sources.chain import Chain
 from ssat.clips.stages import Offer
 
-# However few clips were collected so far: at most four times as many are tried as are wanted.
+# Try at most four times the wanted number, even if few clips succeeded so far.
 _MIN_SUCCESS = 0.25
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one task run works through: positions in the candidate order, at one stage of the sources."""
+    """The work of one task run: positions in the candidate order, at one stage of the sources."""
 
     number: int
     positions: tuple[int, ...]
@@ -32,14 +32,19 @@ class Shard:
 
 
 class Plan:
-    """Candidates that are wanted and not settled, shard by shard."""
+    """The wanted candidates that are not settled, shard by shard."""
 
     def __init__(
-        self, candidates: Sequence[Candidate], history: History, ranks: Ranks, chain: Chain, settings: CollectSettings
+        self,
+        candidates: Sequence[Candidate],
+        history: History,
+        roster: GrowingRoster,
+        chain: Chain,
+        settings: CollectSettings,
     ) -> None:
         self._candidates = candidates
         self._history = history
-        self._ranks = ranks
+        self._roster = roster
         self._chain = chain
         self._settings = settings
         self._shards = 0
@@ -58,7 +63,7 @@ class Plan:
         self._stage[position] = self._stage.get(position, 0) + 1
 
     def is_last(self, stage: int) -> bool:
-        """Whether no source comes after this stage."""
+        """Return whether no source comes after this stage."""
         return stage == len(self._chain.stages) - 1
 
     @property
@@ -71,10 +76,10 @@ class Plan:
         self._passed_over.clear()
 
     def next_shard(self, pause: Callable[[], str], absent: Callable[[int], None]) -> tuple[Shard | None, str]:
-        """The next shard, or None and why: empty when nothing is left to do.
+        """Return the next shard, or None and why: empty when nothing is left to do.
 
-        `pause` says why the network may not be used, empty when it may. `absent` is told each candidate that no source
-        has.
+        `pause` returns why the network may not be used, empty if it may. `absent` is called with each candidate that no
+        source has.
         """
         while True:
             for number, stage in enumerate(self._chain.stages):
@@ -114,20 +119,20 @@ class Plan:
         return self._batch
 
     def _wanted(self, stage: int, at_most: int) -> Iterator[int]:
-        """Positions at `stage` that have to be tried for the ranks that are wanted."""
-        expected = float(len(self._ranks.ids))
+        """Yield positions at `stage` that have to be tried for the wanted clips."""
+        expected = float(len(self._roster.ids))
         success = max(_MIN_SUCCESS, self.collected / self.attempted) if self.attempted else 1.0
         success = min(success, self._chain.stages[stage].max_success)
         found = 0
-        for position in range(self._ranks.frontier, len(self._candidates)):
+        for position in range(self._roster.frontier, len(self._candidates)):
             if found == at_most:
                 return
             clip_id = self._candidates[position].clip_id
-            ranked = clip_id in self._ranks.ids
+            ranked = clip_id in self._roster.ids
             if not ranked and expected >= self._settings.clips:
-                continue  # a ranked clip whose file was lost is collected again even where no new rank is wanted
+                continue  # a clip of the roster whose file was lost is collected again even if no new clip is wanted
             if self._history.settled(clip_id):
-                # Collected, and waiting for its rank behind a candidate that is not settled.
+                # Collected, and waiting for its class id behind a candidate that is not settled.
                 expected += int(not ranked and self._history.is_collected(clip_id))
             elif position not in self._passed_over:
                 expected += 0 if ranked else success

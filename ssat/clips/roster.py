@@ -1,4 +1,7 @@
-"""The roster: which clip has which rank. Rank = class; append-only, so smaller experiments are prefixes of larger."""
+"""The roster: the class id of every clip. Append-only, so smaller experiments are prefixes of larger ones.
+
+The file keeps the column name `rank` for the class id.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,12 @@ ROSTER_SCHEMA = pa.schema(
 
 
 def roster_path(workspace: Workspace) -> AnyPath:
-    """Where the roster lies."""
+    """Return the path of the roster."""
     return workspace.roster
 
 
 def load_roster(workspace: Workspace) -> pa.Table:
-    """The roster, sorted by rank: ranks 0 … n-1, `path` relative to the workspace root.
+    """Return the roster, sorted by class id: 0 … n-1, `path` relative to the workspace root.
 
     Raises:
         InputError: nothing was collected yet, or the file is no roster.
@@ -55,12 +58,12 @@ def load_roster(workspace: Workspace) -> pa.Table:
             f"expected {', '.join(ROSTER_SCHEMA.names)}"
         )
     if table["rank"].to_pylist() != list(range(table.num_rows)):
-        raise InputError(f"{path}: ranks are not 0 … {table.num_rows - 1} in order; the file was changed by hand")
+        raise InputError(f"{path}: column rank is not 0 … {table.num_rows - 1} in order; the file was changed by hand")
     return table
 
 
 def roster_facts(table: pa.Table) -> dict[str, str]:
-    """What the ranks depend on beside the list (seed, cut of the clips), as it was written with the roster."""
+    """Return the settings that class ids depend on (seed, cut of the clips), as stored with the roster."""
     return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
 
 
@@ -71,30 +74,30 @@ def save_roster(workspace: Workspace, table: pa.Table, facts: Mapping[str, str])
 
 
 def appended(table: pa.Table, clips: Sequence[CollectedClip]) -> pa.Table:
-    """The roster with `clips` under the next ranks."""
+    """Return the roster with `clips` under the next class ids."""
     if not clips:
         return table
-    named = [{"rank": rank, **clip.columns()} for rank, clip in enumerate(clips, table.num_rows)]
+    named = [{"rank": class_id, **clip.columns()} for class_id, clip in enumerate(clips, table.num_rows)]
     added = pa.Table.from_pylist(named, schema=ROSTER_SCHEMA)
     return pa.concat_tables([table.replace_schema_metadata(None), added]).combine_chunks()
 
 
 def replaced(table: pa.Table, clips: Sequence[CollectedClip]) -> pa.Table:
-    """The roster with new facts about clips that were collected again, each under its old rank."""
+    """Return the roster with new facts about clips that were collected again, each under its old class id."""
     if not clips:
         return table
     old = table.to_pylist()
-    ranks = {row["clip_id"]: row["rank"] for row in old}
+    class_ids = {row["clip_id"]: row["rank"] for row in old}
     for clip in clips:
-        rank = ranks[clip.clip_id]
-        old[rank] = {"rank": rank, **clip.columns()}
+        class_id = class_ids[clip.clip_id]
+        old[class_id] = {"rank": class_id, **clip.columns()}
     return pa.Table.from_pylist(old, schema=ROSTER_SCHEMA)
 
 
 def roster_digest(table: pa.Table) -> str:
-    """SHA-256 over rank, clip id and content digest of every clip: equal rosters, equal digest, on any machine."""
+    """Return the SHA-256 over class id, clip id and content digest of every clip; equal on any machine."""
     digest = hashlib.sha256()
     columns = (table[name].to_pylist() for name in ("rank", "clip_id", "sha256"))
-    for rank, clip_id, sha256 in zip(*columns, strict=True):
-        digest.update(f"{rank}\t{clip_id}\t{sha256}\n".encode())
+    for class_id, clip_id, sha256 in zip(*columns, strict=True):
+        digest.update(f"{class_id}\t{clip_id}\t{sha256}\n".encode())
     return digest.hexdigest()

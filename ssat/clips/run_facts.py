@@ -1,10 +1,10 @@
-"""What the last collector wants: from it and the status table follow rate and remaining time."""
+"""Facts about the last collector; with the status table they give rate and remaining time."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -15,16 +15,16 @@ from ssat.clips.roster import load_roster, roster_path
 from ssat.locks import holder
 from ssat.workspace import Workspace, committed
 
-# The rate is that of the last hour: what a source allows changes.
+# The rate of the last hour: the limits of a source change.
 _WINDOW = timedelta(hours=1)
 _MAX_REASONS = 50
-# The file in the folder of clips that a collector at work holds locked.
+# The file in the folder of clips that a running collector locks.
 COLLECTOR_LOCK = ".collector.lock"
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run of the collector: when it began, how many ranks it wants, how many candidates its list has."""
+    """A run of the collector: start, wanted number of clips, number of candidates in the list."""
 
     run_id: str
     started_at: datetime
@@ -39,7 +39,7 @@ class RunFacts:
 
     @classmethod
     def load(cls, workspace: Workspace) -> RunFacts | None:
-        """The last run's facts; None where there is none, or none that can be read."""
+        """Return the last run's facts; None where there is none, or none that can be read."""
         try:
             content = json.loads((workspace.clips / "run.json").read_text(encoding="utf-8"))
             started = datetime.fromisoformat(content["started_at"])
@@ -53,19 +53,19 @@ class CollectStatus:
     """The state of collecting.
 
     Attributes:
-        ranks: clips in the roster.
+        clips: number of clips in the roster.
         by_class: outcome → clips.
         wanted, candidates: of the last run; None where none is known.
         per_hour: clips settled an hour, over the last hour of that run.
         collected_per_hour: clips collected an hour, likewise.
-        remaining_s: seconds until the ranks that are wanted are there or the list is through, at that rate; None where
-            it cannot be told.
+        remaining_s: seconds until the wanted clips are collected or the list is exhausted, at that rate; None if
+            unknown.
         at_work: process id of the collector that is at work, or None.
         reasons: why clips failed, most frequent first.
         reasons_left_out: how many reasons stand beyond those.
     """
 
-    ranks: int
+    clips: int
     by_class: dict[str, int]
     wanted: int | None
     candidates: int | None
@@ -76,20 +76,25 @@ class CollectStatus:
     reasons: tuple[st.FailureReason, ...]
     reasons_left_out: int
 
+    def as_json(self) -> Mapping[str, object]:
+        """Return the fields; `clips` is called `ranks` in JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"ranks": values.pop("clips"), **values}
+
 
 def describe_status(workspace: Workspace, now: datetime | None = None) -> CollectStatus:
-    """The state of collecting; right at any moment, also while a collector is at work in another process."""
+    """Return the state of collecting; correct at any moment, also while a collector runs in another process."""
     table = st.load_status(workspace)
     facts = RunFacts.load(workspace)
     by_class = st.counts_by_class(table)
     reasons = st.failure_reasons(table)
     at_work = holder(workspace.clips, COLLECTOR_LOCK)
-    # A collector that has ended had the rate that it had; that of one at work counts up to this moment.
+    # The rate of a finished collector is fixed; that of a running one is computed up to now.
     until = (now or datetime.now(UTC)) if at_work is not None else None
     settled, collected, seconds = (0, 0, 0.0) if facts is None else _recent(table, facts, until)
     known = seconds > 0 and settled > 0
     return CollectStatus(
-        ranks=load_roster(workspace).num_rows if roster_path(workspace).is_file() else 0,
+        clips=load_roster(workspace).num_rows if roster_path(workspace).is_file() else 0,
         by_class=by_class,
         wanted=facts.wanted if facts else None,
         candidates=facts.candidates if facts else None,
@@ -109,7 +114,7 @@ def _remaining_s(
     left = max(0, facts.candidates - sum(clips for outcome, clips in by_class.items() if outcome != st.WAITING))
     if not missing or not left:
         return 0.0
-    # The list may be through before the ranks that are wanted are there.
+    # The list may be exhausted before the wanted clips are collected.
     return round(seconds * min(missing / collected, left / settled), 1) if collected else None
 
 
@@ -124,7 +129,7 @@ def _recent(table: pa.Table, facts: RunFacts, until: datetime | None) -> tuple[i
         started + timedelta(seconds=elapsed or 0.0)
         for started, elapsed in zip(rows["started_at"].to_pylist(), rows["elapsed_s"].to_pylist(), strict=True)
     ]
-    # A clock that was set back in between must not make the time that has passed short, and the rate enormous.
+    # If the clock was set back, the elapsed time must not become short and the rate huge.
     until = max(ends if until is None else [*ends, until])
     since = max(facts.started_at, until - _WINDOW)
     chosen = [state == st.OK for end, state in zip(ends, rows["status"].to_pylist(), strict=True) if end > since]

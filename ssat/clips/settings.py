@@ -14,7 +14,7 @@ YOUTUBE_WATCH_URL = "https://www.youtube.com/watch?v={clip_id}"
 
 
 class CollectSettings(StageSettings):
-    """Which clips are wanted, where they come from, how they are cut, and how patient the collector is."""
+    """Number, source and format of the clips, and patience of the collector."""
 
     section: ClassVar[str] = "collect"
     # The paper's largest experiment has 1,600 clips, its smallest 160.

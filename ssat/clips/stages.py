@@ -17,7 +17,7 @@ from ssat.clips.sources import Source, Stopped
 from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
 
 Rows = list[StatusRow]
-# A candidate's position and the rows of its attempts; None: no source of the stage has it, others are to be asked.
+# A candidate's position and the rows of its attempts; None: no source of the stage has it, try the next stage.
 Finished = tuple[int, Rows | None]
 Progress = Callable[[int], None]
 
@@ -33,7 +33,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a stage can fetch next.
+    """The clips that a stage can fetch next.
 
     Attributes:
         network: whether fetching leaves this machine.
@@ -47,7 +47,7 @@ class Offer:
 
 
 class Stage(Protocol):
-    """What is asked for clips at one time, before the next stage has its turn.
+    """The sources that are tried for clips at one time, before those of the next stage.
 
     Attributes:
         network: whether its requests leave this machine.
@@ -73,12 +73,12 @@ class Stage(Protocol):
         """
 
     def problems(self) -> list[tuple[str, str]]:
-        """Addresses of archives, and what is wrong with them."""
+        """Return addresses of archives, and what is wrong with them."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """How a shard is worked through: `last` stage or not, clips at a time, folder for downloads, who is told."""
+    """How a shard is worked through: `last` stage or not, clips at a time, folder for downloads, progress callback."""
 
     last: bool
     concurrent: int
@@ -153,20 +153,20 @@ class ArchiveFailure(Exception):  # noqa: N818 - named for what happened to the 
 
 
 def run_direct(
-    attempts: Attempts, work: Iterable[Work], sources: Sequence[Source], last: bool, beside: int, progress: Progress
+    attempts: Attempts, work: Iterable[Work], sources: Sequence[Source], last: bool, concurrent: int, progress: Progress
 ) -> list[Finished]:
-    """Try each clip at `sources`, `beside` clips at a time. What one raises is raised when the others have stopped."""
+    """Try each clip at `sources`, `concurrent` at a time. An error is raised after the other clips have stopped."""
     finished: list[Finished] = []
     jobs: dict[Future[Rows], int] = {}
-    with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
+    with ThreadPoolExecutor(concurrent, thread_name_prefix="collect") as pool:
         try:
-            for one in work:
-                if not last and all(source.address(one.candidate) is None for source in sources):
-                    finished.append((one.position, None))
+            for work_item in work:
+                if not last and all(source.address(work_item.candidate) is None for source in sources):
+                    finished.append((work_item.position, None))
                     progress(1)
                 else:
-                    job = pool.submit(attempts.collect, one.candidate, one.attempts, sources, last)
-                    jobs[job] = one.position
+                    job = pool.submit(attempts.collect, work_item.candidate, work_item.attempts, sources, last)
+                    jobs[job] = work_item.position
             pending = set(jobs)
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -188,24 +188,24 @@ def run_archive(
     mirror: TarMirror,
     archive: str,
     last: bool,
-    beside: int,
+    concurrent: int,
     folder: Path,
     progress: Progress,
 ) -> list[Finished]:
-    """Stream one archive: the clips of `work` that it has are written out in its order and trimmed side by side.
+    """Stream one archive: the clips of `work` that it has are written out in its order and trimmed concurrently.
 
     Raises:
         ArchiveFailure: it could not be read to its end.
     """
-    by_id = {one.candidate.clip_id: one for one in work}
+    by_id = {work_item.candidate.clip_id: work_item for work_item in work}
     jobs: dict[Future[Rows], int] = {}
     # Members that are written out and not trimmed yet take space: at most twice as many as are worked on.
-    room = threading.Semaphore(2 * beside)
+    room = threading.Semaphore(2 * concurrent)
     failure: ClipFailure | None = None
 
-    def collect(one: Work, source: MemberSource) -> Rows:
+    def collect(work_item: Work, source: MemberSource) -> Rows:
         try:
-            return attempts.collect(one.candidate, one.attempts, [source], last)
+            return attempts.collect(work_item.candidate, work_item.attempts, [source], last)
         except BaseException:
             attempts.stop()  # or the stream would be read on for nothing
             raise
@@ -216,12 +216,12 @@ def run_archive(
     def make_room() -> None:
         room.acquire()
 
-    with ThreadPoolExecutor(beside, thread_name_prefix="collect") as pool:
+    with ThreadPoolExecutor(concurrent, thread_name_prefix="collect") as pool:
         try:
-            wanted = {clip_id: one.candidate for clip_id, one in by_id.items()}
+            wanted = {clip_id: work_item.candidate for clip_id, work_item in by_id.items()}
             for candidate, video in mirror.clips(archive, wanted, folder, attempts.stopped, make_room):
-                one = by_id[candidate.clip_id]
-                jobs[pool.submit(collect, one, MemberSource(archive, video))] = one.position
+                work_item = by_id[candidate.clip_id]
+                jobs[pool.submit(collect, work_item, MemberSource(archive, video))] = work_item.position
         except ClipFailure as problem:
             failure = problem
         except Stopped:

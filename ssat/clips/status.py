@@ -1,4 +1,4 @@
-"""The clip status table: what became of every clip at every attempt, safe against a collector that is killed."""
+"""The clip status table: the outcome of every attempt at every clip, safe against a collector that is killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ssat.clips.rows import STATUS_SCHEMA, StatusRow
 from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace, committed
 
-# What a row says about its clip.
+# States of a clip.
 OK = "ok"  # trimmed and on disk
 FAILED = "failed"  # will be tried again
 WAITING = "waiting"  # failed through no fault of its own; will be tried again, and the clip keeps its turn
@@ -37,7 +37,7 @@ def _folder(workspace: Workspace) -> Path:
 
 
 class StatusLog:
-    """Appends rows: each is on disk when `append` returns, and in Parquet after `commit`.
+    """Log of status rows: each is on disk when `append` returns, and in Parquet after `commit`.
 
     A row goes to a journal first (one JSON line, synced). What a killed collector left there is found by the next one,
     a torn last line is dropped. One log at a time may be open on a workspace; the collector's lock sees to it.
@@ -66,7 +66,7 @@ class StatusLog:
                     line = line[self._file.write(line) :]
                 os.fsync(self._file.fileno())
             except OSError:
-                # A full disk takes a part of a line, and the next row would be lost behind it.
+                # A full disk accepts part of a line, and the next row would be appended to it and lost.
                 with contextlib.suppress(OSError):
                     self._file.truncate(whole)
                 raise
@@ -84,8 +84,8 @@ class StatusLog:
             tables = [pq.read_table(part, schema=STATUS_SCHEMA) for part in merged] + tables
             if tables:
                 number = 1 + max((int(part.stem.removeprefix("part-")) for part in parts), default=0)
-                # Killed before the journal or the merged parts are removed, a row stands in two places: readers drop
-                # doubles, so the order of these steps loses and repeats nothing.
+                # If killed before the journal or the merged parts are removed, a row exists twice: readers drop
+                # duplicates, so with this order of steps no row is lost or repeated.
                 with committed(self._folder / f"part-{number:08d}.parquet") as temporary:
                     pq.write_table(_without_doubles(pa.concat_tables(tables)), temporary, compression="zstd")
             for part in merged:
@@ -94,7 +94,7 @@ class StatusLog:
 
 
 def load_status(workspace: Workspace) -> pa.Table:
-    """Every row of every attempt in the order in which they were written; empty where nothing was collected yet.
+    """Return every row of every attempt in the order in which they were written; empty where nothing was collected yet.
 
     The order is that of the files, not of `started_at`: a clock may be set back. Right also while another process
     collects.
@@ -104,7 +104,7 @@ def load_status(workspace: Workspace) -> pa.Table:
     """
     folder = _folder(workspace)
     for _ in range(_READS):
-        # The journal first: its rows may move into a part meanwhile, and then they are found twice, not lost.
+        # Read the journal first: rows that move into a part meanwhile are then read twice, not lost.
         journal = _read_journal(folder / "journal.jsonl")
         tables = []
         try:
@@ -123,7 +123,7 @@ def load_status(workspace: Workspace) -> pa.Table:
 
 
 def latest(status: pa.Table) -> pa.Table:
-    """The latest row of each clip: the truth about it. `status` as `load_status` gives it."""
+    """Return the latest row of each clip: the truth about it. `status` as `load_status` gives it."""
     if not status.num_rows:
         return status
     numbered = status.append_column("_row", pa.array(range(status.num_rows), pa.int64()))
@@ -137,19 +137,19 @@ def now() -> datetime:
 
 
 def outcome_name(state: str, error_class: str | None) -> str:
-    """How a latest row is counted: `ok`, `waiting` when it will be tried again, else its error class."""
+    """Return how a latest row is counted: `ok`, `waiting` when it will be tried again, else its error class."""
     return state if state == OK else WAITING if state in (FAILED, WAITING) else str(error_class)
 
 
 def counts_by_class(status: pa.Table) -> dict[str, int]:
-    """Clips by what became of them, `ok` first. `status` as `load_status` gives it."""
+    """Return the number of clips by outcome, `ok` first. `status` as `load_status` gives it."""
     current = latest(status)
     pairs = zip(current["status"].to_pylist(), current["error_class"].to_pylist(), strict=True)
     return counted(pairs)
 
 
 def counted(outcomes: Iterable[tuple[str, str | None]]) -> dict[str, int]:
-    """How often each outcome occurs among (status, error class), `ok` first."""
+    """Return how often each outcome occurs among (status, error class), `ok` first."""
     counts = Counter(outcome_name(state, error_class) for state, error_class in outcomes)
     return dict(sorted(counts.items(), key=lambda item: (item[0] != OK, item[0])))
 
@@ -204,7 +204,7 @@ def _table(rows: list[StatusRow]) -> pa.Table:
 
 
 def _without_doubles(table: pa.Table) -> pa.Table:
-    """One row per clip, attempt and start, for a row may have been journalled and committed, or merged, twice."""
+    """Return one row per clip, attempt and start; a row may be stored twice after an interruption."""
     keys = ["clip_id", "attempt", "started_at"]
     numbered = table.select(keys).append_column("_row", pa.array(range(table.num_rows), pa.int64()))
     rows = numbered.group_by(keys).aggregate([("_row", "min")])["_row_min"]

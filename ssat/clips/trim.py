@@ -34,7 +34,7 @@ _SQUARE_WITHIN = 0.03
 
 @dataclass(frozen=True)
 class TrimSettings:
-    """How a clip is cut. Times in seconds, sizes in pixels."""
+    """Length and format of a clip. Times in seconds, sizes in pixels."""
 
     seconds: float = 10.0
     min_seconds: float = 3.0
@@ -46,10 +46,10 @@ class TrimSettings:
 
 @dataclass(frozen=True)
 class TrimmedClip:
-    """What was written.
+    """Result of trimming.
 
     Attributes:
-        copied: the packets were taken over without encoding anew.
+        copied: the packets were taken over without encoding again.
         dropped: pictures left out because their times go back.
     """
 
@@ -195,7 +195,7 @@ def _write(
 
 
 def _duration(frame: VideoFrame) -> float:
-    """Seconds that the file states for the frame; 0 where it does not."""
+    """Return seconds that the file states for the frame; 0 where it does not."""
     return float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
 
 
@@ -212,7 +212,7 @@ def stored_size(frame: VideoFrame, stream: VideoStream, short_side: int) -> tupl
 
 
 class _Upright:
-    """Turns and mirrors frames. `width`, `height`: the picture after turning."""
+    """Rotation and mirroring of frames. `width`, `height`: of the picture after turning."""
 
     def __init__(self, orientation: Orientation, width: int, height: int) -> None:
         steps: list[tuple[str, str | None]] = []
@@ -290,7 +290,7 @@ def _copy(source: Path, target: Path, settings: TrimSettings, seconds: float) ->
 
 
 def _checked(path: Path, packets: int, end_s: float, interval: float) -> TrimmedClip | None:
-    """Facts about a copy after decoding all of it; None where that shows anything but whole, upright frames."""
+    """Return facts about a copy after decoding all of it; None where that shows anything but whole, upright frames."""
     container, stream = open_video(path)
     with container:
         times = []

@@ -52,7 +52,7 @@ class Trimmers:
             with self._lock:
                 if self._pool is pool:
                     self._pool = None
-        # The pool does not tell whose video it was: each one that was in flight is tried alone.
+        # The pool does not report which video crashed it: each one in flight is tried alone.
         with ProcessPoolExecutor(1, _CONTEXT, _prepare) as alone:
             return alone.submit(trim_clip, source, target, settings, start_s=start_s, end_s=end_s).result()
 

@@ -39,7 +39,7 @@ class _Walker:
 
 
 def render_clip(seed: int, clip: int, duration_s: float, places: int) -> Iterator[Image]:
-    """The frames (HEIGHT, WIDTH, 3) RGB of one clip.
+    """Yield the frames (HEIGHT, WIDTH, 3) RGB of one clip.
 
     Several clips show the same place (`clip % places`) with other people, as cameras on one street would: a network
     that tells those clips apart has to look at the people.

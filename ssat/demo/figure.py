@@ -30,7 +30,7 @@ class Figure:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, palette: Sequence[Colour] = WARDROBE) -> Figure:
-        """A figure with clothes from `palette`: cloth, cut, build, hair and bag are drawn from `rng`."""
+        """Return a figure with clothes from `palette`: cloth, cut, build, hair and bag are drawn from `rng`."""
         wear = _Wear.draw(rng, palette)
         sprites = np.stack([wear.pose(2 * math.pi * phase / PHASES) for phase in range(PHASES)])
         boxes = np.array([_tight_box(sprite[..., 3]) for sprite in sprites])
@@ -76,7 +76,7 @@ class _Wear:
         )
 
     def pose(self, angle: float) -> NDArray[np.uint8]:
-        """The sprite (h, w, 4) RGBA at `angle` of the walk, walking to the right."""
+        """Return the sprite (h, w, 4) RGBA at `angle` of the walk, walking to the right."""
         canvas = _Canvas()
         h, middle = float(_HEIGHT), _WIDTH / 2
         lift = 0.012 * h * abs(math.sin(angle))
@@ -174,7 +174,7 @@ def _point(p: tuple[float, float]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a figure stands in an image: hip at column `x`, feet on row `y`, `height` pixels tall.
+    """Position of a figure in an image: hip at column `x`, feet on row `y`, `height` pixels tall.
 
     `stride` counts walking cycles, a whole one per 1.0; `facing` is +1 for right, -1 for left.
     """
@@ -189,7 +189,7 @@ class Placement:
         return int(self.stride % 1.0 * PHASES) % PHASES
 
     def box(self, figure: Figure) -> tuple[float, float, float, float]:
-        """The whole figure's box (x1, y1, x2, y2) in image pixels, hidden parts and parts outside included."""
+        """Return the whole figure's box (x1, y1, x2, y2) in image pixels, hidden parts and parts outside included."""
         x1, y1, x2, y2 = figure.boxes[self._phase()]
         scale = self.height / _HEIGHT
         left, right = x1 - _WIDTH / 2, x2 - _WIDTH / 2
@@ -199,7 +199,7 @@ class Placement:
         return self.x + left * scale, top, self.x + right * scale, bottom
 
     def opaque_pixels(self, figure: Figure) -> float:
-        """How many image pixels the whole figure covers, parts outside the image included."""
+        """Return how many image pixels the whole figure covers, parts outside the image included."""
         return float((figure.sprites[self._phase(), :, :, 3] > 127).sum()) * (self.height / _HEIGHT) ** 2
 
     def paste(self, figure: Figure, image: NDArray[np.uint8]) -> tuple[tuple[slice, slice], NDArray[np.uint8]]:

@@ -14,7 +14,7 @@ from ssat.demo.texture import Image, value_noise
 
 @dataclass(frozen=True)
 class Light:
-    """Multiplies a frame by a map (h, w), by a slow swing of brightness and by a tint (RGB) that drifts to another."""
+    """Light of a scene: a map (h, w), a slow swing of brightness, and a tint (RGB) that drifts to another."""
 
     shade: NDArray[np.float32]
     tints: NDArray[np.float32]  # (2, 3)
@@ -44,7 +44,7 @@ class Light:
         )
 
     def apply(self, image: Image, time_s: float, index: int) -> Image:
-        """The lit frame (h, w, 3) at `time_s`; `index` picks the noise."""
+        """Return the lit frame (h, w, 3) at `time_s`; `index` picks the noise."""
         wave = math.sin(self.start + 2 * math.pi * time_s / self.period_s)
         mixed = self.tints[0] + (self.tints[1] - self.tints[0]) * (
             0.5 + 0.5 * math.sin(1.7 * self.start + 0.6 * time_s)

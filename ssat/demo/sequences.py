@@ -60,7 +60,7 @@ class _Path:
 
 
 def render_sequence(seed: int, sequence: int, frames: int, figures: int) -> Iterator[Frame]:
-    """The frames of one sequence. Its place and its figures appear in no clip: their seeds differ."""
+    """Yield the frames of one sequence. Its place and its figures appear in no clip: their seeds differ."""
     rng = np.random.default_rng([seed, 3, sequence])
     place = backdrop(rng, HEIGHT, WIDTH)
     palette = [WARDROBE[int(i)] for i in rng.choice(len(WARDROBE), _COLOURS, replace=False)]

@@ -1,4 +1,4 @@
-"""A web server on loopback for the demo's clips, so that the collector downloads as it would from anywhere."""
+"""A web server on loopback for the demo's clips, so that the collector downloads them as usual."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from ssat.settings import StageSettings
 
 
 class DemoSettings(StageSettings):
-    """How much is rendered and how long is trained; the defaults take less than five minutes on two cores."""
+    """Size of the rendered world and of the training; the defaults take less than five minutes on two cores."""
 
     section: ClassVar[str] = "demo"
 

@@ -22,7 +22,7 @@ _MAX_WIDTH = 640
 
 
 def side_by_side(sequence: MotSequence, results: Mapping[str, Path]) -> Iterator[NDArray[np.uint8]]:
-    """Every frame (H', W', 3) RGB once per result file, painted with its tracks, left to right with the names above.
+    """Yield every frame (H', W', 3) RGB with the tracks of each result file, left to right, with their names above.
 
     Args:
         sequence: with frames.

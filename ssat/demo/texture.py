@@ -42,7 +42,7 @@ def value_noise(rng: np.random.Generator, height: int, width: int, cell: float) 
 
 
 def cloth(rng: np.random.Generator, kind: str, height: int, width: int, first: Colour, second: Colour) -> Image:
-    """A piece of cloth, RGB (height, width, 3), in one of `CLOTHS`, of two colours (`plain` shows the first alone)."""
+    """Return a piece of cloth, RGB (height, width, 3), in one of `CLOTHS`, of two colours (`plain` uses the first)."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     period = float(rng.uniform(height / 22, height / 9))
     if kind == "plain":
@@ -70,7 +70,7 @@ def cloth(rng: np.random.Generator, kind: str, height: int, width: int, first: C
 
 
 def backdrop(rng: np.random.Generator, height: int, width: int) -> Image:
-    """A wall above a floor, each of its own material and colour, RGB (height, width, 3)."""
+    """Return a wall above a floor, each of its own material and colour, RGB (height, width, 3)."""
     horizon = int(height * rng.uniform(0.3, 0.55))
     image = np.empty((height, width, 3), np.float32)
     image[:horizon] = _material(rng, horizon, width)
@@ -107,6 +107,6 @@ def _material(rng: np.random.Generator, height: int, width: int) -> NDArray[np.f
 
 
 def two_of(rng: np.random.Generator, palette: Sequence[Colour]) -> tuple[Colour, Colour]:
-    """Two different colours of `palette`."""
+    """Return two different colours of `palette`."""
     first, second = rng.choice(len(palette), size=2, replace=False)
     return palette[int(first)], palette[int(second)]

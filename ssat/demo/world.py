@@ -27,10 +27,10 @@ def world_key(settings: DemoSettings) -> str:
 
 
 def world_folder(root: Path, settings: DemoSettings) -> Path:
-    """Where this world lies below the demo's folder.
+    """Return where this world lies below the demo's folder.
 
     Raises:
-        InputError: another world was collected there: its clips have the ranks, and would be what is learnt from.
+        InputError: another world was collected there: its clips are in the roster and would be learned from.
     """
     folder = root / "world" / world_key(settings)
     others = sorted(path.name for path in folder.parent.glob("*") if path.is_dir() and path != folder)
@@ -43,7 +43,7 @@ def world_folder(root: Path, settings: DemoSettings) -> Path:
 
 
 def clip_id(settings: DemoSettings, clip: int) -> str:
-    """The clip's id in the list and its file name: another world has other ids, so nothing stale is taken for it."""
+    """Return the clip's id in the list and its file name; the ids of every world are different."""
     return f"demo-{world_key(settings)}-{clip:03d}"
 
 

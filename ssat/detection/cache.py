@@ -1,4 +1,4 @@
-"""Detections kept in Parquet under the key of what they follow from."""
+"""Cache of detections in Parquet, by the digest of their inputs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ _SCHEMA = pa.schema([("frame", pa.int32()), *((name, pa.float64()) for name in _
 
 
 def store_chunk(folder: Path, key: str, frames: Sequence[Detections]) -> Path:
-    """Keeps the detections of consecutive frames, whole or not at all; `frame` counts from 0 within the file."""
+    """Keep the detections of consecutive frames, whole or not at all; `frame` counts from 0 within the file."""
     table = np.concatenate(
-        [np.column_stack((one.boxes, one.scores, one.centres, one.offsets)) for one in frames], dtype=np.float64
+        [
+            np.column_stack((detections.boxes, detections.scores, detections.centres, detections.offsets))
+            for detections in frames
+        ],
+        dtype=np.float64,
     )
-    number = np.repeat(np.arange(len(frames), dtype=np.int32), [len(one) for one in frames])
+    number = np.repeat(np.arange(len(frames), dtype=np.int32), [len(detections) for detections in frames])
     arrays = [pa.array(number), *(pa.array(np.ascontiguousarray(column)) for column in table.T)]
     content = pa.Table.from_arrays(arrays, schema=_SCHEMA.with_metadata({"key": key, "frames": str(len(frames))}))
     path = _path(folder, key)
@@ -42,7 +46,9 @@ def load_chunk(folder: Path, key: str, n_frames: int) -> list[Detections] | None
     number = content["frame"].to_numpy()
     table = np.column_stack([content[name].to_numpy() for name in _COLUMNS])
     rows = [table[number == index] for index in range(n_frames)]
-    return [Detections(one[:, :4], one[:, 4], one[:, 5:7], one[:, 7:9]) for one in rows]
+    return [
+        Detections(frame_rows[:, :4], frame_rows[:, 4], frame_rows[:, 5:7], frame_rows[:, 7:9]) for frame_rows in rows
+    ]
 
 
 def _path(folder: Path, key: str) -> Path:

@@ -51,7 +51,7 @@ class CenterTrackDetector:
 
     @classmethod
     def load(cls, path: Path, settings: RefinementSettings | None = None) -> CenterTrackDetector:
-        """The refiner with a published checkpoint.
+        """Return the refiner with a published checkpoint.
 
         Raises:
             InputError: no such file, nothing that is safe to read, or tensors that do not fit; says where to get it.
@@ -91,7 +91,7 @@ class CenterTrackDetector:
     def in_the_loop(
         self, image: NDArray[np.uint8], previous: NDArray[np.uint8] | None, tracks_N4: NDArray[np.float64]
     ) -> Detections:
-        """Detections of one frame, given the tracks of the frame before (boxes in its pixels)."""
+        """Return detections of one frame, given the tracks of the frame before (boxes in its pixels)."""
         inputs, maps = self._inputs([image])
         earlier = inputs
         if previous is not None:
@@ -103,14 +103,16 @@ class CenterTrackDetector:
 
     def _inputs(self, images: Sequence[NDArray[np.uint8]]) -> tuple[Tensor, list[InputMap]]:
         maps = [InputMap.of(image.shape[1], image.shape[0], self.settings.input, INPUT_SIZE) for image in images]
-        stacked = np.stack([warped(image, one, INPUT_SIZE) for image, one in zip(images, maps, strict=True)])
+        stacked = np.stack(
+            [warped(image, input_map, INPUT_SIZE) for image, input_map in zip(images, maps, strict=True)]
+        )
         return normalised(torch.from_numpy(stacked).to(self.device)), maps
 
     @torch.inference_mode()
     def _detect(
         self, inputs: Tensor, previous: Tensor, heatmap: Tensor | None, maps: list[InputMap]
     ) -> list[Detections]:
-        given = [None if one is None else self._cast(one) for one in (inputs, previous, heatmap)]
+        given = [None if tensor is None else self._cast(tensor) for tensor in (inputs, previous, heatmap)]
         assert given[0] is not None  # noqa: S101 - for the type checker
         finest = self._network.features(given[0], given[1], given[2])
         return decode(self._network, finest, maps, self.settings.threshold)

@@ -1,4 +1,4 @@
-"""The published checkpoint: where it is looked for, and how it is read without running anything in it."""
+"""The published checkpoint: find it, and read it without executing anything in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHERE = (
 
 
 def checkpoint_path(named: str | None, workspace: Path) -> Path:
-    """The checkpoint that a setting names, else the variable SSAT_CENTERTRACK, else the place in the workspace."""
+    """Return the checkpoint of the setting, of the variable SSAT_CENTERTRACK, or the path in the workspace."""
     chosen = named or os.environ.get(_VARIABLE)
     return Path(chosen).expanduser() if chosen else workspace / "models" / CHECKPOINT_NAME
 
@@ -33,7 +33,7 @@ def refuse_missing(path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> tuple[Mapping[str, Any], str]:
-    """The state dict of a checkpoint file (.pth or .safetensors) and the file's SHA-256.
+    """Return the state dict of a checkpoint file (.pth or .safetensors) and the file's SHA-256.
 
     Raises:
         InputError: no such file (says where it is published), or nothing that holds tensors alone.

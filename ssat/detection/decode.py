@@ -15,7 +15,7 @@ MIN_SIDE = 0.01  # of a box, in pixels of the frame: a result file has three dec
 
 
 def peaks(heatmap_BHW: Tensor, most: int = MAX_DETECTIONS) -> tuple[Tensor, Tensor, Tensor]:
-    """The highest values that are the maximum of their 3x3 neighbourhood, highest first.
+    """Return the highest values that are the maximum of their 3x3 neighbourhood, highest first.
 
     Args:
         heatmap_BHW: after the sigmoid.
@@ -33,7 +33,7 @@ def peaks(heatmap_BHW: Tensor, most: int = MAX_DETECTIONS) -> tuple[Tensor, Tens
 def decode(
     network: CenterNetwork, finest_B64HW: Tensor, to_input: list[InputMap], threshold: float
 ) -> list[Detections]:
-    """The detections of every image of a batch that score more than `threshold`.
+    """Return the detections of every image of a batch that score more than `threshold`.
 
     Boxes without extent are left out: the heads may put left right of right, and no result file may hold such a box.
     The heatmap is computed everywhere, box and offset only where there is a peak: the other values of those heads, and
@@ -54,10 +54,12 @@ def decode(
     table = torch.cat((boxes, STRIDE * peak, STRIDE * moved, scores[batch, rank][:, None].double()), 1).cpu().numpy()
     of_image = batch.cpu().numpy()
     answer = []
-    for index, one in enumerate(to_input):
+    for index, input_map in enumerate(to_input):
         mine = table[of_image == index]
-        framed = one.to_frame(mine[:, :4])
+        framed = input_map.to_frame(mine[:, :4])
         whole = (framed[:, 2:] - framed[:, :2] >= MIN_SIDE).all(axis=1)
         mine = mine[whole]
-        answer.append(Detections(framed[whole], mine[:, 8], one.to_frame(mine[:, 4:6]), mine[:, 6:8] / one.scale))
+        answer.append(
+            Detections(framed[whole], mine[:, 8], input_map.to_frame(mine[:, 4:6]), mine[:, 6:8] / input_map.scale)
+        )
     return answer

@@ -1,4 +1,4 @@
-"""What a detector says about one frame."""
+"""Detections of one frame."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Detections:
 
     @classmethod
     def of_boxes(cls, boxes: NDArray[np.float64], scores: NDArray[np.float64]) -> Detections:
-        """Boxes of a detector that knows neither peaks nor offsets."""
+        """Return boxes of a detector that knows neither peaks nor offsets."""
         return cls(boxes, scores, middles(boxes), np.zeros((len(boxes), 2)))
 
 

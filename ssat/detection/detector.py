@@ -1,4 +1,4 @@
-"""What every detector is to the rest, and the detections of a run of frames, kept by what they follow from."""
+"""The interface of detectors, and a cache of the detections of consecutive frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 32  # frames that are kept in one file: what an interruption can cost
 
 
 class Detector(Protocol):
-    """Gives the detections of frames; `CenterTrackDetector` and `TorchvisionDetector` are such."""
+    """Interface of detectors; `CenterTrackDetector` and `TorchvisionDetector` implement it."""
 
     name: str
     digest: str
@@ -48,7 +48,7 @@ def detected(
     content: Callable[[int], str] | None = None,
     batch: int | None = None,
 ) -> Iterator[tuple[int, Image, Detections]]:
-    """Every frame with its detections, in order.
+    """Yield every frame with its detections, in order.
 
     Args:
         frames: number and image, in order.
@@ -84,7 +84,7 @@ def _of_chunk(
         key = _key(detector, [n for n, _ in frames], None if previous is None else previous[0], content)
         known = load_chunk(cache, key, len(frames))
     if known is not None:
-        yield from ((number, image, one) for (number, image), one in zip(frames, known, strict=True))
+        yield from ((number, image, detections) for (number, image), detections in zip(frames, known, strict=True))
         return
     computed: list[Detections] = []
     before = None if previous is None else previous[1]
@@ -93,7 +93,7 @@ def _of_chunk(
         found = detector([image for _, image in part], before)
         before = part[-1][1]
         computed.extend(found)
-        yield from ((number, image, one) for (number, image), one in zip(part, found, strict=True))
+        yield from ((number, image, detections) for (number, image), detections in zip(part, found, strict=True))
     if cache is not None and key:
         store_chunk(cache, key, computed)
 

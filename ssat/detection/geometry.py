@@ -1,4 +1,4 @@
-"""How a frame becomes the network's input, and the way back."""
+"""Map frames to the input of the network and back."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class InputMap:
 
     @classmethod
     def of(cls, width: int, height: int, fit: Fit, input_size: tuple[int, int] = INPUT_SIZE) -> InputMap:
-        """The map for frames of `width` x `height` pixels.
+        """Return the map for frames of `width` x `height` pixels.
 
         Args:
             fit: `letterbox`: the whole frame is inside the input. `published`: the longer side spans the input's
-                width, whatever becomes of the other one: of 640x480, 58.7 rows are cut off at top and at bottom. The
+                width, and the other side is padded or cut: of 640x480, 58.7 rows are cut off at top and at bottom. The
                 published results were computed so. For 16:9 the two are the same.
             input_size: width and height of the input.
         """
@@ -41,11 +41,11 @@ class InputMap:
         return cls(scale, wide / 2 - scale * width / 2, high / 2 - scale * height / 2)
 
     def to_input(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Points or boxes (…, 2n) of the frame, in the input's coordinates."""
+        """Return points or boxes (…, 2n) of the frame, in the input's coordinates."""
         return points * self.scale + self._shift(points)
 
     def to_frame(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Points or boxes (…, 2n) of the input, in the frame's coordinates."""
+        """Return points or boxes (…, 2n) of the input, in the frame's coordinates."""
         return (points - self._shift(points)) / self.scale
 
     def _shift(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -53,13 +53,13 @@ class InputMap:
 
 
 def warped(image: NDArray[np.uint8], to_input: InputMap, input_size: tuple[int, int] = INPUT_SIZE) -> NDArray[np.uint8]:
-    """A frame (H, W, 3) in the input's size, bilinear, black where the frame does not reach."""
+    """Return a frame (H, W, 3) in the input's size, bilinear, black where the frame does not reach."""
     affine = np.array([[to_input.scale, 0.0, to_input.shift_x], [0.0, to_input.scale, to_input.shift_y]])
     return cv2.warpAffine(image, affine, input_size, flags=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
 def normalised(images_BHW3: Tensor) -> Tensor:
-    """uint8 RGB (B, H, W, 3) as the network wants it: float32 (B, 3, H, W), BGR, the published mean and deviation."""
+    """uint8 RGB (B, H, W, 3) as the network expects it: float32 (B, 3, H, W), BGR, the published mean and deviation."""
     device = images_BHW3.device
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (_MEAN_BGR, _STD_BGR))
     bgr: Tensor = images_BHW3.flip(-1).permute(0, 3, 1, 2).float() / 255.0

@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
 
 
 class Root(nn.Module):
-    """Joins the outputs of a tree's nodes by a 1x1 convolution."""
+    """Join of the outputs of a tree's nodes by a 1x1 convolution."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ def gathered_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor
 
 
 def _neighbours(first: Tensor, share: Tensor, size: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The two neighbours of a position along one axis and their weights; zero for one that lies outside."""
+    """Return the two neighbours of a position along one axis and their weights; zero for one that lies outside."""
     second = first + 1
     inside = [(index >= 0) & (index < size) for index in (first, second)]
     places = [index.clamp(0, size - 1) for index in (first, second)]
@@ -189,7 +189,7 @@ class Aggregation(nn.Module):
             self.add_module(f"node_{k}", DeformableBlock(outside, outside))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """The maps, finest first, each joined with all before it; the first one as it is."""
+        """Return the maps, finest first, each joined with all before it; the first one as it is."""
         joined = [maps[0]]
         for k in range(1, self.n_coarser + 1):
             enlarged = self.get_submodule(f"up_{k}")(self.get_submodule(f"proj_{k}")(maps[k]))

@@ -56,7 +56,7 @@ class Backbone(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """Brings the four maps together at their three finer scales."""
+    """Combination of the four maps at their three finer scales."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class CenterNetwork(nn.Module):
         return finest
 
     def head_at(self, name: str, finest_B64HW: Tensor, batch_N: Tensor, y_N: Tensor, x_N: Tensor) -> Tensor:
-        """One head's values (N, C) at some places only: the same as its map there, without computing the map.
+        """Return one head's values (N, C) at some places only: the same as its map there, without computing the map.
 
         Args:
             batch_N, y_N, x_N: places in the map.
@@ -125,7 +125,7 @@ class CenterNetwork(nn.Module):
 
 
 def load_network(state_dict: Mapping[str, Tensor]) -> CenterNetwork:
-    """The network with these tensors, in evaluation mode.
+    """Return the network with these tensors, in evaluation mode.
 
     Args:
         state_dict: name → tensor, with or without a leading `module.`; all of them, and nothing else.
@@ -146,7 +146,7 @@ def load_network(state_dict: Mapping[str, Tensor]) -> CenterNetwork:
 
 
 def folded(network: CenterNetwork) -> CenterNetwork:
-    """A copy that gives the same answers with every batch normalisation worked into the convolution before it."""
+    """Return a copy with the same outputs, with every batch normalisation folded into the convolution before it."""
     copied = copy.deepcopy(network)
     for module in copied.modules():
         if isinstance(module, DeformableBlock):
@@ -179,11 +179,11 @@ def _check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, object]) 
     missing = [name for name in expected if name not in shapes]
     extra = [name for name in shapes if name not in expected]
     kinds = (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
-    problems = [f"{what}: {_first_of(names)}" for what, names in kinds if names]
+    problems = [f"{kind}: {_first_of(names)}" for kind, names in kinds if names]
     if not problems:
         broken = [name for name, tensor in given.items() if isinstance(tensor, Tensor) and not tensor.isfinite().all()]
         if broken:
-            raise InputError(f"tensors hold values that are not finite: {_first_of(broken)}; take the file anew")
+            raise InputError(f"tensors hold values that are not finite: {_first_of(broken)}; download the file again")
         return
     classes = shapes.get("hm.2.weight", (1,))[0]
     hint = "; expected CenterTrack's MOT17 network (mot17_half.pth or mot17_fulltrain.pth)"

@@ -11,7 +11,7 @@ _OVERLAP = 0.7
 
 
 def gaussian_radius(height: float, width: float, overlap: float = _OVERLAP) -> float:
-    """How far both corners of a box may move so that it still overlaps the old one by `overlap` (arXiv 1808.01244).
+    """Return how far both corners of a box may move at overlap `overlap` with the old box (arXiv 1808.01244).
 
     The smallest of three cases (one corner in and one out, both in, both out), with the divisor 2 of the published
     implementation for all of them, because the networks were trained with it.
@@ -26,7 +26,7 @@ def gaussian_radius(height: float, width: float, overlap: float = _OVERLAP) -> f
 
 
 def prior_heatmap(boxes_N4: NDArray[np.float64], width: int, height: int) -> NDArray[np.float32]:
-    """A Gaussian of height 1 in the middle of every box, combined by maximum: (H, W).
+    """Return a Gaussian of height 1 in the middle of every box, combined by maximum: (H, W).
 
     Args:
         boxes_N4: x1 y1 x2 y2 in pixels of the input; clipped to it, and left out where nothing is inside.

@@ -13,7 +13,7 @@ DetectorName = Literal["fasterrcnn", "retinanet", "fcos"]
 
 
 class RefinementSettings(BaseModel):
-    """How CenterTrack's network is run. The defaults are the paper's, but for `input`."""
+    """Settings of CenterTrack's network. The defaults are the paper's, except for `input`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

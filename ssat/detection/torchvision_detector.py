@@ -27,7 +27,7 @@ _VERSION = 1
 
 
 class TorchvisionDetector:
-    """People in frames, by a detector that torchvision trained on COCO. Looks at each frame alone.
+    """People in frames, by a detector that torchvision trained on COCO. Processes each frame alone.
 
     Args:
         name: which one.
@@ -67,7 +67,7 @@ class TorchvisionDetector:
     def __call__(
         self, images: Sequence[NDArray[np.uint8]], previous: NDArray[np.uint8] | None = None
     ) -> list[Detections]:
-        """Detections of frames (H, W, 3) RGB; `previous` is not looked at."""
+        """Detections of frames (H, W, 3) RGB; `previous` is not used."""
         batch = [torch.from_numpy(image).to(self.device).permute(2, 0, 1).float() / 255 for image in images]
         return [self._people(answer) for answer in self._model(batch)]
 
@@ -85,8 +85,8 @@ def _state_dict(name: str, weights: Any) -> dict[str, torch.Tensor]:
         state: dict[str, torch.Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (urllib.error.URLError, http.client.HTTPException, OSError, RuntimeError, EOFError) as error:
         raise InputError(
-            f"detector {name}: its weights are not to be had ({error}). With a network torchvision downloads "
-            f"{weights.url}; without one, put that file at {_place(weights)}, or give a file with setting `detections`"
+            f"detector {name}: its weights could not be downloaded ({error}); expected {weights.url} or the file "
+            f"{_place(weights)}. Put it there, or give a file with setting `detections`"
         ) from error
     except Exception as error:
         raise InputError(f"{_place(weights)}: not a file of weights ({type(error).__name__}); delete it") from error

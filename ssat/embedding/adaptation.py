@@ -1,6 +1,6 @@
 """Adapt an embedder to one camera from patches of which each shows one person, without labels and without gradients.
 
-Learned colours are learned anew: the cells are the colours that occur at this camera. Of a network the last layer is
+Learned colours are learned again: the cells are the colours that occur at this camera. Of a network the last layer is
 changed, which is linear: the mean of its features is that of this camera's people, and directions in which one person
 changes from view to view count less (within-class covariance normalisation, as in `colour_learning`).
 """

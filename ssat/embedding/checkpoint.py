@@ -1,4 +1,4 @@
-"""Checkpoints of a training in the middle of an epoch: written aside while it goes on, whole or not at all.
+"""Checkpoints of a training in the middle of an epoch: written aside while it continues, whole or not at all.
 
 A checkpoint is a folder: `network.safetensors` (the network, its momentum, its average), one
 `head-RRRRR-of-WWWWW.safetensors` per rank that holds class weights, and `state.json`, written last. A folder without
@@ -50,7 +50,7 @@ class Checkpoints:
     def save(
         self, state: Mapping[str, Any], network: Mapping[str, Tensor], head: Mapping[str, Tensor], first_row: int
     ) -> None:
-        """Copies the tensors and starts to write them; waits for the one before.
+        """Copy the tensors and start to write them; waits for the one before.
 
         Args:
             state: facts for `state.json`; `step` names the checkpoint.
@@ -65,14 +65,14 @@ class Checkpoints:
         target = self._of_step(state["step"])
         copied = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.items()}
         rows = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in head.items()}
-        # On CPU a step is slowed by a thread beside it no more than by writing itself; on a GPU it goes on meanwhile.
+        # On CPU a step is slowed by a thread beside it no more than by writing itself; on a GPU it continues meanwhile.
         self._thread = threading.Thread(
             target=self._write, args=(target, dict(state), copied, rows, first_row), name="checkpoint"
         )
         self._thread.start()
 
     def wait(self) -> None:
-        """Returns when nothing is being written any more.
+        """Return when nothing is being written any more.
 
         Raises:
             WorkspaceError: the last checkpoint could not be written; the one before is still there.
@@ -85,7 +85,7 @@ class Checkpoints:
             kept = latest_checkpoint(self.folder)
             raise WorkspaceError(
                 f"{self.folder}: a checkpoint could not be written ({failure}); "
-                f"{kept.name if kept else 'none'} is kept. Make room and start the same training again: it goes on"
+                f"{kept.name if kept else 'none'} is kept. Make room and start the same training again: it continues"
             ) from failure
 
     def _write(
@@ -113,7 +113,7 @@ class Checkpoints:
             self._failure = failure
 
     def _await_others(self, target: Path) -> None:
-        """Waits for the files of the other ranks, which are renamed into place when they are whole."""
+        """Wait for the files of the other ranks, which are renamed into place when they are whole."""
         deadline = time.monotonic() + _OTHERS_WITHIN_S
         while len(list(target.glob("head-*.safetensors"))) < self._shards:
             if time.monotonic() > deadline:
@@ -134,12 +134,12 @@ class Checkpoints:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint below `folder`."""
+    """Return the newest whole checkpoint below `folder`."""
     return max((path.parent for path in folder.glob(f"step-*/{STATE_FILE}")), default=None)
 
 
 def load_state(checkpoint: Path, *, data_digest: str | None = None, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a checkpoint, if it was made for the same data and settings.
+    """Return the facts of a checkpoint, if it was made for the same data and settings.
 
     Args:
         checkpoint: its folder.
@@ -156,16 +156,16 @@ def load_state(checkpoint: Path, *, data_digest: str | None = None, settings: Ma
         shards, _, _ = int(state["shards"]), int(state["step"]), list(state["class_ranks"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: not a readable checkpoint ({error!r}); delete its folder to do without it"
+            f"{path}: not a readable checkpoint ({error!r}); delete its folder to train without it"
         ) from error
     if version != VERSION:
         raise InputError(
-            f"{path}: checkpoint version {version}, expected {VERSION}; delete its folder to do without it"
+            f"{path}: checkpoint version {version}, expected {VERSION}; delete its folder to train without it"
         )
     if data_digest is not None and digest != data_digest:
         raise InputError(
             f"{checkpoint}: made from frame store {digest[:12]}, this one is {data_digest[:12]}; "
-            "go on with the store it was made from, name the folder as train.warm_start, or delete the checkpoint"
+            "continue with that store, name the folder as train.warm_start, or delete the checkpoint"
         )
     differing = sorted(name for name in settings if others.get(name) != settings[name])
     if differing:
@@ -175,7 +175,7 @@ def load_state(checkpoint: Path, *, data_digest: str | None = None, settings: Ma
 
 
 def load_network(checkpoint: Path) -> dict[str, Tensor]:
-    """The tensors that all ranks share.
+    """Return the tensors that all ranks share.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -187,7 +187,7 @@ def load_network(checkpoint: Path) -> dict[str, Tensor]:
 
 
 def load_head_rows(checkpoint: Path, files: list[str], rows: range) -> dict[str, Tensor]:
-    """Tensors of the classes `rows`, from whichever files hold them; fewer rows where the checkpoint has fewer.
+    """Return tensors of the classes `rows`, from whichever files hold them; fewer rows where the checkpoint has fewer.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -208,7 +208,7 @@ def load_head_rows(checkpoint: Path, files: list[str], rows: range) -> dict[str,
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: not readable ({error}); delete {path.parent} to do without this checkpoint")
+    return InputError(f"{path}: not readable ({error}); delete {path.parent} to train without this checkpoint")
 
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

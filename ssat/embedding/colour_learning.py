@@ -1,4 +1,4 @@
-"""Learn from followed patches how colours tell things apart: cells by k-means, then within-class covariance.
+"""Learn colour features from followed patches: cells by k-means, then within-class covariance.
 
 No gradient: the cells are the colours that occur in the clips, the mean is that of all views, and the whitening is the
 inverse square root of the covariance of views of one patch (within-class covariance normalisation, Hatch et al. 2006),
@@ -31,10 +31,10 @@ _PLAIN = ViewRule(background=0.0, cover=0.0)
 
 @dataclass(frozen=True)
 class HeldOutScore:
-    """How well patches of clips that were not learned from are told apart.
+    """Score of the colours on patches of held-out clips.
 
     Attributes:
-        auc: share of pairs (early view, late view) of one clip that the cosine ranks rightly: same patch above others.
+        auc: share of pairs (early view, late view) of one clip that the cosine ranks correctly: same patch first.
         pairs: pairs of one patch.
     """
 

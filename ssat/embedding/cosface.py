@@ -15,7 +15,7 @@ _ROWS_OF_A_SEED = 4096
 
 @dataclass(frozen=True)
 class CosFaceOutput:
-    """Loss with gradient, and the two numbers that say how training goes, without."""
+    """Loss with gradient, and two statistics of the training without gradient."""
 
     loss: Tensor
     accuracy: Tensor
@@ -25,7 +25,7 @@ class CosFaceOutput:
 
 
 def initial_rows(start: int, stop: int, seed: int) -> Tensor:
-    """Class weights (stop - start, 512) before training: the same for a class whoever holds it, and however many
+    """Return class weights (stop - start, 512) before training: the same for a class on every process, and however many
     classes there are."""
     blocks = []
     for block in range(start // _ROWS_OF_A_SEED, -(-stop // _ROWS_OF_A_SEED)):

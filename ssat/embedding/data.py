@@ -1,16 +1,17 @@
-"""The clips that train, and the batches that they give."""
+"""The training clips and their batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssat.embedding.clip_split import small_epoch, split_clips
 from ssat.embedding.held_out import HeldOutFrames, held_out_frames
 from ssat.embedding.instance_data import data_digest, held_out_instances, instance_crops, instance_sampler
-from ssat.embedding.settings import AugmentationSettings, DataSettings, TrainSettings
+from ssat.embedding.settings import AugmentationSettings, TrainSettings
 from ssat.errors import InputError
 from ssat.frames.augment import Augment
 from ssat.frames.instances import MAX_PER_CLIP, InstanceTable
@@ -21,35 +22,6 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 # Twice as many as a feature has numbers, from as many clips as that allows.
 _WHITENING_CROPS = 1024
-
-
-def split_ranks(data: DataSettings, available: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return the class ids to train on (below N, so that larger trainings contain smaller ones) and to hold out.
-
-    Args:
-        data: `clips` (N) and `held_out_clips`.
-        available: class ids that the store holds, ascending; clips that could not be decoded are absent.
-
-    Raises:
-        InputError: the store has too few clips.
-    """
-    held = data.held_out_clips
-    first_held = data.clips
-    if first_held is None:
-        first_held = available[-held] if 0 < held < len(available) else (available[-1] + 1 if not held else 0)
-    training = [class_id for class_id in available if class_id < first_held]
-    if len(training) < 2:
-        raise InputError(
-            f"the frame store has {len(available)} clips and {held} are held out: at least 2 must remain to train on; "
-            "collect and decode more, or lower train.held_out_clips"
-        )
-    held_out = [class_id for class_id in available if class_id >= first_held][:held]
-    if len(held_out) < held or first_held > available[-1] + 1:
-        raise InputError(
-            f"setting train.clips: {first_held} to train on and {held} held out are more than the {len(available)} "
-            "clips of the frame store; collect and decode more, or lower train.clips or train.held_out_clips"
-        )
-    return training, held_out
 
 
 def augment_of(settings: AugmentationSettings) -> Augment:
@@ -96,7 +68,7 @@ class TrainingData:
         self.store = store
         self.instances = instances
         self.world = world
-        self.training, self.held_out = split_ranks(settings.data, store.ranks.tolist())
+        self.training, self.held_out = split_clips(settings.data, store.class_ids.tolist())
         self.digest = data_digest(store, instances)
         if instances is None:
             self.class_ids = self.training
@@ -107,10 +79,7 @@ class TrainingData:
         self.classes = len(self.class_ids)
         self.images_per_step = self._images_of_process(settings) * world
         if self._sampler.steps_per_epoch < 1:
-            raise InputError(
-                f"setting train.batch_size: {batch_size} images are more than one epoch of "
-                f"{len(self.training)} clips gives; lower it or raise train.frames_per_clip"
-            )
+            raise small_epoch(batch_size, len(self.training))
 
     def _frame_sampler(self, settings: TrainSettings, rank: int) -> FrameSampler:
         return FrameSampler(

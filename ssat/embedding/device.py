@@ -1,4 +1,4 @@
-"""Where a network runs and in which arithmetic, from what was asked and what the machine has."""
+"""Choose device and arithmetic of a network from the settings and the machine."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _RUN = re.compile(r"[0-9a-f]{32}|models:/.+")
 
 
 class Embedder:
-    """Gives every patch a feature; the same patches give the same features, whatever the batch they come in.
+    """A network that turns patches into features; the features of a patch do not depend on its batch.
 
     Args:
         network: in any mode; it is put into evaluation mode.
@@ -63,7 +63,7 @@ class Embedder:
     def untrained(
         cls, architecture: Architecture = "resnet18", input_size: int = 112, seed: int = 0, **how: Any
     ) -> Embedder:
-        """A network with random weights: the floor that training has to beat. `how`: device and precision."""
+        """Return a network with random weights: the floor that training has to beat. `how`: device and precision."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return cls(EmbeddingNetwork(architecture), input_size, {"untrained_seed": seed}, **how)
@@ -74,7 +74,8 @@ class Embedder:
         that `ssat export` wrote, or a run.
 
         A run is a run id, `models:/NAME/VERSION` or `models:/NAME@ALIAS`. The library knows no tracking
-        server: whoever does registers a function from run to file as an entry point in the group `ssat.embedders`.
+        server: a package that does registers a function from run to file as an entry point of the group
+        `ssat.embedders`.
         `device` and `precision` are those of the class; an ONNX file has its own precision and takes the devices that
         onnxruntime has.
 
@@ -99,7 +100,7 @@ class Embedder:
         return cls(network, header.input_size, header.facts, device=device, precision=precision)
 
     def save(self, path: Path) -> None:
-        """Writes tensors and metadata to one safetensors file, whole or not at all.
+        """Write tensors and metadata to one safetensors file, whole or not at all.
 
         Raises:
             WorkspaceError: there is no room, or no right, to write it.
@@ -155,7 +156,10 @@ def _file_of_run(run: str) -> Path:
     for point in entry_points(group="ssat.embedders"):
         file: Path = point.load()(run)
         return file
-    raise InputError(f"embedder {run}: nothing that knows runs is installed (entry point group ssat.embedders)")
+    raise InputError(
+        f"embedder {run}: no installed package resolves runs (entry point group ssat.embedders); expected one. "
+        "Install it by pip install 'ssat[pipeline]'"
+    )
 
 
 def _check_tensors(path: Path, expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
@@ -163,8 +167,8 @@ def _check_tensors(path: Path, expected: Mapping[str, Tensor], given: Mapping[st
     extra = sorted(set(given) - set(expected))
     wrong = sorted(name for name in set(expected) & set(given) if expected[name].shape != given[name].shape)
     problems = [
-        f"{what}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
-        for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
+        f"{kind}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+        for kind, names in (("missing", missing), ("unexpected", extra), ("of another shape", wrong))
         if names
     ]
     if problems:

@@ -1,4 +1,4 @@
-"""Evaluation during a training, by all its ranks together, and the embedder that comes of it."""
+"""Evaluation during a training, by all its ranks together, and the embedder that results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Evaluate = Callable[[Embedder], Mapping[str, float]]
 
 
 class Evaluator:
-    """Scores the network of a training and keeps the embedder with the best score.
+    """Evaluation of the network of a training; keeps the embedder with the best score.
 
     That is the AUC of the probe where `further` gives `probe_auc`, else the held-out recall.
 
@@ -96,7 +96,7 @@ class Evaluator:
         return target
 
     def _feature_network(self, group: dist.ProcessGroup | None) -> EmbeddingNetwork:
-        """The network that the embedder gets: the trained one, its features whitened where that is asked for."""
+        """Return the network that the embedder gets: the trained one, its features whitened where that is asked for."""
         network, shrinkage = self._state.feature_network, self._settings.network.whiten
         if shrinkage is None:
             return network
@@ -156,7 +156,7 @@ def features_of(
 
 
 def _chooses(scores: Mapping[str, float]) -> bool:
-    """Whether `scores` hold a number that the weights to keep are chosen by."""
+    """Return whether `scores` hold a number that the weights to keep are chosen by."""
     return _PROBE_AUC in scores or _RECALL in scores
 
 

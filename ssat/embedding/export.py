@@ -1,4 +1,4 @@
-"""An embedder for use elsewhere: safetensors or ONNX, with a model card beside it."""
+"""Export an embedder as safetensors or ONNX, with a model card."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MIN_COSINE = {"onnx": 0.9999, "onnx-int8": 0.99}
 
 
 def export_embedder(embedder: Embedder, format_: Format, folder: Path, patches: NDArray[np.uint8]) -> list[Path]:
-    """Writes `embedder.safetensors`, `embedder.onnx` or `embedder-int8.onnx`, and a model card, into `folder`.
+    """Write `embedder.safetensors`, `embedder.onnx` or `embedder-int8.onnx`, and a model card, into `folder`.
 
     An ONNX graph takes `patches` (B, S, S, 3) uint8 RGB of any B and gives `features` (B, 512) float32 of unit
     length, as the embedder does. It is run with onnxruntime on `patches` and compared before it is kept. The int8
@@ -104,12 +104,12 @@ def write_onnx(module: nn.Module, example: Tensor, target: Path, input_name: str
             verbose=False,
         )
     if program is None:
-        raise InputError(f"{target}: torch gave no ONNX program; use setting `format` safetensors")
+        raise InputError(f"{target}: torch exported no ONNX program; use setting `format` safetensors")
     program.save(str(target), external_data=False)
 
 
 def quantize(graph: Path, patches: NDArray[np.uint8]) -> None:
-    """Replaces a float32 graph by one whose convolutions and matrix products are int8, ranges taken from `patches`."""
+    """Replace a float32 graph by one whose convolutions and matrix products are int8, ranges taken from `patches`."""
     from onnxruntime.quantization import (
         CalibrationDataReader,
         CalibrationMethod,
@@ -246,8 +246,8 @@ def model_card(embedder: Embedder, file_name: str, agreement: str = "", layout: 
         "",
         "## Use",
         "",
-        "Made to tell people apart within one video, from frame to frame. It has not been made, or tested, to "
-        "recognise somebody in another video.",
+        "Made to distinguish people within one video, from frame to frame. It has not been made, or tested, to "
+        "recognise a person in another video.",
         "",
     ]
     return "\n".join(lines)

@@ -52,7 +52,7 @@ class HeldOutScores:
 
 
 def held_out_frames(store: FrameStore, class_ids: Sequence[int], data: DataSettings) -> HeldOutFrames:
-    """Return the frames of the clips `class_ids` that the measure looks at.
+    """Return the frames of the clips `class_ids` that the measure uses.
 
     Raises:
         InputError: a class id that the store does not know, or a frame that cannot be read.

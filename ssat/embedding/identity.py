@@ -1,4 +1,4 @@
-"""What names an embedder in a cache key, read from its file without loading the network (and without torch)."""
+"""The identity of an embedder in cache keys, read from its file without loading the network or torch."""
 
 from __future__ import annotations
 

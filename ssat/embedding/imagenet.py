@@ -1,4 +1,4 @@
-"""ImageNet's MobileNetV2 as an appearance feature: a network that learnt something else from labels."""
+"""ImageNet's MobileNetV2 as an appearance feature: a network that learned something else from labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ImagenetEmbedder:
         digest: names weights and input size in a cache key.
 
     Raises:
-        InputError: no weights to be had, or a GPU asked for where none is usable.
+        InputError: no weights available, or a GPU asked for and none usable.
     """
 
     input_size = 224

@@ -102,7 +102,7 @@ def instance_sampler(
 
 
 def held_out_instances(store: FrameStore, table: InstanceTable, clips: Sequence[int], side: int) -> HeldOutFrames:
-    """Return boxes of the instances of the clips `clips` that the held-out measure looks at."""
+    """Return boxes of the instances of the clips `clips` that the held-out measure uses."""
     return instance_crops(store, table, clips, _HELD_OUT_BOXES, side)
 
 
@@ -147,7 +147,7 @@ def _spread_boxes(
     """Clip → frame → (class id, box) of the boxes to look at."""
     found: dict[int, dict[int, list[tuple[int, NDArray[np.float32]]]]] = {}
     for shard, entry in enumerate(store.manifest.shards):
-        inside = [clip for clip in clips if entry.first_rank <= clip <= entry.last_rank]
+        inside = [clip for clip in clips if entry.first_class_id <= clip <= entry.last_class_id]
         if not inside:
             continue
         part = table.part(shard)

@@ -1,4 +1,4 @@
-"""Settings of what a class is in the pretext training: whole clips, or things that are followed through them."""
+"""Settings of the classes of the pretext training: whole clips, or followed patches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ssat.settings import Component, FlatName, OmittedAtDefault
 
 
 class InstanceSettings(Component):
-    """What a class is, and how views of followed things differ. All but `kind` matter to kind `patch` only.
+    """The classes, and the views of followed patches. All but `kind` apply to kind `patch` only.
 
     At its default a field is left out of records: trainings from before it existed keep their identity.
     """

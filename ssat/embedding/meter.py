@@ -32,7 +32,7 @@ class NonFiniteLossError(SsatError):
 
 
 class Meter:
-    """Collects loss, accuracy and target cosine of the steps.
+    """Loss, accuracy and target cosine of the steps.
 
     `add` keeps a step's numbers where they are, on the device; only `check` waits for it. Every rank calls `check`
     after the same steps.
@@ -87,7 +87,7 @@ class Meter:
         return self._last_loss
 
     def _spoilt(self, own_loss: float, labels: list[int]) -> list[int]:
-        """Labels of all parts of the batch whose loss is not finite."""
+        """Return labels of all parts of the batch whose loss is not finite."""
         own = [] if math.isfinite(own_loss) else labels
         parts = [own]
         if self._group is not None:

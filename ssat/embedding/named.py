@@ -62,7 +62,7 @@ def load_embedder(
     Args:
         spec: of `colour` (a histogram, see `ColourEmbedder`), `imagenet` (see `ImagenetEmbedder`), files and runs as
             `Embedder.load` takes them, and ONNX files of any re-identification network (see `ReidOnnxEmbedder`).
-        reid: how such a network wants its patches, where its file does not say it.
+        reid: input of such a network, if its file does not state it.
         device, precision: of networks; see `Embedder`.
 
     Raises:

@@ -66,7 +66,7 @@ class OnnxEmbedder(Embedder):
 
     @property
     def network(self) -> EmbeddingNetwork:  # type: ignore[override]
-        """None to be had: the graph holds no torch module.
+        """Raise: the graph holds no torch module.
 
         Raises:
             InputError: always.

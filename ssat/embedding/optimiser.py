@@ -14,7 +14,7 @@ from ssat.embedding.sharded_head import ShardedCosFaceHead
 
 
 class Optimiser:
-    """Updates the network and this process's class weights from their gradients."""
+    """Optimiser of the network and of this process's class weights."""
 
     def __init__(self, settings: OptimiserSettings, network: EmbeddingNetwork, head: Head) -> None:
         self._settings = settings

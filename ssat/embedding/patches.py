@@ -1,4 +1,4 @@
-"""Cut-outs of detections, as the embedder wants them."""
+"""Cut-outs of detections, as the embedder expects them."""
 
 from __future__ import annotations
 

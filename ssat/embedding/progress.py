@@ -1,4 +1,4 @@
-"""How far a training has come, and the record of each epoch."""
+"""Progress of a training, and the record of each epoch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class EpochRecord:
 
 @dataclass
 class Progress:
-    """How far a training has come; part of its checkpoints."""
+    """Progress of a training; part of its checkpoints."""
 
     epoch: int = 0
     """Epochs finished."""

@@ -1,4 +1,4 @@
-"""What an embedder is to its users: patches in, features out."""
+"""The interface of embedders: patches in, features out."""
 
 from __future__ import annotations
 

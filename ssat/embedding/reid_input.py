@@ -1,4 +1,4 @@
-"""How a foreign re-identification network wants its patches."""
+"""Input of a foreign re-identification network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PatchFormat:
 
 
 class ReidInput(BaseModel):
-    """How a network wants its patches, as far as it is known.
+    """Input of a network, as far as it is known.
 
     The float layouts get (pixel / 255 − mean) / std; the uint8 layout gets the pixels as they are. What the file's
     shape says has precedence over `size`.

@@ -33,7 +33,7 @@ class ReidOnnxEmbedder:
 
     Args:
         path: the file; it is loaded without custom operators.
-        given: how the network wants its patches, where it is known.
+        given: input of the network, if known.
         device: `cuda`, `cpu` or `auto`.
 
     Attributes:

@@ -17,7 +17,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class DataSettings(Component):
-    """Which clips train, and the crops that are taken of them."""
+    """The training clips, and the crops that are taken of them."""
 
     clips: int | None = Field(
         default=None, ge=2, description="Clips to train on: ranks 0 … N-1; by default all that are not held out"
@@ -71,7 +71,7 @@ class DataSettings(Component):
 
 
 class AugmentationSettings(Component):
-    """What happens to a frame besides the random crop."""
+    """Augmentation besides the random crop."""
 
     flip: bool = Field(default=False, description="Mirror half of the crops")
     area_min: float | None = Field(
@@ -95,7 +95,7 @@ class AugmentationSettings(Component):
 
 
 class NetworkSettings(Component):
-    """The backbone, how it computes, and what becomes of its weights."""
+    """The backbone, how it computes, and what is done with its weights."""
 
     architecture: Architecture = Field(default="resnet50", description="Backbone")
     pretrained: bool = Field(
@@ -154,7 +154,7 @@ class OptimiserSettings(Component):
 
 
 class ScheduleSettings(Component):
-    """How long a training is, and its learning rate over time."""
+    """Length of a training, and its learning rate over time."""
 
     epochs: int = Field(default=16, ge=1, description="Passes over the training clips")
     learning_rate: float = Field(default=0.01, gt=0, description="Initial (step) or highest (cosine) learning rate")
@@ -183,7 +183,7 @@ class EvaluationSettings(Component):
 
 
 class CheckpointSettings(Component):
-    """How often a training is saved."""
+    """Frequency and number of checkpoints."""
 
     every: Annotated[int, FlatName("checkpoint_every"), Runtime()] = Field(
         default=500, ge=1, description="Steps between two checkpoints; one also ends every epoch"
@@ -196,7 +196,7 @@ class CheckpointSettings(Component):
 
 
 class ExecutionSettings(Component):
-    """Where a training runs."""
+    """Device and processes of a training."""
 
     workers: Annotated[int, Runtime()] = Field(default=2, ge=1, description="Data-parallel workers")
     min_workers: Annotated[int | None, Runtime()] = Field(

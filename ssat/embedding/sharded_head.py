@@ -1,4 +1,4 @@
-"""The CosFace head with its classes dealt over the ranks, so that 500,000 classes fit and need no gradient exchange.
+"""The CosFace head with its classes divided among the ranks: 500,000 classes fit, without gradient exchange.
 
 Each rank holds a consecutive share of the class weights. Features are gathered, each rank computes the cosines with
 its own classes for the whole batch, and the softmax is put together from three small reductions. Loss and gradients
@@ -18,7 +18,7 @@ from ssat.embedding.cosface import CosFaceOutput, initial_rows
 
 
 def shard_rows(classes: int, rank: int, world: int) -> range:
-    """The classes that `rank` holds: consecutive, sizes that differ by at most one."""
+    """Return the classes that `rank` holds: consecutive, sizes that differ by at most one."""
     return range(rank * classes // world, (rank + 1) * classes // world)
 
 
@@ -80,7 +80,7 @@ class ShardedCosFaceHead(nn.Module):
         return CosFaceOutput(loss, (target_M >= best_M).float().mean(), target_M.mean())
 
     def _take_part(self, labels_M: Tensor) -> tuple[Tensor, Tensor]:
-        """The class weights of this step, and for each label its row among them (-1: another rank's class)."""
+        """Return the class weights of this step, and for each label its row among them (-1: another rank's class)."""
         own_M = torch.where((labels_M >= self.rows.start) & (labels_M < self.rows.stop), labels_M - self.rows.start, -1)
         if self._negative_share == 1:
             return self.weight, own_M

@@ -68,7 +68,7 @@ def train_loop(
     """Train on `store` and leave `embedder.safetensors` and `checkpoints` in `folder`.
 
     Every rank of `process_group` calls this with the same arguments, and `folder` is one that all of them see; None
-    means a training of one process. It goes on from the latest checkpoint in `folder`, whatever the number of ranks
+    means a training of one process. It continues from the latest checkpoint in `folder`, whatever the number of ranks
     that made it. Only rank 0 reports.
 
     Args:
@@ -157,7 +157,7 @@ def _train(
 
 
 def _probe_note(best: Mapping[str, float]) -> tuple[str, ...]:
-    """The best score of the probe so far, for the progress bar; empty before the first."""
+    """Return the best score of the probe so far, for the progress bar; empty before the first."""
     return (f"probe AUC {best['probe_auc']:.3f} (epoch {best['epoch']:g})",) if "probe_auc" in best else ()
 
 

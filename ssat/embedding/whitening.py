@@ -18,7 +18,7 @@ from ssat.embedding.network import EmbeddingNetwork
 
 
 def whitening(features_BD: NDArray[np.float32], shrinkage: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The symmetric map A (D, D) and the mean μ (D,) so that A(x - μ) has about equal variance in every direction.
+    """Return the symmetric map A (D, D) and mean μ (D,) that give A(x - μ) about equal variance in all directions.
 
     Args:
         features_BD: as the network gives them, not normalised.
@@ -39,7 +39,7 @@ def whitening(features_BD: NDArray[np.float32], shrinkage: float) -> tuple[NDArr
 
 
 def whitened(network: EmbeddingNetwork, map_DD: NDArray[np.float64], mean_D: NDArray[np.float64]) -> EmbeddingNetwork:
-    """A copy of `network` whose features are A(x - μ)."""
+    """Return a copy of `network` whose features are A(x - μ)."""
     made = copy.deepcopy(network)
     last = made.backbone.fc
     assert isinstance(last, nn.Linear)  # noqa: S101 - every ResNet of torchvision ends so

@@ -23,7 +23,7 @@ _MAX_PIXELS = 2**26
 
 @dataclass(frozen=True)
 class Augment:
-    """What happens to a frame besides the random crop. All off: the paper's plain random crop.
+    """Augmentation besides the random crop. All off: the paper's plain random crop.
 
     Attributes:
         flip: mirror half of the crops left to right.
@@ -80,19 +80,19 @@ class Augment:
         low, high = (math.log(bound) for bound in self.aspect or (1.0, 1.0))
         aspect = math.exp(low + (high - low) * aspect_draw)
         window_w, window_h = math.sqrt(area * aspect), math.sqrt(area / aspect)
-        # A window that does not fit keeps its aspect and gives up area.
+        # A window that does not fit keeps its aspect and loses area.
         fit = min(1.0, width / window_w, height / window_h)
         return max(1, round(window_w * fit)), max(1, round(window_h * fit))
 
 
 class FrameDecoder:
-    """Decodes one frame after the other into the same memory. Not thread-safe: one per thread."""
+    """Decoder of frames into one reused memory. Not thread-safe: one per thread."""
 
     def __init__(self) -> None:
         self._buffer = np.empty(0, np.uint8)
 
     def decode(self, jpeg: bytes, short_side: int) -> Image:
-        """The frame (h, w, 3) RGB, at the smallest DCT scale whose short side is at least `short_side`.
+        """Return the frame (h, w, 3) RGB, at the smallest DCT scale whose short side is at least `short_side`.
 
         Valid until the next call. Only scales of 1/2 and less are used: libjpeg-turbo has no fast transform for those
         between 1/2 and 1.
@@ -104,7 +104,7 @@ class FrameDecoder:
         height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg, **wanted)
         if height * width > _MAX_PIXELS:
             raise ValueError(f"a JPEG of {width}x{height} pixels is no frame of a store")
-        # Fresh memory for each frame costs a seventh of the time: the kernel clears its pages.
+        # New memory for each frame costs a seventh of the time, because the kernel clears its pages.
         if len(self._buffer) < height * width * 3:
             self._buffer = np.empty(height * width * 3, np.uint8)
         image: Image = simplejpeg.decode_jpeg(jpeg, "RGB", **wanted, buffer=self._buffer)

@@ -22,7 +22,7 @@ FinishedShard = tuple[ShardEntry, list[ClipRecord]]
 
 
 def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings) -> list[ShardJob]:
-    """The shards that the roster makes, finished or not, in order of rank.
+    """Return the shards that the roster makes, finished or not, in order of class id.
 
     Raises:
         InputError: an empty roster.
@@ -39,7 +39,7 @@ def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings
     for index, members in sorted(by_shard.items()):
         clips = [
             ClipJob(
-                rank=row["rank"],  # type: ignore[arg-type]
+                class_id=row["rank"],  # type: ignore[arg-type]
                 clip_id=row["clip_id"],  # type: ignore[arg-type]
                 path=paths[int(str(row["rank"]))],
                 sha256=row["sha256"],  # type: ignore[arg-type]
@@ -56,21 +56,21 @@ def plan_shards(workspace: Workspace, roster: pa.Table, settings: DecodeSettings
 
 
 def missing_shards(jobs: Sequence[ShardJob]) -> list[ShardJob]:
-    """Those of `jobs` that are not written, or lack a clip that can be read by now."""
+    """Return those of `jobs` that are not written, or lack a clip that can be read by now."""
     missing = []
     for job in jobs:
         finished = job.finished()
         if finished is None:
             missing.append(job)
             continue
-        again = {record.rank for record in finished[1] if record.recoverable}
-        if any(clip.rank in again and is_whole(clip) for clip in job.clips):
+        again = {record.class_id for record in finished[1] if record.recoverable}
+        if any(clip.class_id in again and is_whole(clip) for clip in job.clips):
             missing.append(job)
     return missing
 
 
 def is_whole(clip: ClipJob) -> bool:
-    """Whether the clip's file is there and is the one that the roster names."""
+    """Return whether the clip's file is there and is the one that the roster names."""
     return clip.path.is_file() and sha256_of(clip.path) == clip.sha256
 
 

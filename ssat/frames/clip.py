@@ -38,7 +38,7 @@ SPOOL_ROW = np.dtype(
     ]
 )
 
-# Fewer frames than this share of what the roster counted means a damaged clip, not another way of counting.
+# Fewer frames than this share of the roster's count mean a damaged clip.
 _MIN_SHARE = 0.9
 _MAX_SIDE = 2**15 - 1
 # 4K. A decoder keeps up to 16 reference frames and a few more; a task states its memory by this bound.
@@ -51,7 +51,7 @@ _NPY_HEADER = 256
 class ClipJob:
     """A roster row with its path resolved: the clip that is to be decoded."""
 
-    rank: int
+    class_id: int
     clip_id: str
     path: AnyPath
     sha256: str
@@ -68,7 +68,7 @@ class SpooledClip:
 
 
 class _UnusableError(Exception):
-    """Why a clip has no frames in the store; the text ends up in clips.parquet."""
+    """Reason why a clip has no frames in the store; the text is stored in clips.parquet."""
 
     recoverable = False
 
@@ -89,7 +89,7 @@ def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path, alone: bool
     Raises:
         OSError: the spool file cannot be written (disk full, no permission).
     """
-    facts, jpegs = folder / f"{job.rank}.json", folder / f"{job.rank}.jpegs"
+    facts, jpegs = folder / f"{job.class_id}.json", folder / f"{job.class_id}.jpegs"
     earlier = _load(facts, jpegs)
     if earlier is not None:
         return earlier
@@ -109,8 +109,8 @@ def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path, alone: bool
         partial.replace(jpegs)
     finally:
         partial.unlink(missing_ok=True)
-    np.save(folder / f"{job.rank}.npy", rows, allow_pickle=False)
-    # The facts come last: they say that the other two files are whole.
+    np.save(folder / f"{job.class_id}.npy", rows, allow_pickle=False)
+    # The facts are written last: with them the other two files are complete.
     content = {"record": record.model_dump(mode="json"), "jpegs": jpegs.stat().st_size}
     temporary = facts.with_suffix(own)
     temporary.write_text(json.dumps(content), encoding="utf-8")
@@ -128,12 +128,12 @@ def count_frames(job: ClipJob, settings: DecodeSettings) -> int:
 
 
 def was_begun(job: ClipJob, folder: Path) -> bool:
-    """Whether a process began this clip and did not come to its end."""
+    """Return whether a process began this clip and did not come to its end."""
     return _mark(job, folder).exists()
 
 
 def deaths_alone(job: ClipJob, folder: Path) -> int:
-    """How many processes ended while this clip was the only one they decoded."""
+    """Return how many processes ended while this clip was the only one they decoded."""
     try:
         return int(_mark(job, folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -141,13 +141,13 @@ def deaths_alone(job: ClipJob, folder: Path) -> int:
 
 
 def spooled_frames(folder: Path) -> int:
-    """Frames of the clips that are whole in `folder`: for progress."""
+    """Return frames of the clips that are whole in `folder`: for progress."""
     sizes = (path.stat().st_size for path in folder.glob("*.npy"))
     return sum(max(0, size - _NPY_HEADER) // SPOOL_ROW.itemsize for size in sizes)
 
 
 def _mark(job: ClipJob, folder: Path) -> Path:
-    return folder / f"{job.rank}.begun"
+    return folder / f"{job.class_id}.begun"
 
 
 def _load(facts: Path, jpegs: Path) -> SpooledClip | None:
@@ -164,7 +164,7 @@ def _load(facts: Path, jpegs: Path) -> SpooledClip | None:
 
 def _failed(job: ClipJob, reason: str, recoverable: bool = False) -> ClipRecord:
     return ClipRecord(
-        rank=job.rank,
+        class_id=job.class_id,
         clip_id=job.clip_id,
         status="failed",
         reason=reason,
@@ -207,7 +207,7 @@ def _decode_file(
                     f"{stream.codec_context.width}x{stream.codec_context.height} pixels are more than the {MAX_PIXELS} "
                     "that the memory of a decoding task is made for"
                 )
-            # One thread a clip: clips run beside each other, and the frames come out the same.
+            # One thread per clip: clips run concurrently, with the same frames.
             stream.codec_context.thread_count = 1
             aspect = _pixel_aspect(stream.codec_context.sample_aspect_ratio)
             for frame in container.decode(stream):
@@ -236,7 +236,7 @@ def _decode_file(
     if complete and decoded < _MIN_SHARE * job.n_frames:
         raise _UnusableError(f"only {decoded} of {job.n_frames} frames can be decoded")
     record = ClipRecord(
-        rank=job.rank,
+        class_id=job.class_id,
         clip_id=job.clip_id,
         status="ok",
         n_frames=len(rows),
@@ -263,7 +263,7 @@ def _check_content(job: ClipJob, path: Path) -> None:
 
 
 def _pixel_aspect(ratio: object) -> float:
-    """Width / height of a pixel; 1 where the file does not say, says something absurd, or means one pixel in a width.
+    """Return width / height of a pixel; 1 if the file states none or an absurd one, or one pixel in a width.
 
     Trimming to an even width leaves ratios like 455:456 behind: following them costs a resampling and shows nothing.
     """

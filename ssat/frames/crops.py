@@ -19,7 +19,7 @@ def read_crops(
 
     Args:
         store: the opened frame store.
-        class_ids: ranks of the clips; a clip that failed to decode is left out.
+        class_ids: of the clips; a clip that failed to decode is left out.
         frames_per_clip: frames of each clip, fewer where the clip has fewer.
         crop: side of a crop in pixels.
         short_side: short side of the frame that the crop is cut from, in pixels.
@@ -29,7 +29,7 @@ def read_crops(
         (time in the clip in microseconds).
 
     Raises:
-        InputError: sizes that do not fit, a rank that the store does not know, or a frame that cannot be read.
+        InputError: sizes that do not fit, a class id that the store does not know, or a frame that cannot be read.
     """
     if not 1 <= crop <= short_side or frames_per_clip < 1:
         raise InputError(
@@ -38,22 +38,22 @@ def read_crops(
         )
     counts = store.frames_of
     wanted: dict[int, Sequence[int] | None] = {}
-    for rank in class_ids:
-        if not 0 <= rank < len(counts):
-            raise InputError(f"{store.folder}: no clip of rank {rank}; ranks 0 to {len(counts) - 1} are there")
-        if counts[rank]:
-            wanted[int(rank)] = _spread(int(counts[rank]), frames_per_clip, store.frame_stride)
+    for class_id in class_ids:
+        if not 0 <= class_id < len(counts):
+            raise InputError(f"{store.folder}: no clip with class id {class_id}; expected 0 to {len(counts) - 1}")
+        if counts[class_id]:
+            wanted[int(class_id)] = _spread(int(counts[class_id]), frames_per_clip, store.frame_stride)
     found = store.select(wanted)
     decoder = FrameDecoder()
     crops, labels, times = [], [], []
-    for label, rank in enumerate(class_ids):
-        for frame_index, pts_us, jpeg in found.get(int(rank), []):
+    for label, class_id in enumerate(class_ids):
+        for frame_index, pts_us, jpeg in found.get(int(class_id), []):
             try:
                 frame = decoder.decode(jpeg, short_side)
             except ValueError as error:
                 raise InputError(
-                    f"{store.folder}: frame {frame_index} of the clip of rank {rank} is damaged ({error}); run "
-                    "the stage verify with setting `repair`"
+                    f"{store.folder}: frame {frame_index} of the clip with class id {class_id} is damaged ({error}); "
+                    "run the stage verify with setting `repair`"
                 ) from error
             crops.append(centre_crop(frame, crop, short_side))
             labels.append(label)
@@ -63,6 +63,6 @@ def read_crops(
 
 
 def _spread(stored: int, wanted: int, stride: int) -> list[int]:
-    """Indices of `wanted` of the `stored` frames, evenly spaced, each in the middle of its part."""
+    """Return indices of `wanted` of the `stored` frames, evenly spaced, each in the middle of its part."""
     count = min(stored, wanted)
     return [int((i + 0.5) * stored / count) * stride for i in range(count)]

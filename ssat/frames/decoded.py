@@ -1,9 +1,9 @@
-"""What decoding comes to, and a store that is finished already."""
+"""The result of decoding, and detection of a finished store."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssat.clips.roster import load_roster, roster_digest
@@ -20,14 +20,18 @@ _FAILURES_SHOWN = 20
 class FailedClip:
     """A clip of the roster that could not be decoded, and why."""
 
-    rank: int
+    class_id: int
     clip_id: str
     reason: str
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return the fields; the class id is `rank` in JSON."""
+        return {"rank": self.class_id, "clip_id": self.clip_id, "reason": self.reason}
 
 
 @dataclass(frozen=True)
 class DecodedStore:
-    """What the frame store holds now, and what this run did.
+    """Content of the frame store, and the work of this run.
 
     Attributes:
         clips, frames, shards, bytes: of the store.
@@ -52,7 +56,7 @@ class DecodedStore:
 
 @dataclass(frozen=True)
 class DryDecoding:
-    """Clips that were decoded, encoded and thrown away, and how long that took in seconds."""
+    """Clips decoded, encoded and discarded, and the time in seconds."""
 
     clips: int
     frames: int
@@ -76,7 +80,9 @@ def decoded_store(
         seconds=round(seconds, 2),
         frames_per_second=round(new_frames / seconds, 1),
         failed=len(failed),
-        failures=tuple(FailedClip(record.rank, record.clip_id, record.reason) for record in failed[:_FAILURES_SHOWN]),
+        failures=tuple(
+            FailedClip(record.class_id, record.clip_id, record.reason) for record in failed[:_FAILURES_SHOWN]
+        ),
         digest=manifest.digest,
     )
 
@@ -97,7 +103,7 @@ def finished_store(workspace: Workspace, settings: DecodeSettings) -> DecodedSto
     try:
         manifest = Manifest.load(workspace.frames)
     except InputError:
-        return None  # none, or a damaged one, which decoding writes anew
+        return None  # none, or a damaged one, which decoding writes again
     if manifest.settings != settings.content() or manifest.roster_digest != roster_digest(roster):
         return None
     jobs = plan_shards(workspace, roster, settings)

@@ -41,7 +41,7 @@ class EncodedFrame:
 
 
 def encoder_facts(quality: int, short_side: int) -> dict[str, str | int]:
-    """The encoder as it stands in the manifest."""
+    """Return the encoder as it stands in the manifest."""
     return {
         "codec": "jpeg",
         "quality": quality,
@@ -54,17 +54,17 @@ def encoder_facts(quality: int, short_side: int) -> dict[str, str | int]:
 
 
 def tool_versions() -> dict[str, str]:
-    """Versions of the libraries that the bytes of a JPEG depend on."""
+    """Return versions of the libraries that the bytes of a JPEG depend on."""
     return {"av": av.__version__, "simplejpeg": str(simplejpeg.__version__), "opencv": cv2.__version__}
 
 
 class FrameEncoder:
-    """Scales and encodes the frames of one clip. Not thread-safe: one per clip and thread."""
+    """Encoder of the frames of one clip. Not thread-safe: one per clip and thread."""
 
     def __init__(self, short_side: int = 256, quality: int = 90) -> None:
         self.short_side = short_side
         self.quality = quality
-        # The scaler is set up anew whenever the geometry changes, so a clip keeps its own.
+        # The scaler is set up again whenever the geometry changes, so a clip keeps its own.
         self._reformatter = VideoReformatter()
 
     def encode(self, frame: VideoFrame, orientation: Orientation = UPRIGHT, pixel_aspect: float = 1.0) -> EncodedFrame:
@@ -81,7 +81,7 @@ class FrameEncoder:
         return EncodedFrame(jpeg, y.shape[1], y.shape[0])
 
     def planes(self, frame: VideoFrame, pixel_aspect: float = 1.0) -> tuple[Plane, Plane, Plane]:
-        """Full-range BT.601 planes: Y (h, w), U and V (h/2, w/2), uint8, h and w even."""
+        """Return full-range BT.601 planes: Y (h, w), U and V (h/2, w/2), uint8, h and w even."""
         size = stored_size(frame.width, frame.height, self.short_side, pixel_aspect)
         colours = Colours.of(frame)
         kept = stored_colours(colours)
@@ -90,7 +90,7 @@ class FrameEncoder:
 
 
 def stored_size(width: int, height: int, short_side: int, pixel_aspect: float = 1.0) -> tuple[int, int]:
-    """Width and height of the stored frame: square pixels, the short side at most `short_side`, both even.
+    """Return width and height of the stored frame: square pixels, the short side at most `short_side`, both even.
 
     Even, because the encoder reads luma in pairs of 4:2:0 chroma: of an odd plane it would read beyond the end.
     """
@@ -110,7 +110,7 @@ def _views(frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
 
 @functools.cache
 def _chroma_matrix(weights: tuple[float, float]) -> NDArray[np.float64]:
-    """Full-range YCbCr of the matrix `weights` → full-range BT.601 YCbCr, chroma centred at 0: a 3x3 matrix."""
+    """Return full-range YCbCr of the matrix `weights` → full-range BT.601 YCbCr, chroma centred at 0: a 3x3 matrix."""
 
     def to_ycc(kr: float, kb: float) -> NDArray[np.float64]:
         kg = 1 - kr - kb

@@ -22,7 +22,7 @@ _VIEWS, _BANK = 7, 8  # kinds of random numbers that belong to one position of a
 
 
 class Views(Protocol):
-    """How boxes become training crops."""
+    """Rule that turns boxes into training crops."""
 
     def cut(self, frame: Image, box: NDArray[np.float64]) -> Image:
         """Return what a view of a box (x1 y1 x2 y2, pixels) is made of; keeps nothing of `frame`."""
@@ -52,7 +52,7 @@ class InstanceSampler(FrameSampler):
     """Crops of the instances of chosen clips: each frame that is drawn gives `per_frame` of them.
 
     They are of different instances as long as the frame shows so many; then some are seen again. So a batch holds
-    several things of one frame, which a tracker has to tell apart. Labels are positions in `class_ids` of the table.
+    several things of one frame, which a tracker has to distinguish. Labels are positions in `class_ids` of the table.
     Backgrounds come from the same frame or from a few others of the same row group. As in `FrameSampler`, nothing
     depends on the number of processes.
     """
@@ -152,14 +152,14 @@ class InstanceSampler(FrameSampler):
             chosen = np.resize(rng.permutation(len(cuts)), self.per_frame)
             clip = int(group.facts.class_id[group.samples.row[sample]])
             for j, box in enumerate(chosen.tolist(), start=i * self.per_frame):
-                beside = [cut for other, cut in enumerate(cuts) if other != box]
-                others = beside if beside and rng.random() < 0.5 else bank or beside
+                same_frame = [cut for other, cut in enumerate(cuts) if other != box]
+                others = same_frame if same_frame and rng.random() < 0.5 else bank or same_frame
                 images[j] = self._views.view(cuts[box], others, crop, rng)
                 labels[j] = self._first_label[clip] + class_ids[box] - clip * MAX_PER_CLIP
         return images, labels
 
     def _bank(self, group: OpenGroup, epoch: int, decoder: FrameDecoder) -> list[Image]:
-        """Cuts of a few frames of the row group, the same whoever asks; they lend backgrounds."""
+        """Return cuts of a few frames of the row group, the same on every process; they provide backgrounds."""
         with group.bank_lock:
             if group.bank is None:
                 rng = np.random.default_rng([self._seed, epoch, group.shard, group.number, _BANK])
@@ -177,7 +177,7 @@ class InstanceSampler(FrameSampler):
         return [self._views.cut(frame, box) for box in self._boxes(group, sample, frame)[1]]
 
     def _boxes(self, group: OpenGroup, sample: int, frame: Image) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Class ids (n,) and boxes (n, 4), pixels of `frame`, of the instances in a sample's frame."""
+        """Return class ids (n,) and boxes (n, 4), pixels of `frame`, of the instances in a sample's frame."""
         part: PartBoxes = self._table.part(group.shard)
         row = int(group.samples.row[sample])
         class_ids, shares = part.of_frame(int(group.facts.class_id[row]), int(group.facts.frame_index[row]))

@@ -1,4 +1,4 @@
-"""The instances table beside a frame store: which box of which frame shows which class.
+"""The instances table of a frame store: class and box of every instance in every frame.
 
 A row is one box in one stored frame. Parts follow the shards of the store, so that a reader of a shard needs one part;
 class ids follow the clips, so that the instances of the first N clips are a prefix.
@@ -286,7 +286,7 @@ def _entries_of(folder: AnyPath) -> dict[str, PartEntry]:
     try:
         return {entry.path: entry for entry in InstanceTable.open(folder).manifest.parts}
     except InputError:
-        return {}  # none yet, or one that is written anew
+        return {}  # none yet, or one that is written again
 
 
 def _rows(clips: Sequence[ClipInstances], kind: str) -> pa.Table:

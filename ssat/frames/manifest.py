@@ -1,4 +1,4 @@
-"""The manifest of a frame store: what it holds, and the digest that names its content."""
+"""The manifest of a frame store: its content, and the digest that identifies it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ssat.errors import InputError
 from ssat.file_names import MANIFEST
@@ -20,18 +20,19 @@ _SHA256 = r"^[0-9a-f]{64}$"
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value that digests are taken of."""
+    """Return the one spelling of a JSON value that digests are taken of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Files keep the names "rank", "first_rank" and "last_rank" of the class ids: digests depend on them.
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 class ClipRecord(_Record):
-    """What became of one clip: a row of clips.parquet without its shard. Sizes in pixels, duration in µs."""
+    """Outcome of one clip: a row of clips.parquet without its shard. Sizes in pixels, duration in µs."""
 
-    rank: int = Field(ge=0)
+    class_id: int = Field(ge=0, validation_alias=AliasChoices("class_id", "rank"), serialization_alias="rank")
     clip_id: str
     status: str = Field(pattern="^(ok|failed)$")
     reason: str = ""
@@ -55,14 +56,18 @@ class ShardEntry(_Record):
     row_groups: int = Field(ge=0)
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern=_SHA256)
-    first_rank: int = Field(ge=0)
-    last_rank: int = Field(ge=0)
+    first_class_id: int = Field(
+        ge=0, validation_alias=AliasChoices("first_class_id", "first_rank"), serialization_alias="first_rank"
+    )
+    last_class_id: int = Field(
+        ge=0, validation_alias=AliasChoices("last_class_id", "last_rank"), serialization_alias="last_rank"
+    )
     tools: dict[str, str] = {}
 
     @field_validator("path")
     @classmethod
     def _plain_name(cls, path: str) -> str:
-        # A manifest may come from elsewhere: it must not lead out of the store's folder.
+        # A manifest is untrusted: its paths must not leave the store's folder.
         if Path(path).name != path or path.startswith(".") or "\\" in path:
             raise ValueError("expected the name of a file in the store's folder")
         return path
@@ -137,12 +142,12 @@ class Manifest(_Record):
 
 
 def refuse_newer_store(folder: AnyPath) -> None:
-    """Raises InputError where a later version of this project wrote the store in `folder`: it is not to be replaced."""
+    """Raise InputError where a later version of this project wrote the store in `folder`: it is not to be replaced."""
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # none, or one that is written anew
+        return  # none, or one that is written again
     if isinstance(content, dict):
         _refuse_newer(path, content)
 
@@ -158,6 +163,6 @@ def _refuse_newer(path: AnyPath, content: Mapping[str, Any]) -> None:
 
 
 def shard_key(settings: dict[str, int | None], rows: Sequence[dict[str, Any]]) -> str:
-    """What the content of a shard follows from: settings, and rank, clip and digest of each of its clips."""
+    """Return the key of a shard: digest of settings and of class id, clip id and content of its clips."""
     clips = [[row["rank"], row["clip_id"], row["sha256"]] for row in rows]
     return hashlib.sha256(canonical_json([STORE_VERSION, SCHEMA_VERSION, settings, clips])).hexdigest()[:16]

@@ -17,7 +17,7 @@ G = TypeVar("G", bound=Sized)
 
 INTERLEAVE = 16  # row groups that are open at the same time, over all lanes
 _MIN_INTERLEAVE = 4  # in a lane
-_BUFFER_BATCHES = 4  # more row groups are opened until this many batches of samples are at hand
+_BUFFER_BATCHES = 4  # more row groups are opened until this many batches of samples are in memory
 
 
 def group_order(groups: int, seed: int, epoch: int) -> NDArray[np.int64]:

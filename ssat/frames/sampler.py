@@ -66,11 +66,11 @@ class OpenGroup:
             return self._jpegs.pop(sample)
 
     def jpegs(self, samples: list[int]) -> list[bytes]:
-        """The JPEGs of some samples, read again: they may be chosen later."""
+        """Return the JPEGs of some samples, read again: they may be chosen later."""
         return self._read(self.samples.row[samples])
 
     def after(self, sample: int) -> Iterator[tuple[int, bytes]]:
-        """The other samples of the row group and their JPEGs, from the next one on."""
+        """Yield the other samples of the row group and their JPEGs, from the next one on."""
         others = np.roll(np.arange(len(self)), -sample - 1)[:-1]
         for other in others.tolist():
             yield other, self._read(self.samples.row[[other]])[0]
@@ -214,11 +214,11 @@ class FrameSampler:
             while ahead:
                 yield ahead.popleft().result()
         finally:
-            # Also when the caller stops half way: nothing may go on decoding.
+            # Also if the caller stops early: decoding must end.
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _batches(self, epoch: int, start: int) -> Iterator[tuple[int, list[Pick]]]:
-        """Position and samples of each batch of this process, from position `start` of the epoch on."""
+        """Yield position and samples of each batch of this process, from position `start` of the epoch on."""
         order = EpochOrder(
             lambda group, again: self._open(group, epoch + again),
             len(self._groups),
@@ -258,7 +258,7 @@ class FrameSampler:
     def _frame(
         self, group: OpenGroup, sample: int, decoder: FrameDecoder, short_side: int
     ) -> tuple[int, NDArray[np.uint8]]:
-        """The sample and its frame, until the decoder's next; where it is corrupt, those that stand in for it."""
+        """Return the sample and its frame, valid until the next call; a corrupt one is replaced."""
         try:
             return sample, decoder.decode(group.jpeg(sample), short_side)
         except ValueError as problem:
@@ -286,7 +286,7 @@ class FrameSampler:
 
 
 def _stand_in(group: OpenGroup, sample: int, decoder: FrameDecoder, short_side: int) -> tuple[int, NDArray[np.uint8]]:
-    """The next sample of the row group that can be decoded: the same one whichever process asks."""
+    """Return the next readable sample of the row group; the same on every process."""
     for other, jpeg in group.after(sample):
         try:
             return other, decoder.decode(jpeg, short_side)

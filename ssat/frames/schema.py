@@ -1,4 +1,4 @@
-"""What a frame store looks like: columns, versions, names and the way its Parquet files are written."""
+"""The schema of a frame store: columns, versions, names and Parquet options."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CLIPS_NAME = "clips.parquet"
 ROW_GROUP_ROWS = 256
 MAX_FRAME_INDEX = 2**15 - 1  # frame_index is an int16
 
-# One row per frame. class_id is the clip's rank in the roster; frame_index counts the frames of the clip from 0,
-# stored or not; pts_us is the presentation time in microseconds from the clip's first frame; width and height are
-# those of the stored JPEG in pixels.
+# One row per frame. class_id is that of the clip in the roster (column rank); frame_index counts the frames of the clip
+# from 0, stored or not; pts_us is the presentation time in microseconds from the clip's first frame; width and height
+# are those of the stored JPEG in pixels.
 FRAME_SCHEMA = pa.schema(
     [
         pa.field("class_id", pa.int32(), nullable=False),

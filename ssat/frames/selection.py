@@ -89,7 +89,7 @@ class Selection:
 
     def touches(self, shard: ShardEntry) -> bool:
         """Return whether the shard may hold samples."""
-        return bool((self.label_of[shard.first_rank : shard.last_rank + 1] >= 0).any())
+        return bool((self.label_of[shard.first_class_id : shard.last_class_id + 1] >= 0).any())
 
     def ordinal(self, shard: int, facts: RowGroup) -> NDArray[np.int64]:
         """Return (rows,) number of each row's frame among those of its clip that may be chosen; -1: not one of them."""
@@ -111,6 +111,6 @@ class Selection:
 
 
 def _far_step(sets: int) -> int:
-    """A step through `sets` positions on a circle that visits all and lands far from the last ones."""
+    """Return a step through `sets` positions on a circle that visits all and lands far from the last ones."""
     golden = max(1, round(sets * 0.618))
     return next(step for step in range(golden, 0, -1) if math.gcd(step, sets) == 1)

@@ -12,7 +12,7 @@ from ssat.settings import StageSettings
 
 
 class DecodeSettings(StageSettings):
-    """How clips become rows of the frame store.
+    """Settings of the rows of the frame store.
 
     All fields but those marked `Runtime` decide what the store holds: change one, and the shards are decoded again.
     """
@@ -20,7 +20,7 @@ class DecodeSettings(StageSettings):
     section: ClassVar[str] = "decode"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {"frame_stride": 1},
-        # Neighbouring frames are near-duplicates: a fifth of them trains a small network as well.
+        # Neighbouring frames are near-duplicates: a fifth of them trains a small network equally well.
         "quick": {"frame_stride": 5},
     }
 
@@ -40,12 +40,12 @@ class DecodeSettings(StageSettings):
     )
 
     def content(self) -> dict[str, int | None]:
-        """The settings that decide what the store holds, as they stand in its manifest."""
+        """Return the settings that decide what the store holds, as they stand in its manifest."""
         return without(self, Runtime)
 
 
 class VerifySettings(StageSettings):
-    """How thoroughly the frame store is checked, and whether it is repaired."""
+    """Thoroughness of the check of the frame store, and repair."""
 
     section: ClassVar[str] = "verify"
 

@@ -1,4 +1,4 @@
-"""One shard of the frame store: decode its clips beside each other, permute their frames, write Parquet."""
+"""One shard of the frame store: decode its clips concurrently, permute their frames, write Parquet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPOOL_FOLDER = ".spool"
 
 
 class ShardJob:
-    """What a worker needs to write one shard: plain data, so that it travels to another process."""
+    """Input of a worker that writes one shard: plain data, so that it can be sent to another process."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class ShardJob:
         return place / SPOOL_FOLDER / f"{self.index:05d}-{self.key}"
 
     def finished(self) -> tuple[ShardEntry, list[ClipRecord]] | None:
-        """The entry and clips of the shard where it is written already, else None."""
+        """Return the entry and clips of the shard where it is written already, else None."""
         try:
             content = json.loads(self.sidecar.read_text(encoding="utf-8"))
             entry = ShardEntry.model_validate(content["shard"])
@@ -88,8 +88,8 @@ def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipR
     """
     job.spool.mkdir(parents=True, exist_ok=True)
 
-    # What an earlier process left unfinished may have ended it: each such clip goes first and alone, so that the one
-    # to blame is found and the others are not blamed.
+    # An unfinished clip of an earlier process may have crashed it: each such clip runs first and alone, so that the one
+    # that crashes is identified.
     for clip in job.clips:
         if was_begun(clip, job.spool):
             spool_clip(clip, job.settings, job.spool, alone=True)
@@ -97,7 +97,7 @@ def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipR
     def one(clip: ClipJob) -> SpooledClip:
         return spool_clip(clip, job.settings, job.spool)
 
-    # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode beside each other.
+    # PyAV, libswscale and libjpeg-turbo release the interpreter lock: threads decode concurrently.
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:
         spooled = list(pool.map(one, job.clips))
     return gather_shard(job, spooled)
@@ -145,8 +145,8 @@ def gather_shard(job: ShardJob, spooled: Sequence[SpooledClip]) -> tuple[ShardEn
         row_groups=groups,
         bytes=size,
         sha256=digest,
-        first_rank=job.clips[0].rank,
-        last_rank=job.clips[-1].rank,
+        first_class_id=job.clips[0].class_id,
+        last_class_id=job.clips[-1].class_id,
         tools=tool_versions(),
     )
     content = {"shard": entry.model_dump(mode="json"), "clips": [record.model_dump(mode="json") for record in records]}
@@ -157,7 +157,7 @@ def gather_shard(job: ShardJob, spooled: Sequence[SpooledClip]) -> tuple[ShardEn
 
 
 def row_order(seed: int, index: int, rows: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Permutation of the rows of shard `index`: stored row i is row `order[i]` by (rank, frame)."""
+    """Permutation of the rows of shard `index`: stored row i is row `order[i]` by (class_id, frame)."""
     return np.random.Generator(np.random.PCG64([seed, index])).permutation(rows)
 
 
@@ -194,13 +194,13 @@ def _table(
     names: pa.Array,
 ) -> pa.Table:
     rows = np.array([spooled[clip].rows[frame] for clip, frame in picks], spooled[0].rows.dtype)
-    ranks = np.array([spooled[clip].record.rank for clip in picks[:, 0]], np.int32)
+    class_ids = np.array([spooled[clip].record.class_id for clip in picks[:, 0]], np.int32)
     jpegs = [
         spools[clip].jpeg(int(row["offset"]), int(row["size"])) for (clip, _), row in zip(picks, rows, strict=True)
     ]
     return pa.Table.from_arrays(
         [
-            pa.array(ranks),
+            pa.array(class_ids),
             pa.DictionaryArray.from_arrays(pa.array(picks[:, 0], pa.int32()), names),
             pa.array(np.ascontiguousarray(rows["frame_index"])),
             pa.array(np.ascontiguousarray(rows["pts_us"])),

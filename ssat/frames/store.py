@@ -31,7 +31,7 @@ class RowGroup:
 
 
 class ShardReader:
-    """Reads the row groups of one shard through a memory map."""
+    """Reader of the row groups of one shard through a memory map."""
 
     def __init__(self, path: AnyPath, entry: ShardEntry, verify_checksums: bool = False) -> None:
         """Open `path`.
@@ -82,11 +82,11 @@ class ShardReader:
         return RowGroup(class_id, frame_index, pts_us)
 
     def jpegs(self, group: int) -> pa.Array:
-        """The JPEGs of row group `group`: a binary array; `.as_buffer()` of an element copies nothing."""
+        """Return the JPEGs of row group `group`: a binary array; `.as_buffer()` of an element copies nothing."""
         return self._read(group, ["jpeg"]).column(0).combine_chunks()
 
     def table(self, group: int) -> pa.Table:
-        """All columns of row group `group`."""
+        """Return all columns of row group `group`."""
         return self._read(group, None)
 
     def _read(self, group: int, columns: list[str] | None, file: pq.ParquetFile | None = None) -> pa.Table:
@@ -115,7 +115,7 @@ class FrameStore:
 
     @classmethod
     def open(cls, folder: str | AnyPath) -> Self:
-        """The store in `folder`, which may be an s3:// address.
+        """Return the store in `folder`, which may be an s3:// address.
 
         Raises:
             InputError: no store, a damaged or newer manifest, or a clip table that does not belong to it. Shards are
@@ -147,15 +147,15 @@ class FrameStore:
 
     @functools.cached_property
     def frames_of(self) -> NDArray[np.int64]:
-        """(highest rank + 1,) stored frames of each rank; 0 where the clip failed."""
-        ranks = self.clips.column("rank").to_numpy()
-        counts = np.zeros(int(ranks.max()) + 1 if len(ranks) else 0, np.int64)
-        counts[ranks] = self.clips.column("n_frames").to_numpy()
+        """(largest class id + 1,) number of stored frames by class id; 0 where the clip failed."""
+        class_ids = self.clips.column("rank").to_numpy()
+        counts = np.zeros(int(class_ids.max()) + 1 if len(class_ids) else 0, np.int64)
+        counts[class_ids] = self.clips.column("n_frames").to_numpy()
         return counts
 
     @property
-    def ranks(self) -> NDArray[np.int64]:
-        """Ranks of the clips that have frames, ascending."""
+    def class_ids(self) -> NDArray[np.int64]:
+        """Class ids of the clips that have frames, ascending."""
         return np.flatnonzero(self.frames_of)
 
     @property
@@ -164,63 +164,69 @@ class FrameStore:
         return int(self.manifest.settings.get("frame_stride") or 1)
 
     def reader(self, shard: int) -> ShardReader:
-        """The opened shard at position `shard` of the manifest."""
+        """Return the opened shard at position `shard` of the manifest."""
         if shard not in self._readers:
             entry = self.manifest.shards[shard]
             self._readers[shard] = ShardReader(self.folder / entry.path, entry)
         return self._readers[shard]
 
-    def read_frames(self, rank: int, frame_indices: Sequence[int] | None = None) -> list[tuple[int, bytes]]:
-        """(frame_index, JPEG) of the clip of rank `rank`, in order of frame_index; all of them, or `frame_indices`.
+    def read_frames(self, class_id: int, frame_indices: Sequence[int] | None = None) -> list[tuple[int, bytes]]:
+        """Return (frame_index, JPEG) of the clip `class_id`, in order of frame_index; all of them, or `frame_indices`.
 
         Raises:
             InputError: the clip is not in the store, or lacks one of `frame_indices`.
         """
-        if not 0 <= rank < len(self.frames_of) or not self.frames_of[rank]:
-            raise InputError(f"{self.folder}: no frames of the clip of rank {rank}; see its row in {CLIPS_NAME}")
+        if not 0 <= class_id < len(self.frames_of) or not self.frames_of[class_id]:
+            raise InputError(
+                f"{self.folder}: no frames of the clip with class id {class_id}; see its row in {CLIPS_NAME}"
+            )
         found = {
             index: jpeg
             for shard, entry in enumerate(self.manifest.shards)
-            if entry.first_rank <= rank <= entry.last_rank
-            for index, _, jpeg in self._rows_of(shard, {rank: frame_indices}).get(rank, [])
+            if entry.first_class_id <= class_id <= entry.last_class_id
+            for index, _, jpeg in self._rows_of(shard, {class_id: frame_indices}).get(class_id, [])
         }
         missing = sorted(set(frame_indices or ()) - set(found))
         if missing:
-            raise InputError(f"{self.folder}: clip of rank {rank} has no stored frame {missing[0]}")
+            raise InputError(f"{self.folder}: clip with class id {class_id} has no stored frame {missing[0]}")
         return sorted(found.items())
 
     def select(self, frames: dict[int, Sequence[int] | None]) -> dict[int, list[tuple[int, int, bytes]]]:
-        """(frame_index, pts_us, JPEG) of several clips, each shard read once: rank → its rows by frame_index.
+        """Return the rows (frame_index, pts_us, JPEG) of several clips by class id; each shard is read once.
 
-        `frames` maps a rank to the frame indices that are wanted, or to None for all.
+        `frames` maps a class id to the wanted frame indices, or to None for all.
         """
         result: dict[int, list[tuple[int, int, bytes]]] = {}
         for shard, entry in enumerate(self.manifest.shards):
-            wanted = {rank: some for rank, some in frames.items() if entry.first_rank <= rank <= entry.last_rank}
+            wanted = {
+                class_id: indices
+                for class_id, indices in frames.items()
+                if entry.first_class_id <= class_id <= entry.last_class_id
+            }
             if wanted:
                 result.update(self._rows_of(shard, wanted))
         return result
 
     def _rows_of(self, shard: int, frames: dict[int, Sequence[int] | None]) -> dict[int, list[tuple[int, int, bytes]]]:
         reader = self.reader(shard)
-        ranks = np.array(sorted(frames), np.int32)
+        class_ids = np.array(sorted(frames), np.int32)
         rows: dict[int, list[tuple[int, int, bytes]]] = {}
         for group in range(reader.entry.row_groups):
             facts = reader.facts(group)
             picks = []
-            for position in np.flatnonzero(np.isin(facts.class_id, ranks)):
-                rank, index = int(facts.class_id[position]), int(facts.frame_index[position])
-                some = frames[rank]
+            for position in np.flatnonzero(np.isin(facts.class_id, class_ids)):
+                class_id, index = int(facts.class_id[position]), int(facts.frame_index[position])
+                some = frames[class_id]
                 if some is None or index in some:
-                    picks.append((rank, index, int(facts.pts_us[position]), int(position)))
+                    picks.append((class_id, index, int(facts.pts_us[position]), int(position)))
             if picks:
                 jpegs = reader.jpegs(group)
-                for rank, index, pts_us, row in picks:
-                    rows.setdefault(rank, []).append((index, pts_us, jpegs[row].as_py()))
-        return {rank: sorted(some) for rank, some in rows.items()}
+                for class_id, index, pts_us, row in picks:
+                    rows.setdefault(class_id, []).append((index, pts_us, jpegs[row].as_py()))
+        return {class_id: sorted(clip_rows) for class_id, clip_rows in rows.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Memory maps do not travel between processes; they are opened again where they are needed.
+        # Memory maps cannot be sent to other processes; they are opened again there.
         return {**self.__dict__, "_readers": {}}
 
 

@@ -25,7 +25,7 @@ _LISTED = 5  # problems of one kind that are listed for a shard; the rest is cou
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What the check of one shard found. `problems` is empty where it is sound."""
+    """Result of the check of one shard. `problems` is empty if it is sound."""
 
     index: int
     path: str
@@ -56,8 +56,8 @@ class _Check:
         self._sample = sample
         self._seed = int(store.manifest.settings.get("seed") or 0)
         self._stride = store.frame_stride
-        ranks = store.clips.column("rank").to_numpy()
-        chosen = (ranks >= entry.first_rank) & (ranks <= entry.last_rank)
+        class_ids = store.clips.column("rank").to_numpy()
+        chosen = (class_ids >= entry.first_class_id) & (class_ids <= entry.last_class_id)
         clips = store.clips.filter(pa.array(chosen)).to_pylist()
         self._frames = {row["rank"]: row["n_frames"] for row in clips}
         self._names = {row["rank"]: row["clip_id"] for row in clips}
@@ -74,7 +74,7 @@ class _Check:
             return
         if digest != self._entry.sha256:
             yield f"SHA-256 is {digest}, the manifest says {self._entry.sha256}"
-        ranks, frames = [], []
+        class_ids, frames = [], []
         try:
             for group in range(self._entry.row_groups):
                 try:
@@ -82,19 +82,21 @@ class _Check:
                 except InputError as error:
                     yield str(error)
                     continue
-                ranks.append(table.column("class_id").to_numpy())
+                class_ids.append(table.column("class_id").to_numpy())
                 frames.append(table.column("frame_index").to_numpy())
                 yield from self._group_problems(group, table)
         finally:
             reader.close()
-        if len(ranks) == self._entry.row_groups:
-            yield from self._order_problems(_joined(ranks), _joined(frames))
+        if len(class_ids) == self._entry.row_groups:
+            yield from self._order_problems(_joined(class_ids), _joined(frames))
 
     def _group_problems(self, group: int, table: pa.Table) -> Iterator[str]:
         for row, facts in enumerate(table.to_pylist()):
-            where = f"row group {group} row {row} (clip of rank {facts['class_id']}, frame {facts['frame_index']})"
+            where = (
+                f"row group {group} row {row} (clip with class id {facts['class_id']}, frame {facts['frame_index']})"
+            )
             if self._names.get(facts["class_id"]) != facts["clip_id"]:
-                yield f"{where}: clip {facts['clip_id']!r} is not the clip of this rank"
+                yield f"{where}: clip {facts['clip_id']!r} is not the clip of this class id"
             jpeg = facts["jpeg"]
             try:
                 height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
@@ -110,18 +112,21 @@ class _Check:
         number = group * ROW_GROUP_ROWS + row
         return int((number + 1) * self._sample) > int(number * self._sample)
 
-    def _order_problems(self, ranks: NDArray[np.int64], frames: NDArray[np.int64]) -> Iterator[str]:
+    def _order_problems(self, class_ids: NDArray[np.int64], frames: NDArray[np.int64]) -> Iterator[str]:
         """Every clip has its frames, each once, and the rows lie in the order of the seeded permutation."""
-        counts = {int(rank): int(count) for rank, count in zip(*np.unique(ranks, return_counts=True), strict=True)}
-        wrong = [rank for rank, count in self._frames.items() if counts.get(rank, 0) != count]
-        for rank in wrong[:_LISTED]:
-            yield f"clip of rank {rank} has {counts.get(rank, 0)} rows, clips.parquet says {self._frames[rank]}"
+        counts = {
+            int(class_id): int(count) for class_id, count in zip(*np.unique(class_ids, return_counts=True), strict=True)
+        }
+        wrong = [class_id for class_id, count in self._frames.items() if counts.get(class_id, 0) != count]
+        for class_id in wrong[:_LISTED]:
+            rows = counts.get(class_id, 0)
+            yield f"clip with class id {class_id} has {rows} rows, clips.parquet says {self._frames[class_id]}"
         if wrong:
             return
-        expected_ranks = _joined([np.full(count, rank) for rank, count in sorted(self._frames.items())])
+        expected_class_ids = _joined([np.full(count, class_id) for class_id, count in sorted(self._frames.items())])
         expected_frames = _joined([np.arange(count) * self._stride for _, count in sorted(self._frames.items())])
-        order = row_order(self._seed, self._entry.index, len(ranks))
-        moved = (expected_ranks[order] != ranks) | (expected_frames[order] != frames)
+        order = row_order(self._seed, self._entry.index, len(class_ids))
+        moved = (expected_class_ids[order] != class_ids) | (expected_frames[order] != frames)
         if moved.any():
             yield f"{int(moved.sum())} rows are not where the permutation of seed {self._seed} puts them"
 

@@ -31,7 +31,7 @@ _SHARES = ("mota", "motp", "idf1", "idp", "idr")
 
 
 def partial_metrics(frames: Iterable[ScoredFrame]) -> dict[str, float]:
-    """All that motmetrics needs to know of a sequence to score it alone or together with others."""
+    """Return all that motmetrics needs to know of a sequence to score it alone or together with others."""
     with warnings.catch_warnings():
         # pandas and numpy announce changes to come, from inside motmetrics.
         warnings.simplefilter("ignore")

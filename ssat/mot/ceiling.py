@@ -1,4 +1,4 @@
-"""The ceiling of association: what a tracker would score if it gave every detection the right identity."""
+"""The ceiling of association: the score of the same detections with the true identities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detections from files of other programs: COCO JSON and Parquet, beside MOTChallenge text."""
+"""Detections from files of other programs: COCO JSON and Parquet."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FoundDetections:
 
 
 def read_any_detections(path: Path, n_frames: int | None = None, classes: Sequence[str] = ()) -> FoundDetections:
-    """Detections by the ending of the file's name.
+    """Return detections by the ending of the file's name.
 
     `.json`: a list of COCO results (image_id, category_id, bbox = left top width height, score), or a COCO data set
     with `annotations`, `images` and `categories`. An image is the frame that its `frame_id` says (from 0 or 1), else
@@ -112,19 +112,19 @@ def _frames_of_images(path: Path, content: Mapping[str, Any], n_frames: int | No
     images = content.get("images")
     if not images:
         return None
-    if not isinstance(images, list) or not all(isinstance(one, dict) and "id" in one for one in images):
+    if not isinstance(images, list) or not all(isinstance(image, dict) and "id" in image for image in images):
         raise InputError(f"{path}: images must be a list of objects with an id")
-    identities = [one["id"] for one in images]
+    identities = [image["id"] for image in images]
     if len(set(map(str, identities))) < len(identities):
         raise InputError(f"{path}: two images have one id; expected an id of its own for every image")
-    told = [one.get("frame_id") for one in images]
+    frame_ids = [image.get("frame_id") for image in images]
     numbers: Sequence[int] | None = None
-    if all(isinstance(number, int) and not isinstance(number, bool) for number in told):
-        if len(set(told)) < len(told):
+    if all(isinstance(number, int) and not isinstance(number, bool) for number in frame_ids):
+        if len(set(frame_ids)) < len(frame_ids):
             raise InputError(f"{path}: two images have one frame_id; expected the images of one video")
-        numbers = told
+        numbers = frame_ids
     else:
-        numbers = numbers_in([str(one.get("file_name", "")) for one in images])
+        numbers = numbers_in([str(image.get("file_name", "")) for image in images])
     if numbers is None:
         numbers = range(1, len(images) + 1)
     shift = 1 if min(numbers) == 0 else 0
@@ -136,18 +136,18 @@ def _frames_of_images(path: Path, content: Mapping[str, Any], n_frames: int | No
 
 
 def _category_names(content: Mapping[str, Any]) -> dict[Any, str]:
-    categories = [one for one in content.get("categories") or [] if isinstance(one, dict)]
-    return {one.get("id"): str(one.get("name", "")) for one in categories}
+    categories = [category for category in content.get("categories") or [] if isinstance(category, dict)]
+    return {category.get("id"): str(category.get("name", "")) for category in categories}
 
 
 def _taken(path: Path, names: Mapping[Any, str], entries: Sequence[Any], classes: Sequence[str]) -> set[Any]:
-    """The categories that are read.
+    """Return the categories that are read.
 
     Raises:
         InputError: none of the file's, with those that there are.
     """
     wanted = {name.strip().lower() for name in classes}
-    present = {one.get("category_id", _PERSON) for one in entries if isinstance(one, dict)}
+    present = {entry.get("category_id", _PERSON) for entry in entries if isinstance(entry, dict)}
     if names:
         chosen = wanted or set(_PEOPLE)
         taken = {number for number, name in names.items() if name.lower() in chosen}
@@ -196,7 +196,7 @@ def _read_parquet(path: Path, n_frames: int | None) -> MotRows:
 
 
 def _rows(path: Path, table: NDArray[np.float64], unit: str, n_frames: int | None) -> MotRows:
-    """Rows from frame, left, top, width, height, score (n, 6)."""
+    """Return rows from frame, left, top, width, height, score (n, 6)."""
     last = np.inf if n_frames is None else n_frames
     frames = table[:, 0]
     for bad, named, column, expected in (

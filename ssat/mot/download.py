@@ -1,4 +1,4 @@
-"""MOT17 from its publisher: fetched with resume, checked, unpacked without trust."""
+"""Data sets from their publishers: fetched with resume, checked, unpacked without trust."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 from ssat.errors import InputError
 from ssat.workspace import committed, sha256_of
 
-MOT17_URL = "https://motchallenge.net/data/MOT17.zip"
 _RECORD = "download.json"
 # What zipfile raises for an archive that is cut off, altered, encrypted, or packed in a way that it does not know.
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
@@ -37,7 +36,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What is known of a fetched archive. The publisher gives no checksum: ours is kept for others to demand."""
+    """Facts about a downloaded archive. The publisher gives no checksum: ours is kept for later checks."""
 
     url: str
     bytes: int
@@ -46,15 +45,15 @@ class Downloaded:
 
 
 def download_sequences(
-    folder: Path, url: str = MOT17_URL, sha256: str | None = None, progress: Progress = lambda done, total: None
+    folder: Path, url: str, sha256: str | None = None, progress: Progress = lambda done, total: None
 ) -> Path:
-    """A data set of MOTChallenge below `folder`: fetched, checked, unpacked; does only what is missing.
+    """Return a data set of MOTChallenge below `folder`: fetched, checked, unpacked; does only what is missing.
 
     Args:
         folder: gets the archive, and the data set beside it in a folder named after the archive.
         url: of a zip.
         sha256: what the archive must have; by default it is not known beforehand, and recorded in download.json.
-        progress: is told the bytes that are there, and how many there will be.
+        progress: is called with the bytes that are there, and how many there will be.
 
     Returns:
         The folder of the data set.
@@ -66,13 +65,10 @@ def download_sequences(
     if urlsplit(url).scheme not in ("http", "https") or not name.endswith(".zip"):
         raise InputError(f"{url}: expected the http(s) address of a zip")
     target = folder / name.removesuffix(".zip")
-    record = target / _RECORD
-    if record.is_file():
-        known = json.loads(record.read_text())
-        if sha256 is not None and known["sha256"] != sha256:
-            raise InputError(
-                f"{target}: was unpacked from sha256 {known['sha256']}, expected {sha256}; delete the folder"
-            )
+    if (target / _RECORD).is_file():
+        known = read_download(target)
+        if sha256 is not None and known.sha256 != sha256:
+            raise InputError(f"{target}: was unpacked from sha256 {known.sha256}, expected {sha256}; delete the folder")
         return target
     if target.exists():
         raise InputError(f"{target}: exists already, and not from a download; use it as it is, or name another folder")
@@ -84,8 +80,25 @@ def download_sequences(
     return target
 
 
+def read_download(target: Path) -> Downloaded:
+    """Return what is known of the archive that `target` was unpacked from.
+
+    Raises:
+        InputError: the record is missing or damaged.
+    """
+    path = target / _RECORD
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return Downloaded(str(known["url"]), int(known["bytes"]), str(known["sha256"]), known["etag"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: no readable record of a download ({error}); expected url, bytes, sha256 and etag. Delete the "
+            "folder and fetch it again"
+        ) from error
+
+
 def fetch(url: str, path: Path, progress: Progress = lambda done, total: None) -> Path:
-    """The content of `url` in `path`, whole or not at all; what came before an interruption is not fetched again.
+    """Download `url` to `path`, completely or not at all; continue an interrupted download.
 
     Raises:
         InputError: the server does not answer, refuses, or sends less than it promised, again and again.
@@ -132,7 +145,8 @@ def _fetch_more(url: str, part: Path, progress: Progress) -> None:
             total = _total(response, have)
             _note_etag(part, response.headers.get("ETag"))
             if total is not None:
-                _check_space(part, total - have)
+                # Pictures pack to no less than they are: what is unpacked takes as much again.
+                _check_space(part, 2 * total - have, f"to fetch and unpack {total >> 20} MiB")
             with part.open("ab" if have else "wb") as file:
                 while chunk := response.read(_CHUNK):
                     file.write(chunk)
@@ -164,11 +178,12 @@ def _total(response: http.client.HTTPResponse, have: int) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _check_space(part: Path, needed: int) -> None:
+def _check_space(part: Path, needed: int, purpose: str) -> None:
     free = shutil.disk_usage(part.parent).free
     if free < needed:
         raise InputError(
-            f"{part.parent}: {free >> 20} MiB free, {needed >> 20} MiB to fetch; make room or name another folder"
+            f"{part.parent}: {free >> 20} MiB free, expected {needed >> 20} MiB {purpose}; make room or name another "
+            "folder"
         )
 
 
@@ -198,7 +213,7 @@ def unpack(archive: Path, target: Path, facts: Downloaded) -> None:
     try:
         with zipfile.ZipFile(archive) as members:
             chosen = _members(archive, members, target.name)
-            _check_space(unfinished, sum(member.file_size for member in chosen.values()))
+            _check_space(unfinished, sum(member.file_size for member in chosen.values()), f"to unpack {archive.name}")
             for path, member in chosen.items():
                 destination = unfinished / path
                 destination.parent.mkdir(parents=True, exist_ok=True)
@@ -221,7 +236,7 @@ def unpack(archive: Path, target: Path, facts: Downloaded) -> None:
 
 
 def _members(archive: Path, members: zipfile.ZipFile, name: str) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """Path below the target → member, of the files."""
+    """Return path below the target → member, of the files."""
     entries = members.infolist()
     if len(entries) > _MAX_MEMBERS:
         raise InputError(f"{archive}: holds {len(entries)} members, more than {_MAX_MEMBERS}: refused")

@@ -22,7 +22,9 @@ def find_sequences(
     part: Literal["train", "test"] = "train",
     only_to_score: bool = False,
 ) -> list[MotSequence]:
-    """The sequence in `folder`, or those in the folders in it (or in its folder `part`), by the numbers in their names.
+    """Return the sequence in `folder`, or those in its folders, ordered by number.
+
+    Where there are none, its folder `part` or `dataset/part` is used.
 
     MOTChallenge sequences are folders with seqinfo.ini. A folder with image_02 or label_02 is KITTI tracking, whose
     parts are called training and testing.
@@ -61,13 +63,18 @@ def _openers(folder: Path, part: Literal["train", "test"], only_to_score: bool) 
     opened = partial(MotSequence.open, only_to_score=only_to_score)
     if (folder / SEQUENCE_INFO).is_file():
         return {folder.resolve().name: partial(opened, folder)}
-    for place in (folder, folder / part):
+    for place in _places(folder, part):
         if folders := _folders_with_info(place):
             return {path.resolve().name: partial(opened, path) for path in folders}
     for place in (folder, folder / f"{part}ing"):
         if kitti := kitti_names(place):
             return {name: partial(KittiSequence.named, place, name) for name in kitti}
     return {}
+
+
+def _places(folder: Path, part: str) -> tuple[Path, ...]:
+    """Where MOTChallenge sequences may lie; SportsMOT has its parts in a folder `dataset`."""
+    return folder, folder / part, folder / "dataset" / part
 
 
 def _folders_with_info(folder: Path) -> list[Path]:
@@ -78,11 +85,11 @@ def _folders_with_info(folder: Path) -> list[Path]:
 def _refuse_without_info(
     folder: Path, part: Literal["train", "test"], names: Sequence[str], known: Mapping[str, object]
 ) -> None:
-    """Raises InputError naming folders that look like sequences, are wanted and have no seqinfo.ini."""
+    """Raise InputError naming folders that look like sequences, are wanted and have no seqinfo.ini."""
     if (folder / SEQUENCE_INFO).is_file():
         return
-    places = (folder, folder / part)
-    # Where one place holds sequences, the other is not looked at.
+    places = _places(folder, part)
+    # Where one place holds sequences, the others are not used.
     looked_at = next(([place] for place in places if _folders_with_info(place)), list(places))
     lacking = [
         path

@@ -1,4 +1,4 @@
-"""Identity scores: how much of everybody is under one name over the whole sequence.
+"""Identity scores: share of boxes whose predicted identity matches the true one over the whole sequence.
 
 Source: Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", 2016.
 """

@@ -39,7 +39,7 @@ class KittiSequence(MotSequence):
 
     @classmethod
     def named(cls, folder: Path, name: str) -> KittiSequence:
-        """The sequence `name` of the folder `training` or `testing`.
+        """Return the sequence `name` of the folder `training` or `testing`.
 
         Raises:
             InputError: neither images, labels nor detections of it; or a file that does not fit.
@@ -72,7 +72,7 @@ class KittiSequence(MotSequence):
         return "kitti"
 
     def image_path(self, frame: int) -> Path:
-        """The file of a frame, counted from 1. Raises InputError where the sequence has labels only."""
+        """Return the file of a frame, counted from 1. Raises InputError where the sequence has labels only."""
         return super().image_path(self._image_number(frame))
 
     def _image_number(self, frame: int) -> int:
@@ -84,7 +84,7 @@ class KittiSequence(MotSequence):
         return self.folder / part / f"{self.name}.txt"
 
     def detections(self, detections: str = PUBLIC) -> MotRows:
-        """Pedestrians in KITTI's form, or MOTChallenge text with frames counted from 1.
+        """Return pedestrians in KITTI's form, or MOTChallenge text with frames counted from 1.
 
         Raises:
             InputError: no such file, or a line that does not fit.
@@ -99,7 +99,7 @@ class KittiSequence(MotSequence):
         return MotRows(rows.frames, np.full(len(rows), -1), rows.boxes, rows.scores, rows.classes)
 
     def ground_truth(self) -> MotRows:
-        """Labels that matter to pedestrians, in terms of MOTChallenge.
+        """Return labels that matter to pedestrians, in terms of MOTChallenge.
 
         Pedestrian: class 1, flag 1. Pedestrians who are truncated or occluded beyond what KITTI counts, and sitting
         persons: distractors (classes 8 and 7, flag 0). DontCare: `IGNORE_REGION`, identity −1. Nothing else is kept.
@@ -122,7 +122,7 @@ def kitti_names(folder: Path) -> list[str]:
 
 
 def is_kitti(path: Path) -> bool:
-    """Whether a text file is in KITTI's form: the third field of its first row is a word."""
+    """Return whether a text file is in KITTI's form: the third field of its first row is a word."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             fields = next((line.split() for line in file if line.strip()), [])
@@ -132,7 +132,7 @@ def is_kitti(path: Path) -> bool:
 
 
 def read_kitti_results(path: Path, n_frames: int | None = None) -> MotRows:
-    """Pedestrians of a result file in KITTI's form; frames are counted from 1 in what is given.
+    """Return pedestrians of a result file in KITTI's form; frames are counted from 1 in what is given.
 
     Boxes without extent are kept, as boxes that overlap nothing.
 
@@ -152,7 +152,7 @@ def read_kitti_results(path: Path, n_frames: int | None = None) -> MotRows:
 
 
 def _length(path: Path) -> int:
-    """How many frames the rows of a file span, whatever they show."""
+    """Return how many frames the rows of a file span, whatever they show."""
     try:
         fields = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
         return max((int(float(row[0])) + 1 for row in fields if row), default=0)

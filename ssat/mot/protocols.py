@@ -1,4 +1,4 @@
-"""What counts as right: the two evaluation protocols, down to the pairs that are scored in every frame."""
+"""The two evaluation protocols: the pairs that are scored in every frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Protocol = Literal["centertrack-half", "motchallenge"]
 Rules = Literal["mot", "mot20", "kitti"]
 
 IOU_THRESHOLD = 0.5
-# Person on vehicle, static person, distractor, reflection: whoever tracks them is neither praised nor blamed.
+# Person on vehicle, static person, distractor, reflection: matches to them are neither true nor false positives.
 # Source: the MOTChallenge evaluation (TrackEval, mot_challenge_2d_box).
 _DISTRACTOR_CLASSES = (2, 7, 8, 12)
 _NON_MOTORISED_VEHICLE = 6  # one more on MOT20
@@ -26,7 +26,7 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class ScoredFrame:
-    """What a protocol lets through in one frame.
+    """Boxes of one frame that a protocol scores.
 
     Attributes:
         truth_ids: (G,) identities that ought to be found.
@@ -42,7 +42,7 @@ class ScoredFrame:
 
 @dataclass(frozen=True)
 class ScoredSequence:
-    """What a protocol lets through of a sequence: the frames, their identities numbered from 0 without gaps."""
+    """Scored boxes of a sequence: the frames, with identities numbered from 0 without gaps."""
 
     frames: list[ScoredFrame]
     n_truth_ids: int
@@ -187,7 +187,7 @@ def _numbered(ids: list[NDArray[np.int64]]) -> tuple[list[NDArray[np.int64]], in
     if not ids:
         return [], 0
     unique, numbers = np.unique(np.concatenate(ids), return_inverse=True)
-    ends = np.cumsum([len(one) for one in ids])
+    ends = np.cumsum([len(frame_ids) for frame_ids in ids])
     return np.split(numbers, ends[:-1]), len(unique)
 
 

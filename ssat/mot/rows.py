@@ -18,7 +18,7 @@ _TRUTH_COLUMNS = (9, 10)
 _RESULT_COLUMNS = (7, 8, 9, 10)
 _CLASS_COLUMN = 7
 PEDESTRIAN = 1
-IGNORE_REGION = 13  # a region in which nobody was labelled one by one; "crowd" among the classes of MOT20
+IGNORE_REGION = 13  # a region without labels of single people; "crowd" among the classes of MOT20
 MAX_PIXELS = 1e9  # beyond it, areas lose the precision that overlaps need
 _COLUMN_NAMES = ("frame", "id", "left", "top", "width", "height", "score")
 
@@ -47,7 +47,7 @@ class MotRows:
         return len(self.frames)
 
     def at(self, frame: int) -> slice:
-        """Where the rows of one frame stand."""
+        """Return where the rows of one frame stand."""
         first, last = np.searchsorted(self.frames, (frame, frame + 1)).tolist()
         return slice(first, last)
 
@@ -63,7 +63,7 @@ class MotRows:
         )
 
     def within(self, frames: range) -> MotRows:
-        """The rows of consecutive frames."""
+        """Return the rows of consecutive frames."""
         first, last = np.searchsorted(self.frames, (frames.start, frames.stop)).tolist()
         return self.select(slice(first, last))
 
@@ -114,9 +114,9 @@ def read_ground_truth(path: Path, n_frames: int | None = None) -> MotRows:
 
 
 def read_results(path: Path, n_frames: int | None = None, *, keep_empty_boxes: bool = False) -> MotRows:
-    """A tracker's result: frame, id, left, top, width, height, score, and up to three columns.
+    """Return a tracker's result: frame, id, left, top, width, height, score, and up to three columns.
 
-    A file without any row is a tracker that found nothing. Of the further columns only the eighth is looked at, as
+    A file without any row is a tracker that found nothing. Of the further columns only the eighth is read, as
     TrackEval does: it is −1, or the class 1.
 
     Args:
@@ -148,7 +148,7 @@ def read_results(path: Path, n_frames: int | None = None, *, keep_empty_boxes: b
 
 
 def n_empty_boxes(rows: MotRows) -> int:
-    """How many boxes have no extent."""
+    """Return how many boxes have no extent."""
     return int((rows.boxes[:, 2:] <= rows.boxes[:, :2]).any(axis=1).sum())
 
 
@@ -159,7 +159,7 @@ def write_results(
     boxes: NDArray[np.float64],
     scores: NDArray[np.float64],
 ) -> Path:
-    """Writes a result file in MOTChallenge form (10 columns, frames from 1), whole or not at all.
+    """Write a result file in MOTChallenge form (10 columns, frames from 1), whole or not at all.
 
     Args:
         boxes: (n, 4) x1 y1 x2 y2 in source pixels.
@@ -175,7 +175,7 @@ def result_lines(
     boxes: NDArray[np.float64],
     scores: NDArray[np.float64],
 ) -> Iterator[str]:
-    """The lines of a result file, with their ends."""
+    """Yield the lines of a result file, with their ends."""
     left_top, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
     for frame, identity, (x, y), (w, h), score in zip(frames, ids, left_top, size, scores, strict=True):
         yield f"{frame},{identity},{x:.3f},{y:.3f},{w:.3f},{h:.3f},{score:.4f},-1,-1,-1\n"
@@ -195,7 +195,7 @@ def refuse_relative(path: Path, boxes_N4: NDArray[np.float64]) -> None:
 
 
 def _read_table(path: Path, what: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float64], Sequence[int]]:
-    """All numbers of the file (n, columns) and the line number of each row."""
+    """Return all numbers of the file (n, columns) and the line number of each row."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -215,7 +215,7 @@ def _read_table(path: Path, what: str, allowed: tuple[int, ...]) -> tuple[NDArra
 
 
 def _plain_table(text: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float64], Sequence[int]] | None:
-    """The table of a file as most are: commas and a row in every line. None for any other, faults among them."""
+    """Return the table of a file as most are: commas and a row in every line. None for any other, faults among them."""
     lines = text.splitlines()
     if not text.strip():
         return None
@@ -228,7 +228,7 @@ def _plain_table(text: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float6
 
 
 def _any_table(path: Path, text: str, allowed: tuple[int, ...]) -> tuple[NDArray[np.float64], Sequence[int]]:
-    """The table of a file with any of the separators and with empty lines.
+    """Return the table of a file with any of the separators and with empty lines.
 
     Raises:
         InputError: names the first line that does not fit.

@@ -115,18 +115,18 @@ class Scoring:
     ) -> None:
         if not sequences:
             raise InputError("no sequence to score")
-        for name, one in sequences.items():
-            if not len(one.truth.within(one.frames)):
+        for name, sequence in sequences.items():
+            if not len(sequence.truth.within(sequence.frames)):
                 raise InputError(
-                    f"sequence {name}: no ground truth in frames {one.frames.start} … {one.frames.stop - 1}; "
+                    f"sequence {name}: no ground truth in frames {sequence.frames.start} … {sequence.frames.stop - 1}; "
                     "nothing to score against"
                 )
-            refuse_without_labels_that_count(name, one.truth.within(one.frames), protocol)
-            if len(one.results) and not len(one.results.within(one.frames)):
+            refuse_without_labels_that_count(name, sequence.truth.within(sequence.frames), protocol)
+            if len(sequence.results) and not len(sequence.results.within(sequence.frames)):
                 raise InputError(
-                    f"sequence {name}: none of {len(one.results)} rows of the results lies in the frames that count, "
-                    f"{one.frames.start} … {one.frames.stop - 1}: theirs are {one.results.frames[0]} … "
-                    f"{one.results.frames[-1]}; choose another split, or track those frames"
+                    f"sequence {name}: none of {len(sequence.results)} rows of the results lies in the scored frames "
+                    f"{sequence.frames.start} … {sequence.frames.stop - 1}: theirs are {sequence.results.frames[0]} … "
+                    f"{sequence.results.frames[-1]}; choose another split, or track those frames"
                 )
         self.protocol, self._official = protocol, official or protocol == "motchallenge"
         work = partial(_counted, protocol=protocol, official=self._official)
@@ -139,9 +139,9 @@ class Scoring:
         )
 
     def over(self, *names: str) -> Scores:
-        """The scores of some sequences together, or of all: counts are summed, shares follow from the sums."""
+        """Return the scores of some sequences together, or of all: counts are summed, shares follow from the sums."""
         chosen = [self._counts[name] for name in names or self._counts]
-        official: _Official = reduce(add, [one for one, _ in chosen])
+        official: _Official = reduce(add, [scored for scored, _ in chosen])
         if self._official:
             return official.scores()
         from ssat.mot.by_motmetrics import scores_over
@@ -151,7 +151,7 @@ class Scoring:
 
 
 def score(sequences: Mapping[str, ToScore], protocol: Protocol, processes: int = 1) -> tuple[dict[str, Scores], Scores]:
-    """Scores of each sequence, and of all together.
+    """Return scores of each sequence, and of all together.
 
     `motchallenge`: CLEAR, identity and HOTA as TrackEval defines them. `centertrack-half`: CLEAR and identity by
     py-motmetrics, and HOTA of the boxes that this protocol lets through.
@@ -166,10 +166,10 @@ def score(sequences: Mapping[str, ToScore], protocol: Protocol, processes: int =
 def _mapped(
     work: Callable[[ToScore], _Counts], sequences: Mapping[str, ToScore], protocol: Protocol, processes: int
 ) -> list[_Counts]:
-    costs = {name: len(one.frames) * _FRAME_MS[protocol] for name, one in sequences.items()}
+    costs = {name: len(sequence.frames) * _FRAME_MS[protocol] for name, sequence in sequences.items()}
     processes = min(processes, len(sequences), int(sum(costs.values()) / _MIN_MS_PER_PROCESS))
     if processes < 2:
-        return [work(one) for one in sequences.values()]
+        return [work(sequence) for sequence in sequences.values()]
     # Spawned, not forked: the caller may run threads. The longest first, so that none is waited for.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         waiting = {
@@ -178,9 +178,9 @@ def _mapped(
         return [waiting[name].result() for name in sequences]
 
 
-def _counted(one: ToScore, protocol: Protocol, official: bool) -> _Counts:
+def _counted(to_score: ToScore, protocol: Protocol, official: bool) -> _Counts:
     """What can be summed: by the official definitions, and by py-motmetrics where the protocol says so."""
-    frames = list(scored_frames(one.truth, one.results, one.frames, protocol, rules=one.rules))
+    frames = list(scored_frames(to_score.truth, to_score.results, to_score.frames, protocol, rules=to_score.rules))
     sequence = ScoredSequence.of(frames)
     hota = Hota.of(sequence)
     if official:

@@ -24,7 +24,7 @@ _MAX_PIXELS = 65_500
 
 @dataclass(frozen=True)
 class MotSequence:
-    """What seqinfo.ini says about a sequence, and where its files lie.
+    """A sequence: the facts of seqinfo.ini, and the paths of its files.
 
     Attributes:
         frame_rate: frames a second; 0 where seqinfo.ini does not say and need not.
@@ -45,7 +45,7 @@ class MotSequence:
 
     @classmethod
     def open(cls, folder: Path, *, only_to_score: bool = False) -> MotSequence:
-        """The sequence in `folder`.
+        """Return the sequence in `folder`.
 
         Args:
             folder: holds seqinfo.ini.
@@ -87,7 +87,7 @@ class MotSequence:
         return "mot20" if self.name.startswith("MOT20") else "mot"
 
     def image_path(self, frame: int) -> Path:
-        """The file of a frame, counted from 1: the image whose name carries that number, whatever its padding.
+        """Return the file of a frame, counted from 1: the image whose name carries that number, whatever its padding.
 
         Raises:
             InputError: the sequence has labels only, or two images have one number.
@@ -116,7 +116,7 @@ class MotSequence:
         return dict(zip(numbers_in(names) or (), names, strict=False))
 
     def check_images(self, frames: range) -> None:
-        """Raises InputError naming the first frames that are missing."""
+        """Raise InputError naming the first frames that are missing."""
         folder = self._images()
         numbers = [self._image_number(frame) for frame in frames]
         missing = [number for number in numbers if number not in self._image_names]
@@ -131,11 +131,11 @@ class MotSequence:
         )
 
     def _image_number(self, frame: int) -> int:
-        """The number that the image of a frame carries."""
+        """Return the number that the image of a frame carries."""
         return frame
 
     def _hint(self) -> str:
-        """Why images may be missing."""
+        """Return why images may be missing."""
         images = list_images(self._images())
         others = sorted({path.suffix for path in images if path.suffix.lower() != self.image_suffix.lower()})
         if not self._image_names and others:
@@ -147,12 +147,12 @@ class MotSequence:
         return ""
 
     def detection_path(self, detections: str = PUBLIC) -> Path:
-        """The file of the public detections, or of those that `detections` names, in the sequence's det folder."""
+        """Return the file of the public detections, or the one named `detections`, in the det folder."""
         name = "det.txt" if detections == PUBLIC else plain_name(self.folder / "det", "detections", detections)
         return self.folder / "det" / name
 
     def detections(self, detections: str = PUBLIC) -> MotRows:
-        """The detections of the whole sequence. Raises InputError as `read_detections` does."""
+        """Return the detections of the whole sequence. Raises InputError as `read_detections` does."""
         path = self.detection_path(detections)
         if not path.is_file():
             there = ", ".join(sorted(p.name for p in path.parent.glob("*.txt"))) or "none"
@@ -160,7 +160,7 @@ class MotSequence:
         return read_detections(path, self.n_frames)
 
     def ground_truth(self) -> MotRows:
-        """The labels of the whole sequence. Raises InputError as `read_ground_truth` does."""
+        """Return the labels of the whole sequence. Raises InputError as `read_ground_truth` does."""
         path = self.folder / LABELS
         if not path.is_file():
             raise InputError(f"{path}: no ground truth; sequence {self.name} can be tracked but not scored")
@@ -179,7 +179,7 @@ class MotSequence:
 def by_public_detector(names: Iterable[str]) -> dict[str, list[str]]:
     """MOT17 has every video three times, with other public detections: detector → names of its sequences.
 
-    Empty where there are not two detectors to tell apart.
+    Empty if there is only one detector.
     """
     groups: dict[str, list[str]] = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Which frames of a sequence are tracked and scored."""
+"""Splits: the frames of a sequence that are tracked and scored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Split = Literal["train", "train-half", "val-half", "test"]
 
 
 def split_frames(n_frames: int, split: Split) -> range:
-    """The frames of a split, counted from 1.
+    """Return the frames of a split, counted from 1.
 
     `train` and `test` are whole sequences, with labels and without. `val-half` is CenterTrack's validation half, which
     the paper's ablations use: frames n//2 + 1 … n − 1 when they are counted from 0. `train-half` is what lies before.

@@ -1,4 +1,4 @@
-"""The zip that the server of MOTChallenge scores test sequences from: writing it, and saying what it would refuse.
+"""The zip for the server of MOTChallenge: write it, and check it by the server's rules.
 
 Source: motchallenge.net/instructions: one zip, a file per sequence in its root, named exactly as the sequence; ten
 values a line, comma-separated; frames, identities and boxes counted from 1. The server has refused archives that lack
@@ -76,7 +76,7 @@ BENCHMARKS: dict[str, tuple[dict[str, int], dict[str, int]]] = {
 
 @dataclass
 class Submission:
-    """What is to be said about a zip.
+    """Check result of a zip.
 
     Attributes:
         benchmark: the data set that its names belong to; None: to none.
@@ -90,7 +90,7 @@ class Submission:
 
 
 def benchmark_of(names: Iterable[str]) -> str | None:
-    """The data set that most of the names belong to; None: not one of them is known."""
+    """Return the data set that most of the names belong to; None: not one of them is known."""
     given = set(names)
     hits = {name: len(given & (train.keys() | test.keys())) for name, (train, test) in BENCHMARKS.items()}
     best = max(hits, key=hits.__getitem__)
@@ -108,7 +108,7 @@ def write_submission(path: Path, results: Mapping[str, Path]) -> Path:
 
 
 def check_submission(path: Path, benchmark: str | None = None) -> Submission:
-    """Every fault of a zip, as far as it can be found without the server.
+    """Return every fault of a zip, as far as it can be found without the server.
 
     Args:
         path: the zip; it is not unpacked.
@@ -141,7 +141,7 @@ def check_submission(path: Path, benchmark: str | None = None) -> Submission:
 
 
 def _entries(archive: zipfile.ZipFile, found: Submission) -> dict[str, zipfile.ZipInfo]:
-    """Sequence → entry, of the entries that can be read."""
+    """Return sequence → entry, of the entries that can be read."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         name = entry.filename

@@ -1,4 +1,4 @@
-"""Where identities change hands: the events behind the number of identity switches, frame by frame."""
+"""Identity switches: the events behind their number, frame by frame."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from ssat.mot.protocols import IOU_THRESHOLD, Protocol, ScoredFrame
 
-_KEEP = 1000.0  # outweighs any sum of overlaps in a frame: a pair that goes on is kept where it still overlaps
+_KEEP = 1000.0  # outweighs any sum of overlaps in a frame: a pair that continues is kept where it still overlaps
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A labelled person goes on under another identity.
+    """A labelled person continues under another identity.
 
     Attributes:
         frame: the first frame under the new identity.
@@ -64,7 +64,11 @@ def stretches(frames: Iterable[ScoredFrame], protocol: Protocol) -> list[Stretch
     before: dict[int, int] = {}
     for frame in frames:
         truth, result = frame.truth_ids.tolist(), frame.result_ids.tolist()
-        kept = before if protocol == "motchallenge" else {person: one[0] for person, one in open_.items()}
+        kept = (
+            before
+            if protocol == "motchallenge"
+            else {person: open_stretch[0] for person, open_stretch in open_.items()}
+        )
         gain = np.where(frame.iou >= IOU_THRESHOLD - _EPSILON, frame.iou, 0.0)
         for row, person in enumerate(truth):
             if person in kept and kept[person] in result:
@@ -75,24 +79,26 @@ def stretches(frames: Iterable[ScoredFrame], protocol: Protocol) -> list[Stretch
             if gain[index, column] > 0:
                 pairs[truth[index]] = result[column]
         for person, identity in pairs.items():
-            one = open_.get(person)
-            if one is not None and one[0] == identity:
-                one[2], one[3] = frame.frame, one[3] + 1
+            open_stretch = open_.get(person)
+            if open_stretch is not None and open_stretch[0] == identity:
+                open_stretch[2], open_stretch[3] = frame.frame, open_stretch[3] + 1
                 continue
-            if one is not None:
-                closed.append(Stretch(person, *one))
+            if open_stretch is not None:
+                closed.append(Stretch(person, *open_stretch))
             open_[person] = [identity, frame.frame, frame.frame, 1]
         before = pairs
-    closed += [Stretch(person, *one) for person, one in open_.items()]
-    return sorted(closed, key=lambda one: (one.first, one.truth))
+    closed += [Stretch(person, *open_stretch) for person, open_stretch in open_.items()]
+    return sorted(closed, key=lambda stretch: (stretch.first, stretch.truth))
 
 
 def identity_switches(found: Iterable[Stretch]) -> list[Switch]:
-    """Every change from one stretch of a person to the next, in order of the frames."""
+    """Return every change from one stretch of a person to the next, in order of the frames."""
     last: dict[int, Stretch] = {}
     events = []
-    for one in found:
-        if (old := last.get(one.truth)) is not None:
-            events.append(Switch(one.first, old.last, one.truth, old.result, one.result, old.frames, one.frames))
-        last[one.truth] = one
+    for stretch in found:
+        if (old := last.get(stretch.truth)) is not None:
+            events.append(
+                Switch(stretch.first, old.last, stretch.truth, old.result, stretch.result, old.frames, stretch.frames)
+            )
+        last[stretch.truth] = stretch
     return sorted(events, key=lambda event: (event.frame, event.truth))

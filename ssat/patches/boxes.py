@@ -62,7 +62,7 @@ def boxes_of_clip(path: Path, settings: FollowSettings, seed: int, stride: int, 
         VideoError: the file is no video, or breaks.
     """
     frames, rate, step = looked_at(path)
-    # Of the frames looked at, every `grid`-th is kept: it is a stored one.
+    # Of the used frames, every `grid`-th is kept: it is a stored one.
     smallest = stride // math.gcd(step, stride)
     grid = smallest * max(1, round(rate / _RATE / smallest))
     number, index, boxes = [], [], []

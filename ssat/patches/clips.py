@@ -18,7 +18,7 @@ from ssat.video.untrusted import VideoError, frame_rate, open_video
 from ssat.workspace import committed
 
 VERSION = "patches-1"
-_RATE = 15.0  # frames per second that are looked at: faster ones bring nothing but work
+_RATE = 15.0  # frames per second that are used: faster ones bring nothing but work
 _SHORT_SIDE = 256  # pixels; larger frames are reduced
 _MAX_SECONDS = 30.0
 # A cut-out is the box enlarged by this, so that views can be misplaced like a detector's; the box is the middle part.
@@ -33,7 +33,7 @@ class PatchTable:
     Attributes:
         patch: (n,) number of the patch within the table.
         start: (n,) patches with the same number are seen in the same frames.
-        frame: (n,) index of the frame among those looked at (15 a second).
+        frame: (n,) index of the frame among the used frames (15 a second).
         boxes: (n, 4) x1 y1 x2 y2 as shares of width and height of the picture.
         motion: (n,) motion against the background, pixels within a few frames.
         cuts: (n, 160, 80, 3) uint8 RGB: the box and a quarter more.
@@ -93,17 +93,17 @@ def patches_of_clip(path: Path, settings: FollowSettings, seed: int) -> PatchTab
     frames, rate, _ = looked_at(path)
     greys = greys_of(frames)
     patch, start, at, boxes, motion, cuts = [], [], [], [], [], []
-    for number, found in enumerate(follow_patches(greys, rate, settings, seed)):
-        kept = np.unique(np.linspace(0, len(found.boxes) - 1, settings.boxes).round().astype(int))
+    for number, followed in enumerate(follow_patches(greys, rate, settings, seed)):
+        kept = np.unique(np.linspace(0, len(followed.boxes) - 1, settings.boxes).round().astype(int))
         for index in kept.tolist():
-            frame = frames[found.first + index]
+            frame = frames[followed.first + index]
             height, width = frame.shape[:2]
             patch.append(number)
-            start.append(found.start)
-            at.append(found.first + index)
-            boxes.append(found.boxes[index] / (width, height, width, height))
-            motion.append(found.motion)
-            cuts.append(cut_out(frame, found.boxes[index]))
+            start.append(followed.start)
+            at.append(followed.first + index)
+            boxes.append(followed.boxes[index] / (width, height, width, height))
+            motion.append(followed.motion)
+            cuts.append(cut_out(frame, followed.boxes[index]))
     return _table(patch, start, at, boxes, motion, cuts)
 
 
@@ -164,7 +164,7 @@ def looked_at(path: Path) -> tuple[list[NDArray[np.uint8]], float, int]:
 
 
 def cut_out(frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return the box (x1 y1 x2 y2, pixels) and what is around it, (160, 80, 3); beyond the picture its border goes on.
+    """Return the box (x1 y1 x2 y2, pixels) with its surroundings, (160, 80, 3); the border of the picture is repeated.
 
     What is around is an eighth of the box on each side.
     """

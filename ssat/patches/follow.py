@@ -71,7 +71,7 @@ def follow_patches(
     if len(greys) <= shortest:
         return []
     rng = np.random.default_rng([settings.seed, seed])
-    # A long clip is looked at twice, so that its second half counts as well.
+    # A long clip is processed twice, so that its second half is used too.
     starts = [0, len(greys) // 2] if len(greys) > longest + shortest and settings.per_clip > 1 else [0]
     share = -(-settings.per_clip // len(starts))
     found: list[FollowedPatch] = []
@@ -112,7 +112,7 @@ def _follow(greys: Sequence[NDArray[np.uint8]], start: int, boxes: Sequence[Box]
 
 
 def _moved(box: Box, before: Points, after: Points) -> Box | None:
-    """The box moved and scaled as its points are; None where they are too few or disagree."""
+    """Return the box moved and scaled as its points are; None where they are too few or disagree."""
     if len(before) < _MIN_POINTS:
         return None
     step = np.median(after - before, axis=0)
@@ -150,7 +150,7 @@ def _proposed(
             box = np.array([x, y, x + wide, y + tall])
             tried.append((_motion_in(field, box), box))
     chosen: list[tuple[float, Box]] = []
-    moving = sorted((one for one in tried if one[0] >= MOVING), key=lambda one: -one[0])
+    moving = sorted((candidate for candidate in tried if candidate[0] >= MOVING), key=lambda candidate: -candidate[0])
     for candidates, limit in ((moving, most // 2), (tried, most)):
         for motion, box in candidates:
             if len(chosen) >= limit:
@@ -161,7 +161,7 @@ def _proposed(
 
 
 def _residual_motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Points, NDArray[np.float64]] | None:
-    """Points of a frame, and how far each moved beside the whole picture (a similarity); None where that is unclear."""
+    """Return points of a frame and the motion of each relative to the image (a similarity); None if unclear."""
     height, width = before.shape
     x, y = np.meshgrid(np.arange(6, width - 6, 10), np.arange(6, height - 6, 10))
     points = np.stack((x, y), axis=-1).reshape(-1, 2).astype(np.float32)
@@ -180,7 +180,7 @@ def _residual_motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tup
 
 
 def _motion_in(field: tuple[Points, NDArray[np.float64]] | None, box: Box) -> float:
-    """Mean residual motion in the ellipse of a box."""
+    """Return mean residual motion in the ellipse of a box."""
     if field is None:
         return 0.0
     points, rest = field
@@ -190,7 +190,7 @@ def _motion_in(field: tuple[Points, NDArray[np.float64]] | None, box: Box) -> fl
 
 
 def _flow(before: NDArray[np.uint8], after: NDArray[np.uint8], points: Points) -> tuple[Points, NDArray[np.bool_]]:
-    """Where the points are in the next frame, and which of them come back to where they were."""
+    """Return where the points are in the next frame, and which of them come back to where they were."""
     given = points[:, None]
     moved, seen, _ = cv2.calcOpticalFlowPyrLK(before, after, given, None, **_FLOW)  # type: ignore[call-overload]
     back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, moved, None, **_FLOW)  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ from ssat.settings import StageSettings
 
 
 class FollowSettings(BaseModel):
-    """Which patches of a clip are followed, and for how long."""
+    """Choice and duration of the followed patches of a clip."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,12 +23,16 @@ class FollowSettings(BaseModel):
 
 
 class ColoursSettings(StageSettings):
-    """Beyond the paper: colours that tell things apart, learned in a minute from followed patches of the clips."""
+    """Colour features learned from followed patches of the clips in about a minute (beyond the paper)."""
 
     section: ClassVar[str] = "colours"
 
-    clips: int | None = Field(None, ge=2, description="Clips to learn from: ranks 0 … N-1; by default all but held out")
-    held_out_clips: int = Field(16, ge=0, description="Clips kept out for the score: the ranks after the training ones")
+    clips: int | None = Field(
+        None, ge=2, description="Clips to learn from: class ids 0 … N-1; by default all but held out"
+    )
+    held_out_clips: int = Field(
+        16, ge=0, description="Clips kept out for the score: the class ids after the training ones"
+    )
     follow: FollowSettings = Field(FollowSettings(), description="Which patches are followed")
     views: int = Field(3, ge=2, description="Views of each patch, far apart in time, that show what may change")
     shrinkage: float = Field(
@@ -36,5 +40,5 @@ class ColoursSettings(StageSettings):
     )
     seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
     workers: Annotated[int, Runtime()] = Field(
-        default=0, ge=0, description="Clips looked at at the same time; 0: as many as there are CPUs"
+        default=0, ge=0, description="Clips processed at the same time; 0: as many as there are CPUs"
     )

@@ -22,7 +22,7 @@ _BOX_HEIGHT, _BOX_WIDTH = CUT_HEIGHT / CONTEXT, CUT_WIDTH / CONTEXT  # of the bo
 
 @dataclass(frozen=True)
 class ViewRule:
-    """How views are drawn; lengths as shares of the box.
+    """Rule for drawing views; lengths as shares of the box.
 
     Attributes:
         size: height and width of a view, pixels.
@@ -48,7 +48,7 @@ class ViewRule:
 
 
 def view(table: PatchTable, row: int, rng: np.random.Generator, rule: ViewRule) -> Image:
-    """One view (H, W, 3) uint8 of a row of the table; other patches of it lend what is in front and behind."""
+    """Return one view (H, W, 3) uint8 of a row of the table; other patches of it lend what is in front and behind."""
 
     def cover() -> Image:
         cut: Image = table.cuts[rng.integers(len(table))]
@@ -65,7 +65,7 @@ def view_of_cut(
     rule: ViewRule,
     size: tuple[int, int] | None = None,
 ) -> Image:
-    """One view (H, W, 3) uint8 of a cut (160, 80, 3).
+    """Return one view (H, W, 3) uint8 of a cut (160, 80, 3).
 
     Args:
         image: the cut, as `cut_out` makes it.
@@ -92,7 +92,7 @@ def view_of_cut(
 
 
 def _other(table: PatchTable, row: int, rng: np.random.Generator) -> Image:
-    """A cut of another patch: half of the times one seen in the same frames, whose background is the likeliest."""
+    """Return a cut of another patch, half of the times of the same frames, whose background is the likeliest."""
     together = np.flatnonzero((table.start == table.start[row]) & (table.patch != table.patch[row]))
     near = len(together) > 0 and rng.random() < 0.5
     chosen = table.cuts[rng.choice(together) if near else rng.integers(len(table))]
@@ -100,7 +100,7 @@ def _other(table: PatchTable, row: int, rng: np.random.Generator) -> Image:
 
 
 def _before(background: Image, image: Image, rng: np.random.Generator) -> Image:
-    """The middle of `image` in front of `background`, with a soft edge."""
+    """Return the middle of `image` in front of `background`, with a soft edge."""
     radius_x, radius_y = rng.uniform(0.30, 0.48), rng.uniform(0.42, 0.55)
     y = (np.arange(CUT_HEIGHT)[:, None] + 0.5 - CUT_HEIGHT / 2) / _BOX_HEIGHT - rng.normal(0, 0.03)
     x = (np.arange(CUT_WIDTH)[None] + 0.5 - CUT_WIDTH / 2) / _BOX_WIDTH - rng.normal(0, 0.04)
@@ -128,7 +128,7 @@ def _covered(image: Image, other: Image, rng: np.random.Generator) -> Image:
 
 
 def _placed(image: Image, rng: np.random.Generator, rule: ViewRule, height: int, width: int) -> Image:
-    """The box, misplaced and misjudged in size, at the size of a view; mirrored by chance."""
+    """Return the box, misplaced and misjudged in size, at the size of a view; mirrored by chance."""
     scale = np.exp(rng.uniform(-rule.scale, rule.scale))
     aspect = np.exp(rng.uniform(-rule.scale, rule.scale) / 2)
     tall, wide = min(_BOX_HEIGHT * scale * aspect, CUT_HEIGHT - 2), min(_BOX_WIDTH * scale / aspect, CUT_WIDTH - 1)

@@ -23,7 +23,7 @@ _MAX_WAITING = 16  # frames held back to fill a batch
 
 @dataclass(frozen=True)
 class KnownFeatures:
-    """Features that were computed before, in the place of an embedder; for detections of a file.
+    """Precomputed features of detections from a file, used instead of an embedder.
 
     Attributes:
         features: (n, F), a row per detection of the file.
@@ -41,7 +41,7 @@ class KnownFeatures:
 def features_of(
     image: Image, boxes_D4: NDArray[np.float64], embedder: PatchEmbedder | None, seconds: StageSeconds
 ) -> NDArray[np.float32] | None:
-    """Features (D, F) of the boxes of one frame; None without an embedder or without boxes."""
+    """Return features (D, F) of the boxes of one frame; None without an embedder or without boxes."""
     found = Detections.of_boxes(boxes_D4, np.ones(len(boxes_D4)))
     (frame,) = with_features([DetectedFrame(0, image, found)], embedder, seconds)
     return frame.features
@@ -54,7 +54,7 @@ def with_features(
     batch: int = BATCH,
     reuse: FeatureReuse | None = None,
 ) -> Iterator[DetectedFrame]:
-    """The frames with the features of their detections, about `batch` patches embedded at a time.
+    """Yield the frames with the features of their detections, about `batch` patches embedded at a time.
 
     With a batch of 1 no frame waits for another. With `reuse` detections may take over features of the frame before.
     """

@@ -1,4 +1,4 @@
-"""Work that goes on in a thread of its own while the next frame is computed."""
+"""Work that continues in a thread of its own while the next frame is computed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Background(AbstractContextManager["Background"]):
-    """Calls a function for one frame after the other, in order, in a thread.
+    """A thread that calls a function for one frame after the other, in order.
 
     `submit` waits while `depth` frames are pending, so that memory and delay stay bounded. An error of the function is
     raised by the next `submit`, or when the context ends; the frames after it are dropped.

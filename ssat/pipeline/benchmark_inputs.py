@@ -36,7 +36,7 @@ class Prepared:
 
 
 def sequences_of(settings: BenchmarkSettings) -> list[MotSequence]:
-    """The sequences that a benchmark means: below `mot`, a home folder's ~ included, of the part of its split.
+    """Return the sequences that a benchmark means: below `mot`, a home folder's ~ included, of the part of its split.
 
     Raises:
         InputError: there are none, or one that is asked for is missing.
@@ -46,7 +46,7 @@ def sequences_of(settings: BenchmarkSettings) -> list[MotSequence]:
 
 
 def prepare(settings: BenchmarkSettings) -> tuple[list[Prepared], dict[str, str]]:
-    """The sequences that can be tracked, and those that cannot with the reason.
+    """Return the sequences that can be tracked, and those that cannot with the reason.
 
     A sequence without frames is left out where appearance is asked for. Everything else is checked before any work is
     done: a fault in the last sequence is not found after an hour.
@@ -128,5 +128,5 @@ def _detects(settings: BenchmarkSettings) -> bool:
 
 
 def data_digest(prepared: Iterable[Prepared]) -> str:
-    """SHA-256 over everything that is read of the sequences: the digest of the data set."""
-    return hashlib.sha256("".join(one.digest for one in prepared).encode()).hexdigest()
+    """Return SHA-256 over everything that is read of the sequences: the digest of the data set."""
+    return hashlib.sha256("".join(entry.digest for entry in prepared).encode()).hexdigest()

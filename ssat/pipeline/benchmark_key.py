@@ -1,4 +1,4 @@
-"""What identifies a benchmark's result, and where it lies: the same benchmark is done once."""
+"""The key and folder of a benchmark's result: the same benchmark is run once."""
 
 from __future__ import annotations
 

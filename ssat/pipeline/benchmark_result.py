@@ -1,4 +1,4 @@
-"""The result of a benchmark: scores, ceiling and speed of every sequence, and where its files lie."""
+"""The result of a benchmark: scores, ceiling, speed and files of every sequence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ssat.workspace import committed
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast sequences were tracked.
+    """Tracking speed of sequences.
 
     Attributes:
         fps: frames per second end to end, without detecting and drawing.
@@ -35,19 +35,19 @@ class Speed:
     @classmethod
     def of(cls, tracked: Sequence[SequenceResult]) -> Speed:
         """Return the speed over some sequences together."""
-        frames = sum(one.n_frames for one in tracked)
-        seconds = sum((one.seconds for one in tracked), StageSeconds())
+        frames = sum(sequence.n_frames for sequence in tracked)
+        seconds = sum((sequence.seconds for sequence in tracked), StageSeconds())
         by_stage = {stage: round(frames / spent, 1) for stage, spent in seconds.of_tracker.items() if spent}
-        rates = [one.detect_fps for one in tracked if one.detect_fps is not None]
+        rates = [sequence.detect_fps for sequence in tracked if sequence.detect_fps is not None]
         if rates:
             by_stage["detect"] = round(len(rates) / sum(1 / rate for rate in rates), 2)
         fps = round(frames / seconds.tracking, 2) if seconds.tracking else 0.0
-        return cls(fps, by_stage, frames, sum(one.n_detections for one in tracked))
+        return cls(fps, by_stage, frames, sum(sequence.n_detections for sequence in tracked))
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a benchmark measured on one sequence or several.
+    """Measurements of a benchmark on one sequence or several.
 
     Attributes:
         scores: None for the split `test`, which has no labels.

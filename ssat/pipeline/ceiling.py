@@ -1,4 +1,4 @@
-"""What limits a benchmark: its score with oracle identities, and its score by the box term alone."""
+"""The two references of a benchmark: oracle identities, and the box term alone."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Ceilings:
 
     def __init__(self, sequences: Mapping[str, CeilingInput], protocol: Protocol, processes: int = 1) -> None:
         self._names, to_score = tuple(sequences), {}
-        for name, one in sequences.items():
-            oracle = oracle_results(one.detections, one.truth, protocol)
-            to_score[name, "oracle"] = ToScore(one.truth, oracle, one.frames, one.rules)
-            to_score[name, "box"] = ToScore(one.truth, _by_boxes(one), one.frames, one.rules)
+        for name, sequence in sequences.items():
+            oracle = oracle_results(sequence.detections, sequence.truth, protocol)
+            to_score[name, "oracle"] = ToScore(sequence.truth, oracle, sequence.frames, sequence.rules)
+            to_score[name, "box"] = ToScore(sequence.truth, _by_boxes(sequence), sequence.frames, sequence.rules)
         named = {f"{name} ({kind})": scored for (name, kind), scored in to_score.items()}
         self._scoring = Scoring(named, protocol, processes, official=True)
 
@@ -51,6 +51,6 @@ class Ceilings:
         return Ceiling(oracle.mota, oracle.idf1, oracle.hota, boxes.idf1)
 
 
-def _by_boxes(one: CeilingInput) -> MotRows:
-    frames = ((number, None) for number in one.frames)
-    return track_frames(frames, one.detections, Tracker(BOX_ALONE, one.frame_rate)).rows()
+def _by_boxes(sequence: CeilingInput) -> MotRows:
+    frames = ((number, None) for number in sequence.frames)
+    return track_frames(frames, sequence.detections, Tracker(BOX_ALONE, sequence.frame_rate)).rows()

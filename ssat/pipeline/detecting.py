@@ -1,4 +1,4 @@
-"""Where the boxes of a frame come from: a file, a network, or a network led by the tracks of the frame before."""
+"""Sources of the boxes of a frame: a file, a network, or a network led by the last tracks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NumberedImage = tuple[int, Image | None]
 
 
 class FrameDetector(Protocol):
-    """Finds the boxes of frames, in their order."""
+    """Detector of consecutive frames."""
 
     @property
     def reads_tracks(self) -> bool:
@@ -69,7 +69,7 @@ class GivenDetections:
     reads_tracks: bool = field(default=False, init=False)
 
     def detect(self, frames: Iterable[NumberedImage], seconds: StageSeconds, *, live: bool) -> Iterator[DetectedFrame]:
-        """As the protocol says."""
+        """See the protocol."""
         for number, image in frames:
             at = self.rows.at(number)
             boxes = self.rows.boxes[at]
@@ -84,7 +84,7 @@ class GivenDetections:
 
 @dataclass(frozen=True)
 class NetworkDetections:
-    """Detections of a network that looks at the frames.
+    """Detections of a network that processes the frames.
 
     Attributes:
         cache: folder in which detections are kept; None: they are not.
@@ -99,7 +99,7 @@ class NetworkDetections:
     reads_tracks: bool = field(default=False, init=False)
 
     def detect(self, frames: Iterable[NumberedImage], seconds: StageSeconds, *, live: bool) -> Iterator[DetectedFrame]:
-        """As the protocol says."""
+        """See the protocol."""
         from ssat.detection.detector import detected
 
         images = ((number, image) for number, image in frames if image is not None)
@@ -116,12 +116,12 @@ class NetworkDetections:
             yield DetectedFrame(number, image, detections, None, _near(self.public, number))
 
     def follow(self, tracks: Tracks) -> None:
-        """Do nothing: the network looks at the frames alone."""
+        """Do nothing: the network processes each frame alone."""
 
 
 @dataclass(frozen=True)
 class CalledDetections:
-    """Detections that a function of the caller finds.
+    """Detections of a function of the caller.
 
     Attributes:
         find: image (H, W, 3) uint8 RGB → its detections: boxes (D, 4), or as supervision, ultralytics or torchvision
@@ -132,7 +132,7 @@ class CalledDetections:
     reads_tracks: bool = field(default=False, init=False)
 
     def detect(self, frames: Iterable[NumberedImage], seconds: StageSeconds, *, live: bool) -> Iterator[DetectedFrame]:
-        """As the protocol says."""
+        """See the protocol."""
         for number, image in frames:
             if image is None:
                 raise ValueError("a detector needs the images of the frames")
@@ -142,12 +142,12 @@ class CalledDetections:
             yield DetectedFrame(number, image, detections)
 
     def follow(self, tracks: Tracks) -> None:
-        """Do nothing: the function looks at the frames alone."""
+        """Do nothing: the function processes each frame alone."""
 
 
 @dataclass(frozen=True)
 class ListedDetections:
-    """Detections that the caller has, one item for each frame, in the order of the frames.
+    """Detections given as a list, one item for each frame, in the order of the frames.
 
     Attributes:
         frames: what `CalledDetections.find` returns, for every frame; empty where there is nothing.
@@ -157,7 +157,7 @@ class ListedDetections:
     reads_tracks: bool = field(default=False, init=False)
 
     def detect(self, frames: Iterable[NumberedImage], seconds: StageSeconds, *, live: bool) -> Iterator[DetectedFrame]:
-        """As the protocol says. Raises InputError where there are more frames than detections, or fewer."""
+        """See the protocol. Raises InputError where there are more frames than detections, or fewer."""
         remaining = iter(self.frames)
         for read, (number, image) in enumerate(frames):
             began = time.perf_counter()
@@ -216,7 +216,7 @@ class ClosedLoop:
         self._tracks_N4 = np.empty((0, 4))
 
     def detect(self, frames: Iterable[NumberedImage], seconds: StageSeconds, *, live: bool) -> Iterator[DetectedFrame]:
-        """As the protocol says."""
+        """See the protocol."""
         previous: Image | None = None
         for number, image in frames:
             if image is None:

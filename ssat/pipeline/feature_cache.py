@@ -1,4 +1,4 @@
-"""Features of a sequence's detections, kept by what they were computed from."""
+"""Cache of the features of a sequence's detections, by the digest of their inputs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Features (n, F), a row per detection, and how long they took when they were computed."""
+    """Features (n, F), a row per detection, and the time of their computation."""
 
     features: NDArray[np.float32]
     seconds: StageSeconds
 
 
 def images_digest(paths: list[Path]) -> str:
-    """SHA-256 over the content of the frames, in order."""
+    """Return SHA-256 over the content of the frames, in order."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(bytes.fromhex(image_digest(path)))
@@ -51,7 +51,7 @@ def source_digest(source: FrameSource | None) -> str | None:
 
 
 def rows_digest(rows: MotRows) -> str:
-    """SHA-256 over frames, boxes and scores."""
+    """Return SHA-256 over frames, boxes and scores."""
     digest = hashlib.sha256()
     for column in (rows.frames, rows.boxes, rows.scores):
         digest.update(np.ascontiguousarray(column).tobytes())
@@ -59,7 +59,7 @@ def rows_digest(rows: MotRows) -> str:
 
 
 def feature_key(embedder_digest: str, input_size: int | tuple[int, int], images: str, detections: MotRows) -> str:
-    """The content key: the embedder, its input size, the frames and the boxes."""
+    """Return the content key: the embedder, its input size, the frames and the boxes."""
     # Scores do not change a feature: another threshold that keeps the same boxes finds them again.
     boxes = hashlib.sha256(detections.frames.tobytes() + detections.boxes.tobytes()).hexdigest()
     return hashlib.sha256(json.dumps([_VERSION, embedder_digest, input_size, images, boxes]).encode()).hexdigest()
@@ -80,7 +80,7 @@ def load_features(folder: Path, key: str, n_detections: int) -> CachedFeatures |
 
 
 def store_features(folder: Path, key: str, features: NDArray[np.float32], seconds: StageSeconds) -> Path:
-    """Stores features, whole or not at all."""
+    """Store features, whole or not at all."""
     path = _path(folder, key)
     with committed(path) as temporary:
         save_file({"features": np.ascontiguousarray(features)}, temporary, {"seconds": json.dumps(asdict(seconds))})

@@ -1,4 +1,4 @@
-"""Footage with detections in a folder: what a training is probed on, and what an embedder is adapted to."""
+"""Folders of footage with detections, for the probe during training and for adaptation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_footage(folder: Path | str, min_score: float | None = None) -> list[Tra
         raise InputError(f"{place}: no such folder; expected footage with detections: {_EXPECTED}")
     pairs = _videos(place)
     if pairs:
-        opened = [open_input(video, str(found), None, min_score) for video, found in pairs]
+        opened = [open_input(video, str(detections), None, min_score) for video, detections in pairs]
     elif (
         (place / SEQUENCE_INFO).is_file()
         or any(place.glob(f"*/{SEQUENCE_INFO}"))

@@ -1,4 +1,4 @@
-"""Frames on their way to the tracker: what is known of each, what is expected of them, what they cost."""
+"""Frames with their detections and features, checked and timed on their way to the tracker."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class FrameCheck:
 def timed(
     frames: Iterable[tuple[int, Image | None]], seconds: StageSeconds
 ) -> Generator[tuple[int, Image | None], None, None]:
-    """The same frames; the time spent waiting for them is noted. Closed, it closes `frames`, where a thread reads."""
+    """Yield the same frames and record the time spent waiting for them; closing it closes `frames`."""
     iterator = iter(frames)
     try:
         while True:

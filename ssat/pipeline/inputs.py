@@ -1,4 +1,4 @@
-"""What can be tracked outside a benchmark: a video, a folder of images, a MOTChallenge sequence, a stream, a camera."""
+"""Inputs of `ssat track`: a video, a folder of images, a MOTChallenge sequence, a stream, a camera."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TrackInput:
         source: the frames; None where a sequence has labels only.
         numbers: the frames' numbers, where they are known beforehand.
         detections: those that were given; None: a detector finds them.
-        clocked: frames come at their own pace, and wait for nobody.
+        clocked: frames arrive at the pace of the source.
         notes: what was left out of the detections, for people.
     """
 
@@ -50,7 +50,7 @@ def open_input(
     detecting: bool = False,
     classes: Sequence[str] = (),
 ) -> TrackInput:
-    """Opens a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
+    """Open a video file, a folder of images, a MOTChallenge sequence (a folder with seqinfo.ini), a stream's address
     (rtsp, http) or the index of a camera.
 
     Args:
@@ -59,7 +59,7 @@ def open_input(
             or None for its public detections.
         frame_rate: instead of the input's own; images without seqinfo.ini have 30.
         min_score: leave out detections that score less.
-        detecting: a detector looks at the frames; detections are not required then.
+        detecting: a detector processes the frames; detections are not required then.
         classes: categories of a COCO file that are tracked; by default people.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Join the tracks of a finished result that are one person: somebody who left the picture and came back."""
+"""Join the tracks of a finished result that show one person who left the image and returned."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Linked:
 
     Attributes:
         rows: the result, with the new identities; frames, boxes and scores are those that were given.
-        looked_at: boxes whose appearance was looked at.
+        looked_at: boxes whose appearance was computed.
         identities_before, identities: how many there are in the result.
         relinked: the joins and how far alike they had to be.
         portraits: of every identity of the given result that was joined, the box in the middle of its track (H, W, 3).
@@ -53,7 +53,7 @@ def link_result(
 
     Args:
         frame_rate: frames per second.
-        advance: called after every frame that was looked at.
+        advance: called after every processed frame.
 
     Raises:
         InputError: a result of no row or one whose frames the source does not have, or too few tracks that share a

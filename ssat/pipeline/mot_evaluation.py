@@ -1,4 +1,4 @@
-"""How well an embedder tracks, asked for while it is being trained."""
+"""Tracking scores of an embedder during its training."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
             self._n_waiting += len(ids)
             if self._n_waiting >= _ROWS_AT_A_TIME:
                 self._write_table()
-        # Whoever reads along sees whole frames.
+        # Concurrent readers see whole frames.
         self._text.flush()
 
     def _write_table(self) -> None:

@@ -163,12 +163,12 @@ def _confirm_hits(tracker: Tracker | Baseline) -> int:
 
 
 def moves_with_camera(tracker: Tracker | Baseline) -> bool:
-    """Whether the tracker follows the background, for which it needs the images."""
+    """Return whether the tracker follows the background, for which it needs the images."""
     return isinstance(tracker, Tracker) and tracker.config.camera_motion
 
 
 def _near_public(frame: DetectedFrame) -> InitRule | None:
-    """The rule by which tracks start near public boxes only, where there are any to go by."""
+    """Return the rule by which tracks start near public boxes only, where there are any to go by."""
     public, found = frame.public, frame.detections
     if public is None:
         return None

@@ -1,4 +1,4 @@
-"""How well an embedder tells the people of footage apart, without labels: one number, asked for during a training."""
+"""Score of an embedder on footage without labels: one number, computed during a training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ssat.tracking.probe_auc import ProbeAuc, mean_auc, measurable
 from ssat.tracking.tracklets import LinkRule
 from ssat.video.sources import FrameSource
 
-# At 0.1 s nearly every feature ranks nearly every pair rightly: that gap does not tell features apart.
+# At 0.1 s nearly every feature ranks nearly every pair correctly: that gap does not tell features apart.
 GAPS_SECONDS = HARD_GAPS_SECONDS
 # Frames per gap from which pairs are drawn, over all footage: the interval hangs on the tracklets, not on the frames.
 _ANCHORS, _MIN_ANCHORS = 80, 12
@@ -90,7 +90,7 @@ class ProbeEvaluation:
 
         Args:
             embedder: what is scored.
-            advance: called after every frame that was looked at.
+            advance: called after every processed frame.
         """
         features = [
             features_of_rows(probed.source, probed.detections, probed.rows, embedder, advance)

@@ -1,4 +1,4 @@
-"""Probe footage: how well features tell its people apart, measured from frames and detections without labels."""
+"""Probe footage: measure how well features distinguish people, without labels."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ProbedFeature:
 
 @dataclass(frozen=True)
 class Probed:
-    """What a probe says about one footage.
+    """Result of a probe on one footage.
 
     Attributes:
         frames: that have detections.
@@ -101,13 +101,13 @@ def load_footage(
     Args:
         given: the input as it was named; a MOTChallenge sequence may have labels.
         cache: folder in which detections are kept.
-        advance: called after every frame that a detector looked at.
+        advance: called after every frame that a detector processed.
 
     Raises:
         InputError: no frames to look at, or footage that cannot be probed.
     """
     if opened.source is None:
-        raise InputError(f"{opened.name}: labels only, no frames (img1): the probe looks at the people in the frames")
+        raise InputError(f"{opened.name}: labels only, no frames (img1): the probe needs the people in the frames")
     rows = opened.detections
     if rows is None:
         if detector is None:
@@ -142,7 +142,7 @@ def probe(
 
     Args:
         embedders: name and embedder.
-        advance: called after every frame that was looked at, for each embedder.
+        advance: called after every processed frame, for each embedder.
     """
     rows, pairs = footage.detections, footage.pairs
     wanted = pairs.rows if footage.labelled is None else np.union1d(pairs.rows, footage.labelled.rows)

@@ -1,4 +1,4 @@
-"""Features that are taken over from the frame before, where nobody else could be meant (beyond the paper)."""
+"""Reuse features of the previous frame where no other person can be meant (beyond the paper)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EMBED = -1  # in the place of a row of the frame before: the patch is embedded
 
 
 class FeatureReuse:
-    """Decides which detections need no patch of their own.
+    """Rule that decides which detections need no patch of their own.
 
     A detection that is linked to one of the frame before by overlap, mutually and without a rival, shows the same
     person: it takes over that detection's feature, until the feature is `every` frames old. Where boxes overlap, where

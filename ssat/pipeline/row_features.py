@@ -27,7 +27,7 @@ def features_of_rows(
     advance: Callable[[], None] = lambda: None,
     look: Callable[[Image, NDArray[np.intp]], None] = lambda image, rows: None,
 ) -> NDArray[np.float32]:
-    """Features (n, F) of the `wanted` rows, ascending; the others are zero.
+    """Yield features (n, F) of the `wanted` rows, ascending; the others are zero.
 
     Args:
         source: the frames that the rows' numbers count.

@@ -1,4 +1,4 @@
-"""What tracking one sequence of a benchmark gave, as it is kept beside its files."""
+"""The result of tracking one sequence of a benchmark, stored beside its files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SequenceResult:
         return tuple(name for name in (self.results, self.video, self.picture) if name is not None)
 
     def as_json(self) -> Mapping[str, object]:
-        """The values that there are."""
+        """Return the values that there are."""
         optional: dict[str, object] = {"video": self.video, "picture": self.picture, "detect_fps": self.detect_fps}
         optional["notes"] = list(self.notes) or None
         optional["association_cpu_seconds"] = self.association_cpu_seconds
@@ -65,7 +65,7 @@ class SequenceResult:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> SequenceResult:
-        """The result whose `as_json` gave these values.
+        """Return the result whose `as_json` gave these values.
 
         Raises:
             KeyError, TypeError: values that are none.
@@ -80,5 +80,5 @@ class SequenceResult:
 
 
 def result_path(folder: Path, name: str) -> Path:
-    """Where the result of the sequence `name` is kept."""
+    """Return where the result of the sequence `name` is kept."""
     return folder / f"{name}.json"

@@ -41,7 +41,7 @@ def _beyond_the_paper(association: TrackerConfig, interpolate_seconds: float) ->
 
 
 class BenchmarkSettings(StageSettings):
-    """Which sequences are tracked, by what, and how the result is scored."""
+    """Sequences, trackers and scoring of a benchmark."""
 
     section = "benchmark"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
@@ -79,9 +79,7 @@ class BenchmarkSettings(StageSettings):
         description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
         "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
     )
-    reid: Annotated[ReidInput, ByContent()] = Field(
-        default=ReidInput(), description="How a foreign ONNX network wants its patches"
-    )
+    reid: Annotated[ReidInput, ByContent()] = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     protocol: Annotated[Protocol, Scoring()] = Field(
         default="centertrack-half",
         description="centertrack-half: every labelled box counts; motchallenge: pedestrians, distractors removed",
@@ -124,7 +122,7 @@ class BenchmarkSettings(StageSettings):
 
     @property
     def needs_appearance(self) -> bool:
-        """Whether the tracker looks at features."""
+        """Whether the tracker uses features."""
         return self.tracker in WITH_APPEARANCE
 
     @property
@@ -134,7 +132,7 @@ class BenchmarkSettings(StageSettings):
 
 
 class TrackSettings(StageSettings):
-    """How one video, image folder or sequence is tracked."""
+    """Tracking of one video, image folder or sequence."""
 
     section = "track"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
@@ -168,7 +166,7 @@ class TrackSettings(StageSettings):
         "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
         "`colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: TrackPrecision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively; int8: 8-bit "
@@ -222,19 +220,19 @@ class TrackSettings(StageSettings):
 
     @property
     def needs_appearance(self) -> bool:
-        """Whether the tracker looks at features."""
+        """Whether the tracker uses features."""
         return self.tracker in WITH_APPEARANCE
 
     @property
     def extensions(self) -> list[str]:
         """What of the result is beyond the paper."""
         every = self.embed_every if self.needs_appearance else 1
-        saved = [f"patches embedded every {every} frames where nobody is near"] if every > 1 else []
+        saved = [f"patches embedded every {every} frames where no other person is near"] if every > 1 else []
         return [*_beyond_the_paper(self.association, self.interpolate_seconds), *saved]
 
 
 class ProbeSettings(StageSettings):
-    """How footage is probed: which detections, which embedders, which pairs."""
+    """Detections, embedders and pairs of a probe."""
 
     section = "probe"
 
@@ -243,7 +241,7 @@ class ProbeSettings(StageSettings):
         description="What is probed, named as for `ssat track`; by default the latest training, where there is one, "
         "and `colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: Precision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
@@ -326,7 +324,7 @@ class LinkSettings(StageSettings):
         description="What says how alike two tracks are, named as for `ssat track`; by default the workspace's latest "
         "training, else `colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="How a foreign ONNX network wants its patches")
+    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: Precision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
@@ -339,13 +337,13 @@ class LinkSettings(StageSettings):
         default=0.01,
         gt=0,
         le=0.5,
-        description="Share of tracks that may be joined to somebody else's, by how alike people of one frame look",
+        description="Share of tracks that may be joined to another person's, by the distances of people of one frame",
     )
     rival_ratio: float = Field(
         default=1.5,
         ge=1,
         description="Two tracks are left apart where one is as much like a third person's, up to so many times the "
-        "distance; 1: the nearest are joined whatever else is near",
+        "distance; 1: the nearest are always joined",
     )
     max_distance: float | None = Field(
         default=None,
@@ -356,5 +354,5 @@ class LinkSettings(StageSettings):
     max_speed: float = Field(default=5.0, gt=0, description="Heights per second that a person may move while not seen")
     min_boxes: int = Field(default=5, ge=1, description="Tracks of fewer boxes are left as they are")
     boxes_per_track: int = Field(
-        default=32, ge=1, description="Boxes of a track that are looked at, spread over its length"
+        default=32, ge=1, description="Boxes of a track that are embedded, spread over its length"
     )

@@ -1,4 +1,4 @@
-"""What takes the tracks of every frame: a table, the features, functions of number, image and tracks."""
+"""Sinks of the tracks of every frame: a table, the features, functions of number, image and tracks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TrackedFrames:
 
 
 class ResultTable:
-    """Takes the tracks of frame after frame and gives them as one table.
+    """Sink that collects the tracks of all frames in one table.
 
     Args:
         fill_gaps: gaps of a track of up to so many frames are filled along a straight line.
@@ -74,7 +74,7 @@ class ResultTable:
 
 
 class FeatureTable:
-    """Takes the features of the detections of a file.
+    """Sink that collects the features of the detections of a file.
 
     Args:
         n_detections: how many the file holds.

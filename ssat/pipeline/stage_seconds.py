@@ -1,4 +1,4 @@
-"""How long each stage of tracking took."""
+"""Time of each stage of tracking."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TRACKER_STAGES = ("read", "patches", "embed", "associate")  # what the tracker c
 
 @dataclass
 class StageSeconds:
-    """Where the time went: seconds of wall clock per stage. `read` is waiting for a frame, not decoding it."""
+    """Seconds of wall-clock time per stage. `read` is waiting for a frame, not decoding it."""
 
     read: float = 0.0
     detect: float = 0.0
@@ -37,5 +37,5 @@ class StageSeconds:
         return self.detect + self.patches + self.embed + self.associate
 
     def rates(self, frames: int) -> dict[str, float]:
-        """Frames per second of every stage that took any time, in the order of the stages."""
+        """Return frames per second of every stage that took any time, in the order of the stages."""
         return {stage: frames / spent for stage, spent in asdict(self).items() if spent}

@@ -21,7 +21,7 @@ _TOGETHER_SECONDS = 2.0  # tracklets whose middles lie in one such span count as
 
 @dataclass(frozen=True)
 class TrackletRule:
-    """Which tracklets and boxes are taken.
+    """Choice of tracklets and boxes.
 
     Attributes:
         min_boxes: tracklets of fewer boxes are left out.
@@ -44,9 +44,9 @@ def tracklet_patches(
 
     Args:
         footages: with detections and frames.
-        until: share of the frames that is looked at.
+        until: share of the frames that is used.
         rule: which tracklets and boxes.
-        advance: called after every frame that was looked at.
+        advance: called after every processed frame.
 
     Raises:
         InputError: the frames end before the detections do.
@@ -77,7 +77,7 @@ def _of_footage(footage: TrackInput, until: float, rule: TrackletRule, advance: 
 def _chosen(
     rows: MotRows, frame_rate: float, rule: TrackletRule
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the boxes that are kept, sorted by tracklet and time; their tracklet, and when it was seen."""
+    """Return rows of the boxes that are kept, sorted by tracklet and time; their tracklet, and when it was seen."""
     if not len(rows):
         return np.empty(0, np.intp), np.empty(0, np.int64), np.empty(0, np.int64)
     tracklets = link_tracklets(rows.frames, rows.boxes, frame_rate, LinkRule())

@@ -1,1 +1,1 @@
-"""What so many clips would take: figures with their sources, the arithmetic, and measuring on this machine."""
+"""Estimate the cost of a number of clips: figures with their sources, arithmetic, and measurements."""

@@ -1,4 +1,4 @@
-"""Measuring what a plan rests on: on this machine, on the workspace's clips where it has some."""
+"""Measure the figures of a plan on this machine, on clips of the workspace if it has some."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Progress = Callable[[str], None]
 
 
 def measured_file(workspace: Workspace) -> Path:
-    """Where the figures of this machine are kept."""
+    """Return where the figures of this machine are kept."""
     return workspace.root / "plan" / "measured.json"
 
 
 def load_figures(workspace: Workspace) -> dict[str, Figure]:
-    """The defaults, and over them what was measured here.
+    """Return the defaults, and over them what was measured here.
 
     Raises:
         InputError: the file of what was measured is damaged.
@@ -72,7 +72,7 @@ def _measured(value: float, unit: str, source: str) -> Figure:
 
 
 def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
-    """A few clips of the workspace, else rendered ones."""
+    """Return a few clips of the workspace, else rendered ones."""
     found = sorted(path for path in (workspace.clips / TRIMMED).rglob("*.mp4") if not path.name.startswith("."))
     if found:
         # Spread over all of them: neighbours come from the same source.
@@ -107,7 +107,7 @@ def _trim(clip: Path, folder: Path, what: str) -> Figure:
     with av.open(str(clip)) as container:
         seconds = float(container.duration or 0) / 1_000_000
     began = time.process_time()
-    # One frame less than there are, so that it is encoded anew, as a piece of a longer video is.
+    # One frame less than there are, so that it is encoded again, as a piece of a longer video is.
     trim_clip(clip, folder / "trimmed.mp4", TrimSettings(min_seconds=0.1), start_s=0.05, end_s=max(0.2, seconds - 0.05))
     return _measured(time.process_time() - began, "CPU-s a clip", f"one of {what}")
 
@@ -213,5 +213,5 @@ def _features() -> Figure:
 
 
 def as_rows(figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
-    """The figures as plain data."""
+    """Return the figures as plain data."""
     return [{"figure": name, **json.loads(TypeAdapter(Figure).dump_json(figure))} for name, figure in figures.items()]

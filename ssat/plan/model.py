@@ -68,7 +68,7 @@ class Plan:
 
 
 def make_plan(settings: PlanSettings, figures: Mapping[str, Figure]) -> Plan:
-    """The plan for `settings`, resting on `figures` (by the names of `ssat.plan.figures.DEFAULTS`)."""
+    """Return the plan for `settings`, resting on `figures` (by the names of `ssat.plan.figures.DEFAULTS`)."""
     value = {name: figure.value for name, figure in figures.items()}
     stages = (
         _collect(settings, value),
@@ -117,12 +117,12 @@ def _decode(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
 
 
 def stored_frames(settings: PlanSettings, value: Mapping[str, float]) -> float:
-    """Frames of a clip in the store."""
+    """Return frames of a clip in the store."""
     return -(-value["clip_frames"] // settings.frame_stride)
 
 
 def training_images(settings: PlanSettings, value: Mapping[str, float]) -> float:
-    """Images that the training looks at, over all epochs."""
+    """Return images that the training reads, over all epochs."""
     stored = stored_frames(settings, value)
     return settings.epochs * settings.clips * min(settings.frames_per_clip or stored, stored)
 

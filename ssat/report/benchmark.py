@@ -31,7 +31,7 @@ def write_benchmark_report(
     switches: Sequence[ReportFigure] = (),
     facts: Mapping[str, str] | None = None,
 ) -> list[Path]:
-    """Writes report.html and scores.png into `folder`; gives their paths.
+    """Write report.html and scores.png into `folder`; return their paths.
 
     Args:
         folder: holds the videos and pictures that `result` names.

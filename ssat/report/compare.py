@@ -1,4 +1,4 @@
-"""Runs side by side: what differed between them, and what came of it."""
+"""Comparison of runs: differing settings, and results."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ComparedRun:
 
 
 def differing_parameters(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
-    """A row per parameter that is not the same in all runs: "parameter" and a column per run."""
+    """Return a row per parameter that is not the same in all runs: "parameter" and a column per run."""
     names = list(dict.fromkeys(name for run in runs for name in run.parameters))
     rows = []
     for name in names:
@@ -63,7 +63,7 @@ def differing_parameters(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
 
 
 def compared_scores(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
-    """A row per run: shares in percent, counts as they are; only what at least one of them has."""
+    """Return a row per run: shares in percent, counts as they are; only what at least one of them has."""
     columns = [name for name in (*_SHARES, *_COUNTS) if any(name in run.scores for run in runs)]
     probed = any(_PROBE in run.scores for run in runs)
     return [
@@ -79,7 +79,7 @@ def compared_scores(runs: Sequence[ComparedRun]) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class SequenceChange:
-    """What a run changed on a sequence: scores in percent, `gain` in points, `switches` more than before."""
+    """Change of a sequence by a run: scores in percent, `gain` in points, `switches` more than before."""
 
     sequence: str
     run: str

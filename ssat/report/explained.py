@@ -46,11 +46,11 @@ def explained_picture(identity: int, moments: Sequence[Moment], path: Path) -> P
 
 def _panel(identity: int, moment: Moment) -> NDArray[np.uint8]:
     assert moment.image is not None  # noqa: S101 - chosen so; for the type checker
-    boxes = np.array([moment.box, *(one.box for one in moment.candidates)])
+    boxes = np.array([moment.box, *(candidate.box for candidate in moment.candidates)])
     part, shift, scale = _cut(moment.image, boxes)
     colour = identity_colour(identity)
-    for one in moment.candidates:
-        _draw(part, one.box, shift, scale, (235, 235, 235), 1, _label(one))
+    for candidate in moment.candidates:
+        _draw(part, candidate.box, shift, scale, (235, 235, 235), 1, _label(candidate))
     _draw(part, moment.box, shift, scale, colour, 3, f"{identity}")
     canvas = np.full((_HEIGHT + _CAPTION, _WIDTH, 3), 255, np.uint8)
     canvas[_CAPTION : _CAPTION + part.shape[0], : part.shape[1]] = part
@@ -59,10 +59,10 @@ def _panel(identity: int, moment: Moment) -> NDArray[np.uint8]:
     return canvas
 
 
-def _label(one: Candidate) -> str:
-    who = one.name.split(" (")[0].replace("detection of identity ", "").replace("track ", "")
+def _label(candidate: Candidate) -> str:
+    who = candidate.name.split(" (")[0].replace("detection of identity ", "").replace("track ", "")
     who = "?" if who.startswith("detection") or who.startswith("the ") else who
-    return f"{who}: {one.cost:.2f}"
+    return f"{who}: {candidate.cost:.2f}"
 
 
 def _cut(

@@ -56,7 +56,7 @@ def write_report(
     notes: Sequence[str] = (),
     videos: Sequence[ReportVideo] = (),
 ) -> Path:
-    """Writes the report, whole or not at all, and returns `path`.
+    """Write the report, whole or not at all, and return `path`.
 
     Every text is escaped. Pictures are embedded; videos and other files are linked relative to the report, so that the
     workspace can be copied as a whole. A click on a heading sorts a table; the page may run that script and no other.

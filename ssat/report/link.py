@@ -1,4 +1,4 @@
-"""What was joined in a result, as a table and as a picture."""
+"""The joins of a result, as a table and as a picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def link_table(linked: Linked) -> Table:
     joins = linked.relinked.joins
     more = f", the {_MAX_ROWS} nearest of them" if len(joins) > _MAX_ROWS else ""
     table = Table(title=f"{linked.name}: {linked.identities_before} identities became {linked.identities}{more}")
-    for name in ("identity", "goes on as", "away s", "distance"):
+    for name in ("identity", "continues as", "away s", "distance"):
         table.add_column(name, justify="right")
     for join in sorted(joins, key=lambda join: join.distance)[:_MAX_ROWS]:
         table.add_row(str(join.later), str(join.earlier), f"{join.gap_seconds:.1f}", f"{join.distance:.3f}")

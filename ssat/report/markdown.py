@@ -12,7 +12,7 @@ from ssat.workspace import committed
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as a Markdown table, with the columns of the first; the first column is set left, the others right."""
+    """Return the rows as a Markdown table with the columns of the first row; first column left, others right."""
     columns = list(rows[0])
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
     lines += [[str(row[column]).replace("|", "\\|") for column in columns] for row in rows]
@@ -20,7 +20,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def fill_page(path: Path, blocks: Mapping[str, str]) -> None:
-    """Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->` by the block of that name.
+    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->` by the block of that name.
 
     Raises:
         InputError: the page lacks the two marks of a block.

@@ -20,15 +20,15 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def worst_switches(switches: Sequence[Switch], most: int = 6) -> list[Switch]:
-    """Those that cost most: changes between the longest stretches, in order of the frames."""
-    chosen = sorted(switches, key=lambda one: (-one.weight, one.frame))[:most]
-    return sorted(chosen, key=lambda one: (one.frame, one.truth))
+    """Return those that cost most: changes between the longest stretches, in order of the frames."""
+    chosen = sorted(switches, key=lambda switch: (-switch.weight, switch.frame))[:most]
+    return sorted(chosen, key=lambda switch: (switch.frame, switch.truth))
 
 
 def moments_picture(
     switches: Sequence[Switch], truth: MotRows, results: MotRows, image_of: Callable[[int], Image], path: Path
 ) -> Path:
-    """A PNG with a pair of pictures per switch: the person when last found, and under the new identity.
+    """Return a PNG with a pair of pictures per switch: the person when last found, and under the new identity.
 
     The labelled person is drawn thin and white; every result near by in the colour of its identity, with its number.
 
@@ -38,10 +38,10 @@ def moments_picture(
         image_of: frame → (H, W, 3) RGB.
     """
     pairs = []
-    for one in switches:
+    for switch in switches:
         panels = [
-            _panel(frame, one.truth, identity, truth, results, image_of(frame))
-            for frame, identity in ((one.seen, one.before), (one.frame, one.after))
+            _panel(frame, switch.truth, identity, truth, results, image_of(frame))
+            for frame, identity in ((switch.seen, switch.before), (switch.frame, switch.after))
         ]
         pairs.append(np.concatenate([panels[0], np.full((_HEIGHT + _CAPTION, 2, 3), 255, np.uint8), panels[1]], axis=1))
     height, width = pairs[0].shape[:2]

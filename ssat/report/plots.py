@@ -1,4 +1,4 @@
-"""Figures drawn without a display: training curves, scores side by side."""
+"""Figures drawn without a display: training curves, compared scores."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _STEP_COLUMNS = ("epoch", "step")
 
 
 def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> Path:
-    """One panel per column of `history`, against its `epoch` (else `step`, else the row number), as a PNG.
+    """Return one panel per column of `history`, against its `epoch` (else `step`, else the row number), as a PNG.
 
     Args:
         history: a row per epoch, columns such as loss, accuracy, learning_rate, recall_at_1. A row may lack a column
@@ -116,7 +116,7 @@ def score_bars(
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Writes `figure` as a PNG, whole or not at all, and returns `path`."""
+    """Write `figure` as a PNG, whole or not at all, and return `path`."""
     FigureCanvasAgg(figure)
     with committed(path) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
@@ -134,7 +134,7 @@ def style_axes(axes: Axes, title: str) -> None:
 
 
 def palette_colour(n: int) -> str:
-    """The colour of the n-th line or bar."""
+    """Return the colour of the n-th line or bar."""
     return _PALETTE[n % len(_PALETTE)]
 
 

@@ -1,4 +1,4 @@
-"""What a probe found, as a table and as a picture."""
+"""The result of a probe, as a table and as a picture."""
 
 from __future__ import annotations
 

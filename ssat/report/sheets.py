@@ -15,11 +15,11 @@ from ssat.video.pictures import write_png
 
 _CAPTION = 16  # pixels under each crop
 _GAP = 4
-_MAX_CROPS = 400  # crops on one sheet: more cannot be told apart on a screen
+_MAX_CROPS = 400  # crops on one sheet: more cannot be distinguished on a screen
 
 
 def crop_sheet(crops: NDArray[np.uint8], labels: Sequence[object], path: Path, *, columns: int | None = None) -> Path:
-    """A PNG with every crop, left to right and top to bottom in the order given, its label under it.
+    """Return a PNG with every crop, left to right and top to bottom in the order given, its label under it.
 
     Args:
         crops: (n, H, W, 3) uint8, RGB; at most 400 are shown.
@@ -62,7 +62,7 @@ def neighbour_sheet(
     queries: int = 12,
     gap_us: int = 1_000_000,
 ) -> Path:
-    """A PNG with a row per query: a frame, then the five frames most like it, each with its clip and cosine.
+    """Return a PNG with a row per query: a frame, then the five frames most like it, each with its clip and cosine.
 
     Frames of the query's own clip less than `gap_us` away are left out, as in the retrieval score.
 

@@ -1,4 +1,4 @@
-"""The figures of studies: methods side by side, scores against the number of clips, response surfaces, curves."""
+"""The figures of studies: methods compared, scores against the number of clips, response surfaces, curves."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shown_value(metric: str, value: float) -> float:
 def methods_figure(
     rows: Sequence[Mapping[str, Any]], path: Path, metrics: Sequence[str] = ("idf1", "mota", "idsw")
 ) -> Path:
-    """A panel per metric, a bar per method, from the first row at the top; as a PNG.
+    """Return a panel per metric, a bar per method, from the first row at the top; as a PNG.
 
     Args:
         rows: "name" and the scores, shares of 1 and counts.
@@ -137,7 +137,7 @@ def surfaces_figure(
     path: Path,
     metric: str = "idf1",
 ) -> Path:
-    """The score over every pair of parameters, the others where the chosen point has them; as a PNG.
+    """Return the score over every pair of parameters, the others where the chosen point has them; as a PNG.
 
     Args:
         axes_values: parameter → its values, in the order of the axes of `scores`.
@@ -174,12 +174,12 @@ def surfaces_figure(
 
 
 def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], path: Path) -> Path:
-    """A panel per number that was recorded over time, a line per run; as a PNG.
+    """Return a panel per number that was recorded over time, a line per run; as a PNG.
 
     Args:
         histories: run → metric → (step, value).
     """
-    metrics = list(dict.fromkeys(metric for one in histories.values() for metric in one))
+    metrics = list(dict.fromkeys(metric for history in histories.values() for metric in history))
     if not metrics:
         raise InputError(f"{path}: no curves to draw")
     across = min(3, len(metrics))
@@ -187,8 +187,8 @@ def curves_figure(histories: Mapping[str, Mapping[str, Sequence[tuple[float, flo
     figure = Figure(figsize=(4.0 * across, 2.8 * down + 0.4), dpi=110, layout="constrained")
     for n, metric in enumerate(metrics):
         axes = figure.add_subplot(down, across, n + 1)
-        for k, (run, one) in enumerate(histories.items()):
-            points = [(x, y) for x, y in one.get(metric, ()) if math.isfinite(y)]
+        for k, (run, history) in enumerate(histories.items()):
+            points = [(x, y) for x, y in history.get(metric, ()) if math.isfinite(y)]
             label = run if n == 0 else None  # one legend for all panels
             axes.plot(
                 [x for x, _ in points],
@@ -229,7 +229,7 @@ def switch_timeline(lines: Mapping[str, tuple[range, Sequence[int]]], path: Path
 
 
 def tuning_figure(values: Sequence[float], importance: Mapping[str, float], path: Path, metric: str) -> Path:
-    """The score of every trial with the best so far, and the importance of every setting; as a PNG.
+    """Return the score of every trial with the best so far, and the importance of every setting; as a PNG.
 
     Args:
         values: score of each trial, as a share of 1, in the order of the trials.

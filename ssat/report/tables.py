@@ -27,7 +27,7 @@ _MISSING = "–"
 
 
 def score_table(sequences: Mapping[str, Mapping[str, Any]], overall: Mapping[str, Any] | None, title: str) -> Table:
-    """A table for the terminal: a row per sequence (or method), and one over all of them."""
+    """Return a table for the terminal: a row per sequence (or method), and one over all of them."""
     # Lean enough for a terminal of 80 columns: names are what must not be cut.
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     table.add_column("", overflow="fold")
@@ -45,7 +45,7 @@ def score_table(sequences: Mapping[str, Mapping[str, Any]], overall: Mapping[str
 def score_rows(
     sequences: Mapping[str, Mapping[str, Any]], overall: Mapping[str, Any] | None = None, first: str = "sequence"
 ) -> list[dict[str, str]]:
-    """The same as rows of text, heading → cell, for a report or an artifact."""
+    """Return the same as rows of text, heading → cell, for a report or an artifact."""
     named = [*sequences.items(), *([("overall", overall)] if overall is not None else [])]
     columns = _columns([scores for _, scores in named])
     headings = [heading for heading, _ in columns.values()]

@@ -1,1 +1,1 @@
-"""The ladder of ever more clips: which rung is next, what each came to, and when a run has to stop."""
+"""The ladder of training sizes: the next rung, the result of each, and the budgets that stop a run."""

@@ -1,4 +1,4 @@
-"""What a run may use: time, disk and failures."""
+"""The budget of a run: time, disk and failures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ssat.scale.ladder import Rung
 from ssat.scale.settings import ScaleSettings
 
 GIB = 1024**3
-# Outcomes that say nothing about the health of network, disk or downloader: the video itself is not to be had.
+# Outcomes caused by the video itself (not available), not by network, disk or downloader.
 _NOT_OURS = frozenset({"ok", "waiting", "GONE", "GEO", "AUTH"})
 
 
@@ -36,7 +36,7 @@ class Budget:
         return self._settings.hours * 3600 - (time.monotonic() - self._began)
 
     def spent(self) -> str:
-        """Why the run has to stop now, or an empty text."""
+        """Return why the run has to stop now, or an empty text."""
         if self.seconds_left <= 0:
             return f"budget: the {self._settings.hours:g} hours of this run are over"
         allowed = self._settings.failures
@@ -48,7 +48,7 @@ class Budget:
         return ""
 
     def refuses_decode(self, clips: int, on_disk: int, last: Rung | None) -> str:
-        """Why decoding up to `clips` clips would not fit, judged by the rung before; an empty text where it would.
+        """Return why decoding up to `clips` clips would not fit, by the previous rung; an empty text if it fits.
 
         Args:
             clips: of the roster now.
@@ -68,7 +68,7 @@ class Budget:
         return ""
 
     def refuses_training(self, images: int, last: Rung | None) -> str:
-        """Why a training over `images` images would not fit into the hours left, judged by the one before."""
+        """Return why a training over `images` images would not fit into the hours left, judged by the one before."""
         if last is None or not last.images:
             return ""
         expected = images * last.training_seconds / last.images

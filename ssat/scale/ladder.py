@@ -1,4 +1,4 @@
-"""What each rung came to, kept in the workspace: the memory of a climb that takes many runs."""
+"""The result of each rung, kept in the workspace: the memory of a climb that takes many runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Rung(BaseModel):
 
 @dataclass(frozen=True)
 class ClimbResult:
-    """What one run on the ladder did.
+    """Result of one run on the ladder.
 
     Attributes:
         rungs: that this run reached.
@@ -84,7 +84,7 @@ class Ladder(BaseModel):
 
     @classmethod
     def load(cls, workspace: Workspace) -> Self:
-        """The ladder of the workspace, empty where none was begun.
+        """Return the ladder of the workspace, empty where none was begun.
 
         Raises:
             WorkspaceError: its file is damaged.
@@ -123,7 +123,7 @@ class Ladder(BaseModel):
         return next((clips for clips in ladder if clips > reached), None)
 
     def worth(self, clips: int) -> bool:
-        """Whether so many clips, all that a list has, are worth a rung of their own."""
+        """Return whether so many clips, all that a list has, are worth a rung of their own."""
         return clips >= 2 and (self.last is None or clips >= _MIN_GROWTH * self.last.clips)
 
 

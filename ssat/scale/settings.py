@@ -14,10 +14,10 @@ LADDER = (160, 800, 1_600, 8_000, 40_000, 200_000, 500_000)
 
 
 class ScaleSettings(StageSettings):
-    """How far a run climbs the ladder of training sizes, and what makes it stop before.
+    """Ladder of training sizes, and the budgets of a run.
 
     A rung is reached when its clips are collected, decoded and trained on and the embedder is benchmarked. Started
-    again, a run goes on where the last one stopped.
+    again, a run continues where the last one stopped.
     """
 
     section: ClassVar[str] = "scale"

@@ -1,1 +1,1 @@
-"""The paper's tables as experiments: which variants, what was published, what seeds say."""
+"""The paper's tables as experiments: variants, published numbers, statistics over seeds."""

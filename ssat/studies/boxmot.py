@@ -43,7 +43,7 @@ class BoxmotRequest:
     Attributes:
         frames: numbers of all frames, in order.
         detections: of these frames.
-        features: (n, F), a row per detection; None: the tracker looks at boxes alone.
+        features: (n, F), a row per detection; None: the tracker uses boxes alone.
         images: path of every frame, for camera motion; None: there are no frames.
         width, height: of the frames, pixels.
     """
@@ -178,8 +178,8 @@ def _read(folder: Path, where: str, n_detections: int) -> tuple[NDArray[np.int64
     try:
         with np.load(folder / "answer.npz", allow_pickle=False) as content:
             rows, ids = content["rows"].astype(np.int64), content["ids"].astype(np.int64)
-        told = json.loads((folder / "answer.json").read_text())
-        cpu_seconds, camera_seconds = float(told["cpu_seconds"]), float(told["camera_seconds"])
+        answer = json.loads((folder / "answer.json").read_text())
+        cpu_seconds, camera_seconds = float(answer["cpu_seconds"]), float(answer["camera_seconds"])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{where}: its answer cannot be read ({error}); expected identities of detections") from error
     usable = rows.ndim == 1 and rows.shape == ids.shape and ((rows >= 0) & (rows < n_detections)).all()

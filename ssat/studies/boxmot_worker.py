@@ -4,7 +4,7 @@
 
 FOLDER has `request.json` (tracker, frame_rate, width, height, images: path of every frame or null) and `request.npz`
 (counts: detections of every frame; boxes (n, 4) x1 y1 x2 y2; scores (n,) between 0 and 1; features (n, F), absent where
-the tracker looks at boxes alone). The answer is `answer.npz` (rows, ids: detection and identity of every tracked box,
+the tracker uses boxes alone). The answer is `answer.npz` (rows, ids: detection and identity of every tracked box,
 in the order of the frames) and `answer.json` (cpu_seconds of association, camera_seconds of camera motion). Nothing is
 pickled.
 """
@@ -60,7 +60,7 @@ class TimedCamera:
 
 
 class Sequence:
-    """The detections and images of the request, as BoxMOT wants them."""
+    """The detections and images of the request, as BoxMOT expects them."""
 
     def __init__(self, folder: Path) -> None:
         self.request = json.loads((folder / "request.json").read_text())

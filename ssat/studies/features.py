@@ -1,4 +1,4 @@
-"""Features on the same detections: how well each tells people apart, by labels and by the label-free probe."""
+"""Features on the same detections: how well each distinguishes people, by labels and by the label-free probe."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class StudiedSequence:
 
 @dataclass(frozen=True)
 class FeatureAuc:
-    """How one feature ranks pairs.
+    """AUC of one feature.
 
     Attributes:
         labelled, free: mean over the sequences that can be measured, by labels and without; None: no sequence can.
@@ -110,15 +110,15 @@ def feature_auc(sequences: Sequence[StudiedSequence], features: Mapping[str, NDA
         features: sequence → (n, F), a row per detection.
     """
     by_sequence = {
-        one.name: (
-            _auc_or_none([one.labelled], [features[one.name]]),
-            _auc_or_none([one.free], [features[one.name]]),
+        sequence.name: (
+            _auc_or_none([sequence.labelled], [features[sequence.name]]),
+            _auc_or_none([sequence.free], [features[sequence.name]]),
         )
-        for one in sequences
+        for sequence in sequences
     }
-    matrices = [features[one.name] for one in sequences]
-    labelled = _mean([one.labelled for one in sequences], matrices)
-    return FeatureAuc(labelled, _mean([one.free for one in sequences], matrices), by_sequence)
+    matrices = [features[sequence.name] for sequence in sequences]
+    labelled = _mean([sequence.labelled for sequence in sequences], matrices)
+    return FeatureAuc(labelled, _mean([sequence.free for sequence in sequences], matrices), by_sequence)
 
 
 def gain_over(candidate: ProbeAuc | None, reference: ProbeAuc | None) -> AucGain | None:
@@ -130,7 +130,9 @@ def rank_correlation(first: Sequence[float | None], second: Sequence[float | Non
     """Return Spearman's rank correlation over features that have both scores; None with fewer than `MIN_RANKED`."""
     from scipy.stats import rankdata
 
-    known = [(one, other) for one, other in zip(first, second, strict=True) if one is not None and other is not None]
+    known = [
+        (score, other) for score, other in zip(first, second, strict=True) if score is not None and other is not None
+    ]
     if len(known) < MIN_RANKED:
         return None
     ranks_2N = np.stack([rankdata(np.array(values)) for values in zip(*known, strict=True)])

@@ -1,4 +1,4 @@
-"""What a handful of seeds says about a recipe."""
+"""Mean and confidence interval over a few seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a new embedder takes the place of the one in use: the rule, over scores alone."""
+"""The promotion rule, over scores alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Metric = Literal["idf1", "mota", "hota", "assa"]
 
 @dataclass(frozen=True)
 class Promotion:
-    """What the rule says.
+    """Decision of the promotion rule.
 
     Attributes:
         promoted: whether the candidate becomes the champion.
@@ -49,7 +49,7 @@ def decide_promotion(
         champion: that of the champion, on the same sequences under the same settings; None: there is no champion yet.
         candidate_seeds: scores of the candidate's recipe under several seeds, its own among them.
         champion_seeds: the same of the champion's recipe.
-        spread: stated by hand instead, as a share of 1; the seeds are not looked at then.
+        spread: stated by hand instead, as a share of 1; the seeds are not used then.
         metric: named in the reason.
         probe: how much higher the candidate's AUC is on unlabelled footage; where given, its interval must lie above 0
             as well.

@@ -1,4 +1,4 @@
-"""The paper's tables (arXiv 2010.13424), to be shown beside our figures and never mixed with them."""
+"""The paper's tables (arXiv 2010.13424), shown separately from our figures."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ComparedTracker = Literal[
     "ssat", "centertrack", "tracklets", "sort", "bytetrack", "oc-sort", "deepsort", "box", "strong", "strong-box"
 ]
 BoxmotTracker = Literal["bytetrack", "ocsort", "botsort", "deepocsort", "strongsort", "boosttrack"]
-# BoxMOT's trackers: name, and whether it looks at appearance.
+# BoxMOT's trackers: name, and whether it uses appearance.
 BOXMOT: dict[BoxmotTracker, tuple[str, bool]] = {
     "bytetrack": ("ByteTrack", False),
     "ocsort": ("OC-SORT", False),
@@ -32,7 +32,7 @@ _TRACKER_OF: dict[str, TrackerName] = {"tracklets": "ssat", "strong": "ssat", "s
 
 
 class ClipsStudySettings(StageSettings):
-    """How the number of training clips bears on tracking (Table 4)."""
+    """Effect of the number of training clips on tracking (Table 4)."""
 
     section = "study_clips"
 
@@ -118,18 +118,18 @@ class TrackersStudySettings(StageSettings):
 
     @property
     def needs_appearance(self) -> bool:
-        """Whether any of the trackers looks at features."""
+        """Whether any of the trackers uses features."""
         return "tracklets" in self.trackers or self.needs_embedder
 
     @property
     def needs_embedder(self) -> bool:
-        """Whether any of the trackers looks at features of the embedder that is named."""
+        """Whether any of the trackers uses features of the embedder that is named."""
         foreign = self.boxmot_python is not None and any(BOXMOT[name][1] for name in self.boxmot_trackers)
         return foreign or bool({"ssat", "strong", "deepsort"} & set(self.trackers))
 
 
 class FeaturesStudySettings(StageSettings):
-    """Features on the same detections: what tells people apart, and what that is worth to the tracker."""
+    """Features on the same detections: how well they distinguish people, and how well the tracker scores with them."""
 
     section = "study_features"
 
@@ -145,7 +145,7 @@ class FeaturesStudySettings(StageSettings):
     probe_gaps_seconds: tuple[float, ...] = Field(
         default=HARD_GAPS_SECONDS,
         min_length=1,
-        description="The same without labels: the longer, the harder, and the finer it tells features apart",
+        description="The same without labels; longer gaps are harder and resolve smaller differences",
     )
     rejoin_seconds: float = Field(
         default=HARD_REJOIN_SECONDS,
@@ -231,5 +231,5 @@ class TuneSettings(StageSettings):
 
 
 def tracker_of(name: ComparedTracker) -> TrackerName:
-    """The tracker behind a name of the comparison."""
+    """Return the tracker behind a name of the comparison."""
     return cast(TrackerName, _TRACKER_OF.get(name, name))

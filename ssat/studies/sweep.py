@@ -39,38 +39,38 @@ class SweepSequence:
 
 
 def grid_points(settings: ThresholdsStudySettings) -> list[tuple[float, ...]]:
-    """Every combination of tau1, tau2, alpha and beta; the last one varies fastest."""
+    """Return every combination of tau1, tau2, alpha and beta; the last one varies fastest."""
     return list(itertools.product(*(getattr(settings, name) for name in PARAMETERS)))
 
 
 def score_point(
     sequences: Sequence[SweepSequence], base: TrackerConfig, point: Sequence[float], protocol: Protocol
 ) -> Scores:
-    """Scores over all sequences with `base` at one point of the grid."""
+    """Return scores over all sequences with `base` at one point of the grid."""
     return score_config(sequences, base.model_copy(update=dict(zip(PARAMETERS, point, strict=True))), protocol)
 
 
 def score_config(
     sequences: Sequence[SweepSequence], config: TrackerConfig, protocol: Protocol, interpolate_seconds: float = 0.0
 ) -> Scores:
-    """Scores over all sequences with `config`; gaps of up to `interpolate_seconds` are filled."""
+    """Return scores over all sequences with `config`; gaps of up to `interpolate_seconds` are filled."""
     to_score = {}
-    for one in sequences:
-        frames = ((frame, None) for frame in one.to_score.frames)
+    for sequence in sequences:
+        frames = ((frame, None) for frame in sequence.to_score.frames)
         tracked = track_frames(
             frames,
-            one.detections,
-            Tracker(config, one.frame_rate),
-            features=one.features,
-            fill_gaps=round(interpolate_seconds * one.frame_rate),
-            camera=one.camera,
+            sequence.detections,
+            Tracker(config, sequence.frame_rate),
+            features=sequence.features,
+            fill_gaps=round(interpolate_seconds * sequence.frame_rate),
+            camera=sequence.camera,
         )
-        to_score[one.name] = replace(one.to_score, results=tracked.rows())
+        to_score[sequence.name] = replace(sequence.to_score, results=tracked.rows())
     return score(to_score, protocol)[1]
 
 
 def best_point(values: NDArray[np.float64], default: Sequence[int] | None = None) -> tuple[int, ...]:
-    """Index of the largest value of a grid, along each axis; among equals the one nearest to `default`."""
+    """Return index of the largest value of a grid, along each axis; among equals the one nearest to `default`."""
     best = np.argwhere(values >= np.nanmax(values) - 1e-12)
     if default is not None:
         best = best[np.argsort(np.abs(best - np.asarray(default)).sum(axis=1), kind="stable")]

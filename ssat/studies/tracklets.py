@@ -54,15 +54,15 @@ class Tracklets:
 
 
 def unlabelled_sequences(folders: Sequence[str]) -> list[MotSequence]:
-    """The sequences that the settings name; their ground truth is never opened.
+    """Return the sequences that the settings name; their ground truth is never opened.
 
     Raises:
         InputError: no such sequence, or one without frames.
     """
-    found = [one for folder in folders for one in find_sequences(Path(folder).expanduser())]
-    for one in found:
-        if one.image_folder is None:
-            raise InputError(f"{one.folder}: labels only, no frames (img1): nothing to learn appearance from")
+    found = [sequence for folder in folders for sequence in find_sequences(Path(folder).expanduser())]
+    for sequence in found:
+        if sequence.image_folder is None:
+            raise InputError(f"{sequence.folder}: labels only, no frames (img1): nothing to learn appearance from")
     return found
 
 
@@ -105,7 +105,7 @@ def _followed(sequence: MotSequence, frames: range, settings: TrackletSettings) 
 
 
 def _chosen(rows: MotRows, settings: TrackletSettings) -> MotRows:
-    """The rows of tracks that are long enough, evenly spread over each where it is longer than needed."""
+    """Return the rows of tracks that are long enough, evenly spread over each where it is longer than needed."""
     keep = np.zeros(len(rows), bool)
     for identity in np.unique(rows.ids):
         at = np.flatnonzero(rows.ids == identity)
@@ -118,9 +118,9 @@ def _chosen(rows: MotRows, settings: TrackletSettings) -> MotRows:
 def train_on_tracklets(
     tracklets: Tracklets, settings: TrackletSettings, on_epoch: Callable[[dict[str, float]], None] | None = None
 ) -> Embedder:
-    """A network of the same family as SSAT's, trained to name the tracklet of a patch (softmax cross-entropy).
+    """Return a network of the same family as SSAT's, trained to name the tracklet of a patch (softmax cross-entropy).
 
-    The classifier is thrown away; the 512 numbers before it are the feature, as SSAT's are. Half of the patches are
+    The classifier is discarded; the 512 numbers before it are the feature, as SSAT's are. Half of the patches are
     mirrored, at random.
     """
     torch.manual_seed(settings.seed)

@@ -49,7 +49,7 @@ class TunedSequence:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         values: score of every complete trial, in the order of the trials.
@@ -90,7 +90,7 @@ def search(
     """Maximise `objective` over the settings (TPE); the first trial is `base`, as far as it lies in the ranges.
 
     Args:
-        storage: SQLite file. Trials that it holds count towards `trials`; an interrupted search goes on from there.
+        storage: SQLite file. Trials that it holds count towards `trials`; an interrupted search continues from there.
         advance: called after every trial, and once for each that was there before.
     """
     import optuna
@@ -141,13 +141,13 @@ def refuse_overlap(train: Sequence[TunedSequence], report: Sequence[TunedSequenc
     Raises:
         InputError: one folder, one MOT16 or MOT17 video, or an image is in both sets with the same frames.
     """
-    for one in train:
+    for chosen in train:
         for other in report:
-            same = one.folder.resolve() == other.folder.resolve() or _video(one.name) == _video(other.name)
-            shared = range(max(one.frames.start, other.frames.start), min(one.frames.stop, other.frames.stop))
-            if (same and len(shared)) or one.images & other.images:
+            same = chosen.folder.resolve() == other.folder.resolve() or _video(chosen.name) == _video(other.name)
+            shared = range(max(chosen.frames.start, other.frames.start), min(chosen.frames.stop, other.frames.stop))
+            if (same and len(shared)) or chosen.images & other.images:
                 raise InputError(
-                    f"{one.folder}: setting `train` and setting `report` share frames of this sequence and "
+                    f"{chosen.folder}: setting `train` and setting `report` share frames of this sequence and "
                     f"{other.folder}; expected other videos, or other frames by setting `train_split` and setting "
                     "`report_split` (train-half and val-half)"
                 )

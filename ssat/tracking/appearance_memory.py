@@ -1,4 +1,4 @@
-"""What a track remembers of the appearance of its detections."""
+"""Appearance of tracks, accumulated from their detections."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ssat.tracking.whitening import WithinTracks
 
 
 class AppearanceMemory(Protocol):
-    """Keeps the appearance of tracks in the `TrackState`."""
+    """Appearance of tracks, stored in the `TrackState`."""
 
     def update(self, state: TrackState, rows: NDArray[np.intp], features_NF: NDArray[np.float32]) -> None:
-        """Take in the features that some tracks were matched with."""
+        """Update some tracks with the features of their matched detections."""
 
     def start(self, features_NF: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Return the arrays of new tracks, by the names of `TrackState`."""
@@ -46,11 +46,11 @@ class Accumulated:
 
 
 class Summed:
-    """Another memory, and the sum of all features beside it, for `LongMemory`.
+    """Another memory and, for `LongMemory`, the sum of all features.
 
     Args:
         inner: the other memory.
-        within: told how the features deviate from the mean of their track, at every `STRIDE`th of a track.
+        within: receives the deviation of every `STRIDE`th feature of a track from the track's mean.
     """
 
     STRIDE = 4  # neighbouring frames hardly differ
@@ -60,7 +60,7 @@ class Summed:
         self.within = within
 
     def update(self, state: TrackState, rows: NDArray[np.intp], features_NF: NDArray[np.float32]) -> None:
-        """Take in the features and add them."""
+        """Update the features and add them to the sums."""
         self.inner.update(state, rows, features_NF)
         if state.feature_sum is None:
             state.feature_sum = np.zeros((len(state), features_NF.shape[1]), np.float32)

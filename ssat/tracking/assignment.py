@@ -1,4 +1,4 @@
-"""Which track takes which detection, given the distances and a threshold."""
+"""Assign detections to tracks, given the costs and a threshold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_PAIRS: Pairs = (np.empty(0, np.intp), np.empty(0, np.intp))
 _FREE = -1
 _STEP = 0.05  # by which the threshold of `mutual` falls
 _SMALL = 512  # entries: below, sorting at once is the quickest
-_FEW = 16  # another pass pays while it settles more than one row in so many
+_FEW = 16  # another pass is worthwhile while it settles more than one row in this many
 
 
 def greedy(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
@@ -110,7 +110,7 @@ def mutual(cost_TD: NDArray[np.float64], threshold: float) -> Pairs:
 
 
 def hungarian(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
-    """The pairs below `threshold` with the smallest sum of distances, where an unmatched track costs `threshold`.
+    """Return the pairs below `threshold` with the smallest sum of costs; an unmatched track costs `threshold`.
 
     Returns:
         Rows (ascending) and columns of the pairs.
@@ -122,7 +122,7 @@ def hungarian(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
         return rows, columns
     from scipy.optimize import linear_sum_assignment
 
-    # Clamping makes a forbidden pair cost as much as staying unmatched, and infinite distances harmless.
+    # Clamped, a forbidden pair costs as much as staying unmatched, and infinite costs are avoided.
     rows, columns = linear_sum_assignment(np.minimum(distance_TD, threshold))
     below = distance_TD[rows, columns] < threshold
     return rows[below], columns[below]

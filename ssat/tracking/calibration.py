@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from ssat.tracking.distances import box_overlap
 from ssat.tracking.state import FrameDetections
 
-TARGET = 0.8  # where the median between different people is put: above tau1 and tau2 of the paper
+TARGET = 0.8  # median cost between different people after scaling: above tau1 and tau2 of the paper
 _BINS, _MAX_COST = 400, 2.0
 _MAX_OVERLAP = 0.3  # IoU: boxes that overlap more may show the same person
-_KEPT = 0.99  # share of the weight of earlier frames that stays with each frame: a memory of about 100 frames
+_KEPT = 0.99  # decay of the weight of earlier frames per frame: a memory of about 100 frames
 _STORED_PAIRS = 100.0  # weight of a stored median
-MIN_PAIRS = 20  # fewer are not relied on
+MIN_PAIRS = 20  # fewer pairs give no estimate
 
 
 @lru_cache(maxsize=64)
@@ -24,7 +24,7 @@ def _below_diagonal(size: int) -> NDArray[np.bool_]:
 
 
 class Calibration:
-    """Scales D_cos so that different people are `TARGET` apart in the median.
+    """Scale of D_cos that puts different people `TARGET` apart in the median.
 
     Two boxes of one frame show two people. A histogram of their D_cos with exponential forgetting gives the median.
 

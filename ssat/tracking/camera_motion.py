@@ -1,4 +1,4 @@
-"""How the camera moved from one frame to the next, from points of the background."""
+"""Estimate the motion of the camera between two frames from points of the background."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 _WIDTH = 480  # frames are compared at this width: sharp enough for a shift of a pixel, quick enough for video
 _MAX_POINTS = 300
-_MIN_POINTS = 12  # points that must agree, else the camera counts as still
+_MIN_POINTS = 12  # points that must agree; with fewer the camera counts as still
 
 
 class CameraMotion:
-    """Compares each frame with the one before: corners, sparse optical flow, a similarity by RANSAC.
+    """Camera motion between consecutive frames: corners, sparse optical flow, a similarity by RANSAC.
 
     Corners inside boxes are left out: people are not the background.
     """
@@ -22,7 +22,7 @@ class CameraMotion:
         self._boxes: NDArray[np.float64] = np.empty((0, 4))
 
     def estimate(self, image: NDArray[np.uint8], boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The affine map (2, 3) from points of the frame before to points of this one, in pixels of the frame.
+        """Return the affine map (2, 3) from points of the frame before to points of this one, in pixels of the frame.
 
         Args:
             image: (H, W, 3) RGB.

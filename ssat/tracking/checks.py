@@ -1,4 +1,4 @@
-"""Checks of what a tracker is given: boxes, scores, features, camera motion, images."""
+"""Check the input of a tracker: boxes, scores, features, camera motion, images."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-# Those that look at appearance come first; `ssat.tracking.baselines` says where each is from.
+# Those that use appearance come first; `ssat.tracking.baselines` says where each is from.
 TrackerName = Literal["ssat", "deepsort", "box", "centertrack", "sort", "bytetrack", "oc-sort"]
 # Not the method's: `TrackerConfig.extensions` names them.
 _BEYOND = ("motion", "camera_motion", "low_score")
@@ -49,7 +49,7 @@ STRONG: dict[str, Any] = {
 
 
 class TrackerConfig(BaseModel):
-    """How detections are associated with tracks. The defaults are the paper's (section 3.3)."""
+    """Settings of the association. The defaults are the paper's (section 3.3)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Cost terms: what speaks against a pair of track and detection, as matrices (T, D)."""
+"""Cost terms of pairs of track and detection, as matrices (T, D)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class OverlapCost:
 
 
 class MotionGate:
-    """Forbids pairs whose box is improbable under the motion model.
+    """Gate that forbids pairs whose box is improbable under the motion model.
 
     The limit is the 95 % quantile of the squared Mahalanobis distance with 4 degrees of freedom.
     """
@@ -107,7 +107,7 @@ class MotionGate:
 
 
 class AppearanceGate:
-    """Forbids pairs whose appearance cost is above a limit, where both appearances are known.
+    """Gate that forbids pairs whose appearance cost is above a limit, if both appearances are known.
 
     Args:
         appearance: the cost that is limited.
@@ -125,7 +125,7 @@ class AppearanceGate:
 
 
 class WeakPenalty:
-    """Adds a constant to every pair with a weak detection, so that other detections come first."""
+    """Constant cost of every pair with a weak detection, so that other detections come first."""
 
     name = "weak penalty"
 

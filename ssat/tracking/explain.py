@@ -1,4 +1,4 @@
-"""Why an identity started and ended: costs and thresholds of the decisive frames."""
+"""Explain why an identity started and ended: costs and thresholds of the decisive frames."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Candidate:
     @property
     def cost(self) -> float:
         """The smallest cost of any pass."""
-        return min((one.cost for one in self.comparisons), default=float("inf"))
+        return min((comparison.cost for comparison in self.comparisons), default=float("inf"))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Moment:
 
 
 class Explainer:
-    """Observes a tracker and records what decided about one identity.
+    """Observer of a tracker that records the decisions about one identity.
 
     Set `tracker.observer = explainer`, and call `seen` with the number and image of every frame before its update.
     """
@@ -184,15 +184,15 @@ class Explainer:
     def _still_lost(self, given: Association, row: int) -> None:
         for column in range(len(given.detections)):
             identity = int(given.detection_ids[column])
-            for one in _compared(given, row, column, "and went to another" if identity else ""):
-                if self._nearest is None or one.cost < self._nearest[1].cost:
-                    self._nearest = (self._frame, one)
+            for comparison in _compared(given, row, column, "and went to another" if identity else ""):
+                if self._nearest is None or comparison.cost < self._nearest[1].cost:
+                    self._nearest = (self._frame, comparison)
 
     def _ended(self, given: Association, row: int) -> None:
         near = "no detection came"
         if self._nearest is not None:
-            frame, one = self._nearest
-            near = f"the nearest detection came in frame {frame}, {one}"
+            frame, comparison = self._nearest
+            near = f"the nearest detection came in frame {frame}, {comparison}"
         hits, needed = None if given.before.hits is None else int(given.before.hits[row]), self._config.confirm_hits
         if hits is not None and hits < needed:
             text = f"ended: missed before it was confirmed, after {hits} of {needed} frames; it is not in the result"
@@ -201,9 +201,13 @@ class Explainer:
         self._remember(text, given.before.boxes[row], [])
 
     def _remember(self, text: str, box: NDArray[np.float64], candidates: list[Candidate]) -> None:
-        if self._scale != 1.0 and any("appearance" in one.terms for each in candidates for one in each.comparisons):
+        if self._scale != 1.0 and any(
+            "appearance" in comparison.terms for candidate in candidates for comparison in candidate.comparisons
+        ):
             text += f" (appearance calibrated: 1 - cosine times {self._scale:.2f})"
-        compared = sorted((one for one in candidates if one.comparisons), key=lambda one: one.cost)
+        compared = sorted(
+            (candidate for candidate in candidates if candidate.comparisons), key=lambda candidate: candidate.cost
+        )
         image = None if self._image is None else self._image.copy()
         self.moments.append(Moment(self._frame, text, box.copy(), compared[:_MAX_CANDIDATES], image))
 

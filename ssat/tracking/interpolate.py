@@ -11,7 +11,7 @@ Row = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]  # ids 
 
 
 class GapFiller:
-    """Takes the tracks of frame after frame and gives them back later, with gaps filled in along a straight line.
+    """Filter that delays the tracks of consecutive frames and fills gaps by linear interpolation.
 
     It remembers the last `longest` frames, however long the input is.
 
@@ -71,7 +71,7 @@ def interpolated(
     scores: NDArray[np.float64],
     longest: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """The rows of a result with every gap of a track filled in along a straight line.
+    """Return the rows of a result with every gap of a track filled in along a straight line.
 
     Args:
         frames, ids, boxes, scores: (n,) (n,) (n, 4) (n,), in any order.

@@ -1,9 +1,9 @@
 """Long memory: people who return after their track ended get their identity back (beyond the paper).
 
 A track that ends leaves the sum of its features. A new track is compared with these every few frames, once it was seen
-often enough. The comparison is the cosine of whitened means (`WithinTracks`), centred on the mean of all tracks. How
-near the two must be follows from the footage: tracks that share a frame are different people, and the distribution of
-their distances says how often different people are as near as that.
+often enough. The comparison is the cosine of whitened means (`WithinTracks`), centred on the mean of all tracks. The
+distance limit follows from the footage: tracks that share a frame are different people, and the distribution of their
+distances gives the rate of different people within that distance.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from ssat.tracking.state import TrackState
 from ssat.tracking.whitening import WithinTracks
 
-MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer say too little about how alike different people look
+MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer do not measure the distance of different people
 ATTEMPTS = tuple(range(24, 121, 8))  # matched frames of a track when it is compared
 _MIN_HITS = 5  # shorter tracks are not remembered
-_RIVAL_RATIO = 1.5  # nothing is given back where somebody else is as near, up to so many times the distance
+_RIVAL_RATIO = 1.5  # an identity is not restored if another person is within this many times the distance
 _MAX_LIMIT = 0.5  # of the mean distance of different people
 _MAX_PAIRS = 400  # of different people, the newest
-_GROWN = 1.1  # the distances of the pairs are computed anew when there are so many times as many
+_GROWN = 1.1  # the distances of the pairs are recomputed when their number has grown by this factor
 _NEVER = ATTEMPTS[-1] + 1
 
 
@@ -103,7 +103,7 @@ class LongMemory:
                 self._keep(self.age <= self.life)
 
     def remember(self, state: TrackState, rows: NDArray[np.intp]) -> None:
-        """Take over tracks that end, if they were seen often enough and their appearance is known."""
+        """Remember ended tracks that were matched often enough and whose appearance is known."""
         if state.feature_sum is None or state.feature_count is None or state.hits is None:
             return
         rows = rows[(state.hits[rows] >= _MIN_HITS) & state.feature_sum[rows].any(axis=1)]
@@ -120,10 +120,9 @@ class LongMemory:
         self._white = None
 
     def regain(self, state: TrackState) -> tuple[tuple[int, int], ...]:
-        """Return the tracks of this frame that show somebody who left: identity so far, former identity.
+        """Return the tracks of this frame that show a returned person: identity so far, former identity.
 
-        Whoever is given back is not remembered any more, and their track takes over the features and is not compared
-        again.
+        Restored identities are removed from the memory. Their tracks take over the features and are not compared again.
         """
         self.recalls = []
         if state.feature_sum is None or state.feature_count is None or state.hits is None:
@@ -174,7 +173,7 @@ class LongMemory:
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Continue from the arrays of another memory."""
         self.ids, self.age = arrays["ids"], arrays["age"]
-        if "means" in arrays:  # the former content: the means are all that is used of it
+        if "means" in arrays:  # saved by an earlier version
             self.feature_sums, self.feature_counts = arrays["means"], np.ones(len(self.ids), np.int64)
             self.ended_sum, self.ended = arrays["means"].sum(axis=0), len(self.ids)
             return

@@ -1,4 +1,4 @@
-"""How a configuration associates: its cost terms, passes, motion model and appearance memory."""
+"""The association of a configuration: its cost terms, passes, motion model and appearance memory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from ssat.tracking.motion import ConstantVelocity, LastBox, Motion
 from ssat.tracking.passes import Pass, every, lost, not_weak, tracked, weak
 from ssat.tracking.state import FrameDetections
 
-_OTHER_PERSON = 1.0  # calibrated appearance cost from which on an overlapping box shows somebody else
+_OTHER_PERSON = 1.0  # calibrated appearance cost above which an overlapping box shows another person
 
 
 @dataclass
 class Method:
-    """What `Tracker.update` runs.
+    """The parts that `Tracker.update` runs.
 
     Attributes:
         terms: computed for every frame.
@@ -73,7 +73,7 @@ def method_of(config: TrackerConfig, frame_rate: float) -> Method:
         Pass("lost tracks", lost, not_weak, names, config.tau2, assign),
     ]
     if config.low_score is not None and not joined:
-        # A weak detection is often partly occluded: it shows where a person is, not what they look like.
+        # A weak detection is often partly occluded: its position is usable, its appearance is not.
         passes.append(Pass("weak detections", tracked, weak, names, config.tau1, assign, updates_appearance=False))
     if config.overlap_pass is not None and config.overlap_pass < 1:
         terms += [OverlapCost(), AppearanceGate(appearance, _OTHER_PERSON)]

@@ -1,4 +1,4 @@
-"""Where tracks are expected in the next frame: at their last box, or at constant velocity (a Kalman filter)."""
+"""Predict tracks in the next frame: at their last box, or at constant velocity (a Kalman filter)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Motion(Protocol):
         """Move `state.boxes` to where they are expected in the next frame; `camera_23` as in `Tracker.update`."""
 
     def update(self, state: TrackState, rows: NDArray[np.intp], boxes_N4: Array) -> None:
-        """Take in the boxes that some tracks were matched with."""
+        """Update some tracks with their matched boxes."""
 
     def start(self, boxes_N4: Array) -> dict[str, Array]:
         """Return the arrays of new tracks, by the names of `TrackState`."""

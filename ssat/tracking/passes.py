@@ -58,12 +58,12 @@ def lost(state: TrackState) -> NDArray[np.bool_]:
 
 
 def every(detections: FrameDetections) -> NDArray[np.bool_] | None:
-    """All detections."""
+    """Return all detections."""
     return None
 
 
 def not_weak(detections: FrameDetections) -> NDArray[np.bool_] | None:
-    """All detections but weak ones."""
+    """Return all detections but weak ones."""
     return None if detections.weak is None else ~detections.weak
 
 
@@ -73,7 +73,7 @@ def weak(detections: FrameDetections) -> NDArray[np.bool_] | None:
 
 
 class Matches:
-    """Which tracks and detections have matched so far."""
+    """Tracks and detections that have matched so far."""
 
     __slots__ = ("_confident", "_matched", "unmatched_detections", "unmatched_tracks")
 
@@ -83,21 +83,21 @@ class Matches:
         self._matched: list[Pairs] = []
         self._confident: list[Pairs] = []
 
-    def candidates(self, one: Pass, state: TrackState, detections: FrameDetections) -> Pairs:
+    def candidates(self, definition: Pass, state: TrackState, detections: FrameDetections) -> Pairs:
         """Return the rows of the unmatched tracks and detections that take part in a pass."""
-        tracks_T, detections_D = one.tracks(state), one.detections(detections)
+        tracks_T, detections_D = definition.tracks(state), definition.detections(detections)
         if self._matched:
             tracks_T = tracks_T & self.unmatched_tracks
         free_D = self.unmatched_detections if detections_D is None else self.unmatched_detections & detections_D
         return tracks_T.nonzero()[0], free_D.nonzero()[0]
 
-    def add(self, one: Pass, tracks: Rows, detections: Rows) -> None:
+    def add(self, definition: Pass, tracks: Rows, detections: Rows) -> None:
         """Add the pairs that a pass matched."""
         if len(tracks):
             self.unmatched_tracks[tracks] = False
             self.unmatched_detections[detections] = False
             self._matched.append((tracks, detections))
-            if one.updates_appearance:
+            if definition.updates_appearance:
                 self._confident.append((tracks, detections))
 
     @property

@@ -1,4 +1,4 @@
-"""Measure without labels how well a feature tells people apart, and derive the scale of the appearance cost.
+"""Measure without labels how well a feature distinguishes people, and derive the scale of the appearance cost.
 
 Boxes that are linked over consecutive frames without a rival are the same person (`ssat.tracking.tracklets`); two
 tracklets that have separate boxes in one frame are different people. Pairs of boxes of the first kind are positives,
@@ -53,7 +53,7 @@ class PairSet:
 
 @dataclass(frozen=True)
 class GapScore:
-    """How a feature ranks the pairs at one gap.
+    """AUC of a feature over the pairs at one gap.
 
     Attributes:
         gap_seconds: time between the two detections of a pair.
@@ -90,7 +90,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """What the probe says about one feature on one footage."""
+    """Result of the probe for one feature on one footage."""
 
     gaps: tuple[GapScore, ...]
     calibration: Calibration
@@ -298,14 +298,14 @@ def _pairs_at(
         firsts.append(np.repeat(here, len(there)))
         seconds.append(np.tile(there, len(here)))
     first, second = np.concatenate(firsts), np.concatenate(seconds)
-    one, other = tracklets[first], tracklets[second]
-    same = one == other
+    first_tracklet, other = tracklets[first], tracklets[second]
+    same = first_tracklet == other
     if different is None:
-        kept = (one >= 0) & (other >= 0)
+        kept = (first_tracklet >= 0) & (other >= 0)
     else:
         # Of two tracklets that never share a frame nothing is known: one person may have left and come back.
-        kept = same | np.isin(one * (int(tracklets.max()) + 1) + other, different)
-    return PairSet(gap, first[kept], second[kept], same[kept], one[kept], other[kept])
+        kept = same | np.isin(first_tracklet * (int(tracklets.max()) + 1) + other, different)
+    return PairSet(gap, first[kept], second[kept], same[kept], first_tracklet[kept], other[kept])
 
 
 def _separate_pairs(
@@ -335,12 +335,12 @@ def _gap_score(
         auc = weighted_area(levels, same, np.ones(len(same)))
         tracklets = np.concatenate([pairs.first_tracklet[usable], pairs.second_tracklet[usable]])
         names, index = np.unique(tracklets, return_inverse=True)
-        one, other = np.split(index, 2)
+        first_tracklet, other = np.split(index, 2)
         resampled = []
         for _ in range(_BOOTSTRAPS):
             # A pair counts as often as its tracklets were drawn, a pair of two as often as both.
             drawn = np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names)).astype(np.float64)
-            weights = np.where(same, drawn[one], drawn[one] * drawn[other])
+            weights = np.where(same, drawn[first_tracklet], drawn[first_tracklet] * drawn[other])
             resampled.append(weighted_area(levels, same, weights))
         low, high = np.nanquantile(resampled, (0.025, 0.975)).tolist() if np.isfinite(resampled).any() else (low, high)
     cost = 1 - cosine

@@ -97,7 +97,7 @@ def _enough(same: NDArray[np.bool_]) -> bool:
 
 
 def _drawn(tracklets: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """How often every tracklet was drawn: first as it is, then in every resampling; shared by all gaps."""
+    """Return how often every tracklet was drawn: first as it is, then in every resampling; shared by all gaps."""
     draws = [np.ones(tracklets)]
     draws += [
         np.bincount(rng.integers(0, tracklets, tracklets), minlength=tracklets).astype(np.float64)
@@ -109,14 +109,14 @@ def _drawn(tracklets: int, rng: np.random.Generator) -> NDArray[np.float64]:
 def _areas(
     pairs: PairSet, usable: NDArray[np.bool_], unit_NF: NDArray[np.float32], drawn_RT: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Area of the pairs as they are, then of every resampling."""
+    """Return area of the pairs as they are, then of every resampling."""
     first, second, same = pairs.first[usable], pairs.second[usable], pairs.same[usable]
-    one, other = pairs.first_tracklet[usable], pairs.second_tracklet[usable]
+    first_tracklet, other = pairs.first_tracklet[usable], pairs.second_tracklet[usable]
     cosine = np.einsum("pf,pf->p", unit_NF[first], unit_NF[second], dtype=np.float64)
     levels = np.unique(cosine, return_inverse=True)[1]
     areas = []
     for drawn in drawn_RT:
         # A pair counts as often as its tracklets were drawn, a pair of two as often as both.
-        weights = np.where(same, drawn[one], drawn[one] * drawn[other])
+        weights = np.where(same, drawn[first_tracklet], drawn[first_tracklet] * drawn[other])
         areas.append(weighted_area(levels, same, weights))
     return np.asarray(areas)

@@ -1,7 +1,7 @@
-"""Join tracks of a finished result that are the same person: somebody who left and came back.
+"""Join tracks of a finished result that show the same person, who left and returned.
 
 Works on a whole result at once, so it is not online. Tracks that share a frame are different people; the distance of
-their features says how alike different people look on this footage, and from that follows how alike two tracks must
+their features measures the similarity of different people on this footage, from which follows how near two tracks must
 be to be joined at a stated rate of false joins. No label is used.
 """
 
@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from ssat.errors import InputError
 
-_MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer say too little about how alike different people look
+_MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer do not measure the distance of different people
 
 
 @dataclass(frozen=True)
 class RelinkRule:
-    """Which tracks may be joined.
+    """Rule for joining tracks.
 
     Attributes:
         max_gap_seconds: longest absence.
         false_join_rate: share of joins that may be wrong, by the footage's own pairs of different people.
-        min_boxes: shorter tracks say too little about somebody's look and are left alone.
-        max_speed: heights per second that a person may move while away; limits where a track may go on.
+        min_boxes: shorter tracks have too few samples of the appearance and are not joined.
+        max_speed: heights per second that a person may move while away; limits where a track may continue.
         rival_ratio: two tracks are left apart where one of them is nearly as much like a third that cannot be the
-            other's person: at up to this many times the distance. 1 joins the nearest whatever else is near.
+            other's person: at up to this many times the distance. 1 always joins the nearest.
         max_distance: joins a pair at this appearance distance (1 − cosine of mean features) or less instead of deriving
             the limit; needed where too few tracks share a frame.
     """
@@ -47,7 +47,7 @@ class Join:
 
     Attributes:
         earlier, later: identities in the result that was given.
-        gap_seconds: how long nobody was seen.
+        gap_seconds: time between the two tracks.
         distance: 1 − cosine of the mean features.
     """
 
@@ -59,7 +59,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Relinked:
-    """What became of a result.
+    """Outcome of linking a result.
 
     Attributes:
         ids: (n,) identity of every row.
@@ -176,7 +176,7 @@ def _joined(
         mean = total / np.linalg.norm(total, axis=1, keepdims=True)
         distances[kept] = distances[:, kept] = np.where(np.isfinite(distances[kept]), 1 - mean @ mean[kept], np.inf)
         distances[gone] = distances[:, gone] = np.inf
-        # Whoever was contested by these two may not be any more.
+        # Pairs that these two contested may be free now.
         contested[:] = False
     return tuple(joins), int(contested.sum()), owner
 
@@ -184,9 +184,9 @@ def _joined(
 def _has_rival(
     first: int, second: int, distances_TT: NDArray[np.float64], possible_TT: NDArray[np.bool_], ratio: float
 ) -> bool:
-    """Whether one of the two could almost as well be joined to a third that is not the other's person."""
-    for one, other in ((first, second), (second, first)):
-        almost = possible_TT[one] & (distances_TT[one] <= ratio * distances_TT[first, second])
+    """Return whether one of the two could almost as well be joined to a third that is not the other's person."""
+    for track, other in ((first, second), (second, first)):
+        almost = possible_TT[track] & (distances_TT[track] <= ratio * distances_TT[first, second])
         almost[other] = False
         if (almost & ~possible_TT[other]).any():
             return True
@@ -203,8 +203,8 @@ def _tracks(
     norms = np.linalg.norm(features_NF, axis=1)
     unit = features_NF.astype(np.float64) / np.where(norms > 0, norms, 1)[:, None]
     kept: list[tuple[int, NDArray[np.intp]]] = []
-    everybody = np.unique(ids)
-    for identity in everybody.tolist():
+    identities = np.unique(ids)
+    for identity in identities.tolist():
         rows = np.flatnonzero(ids == identity)
         if len(rows) >= min_boxes and (norms[rows] > 0).any():
             kept.append((identity, rows[np.argsort(frames[rows], kind="stable")]))
@@ -218,7 +218,7 @@ def _tracks(
         np.array([boxes_N4[rows[-1]] for rows in rows_of], np.float64).reshape(-1, 4),
         np.array([unit[rows].sum(axis=0) for rows in rows_of], np.float64).reshape(len(kept), -1),
     )
-    return tracks, len(everybody) - len(kept)
+    return tracks, len(identities) - len(kept)
 
 
 def _share_a_frame(frames: NDArray[np.int64], ids: NDArray[np.int64], kept: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -264,8 +264,8 @@ def _limit(different: NDArray[np.float64], rate: float) -> float:
     """Return the distance below which different people lie at most at `rate`, by a log-normal tail."""
     if len(different) < _MIN_DIFFERENT:
         raise InputError(
-            f"{len(different)} pairs of tracks share a frame; at least {_MIN_DIFFERENT} are needed to tell how alike "
-            "different people look here. Give the largest distance of a join (max_distance)"
+            f"{len(different)} pairs of tracks share a frame; expected at least {_MIN_DIFFERENT}, to "
+            "measure the distance of different people. Set the largest distance of a join (max_distance)"
         )
     # Distances are positive and skewed; the sample itself is too small to show a tail of one in a thousand.
     logarithms = np.log(np.maximum(different, 1e-6))

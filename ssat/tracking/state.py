@@ -92,7 +92,7 @@ class TrackState:
         return replace(self, **copied)
 
 
-_FIELDS = tuple(one.name for one in fields(TrackState) if one.name != "missing_appearance")
+_FIELDS = tuple(field.name for field in fields(TrackState) if field.name != "missing_appearance")
 
 
 @dataclass(slots=True)

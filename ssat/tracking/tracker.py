@@ -39,7 +39,7 @@ class Tracks:
         scores: (n,) scores of those detections, or None where none were given.
         unconfirmed: new tracks that are not shown yet (`config.confirm_hits`); None where all are shown at once.
         regained: pairs of the identity that a track had so far and the one that it has from this frame on, because it
-            shows somebody who was here before (`config.remember_seconds`).
+            shows a person who was here before (`config.remember_seconds`).
         given: the frame's detections, where they came in the type of another library; None: as arrays.
     """
 
@@ -118,7 +118,7 @@ class Association:
 
 
 class Tracker:
-    """Gives the detections of each frame identities, by appearance and position, without look-ahead.
+    """Online tracker: assigns identities to the detections of each frame by appearance and position.
 
     The state is a set of arrays with a row per track that is alive. It grows with the number of tracks alive at a time,
     not with the number of frames. `ssat.tracking.saving` saves and restores it.
@@ -128,7 +128,7 @@ class Tracker:
         frame_rate: frames per second; a track is lost for at most `config.lost_seconds` of them.
 
     Attributes:
-        method: cost terms, passes, motion and appearance memory, as `config` says. More terms and passes may be added.
+        method: cost terms, passes, motion and appearance memory of `config`. More terms and passes may be added.
         state: the tracks that are alive.
         observer: called with the `Association` of every frame; None: no observer.
     """
@@ -184,8 +184,8 @@ class Tracker:
                 `Tracks.labelled` gives them back with identities.
             features: (D, F) appearance, of any length (they are L2-normalised here). A zero row is a missing appearance
                 (an empty patch): the box cost alone decides. None means that for every detection: the box tracker.
-            scores: (D,) detector scores; handed through, and used only where `config.low_score` is set.
-            init_rule: says which unmatched detections may start a track, given their rows; the others are left out of
+            scores: (D,) detector scores; passed through, and used only if `config.low_score` is set.
+            init_rule: selects the unmatched detections that may start a track, by their rows; the others are not in
                 the answer. By default each of them starts one.
             camera: (2, 3) affine map from points of the frame before to points of this one; used only where
                 `config.camera_motion` is set.
@@ -208,12 +208,12 @@ class Tracker:
         records: list[PassRecord] = []
 
         matches = Matches(len(self.state), len(detections))
-        for one in self.method.passes:
-            candidates = matches.candidates(one, self.state, detections)
-            pairs = one.match(costs, *candidates)
-            matches.add(one, *pairs)
+        for definition in self.method.passes:
+            candidates = matches.candidates(definition, self.state, detections)
+            pairs = definition.match(costs, *candidates)
+            matches.add(definition, *pairs)
             if self.observer is not None:
-                records.append(PassRecord(one, *candidates, costs.total(one.terms), pairs))
+                records.append(PassRecord(definition, *candidates, costs.total(definition.terms), pairs))
 
         detection_ids = self._update_tracks(matches, detections)
         if self.method.long_memory is not None:

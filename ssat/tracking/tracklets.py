@@ -16,7 +16,7 @@ _VELOCITY_FRAMES = 10  # the last boxes of a tracklet, from which its velocity i
 
 @dataclass(frozen=True)
 class LinkRule:
-    """When two boxes of consecutive frames are taken for one person.
+    """Rule for linking two boxes of consecutive frames as one person.
 
     Attributes:
         min_iou: each must be the other's best match with at least this overlap.
@@ -116,15 +116,15 @@ def _rejoined(
     gap_TT = first[None, :] - last[:, None]
     close_TT = (gap_TT >= 1) & (gap_TT <= limit)
     iou_TT = np.zeros(gap_TT.shape)
-    for one, other in zip(*close_TT.nonzero(), strict=True):
-        predicted = end_boxes[one] + np.tile(velocity[one], 2) * gap_TT[one, other]
-        iou_TT[one, other] = box_iou(predicted[None], start_boxes[other][None])[0, 0]
+    for tracklet, other in zip(*close_TT.nonzero(), strict=True):
+        predicted = end_boxes[tracklet] + np.tile(velocity[tracklet], 2) * gap_TT[tracklet, other]
+        iou_TT[tracklet, other] = box_iou(predicted[None], start_boxes[other][None])[0, 0]
     rivals = iou_TT > rule.max_rival
     joined = (iou_TT >= rule.rejoin_iou) & (rivals.sum(axis=1) == 1)[:, None] & (rivals.sum(axis=0) == 1)
     result = tracklets.copy()
     # In the order of the second tracklet's beginning, a chain takes the label of its first part.
-    for one, other in sorted(zip(*joined.nonzero(), strict=True), key=lambda pair: first[pair[1]]):
-        result[long[other]] = result[long[one][-1]]
+    for tracklet, other in sorted(zip(*joined.nonzero(), strict=True), key=lambda pair: first[pair[1]]):
+        result[long[other]] = result[long[tracklet][-1]]
     return _numbered(result)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SHRINKAGE = 0.1  # share of a multiple of the identity in the covariance
-_RENEWED = 1.2  # the transform is computed anew when there are so many times as many deviations
+_RENEWED = 1.2  # the transform is recomputed when `count` has grown by this factor
 _BUFFERED = 64  # deviations that are added at once
 _SMALLEST = 1e-9  # variance of a feature that never changes
 
@@ -14,8 +14,8 @@ _SMALLEST = 1e-9  # variance of a feature that never changes
 class WithinTracks:
     """The covariance of features within tracks, and the transform that makes it the identity.
 
-    Light, pose and view change along a track, the person does not: directions in which tracks vary tell people apart
-    poorly, and count less after the transform.
+    Light, pose and view change along a track, the person does not: directions in which tracks vary distinguish people
+    poorly and count less after the transform.
 
     Attributes:
         scatter: (F, F) sum of the outer products of the deviations.
@@ -32,13 +32,13 @@ class WithinTracks:
         self._buffer: list[NDArray[np.float32]] = []
 
     def add(self, deviations_NF: NDArray[np.float32]) -> None:
-        """Take deviations of features from the mean of their track."""
+        """Add deviations (N, F) of features from the mean of their track."""
         self._buffer.append(deviations_NF)
         if sum(map(len, self._buffer)) >= _BUFFERED:
             self.flush()
 
     def flush(self) -> None:
-        """Add the deviations that wait to the scatter."""
+        """Add the buffered deviations to the scatter."""
         if not self._buffer:
             return
         deviations_NF = np.concatenate(self._buffer)
@@ -48,7 +48,7 @@ class WithinTracks:
         self.count += len(deviations_NF)
 
     def renew(self) -> bool:
-        """Compute the transform anew if many deviations came since. Returns whether it changed."""
+        """Recompute the transform if there are a fifth more deviations. Returns whether it changed."""
         self.flush()
         if self.count == 0 or (self.transform is not None and self.count < _RENEWED * self.renewed_at):
             return False
@@ -61,7 +61,7 @@ class WithinTracks:
         return True
 
     def __call__(self, features_NF: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the features (N, F) transformed; as they are before any track varied."""
+        """Return the transformed features (N, F); unchanged if there is no transform yet."""
         if self.transform is None:
             return features_NF
         white_NF: NDArray[np.float32] = features_NF @ self.transform

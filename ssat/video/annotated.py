@@ -40,7 +40,7 @@ class IdentifiedBoxes(Protocol):
 
 
 class TrackPainter:
-    """Draws the tracks of consecutive frames; remembers where each identity has stood.
+    """Painter of the tracks of consecutive frames, with a trail for every identity.
 
     Args:
         frame_rate: of the frames; the trail is as long as 1.5 s.
@@ -59,7 +59,7 @@ class TrackPainter:
         tracks: IdentifiedBoxes,
         lost: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
     ) -> NDArray[np.uint8]:
-        """A new picture (H', W', 3) RGB with even sides, at most `max_width` wide.
+        """Return a new picture (H', W', 3) RGB with even sides, at most `max_width` wide.
 
         Args:
             frame: its number; trails end where an identity was away for longer than they are.
@@ -91,7 +91,7 @@ class TrackPainter:
 
 
 class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
-    """Writes painted frames to an mp4 that appears under its name when it is complete.
+    """Writer of painted frames to an mp4 that appears under its name when it is complete.
 
     Use as a context; `write` fits `ssat.pipeline.pipeline.track_frames` as a sink.
 
@@ -136,7 +136,7 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
             picture = _resized(picture, (self._stream.width, self._stream.height))
         self.picture = picture
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        # Without a time base the encoder takes the numbers for something else.
+        # Without a time base the encoder misinterprets the numbers.
         frame.time_base = 1 / self._rate
         frame.pts = self._n_written
         self._n_written += 1
@@ -178,7 +178,7 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
 
 
 def identity_colour(identity: int) -> tuple[int, int, int]:
-    """A bright RGB colour; neighbouring identities get hues far apart."""
+    """Return a bright RGB colour; neighbouring identities get hues far apart."""
     hue = identity * _GOLDEN_RATIO % 1.0
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -218,7 +218,7 @@ def _draw_box(picture: NDArray[np.uint8], identity: int, box: list[int], stroke:
 
 
 def _fraction(frame_rate: float) -> Fraction:
-    """The rate as a ratio of small numbers; of a rate far below 1, of its period."""
+    """Return the rate as a ratio of small numbers; of a rate far below 1, of its period."""
     if frame_rate < 1:
         return 1 / Fraction(1 / frame_rate).limit_denominator(1001)
     return Fraction(frame_rate).limit_denominator(1001)

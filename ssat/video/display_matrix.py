@@ -1,4 +1,4 @@
-"""Display matrix of a video frame: how the decoded picture has to be turned and mirrored to stand upright."""
+"""Display matrix of a video frame: rotation and mirroring that make the decoded picture upright."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image files: which of a folder they are, in which order, and their pixels as they are meant to be seen."""
+"""Image files: those of a folder in order, and their upright pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _JPEG = b"\xff\xd8"
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The images in a folder, by the numbers in their names; hidden files (`._x.jpg`) are none.
+    """Return the images in a folder, by the numbers in their names; hidden files (`._x.jpg`) are none.
 
     Raises:
         InputError: the folder cannot be listed.
@@ -31,7 +31,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as RGB uint8 (H, W, 3), upright: turned and mirrored as its EXIF orientation says.
+    """Return an image file as RGB uint8 (H, W, 3), upright: turned and mirrored as its EXIF orientation says.
 
     Raises:
         InputError: missing, truncated or not an image; names the file.
@@ -60,7 +60,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def image_digest(path: Path) -> str:
-    """Hexadecimal SHA-256 of what `read_image` sees of a file.
+    """Return hexadecimal SHA-256 of what `read_image` sees of a file.
 
     It is that of the file, but for a JPEG that is shown turned: earlier versions did not turn it, and what they cached
     must not be found again.

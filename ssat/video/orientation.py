@@ -1,4 +1,4 @@
-"""EXIF orientation: how a stored picture has to be turned and mirrored to stand upright.
+"""EXIF orientation: rotation and mirroring that make a stored picture upright.
 
 Source: CIPA DC-008 (Exif 2.32), tag 0x0112.
 """
@@ -17,7 +17,7 @@ _SHORT, _LONG = 3, 4
 
 
 def jpeg_orientation(content: bytes) -> int:
-    """The orientation, 1 … 8, that the EXIF of a JPEG names; 1 (upright) where there is none or it makes no sense."""
+    """Return the EXIF orientation of a JPEG, 1 … 8; 1 (upright) if there is none or it is invalid."""
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
@@ -34,7 +34,7 @@ def jpeg_orientation(content: bytes) -> int:
 
 
 def _tiff_orientation(tiff: bytes) -> int:
-    """The orientation in the first directory of a TIFF structure."""
+    """Return the orientation in the first directory of a TIFF structure."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
         return 1
@@ -52,7 +52,7 @@ def _tiff_orientation(tiff: bytes) -> int:
 
 
 def turned(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """A stored picture (H, W, …) as it is meant to be seen; sides change places for 5 … 8.
+    """Return a stored picture (H, W, …) as it is meant to be seen; sides change places for 5 … 8.
 
     Args:
         image: as stored.

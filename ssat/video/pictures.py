@@ -12,7 +12,7 @@ from ssat.workspace import committed
 
 
 def write_png(picture: NDArray[np.uint8], path: Path) -> Path:
-    """Writes an RGB picture (H, W, 3) as a PNG, whole or not at all, and returns `path`."""
+    """Write an RGB picture (H, W, 3) as a PNG, whole or not at all, and return `path`."""
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with committed(path) as temporary:
         temporary.write_bytes(encoded.tobytes())

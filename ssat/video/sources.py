@@ -63,7 +63,7 @@ class ImageSource:
 
     @classmethod
     def of_folder(cls, folder: Path, frame_rate: float) -> ImageSource:
-        """All images of a folder by the numbers in their names (2.jpg before 10.jpg), numbered from 1.
+        """Return all images of a folder by the numbers in their names (2.jpg before 10.jpg), numbered from 1.
 
         Raises:
             InputError: no image in it.
@@ -79,7 +79,7 @@ class ImageSource:
         return len(self.paths)
 
     def content(self, number: int) -> str:
-        """SHA-256 of the picture of a frame."""
+        """Return SHA-256 of the picture of a frame."""
         return image_digest(self.paths[self.numbers.index(number)])
 
     def __iter__(self) -> Iterator[NumberedFrame]:
@@ -112,7 +112,7 @@ class VideoSource:
 
     @classmethod
     def open(cls, path: Path, frame_rate: float | None = None) -> VideoSource:
-        """Reads the header; `frame_rate` stands in for its own.
+        """Read the header; `frame_rate` stands in for its own.
 
         Raises:
             InputError: no such file, or no video in it.
@@ -132,7 +132,7 @@ class VideoSource:
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{path}: not a video that can be read ({error})") from error
         if not rate:
-            raise InputError(f"{path}: does not say its frame rate; give it with setting `frame_rate`")
+            raise InputError(f"{path}: states no frame rate; set it with setting `frame_rate`")
         return cls(path.stem, float(rate), n_frames, path, has_sound=has_sound)
 
     def __iter__(self) -> Iterator[NumberedFrame]:
@@ -217,7 +217,7 @@ class _FrameTimes:
 
 
 def read_ahead(source: FrameSource, depth: int = _AHEAD) -> Iterator[NumberedFrame]:
-    """The frames of `source`, decoded by a thread of their own a few frames ahead of the consumer."""
+    """Yield the frames of `source`, decoded by a thread of their own a few frames ahead of the consumer."""
     waiting: queue.Queue[NumberedFrame | BaseException | None] = queue.Queue(depth)
     abandoned = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Frames of a stream (RTSP, HTTP) or a camera: they come when they come, and may stop for a while."""
+"""Frames of a stream (RTSP, HTTP) or a camera: they arrive at an irregular rate and may pause."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PROTOCOLS = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,crypto"
 
 
 def is_stream(address: str) -> bool:
-    """Whether `address` names a stream or, as a whole number, a camera; a file or folder called `0000` is a path."""
+    """Return whether `address` names a stream or, as a whole number, a camera; an existing path `0000` is a path."""
     return (address.isdecimal() and not Path(address).exists()) or urlsplit(address).scheme.lower() in SCHEMES
 
 
@@ -35,7 +35,7 @@ class StreamSource:
     """A stream, connected to again when it drops.
 
     Frames are numbered by the clock, 1 at the first: what was missed is left out, so a tracker loses its tracks as
-    long as nobody saw them. A stream with a known length (a file on a server) is numbered frame by frame and ends
+    long as no frame arrived. A stream with a known length (a file on a server) is numbered frame by frame and ends
     where it ends.
 
     Attributes:
@@ -52,7 +52,7 @@ class StreamSource:
 
     @classmethod
     def open(cls, address: str, frame_rate: float | None = None, patience: float = 15.0) -> StreamSource:
-        """Connects once to learn the frame rate.
+        """Connect once to learn the frame rate.
 
         Raises:
             InputError: it cannot be reached, or holds no video.
@@ -69,7 +69,7 @@ class StreamSource:
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{shown(address)}: no stream that can be read ({_reason(error, address)})") from error
         if not rate:
-            raise InputError(f"{shown(address)}: does not say its frame rate; give it with setting `frame_rate`")
+            raise InputError(f"{shown(address)}: states no frame rate; set it with setting `frame_rate`")
         return cls(_name(address), float(rate), address, patience, n_frames)
 
     def __iter__(self) -> Iterator[NumberedFrame]:
@@ -119,14 +119,14 @@ class CameraSource:
 
     @classmethod
     def open(cls, index: int, frame_rate: float | None = None) -> CameraSource:
-        """Opens it once to learn the frame rate. Raises InputError where there is no such camera."""
+        """Open it once to learn the frame rate. Raises InputError where there is no such camera."""
         camera = _camera(index)
         import cv2
 
         rate = frame_rate or camera.get(cv2.CAP_PROP_FPS)
         camera.release()
         if not rate or rate <= 0:
-            raise InputError(f"camera {index}: does not say its frame rate; give it with setting `frame_rate`")
+            raise InputError(f"camera {index}: states no frame rate; set it with setting `frame_rate`")
         return cls(f"camera-{index}", float(rate), index)
 
     def __iter__(self) -> Iterator[NumberedFrame]:
@@ -147,7 +147,7 @@ class CameraSource:
 
 
 def read_latest(source: FrameSource) -> Iterator[NumberedFrame]:
-    """The newest frame of `source` each time one is asked for; older ones that nobody took are left out.
+    """Yield the newest frame of `source` each time one is asked for; older ones that were not taken are skipped.
 
     This bounds the delay to one frame, however slow the consumer is. For sources that are numbered by the clock.
     """
@@ -184,12 +184,12 @@ def read_latest(source: FrameSource) -> Iterator[NumberedFrame]:
         if ended[0] is not None:
             raise ended[0]
     finally:
-        # Not joined: a read may wait for the network for seconds, and nothing is lost with it.
+        # Not joined: a read may wait for the network for seconds, and no data is lost.
         stop.set()
 
 
 def shown(address: str) -> str:
-    """The address without user, password and query, which may be secret."""
+    """Return the address without user, password and query, which may be secret."""
     parts = urlsplit(address)
     host = parts.hostname or ""
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
@@ -218,7 +218,7 @@ def _connected(address: str) -> Any:
 def _camera(index: int) -> Any:
     import cv2
 
-    # OpenCV tells of every backend that has no such camera; the error below says it once.
+    # OpenCV reports every backend that has no such camera; the error below reports it once.
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

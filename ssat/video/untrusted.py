@@ -23,12 +23,12 @@ from ssat.video.parts import Part, video_parts
 _MAX_PIXELS = 8192 * 8192
 _MAX_BROKEN_PACKETS = 100
 # Containers without an index and with a clock that wraps around: they are read from their beginning, and packets are
-# passed over undecoded until the last key frame before the start.
+# skipped undecoded until the last key frame before the start.
 _WITHOUT_INDEX = {"mpegts", "mpeg", "mpegvideo"}
 # Where the clock of one of these restarts, a seek by time leads to the wrong place: they are read in the same way.
 _READ_FROM_BEGINNING = {*_WITHOUT_INDEX, "flv", "m4v", "h264", "hevc"}
 _CLOCK_S = 2**33 / 90_000  # their clock starts again at 0 after this many seconds
-# They store the order of decoding, and no times of presentation.
+# These containers store decoding order only, no presentation times.
 _DECODING_TIMES = {"asf", "mxf"}
 _MAX_HELD_BYTES = 64 << 20  # of packets since a key frame; beyond it they are decoded at once
 _MAX_JUMP_S, _MAX_BACK_S = 10.0, 1.0  # beyond these steps ahead and back a clock has restarted
@@ -36,7 +36,7 @@ _SOONEST_S = 2.0  # the first step backwards where a seek came too late; doubled
 
 
 class VideoError(ValueError):
-    """The file is not a video that can be used; the message says why, in one line."""
+    """The file is not a video that can be used; the message gives the reason, in one line."""
 
 
 def open_video(source: Path, part: Part | None = None) -> tuple[InputContainer, VideoStream]:
@@ -103,7 +103,7 @@ def _preference(stream: VideoStream) -> tuple[bool, bool, int]:
 
 
 def frame_rate(stream: VideoStream) -> float:
-    """Frames per second, as well as the file says; 30 where it says nothing sensible."""
+    """Return frames per second, as well as the file says; 30 where it says nothing sensible."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate and 1 <= rate <= 1000:
             return float(rate)
@@ -133,7 +133,7 @@ def _path_of(container: InputContainer) -> Path:
 
 
 def stated_end(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds after the first frame at which the file says that its pictures end; None where it does not say."""
+    """Return seconds after the first frame at which the file says that its pictures end; None where it does not say."""
     if joined_parts(container):
         return None  # the first one speaks for itself
     if container.format.name in _WITHOUT_INDEX:
@@ -293,12 +293,12 @@ def _continuous(container: InputContainer, stream: VideoStream) -> Iterator[Pack
     wrap = round(_CLOCK_S / base)
     shift = 0
     last: int | None = None  # decoding time of the last packet, by the file's clock
-    end: int | None = None  # of the pictures so far, by the clock that goes on
+    end: int | None = None  # of the pictures so far, by the clock that continues
     untimed = 0  # packets without times since the last one that has them
     for packet in container.demux(stream):
         if packet.dts is not None:
             if last is not None and end is not None:
-                step = (packet.dts - last + wrap // 2) % wrap - wrap // 2  # a clock that wraps around goes on
+                step = (packet.dts - last + wrap // 2) % wrap - wrap // 2  # a clock that wraps around continues
                 at_key_frame = packet.is_keyframe and (
                     step < 0 or step * base > most_ahead_s or (step == 0 and untimed)
                 )
@@ -316,7 +316,7 @@ def _continuous(container: InputContainer, stream: VideoStream) -> Iterator[Pack
 
 
 def _until_first_frame(clock: _Clock, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
-    """The packets up to the first frame, which sets the origin of `clock`."""
+    """Yield the packets up to the first frame, which sets the origin of `clock`."""
     for packet in packets:
         yield packet
         if any(True for _ in clock.frames([packet])):
@@ -340,7 +340,7 @@ def _seeks(
 def _packets_from(
     clock: _Clock, packets: Iterator[Packet[VideoStream]], start: list[Packet[VideoStream]], start_s: float
 ) -> Iterator[Packet[VideoStream]]:
-    """The packets from the last key frame that is shown at `start_s` or before on; `start`: those already read."""
+    """Yield the packets from the last key frame shown at `start_s` or before; `start`: those already read."""
     held: list[Packet[VideoStream]] = []
     size = 0
     packets = itertools.chain(start, packets)

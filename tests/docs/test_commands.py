@@ -54,6 +54,7 @@ _INSTEAD = {
         "ssat benchmark --download --mot data --sequences '*-FRCNN' --detections public"
         " --download-url {address}/MOT17.zip"
     ),
+    "ssat download MOT17 --folder data": "ssat download MOT17 --folder data --url {address}/MOT17.zip",
     "ssat collect --source kinetics-600_test.csv --clips 160": (
         f"ssat collect --source kinetics-600_test.csv --clips 4 {_URL}"
     ),
@@ -86,7 +87,7 @@ _INSTEAD = {
     "ssat scale --source kinetics-600_test.csv --mot MOT17/train --hours 8 --gib 200": (
         "ssat scale --source videos/ --mot MOT17/train --hours 8 --gib 200"
     ),
-    # The few people of this sequence do not tell how alike different people look.
+    # This sequence has too few people to measure the distance of different people.
     "ssat link workspace/tracks/street.txt street.mp4": (
         "ssat link MOT17/train/MOT17-09-FRCNN/gt/gt.txt MOT17/train/MOT17-09-FRCNN --output linked --max-distance 0.1"
     ),

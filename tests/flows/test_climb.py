@@ -31,7 +31,7 @@ class Stages:
 
     def collect(self, workspace, settings):
         self.asked.append(("collect", settings.clips))
-        return replace(COLLECTED, ranks=min(settings.clips, self.available), stopped=self.stopped)
+        return replace(COLLECTED, clips=min(settings.clips, self.available), stopped=self.stopped)
 
     def decode(self, workspace, settings):
         self.asked.append(("decode", None))

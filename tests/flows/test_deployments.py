@@ -162,7 +162,7 @@ def test_a_cancelled_run_leaves_the_workspace_whole_and_the_next_completes_it(se
 
     served.site.delay_s = 0.0
     state = _ended(served, _start(served, "collect/ssat"))
-    assert (state.type.value, state.message) == ("COMPLETED", "6 ranks")
+    assert (state.type.value, state.message) == ("COMPLETED", "6 clips")
     _consistent(served.workspace)
     status = load_status(served.workspace)
     assert status["clip_id"].to_pylist().count(load_roster(served.workspace)["clip_id"][0].as_py()) == 1, "not twice"
@@ -187,7 +187,7 @@ def test_a_suspended_run_stops_between_shards_and_goes_on_when_it_is_resumed(ser
     served.site.delay_s = 0.0
     served.client.resume_flow_run(run)
     state = _ended(served, run)
-    assert (state.type.value, state.message) == ("COMPLETED", "6 ranks")
+    assert (state.type.value, state.message) == ("COMPLETED", "6 clips")
     assert load_roster(opened).num_rows == len(_RENDERED)
 
 

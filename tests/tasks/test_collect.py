@@ -76,9 +76,9 @@ def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
         result = collect_flow(str(workspace.root), settings)
         assert {20.0, 40.0, 60.0, 80.0, 100.0} <= set(told)  # while the clips come in, not only between shards
         assert told[-1] == 100.0
-        assert (result.ranks, result.by_class["ok"], result.rejected) == (5, 5, 1)
+        assert (result.clips, result.by_class["ok"], result.rejected) == (5, 5, 1)
         again = collect_flow(str(workspace.root), settings)
-        assert (again.ranks, again.attempted) == (5, 0)
+        assert (again.clips, again.attempted) == (5, 0)
         empty = tmp_path / "empty.csv"
         empty.write_text("youtube_id,time_start,time_end,split\nabsent,0,10,test\n")
         with pytest.raises(InputError, match="no clip could be collected"):

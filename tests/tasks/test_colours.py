@@ -1,43 +1,22 @@
 """`ssat colours` on real Ray and MLflow: clips with a figure that walks, learned once, used by name."""
 
 import json
-import shutil
 from pathlib import Path
 
-import av
 import mlflow
-import numpy as np
-import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.stage_command import stage_command
 from flows.stage import stage_named
-from ssat.clips.roster import ROSTER_SCHEMA, save_roster
 from ssat.embedding.embedder import Embedder
 from ssat.errors import InputError
-from ssat.workspace import Workspace, sha256_of
+from ssat.workspace import Workspace
 from tasks.embedders import resolve_embedder, track_default
 from tasks.services import mlflow_tracking_uri
+from tests.tasks.walking_clips import collected, write_walking_clip
 
-_CLIPS, _FRAMES, _SIZE = 5, 45, (320, 200)
-
-
-def _write_clip(path: Path, seed: int, frames: int = _FRAMES) -> None:
-    rng = np.random.default_rng(seed)
-    width, height = _SIZE
-    ground, figure = (
-        rng.integers(0, 256, (tall // 8, wide // 8, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
-        for tall, wide in ((height, width), (120, 48))
-    )
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=15, options={"preset": "ultrafast", "crf": "18"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for at in range(frames):
-            image = ground.copy()
-            image[40:160, 60 + 3 * at : 108 + 3 * at] = figure[:, : max(0, width - 60 - 3 * at)]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
+_CLIPS = 5
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +25,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("clips")
     paths = [folder / f"clip{number}.mp4" for number in range(_CLIPS + 2)]
     for number, path in enumerate(paths):
-        _write_clip(path, number, frames=8 if number == _CLIPS else _FRAMES)
+        write_walking_clip(path, number, frames=8 if number == _CLIPS else 45)
     return paths
-
-
-def _collected(workspace: Workspace, clips: list[Path]) -> None:
-    folder = workspace.clips / "trimmed"
-    folder.mkdir(parents=True)
-    rows = []
-    for rank, clip in enumerate(clips):
-        path = Path(shutil.copy(clip, folder))
-        facts = (rank, clip.stem, workspace.relative(path), sha256_of(path), *_SIZE, 15.0, _FRAMES, 3.0)
-        rows.append(dict(zip(ROSTER_SCHEMA.names, (*facts, path.stat().st_size), strict=True)))
-    save_roster(workspace, pa.Table.from_pylist(rows, schema=ROSTER_SCHEMA), {})
 
 
 def _run(workspace: Workspace, *options: object) -> Result:
@@ -69,7 +37,7 @@ def _run(workspace: Workspace, *options: object) -> Result:
 @pytest.mark.integration
 @pytest.mark.usefixtures("prefect_server", "ray_cluster")
 def test_colours_are_learned_once_and_used_as_a_training_is(clips: list[Path], workspace: Workspace) -> None:
-    _collected(workspace, clips)
+    collected(workspace, clips)
     outcome = _run(workspace, "--held-out-clips", 1)
     assert outcome.exit_code == 0, (outcome.output, outcome.exception)
     answer = json.loads(outcome.stdout.splitlines()[-1])

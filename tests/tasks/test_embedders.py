@@ -90,5 +90,5 @@ def test_registered_embedder_is_found_by_run_and_by_version_and_served(workspace
     assert registered.run_id == reporter.run_id
     served = mlflow.pyfunc.load_model("models:/ssat-embedder/1").predict(patches)
     assert served == pytest.approx(embedder(patches), abs=1e-5)
-    with pytest.raises(InputError, match="models:/ssat-embedder/9: not to be had"):
+    with pytest.raises(InputError, match="models:/ssat-embedder/9: not available"):
         resolve_embedder("models:/ssat-embedder/9", workspace)

@@ -68,7 +68,7 @@ def test_what_cannot_be_explained_is_refused_before_any_work(
     assert Asked.parse("A:B:3") == Asked("A:B", 3)
     with pytest.raises(InputError, match="no sequence WALK-09; this benchmark has WALK-01"):
         check_explain(_settings(mot), Asked("WALK-09", 1))
-    with pytest.raises(InputError, match="tracker sort does not say why; expected tracker ssat or box"):
+    with pytest.raises(InputError, match="tracker sort explains nothing; expected tracker ssat or box"):
         check_explain(_settings(mot, tracker="sort"), Asked("WALK-01", 1))
 
 

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from ssat.embedding.embedder import Embedder
@@ -9,6 +10,7 @@ from ssat.errors import InputError
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.finished import finished_benchmark, locate_benchmark
+from tasks.services import mlflow_session
 from tests.ssat.pipeline.results import BENCHMARK
 
 
@@ -60,13 +62,20 @@ def test_the_stored_calibration_of_the_file_belongs_to_the_key(
     assert before.folder != after.folder
 
 
-def test_a_run_is_not_looked_for_without_its_server(
-    make_sequence: Callable[..., Path], workspace: Workspace, tmp_path: Path
+def test_a_run_is_looked_up_in_mlflow(
+    make_sequence: Callable[..., Path], workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mot = make_sequence(tmp_path)
-    _finish(workspace, _settings(mot, embedder="colour"))
-    assert finished_benchmark(workspace, _settings(mot, embedder="0" * 32)) is None
-    assert finished_benchmark(workspace, _settings(mot, embedder="colour")) is not None
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    mot, path = make_sequence(tmp_path), tmp_path / "embedder.safetensors"
+    Embedder.untrained("resnet18", input_size=32).save(path)
+    with mlflow_session(workspace):
+        experiment = mlflow.create_experiment("training", str(tmp_path / "artifacts"))
+        with mlflow.start_run(experiment_id=experiment) as run:
+            mlflow.log_artifact(str(path), "embedder")
+    _finish(workspace, _settings(mot, embedder=str(path)))
+    assert finished_benchmark(workspace, _settings(mot, embedder=run.info.run_id)) == replace(BENCHMARK, reused=True)
+    with pytest.raises(InputError, match=r"Run with id=0{32} not found"):
+        finished_benchmark(workspace, _settings(mot, embedder="0" * 32))
 
 
 def test_faults_are_found_on_the_way(make_sequence: Callable[..., Path], workspace: Workspace, tmp_path: Path) -> None:

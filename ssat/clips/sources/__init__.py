@@ -1,4 +1,4 @@
-"""Where the video of a clip may be had. For each clip the sources are asked in the order given, until one has it."""
+"""Sources of the video of a clip, tried in the given order until one has it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Source(Protocol):
     tool: str
 
     def address(self, candidate: Candidate) -> str | None:
-        """Where the clip would be found, for the status table; None where this source surely does not have it."""
+        """Return the address of the clip, for the status table; None if this source certainly lacks it."""
 
     def fetch(self, candidate: Candidate, folder: Path, stopped: threading.Event) -> Video:
-        """The clip's video, as a file that is there already or one that is written into `folder`.
+        """Return the clip's video, as a file that is there already or one that is written into `folder`.
 
         Raises:
             ClipFailure: it could not be had.

@@ -38,7 +38,7 @@ class Chain:
 
 
 def sources_of(settings: CollectSettings, clips: ClipList, workspace: Workspace, egress: Egress) -> Chain:
-    """The sources for the clips of a list: its mirrors in the order given, then the addresses.
+    """Return the sources for the clips of a list: its mirrors in the order given, then the addresses.
 
     Raises:
         InputError: a mirror that is none, or mirrors for a list whose clips have no ids of a data set.
@@ -70,7 +70,7 @@ def sources_of(settings: CollectSettings, clips: ClipList, workspace: Workspace,
 
 @dataclass(frozen=True)
 class _Part:
-    """What one mirror comes to: archives, or sources that are asked clip by clip."""
+    """The content of one mirror: archives, or sources that are asked clip by clip."""
 
     archives: Sequence[str] = ()
     sources: Sequence[Source] = ()
@@ -87,9 +87,7 @@ def _part(mirror: str, download: DownloadSettings, egress: Egress) -> _Part:
 
 def _refuse_mirrors(settings: CollectSettings, clips: ClipList) -> None:
     if settings.mirrors or settings.mirrors_only:
-        raise InputError(
-            f"{clips.source}: mirrors go with a CSV list, whose clips have ids; this list says where its clips are"
-        )
+        raise InputError(f"{clips.source}: mirrors need a CSV list, whose clips have ids; this list has addresses")
 
 
 def _local_mirror(path: Path) -> _Part:
@@ -108,7 +106,7 @@ def _local_mirror(path: Path) -> _Part:
 
 
 def _archives_named_in(path: Path) -> list[str]:
-    """The archives that a mirror's own list names, one a line: addresses, or paths relative to the list."""
+    """Return the archives that a mirror's own list names, one a line: addresses, or paths relative to the list."""
     named = []
     for number, line in numbered_lines(path):
         text = line.strip()

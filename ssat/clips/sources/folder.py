@@ -1,4 +1,4 @@
-"""Videos that lie on this machine: the files of a listed folder, or a folder that mirrors a data set."""
+"""Videos on this machine: the files of a listed folder, or a folder that mirrors a data set."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from ssat.clips.sources import Stopped, Video
 from ssat.clips.sources.folder import cut_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-# Names and attributes that stand before a member are read into memory as a whole: a few kilobytes, when honest.
+# Names and attributes before a member are read into memory as a whole: a few kilobytes in a regular archive.
 _MAX_HEADER_BYTES = 1 << 20
 _CHUNK = 1 << 20
 _MAX_MEMBER_BYTES = 16 << 30
@@ -32,13 +32,13 @@ _DAMAGED = (tarfile.TarError, EOFError, zlib.error, LZMAError, UnicodeDecodeErro
 
 
 def is_tar(name: str) -> bool:
-    """Whether a path or URL names a tar archive."""
+    """Return whether a path or URL names a tar archive."""
     path = urlsplit(name).path if "://" in name else name
     return path.lower().endswith(TAR_SUFFIXES)
 
 
 def is_url(address: str) -> bool:
-    """Whether an archive is fetched over HTTP rather than read from this machine."""
+    """Return whether an archive is fetched over HTTP rather than read from this machine."""
     return address.startswith(("http://", "https://"))
 
 
@@ -94,7 +94,7 @@ class TarMirror:
         self._max_bytes = max_bytes
         # Archives that could not be read in this run, with the reason.
         self.problems: dict[str, str] = {}
-        # Clips that an archive has under a name that promised more than it held: another span, too large.
+        # Clips whose member does not fit its name: another span, or too large.
         self._missed: dict[str, set[str]] = {}
         self._failures: Counter[str] = Counter()
 
@@ -125,7 +125,7 @@ class TarMirror:
         stopped: threading.Event,
         ready: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Candidate, Video]]:
-        """The wanted clips of an archive, each written into a folder of its own below `folder` when it is its turn.
+        """Yield the wanted clips of an archive, each written into a folder of its own below `folder`.
 
         `ready` is called before each, and may block: it bounds how many files lie there at a time. When the end is
         reached, the archive is marked as read, with what it holds.
@@ -184,7 +184,7 @@ class TarMirror:
                 tarfile.open(fileobj=ending(file), mode="r|*", tarinfo=_BoundedTarInfo, errorlevel=1) as members,
             ):
                 yield members
-                # The end of a tar is a block of zeros; that all that was promised arrived is known behind it.
+                # A tar ends with a block of zeros; only after it is the archive known to be complete.
                 for _ in range(_MAX_TRAILING_BYTES // _CHUNK):
                     if not file.read(_CHUNK):
                         break
@@ -201,7 +201,7 @@ def _next(members: tarfile.TarFile) -> tarfile.TarInfo | None:
 
 
 def _refusal(member: tarfile.TarInfo) -> str:
-    """Why a member is not even looked at; empty for plain files and folders."""
+    """Return why a member is skipped at once; empty for plain files and folders."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or "\\" in member.name:
         return "absolute path or backslash"

@@ -34,7 +34,7 @@ class WebSource:
         url = self.address(candidate) or ""
         if is_youtube(url):
             self._egress.wait(stopped)
-        # While this one waited its turn, another may have been told that it was one too many.
+        # Another request may have been rate-limited while this one waited.
         if stopped.is_set() or self._egress.pause_s():
             raise Stopped
         path = download(url, folder, self._settings, stopped.is_set)

@@ -1,4 +1,4 @@
-"""Other trackers behind the same call: what SSAT is compared with on the same detections.
+"""Other trackers with the same interface, for comparison on the same detections.
 
 | name       | from                                                              | appearance |
 |------------|-------------------------------------------------------------------|------------|
@@ -28,15 +28,15 @@ class Baseline(Protocol):
     """A tracker that sees one frame after the other."""
 
     def skip(self, frames: int) -> None:
-        """So many frames went by that nobody saw."""
+        """Advance by `frames` frames without detections."""
 
     def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
-        """The tracks of the next frame; `features` (D, F) and `init_rule` as in `Tracker.update`."""
+        """Return the tracks of the next frame; `features` (D, F) and `init_rule` as in `Tracker.update`."""
         ...
 
 
 def make_tracker(name: TrackerName, config: TrackerConfig, frame_rate: float) -> Tracker | Baseline:
-    """The tracker called `name`.
+    """Return the tracker called `name`.
 
     `config` is for `ssat` and `box`; of the others, those that find lost tracks again do so for its `lost_seconds`.
 

@@ -28,12 +28,12 @@ class PackagedBoxTracker:
         self._tracker: Any = made(lost_track_buffer=round(lost_seconds * _BUFFER_RATE), frame_rate=frame_rate)
 
     def skip(self, frames: int) -> None:
-        """Empty frames stand for those that nobody saw."""
+        """Advance by empty frames."""
         for _ in range(frames):
             self._update(np.empty((0, 4)), np.empty(0))
 
     def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
-        """The tracks of the next frame that the tracker is certain of; appearance is not looked at."""
+        """Return the tracks of the next frame that the tracker is certain of; appearance is not used."""
         if init_rule is not None:
             raise ValueError("this tracker decides itself where tracks begin")
         tracked = self._update(found.boxes, as_shares(found.scores))
@@ -54,5 +54,5 @@ class PackagedBoxTracker:
 
 
 def as_shares(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores (D,) between 0 and 1: as they are, or 1 for all where some are beyond."""
+    """Return scores (D,) between 0 and 1: as they are, or 1 for all where some are beyond."""
     return scores if ((scores >= 0) & (scores <= 1)).all() else np.ones_like(scores)

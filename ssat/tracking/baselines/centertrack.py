@@ -14,7 +14,7 @@ class CenterTrackAssociation:
 
     Detections are taken in the order of their scores. Each, moved back by its offset, takes the nearest track of the
     frame before that is still free and nearer than the geometric mean of the detection's width and height. A track that
-    none takes ends: what disappears for one frame comes back as somebody new. Without the network's offsets they are
+    none takes ends: a person missing for one frame gets a new identity. Without the network's offsets they are
     zero, and the nearest old centre wins.
     """
 
@@ -29,7 +29,7 @@ class CenterTrackAssociation:
             self._ids, self._centres = self._ids[:0], self._centres[:0]
 
     def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
-        """The tracks of the next frame; appearance is not looked at."""
+        """Return the tracks of the next frame; appearance is not used."""
         sides = np.clip(found.boxes[:, 2:] - found.boxes[:, :2], 0, None)
         reach_D = np.sqrt(sides.prod(axis=1))
         before_D2 = found.centres + found.offsets

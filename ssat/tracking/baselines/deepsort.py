@@ -22,12 +22,12 @@ class DeepSortTracker:
         self._numbers: dict[str, int] = {}
 
     def skip(self, frames: int) -> None:
-        """Empty frames stand for those that nobody saw."""
+        """Advance by empty frames."""
         for _ in range(frames):
             self._tracker.update_tracks([], embeds=[])
 
     def associate(self, found: Detections, features: NDArray[np.float32] | None, init_rule: InitRule | None) -> Tracks:
-        """The tracks of the next frame that the tracker has confirmed and that a detection continues.
+        """Return the tracks of the next frame that the tracker has confirmed and that a detection continues.
 
         Raises:
             ValueError: no features.

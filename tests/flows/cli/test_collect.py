@@ -19,7 +19,7 @@ from ssat.workspace import Workspace
 
 RESULT = CollectResult(
     source="videos",
-    ranks=1,
+    clips=1,
     wanted=2,
     attempted=1,
     collected=1,
@@ -81,7 +81,7 @@ def test_rejected_rows_are_named_by_file_and_line(capsys: pytest.CaptureFixture[
     assert "rejected: l.csv: line 7: duplicate clip" in shown.err
     assert "rejected: l.csv: 29 more rows" in shown.err
     assert "1 of 2 clips; it has no more to try" in shown.err
-    assert "1 ranks of 2 wanted" in shown.out
+    assert "1 of 2 wanted" in shown.out
     assert "lists the reasons" not in shown.err
 
 

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from ssat.frames.store import FrameStore
+from tests.ssat.frames.conftest import small_clips, small_store
+
+__all__ = ["small_clips", "small_store"]
+
 # Verb and arguments → a part of the message. {bad} is a folder of faulty files; every case has an empty workspace.
 # `ssat plan` takes no file but its configuration.
 CASES = {
@@ -39,6 +44,13 @@ CASES = {
     "track {bad}/mot/WALK-01 --embedder nope.onnx": "embedder 'nope.onnx': neither a file",
     "probe nope.mp4": "nope.mp4: no such file or folder",
     "link nope.txt {bad}/mot/WALK-01": "nope.txt",
+    "download MOT18": "no data set of that name; expected one of MOT15, MOT16",
+    "download dancetrack": "https://github.com/DanceTrack/DanceTrack",
+    "download SportsMOT": "https://github.com/MCG-NJU/SportsMOT",
+    "download KITTI": "create an account there",
+    "download MOT15 --labels-only": "MOT15: its publisher offers no archive without images",
+    "download MOT17 --url ftp://mirror/MOT17.zip": "expected the http(s) address of a zip",
+    "download --folder data": "NAME is missing",
     "evaluate --gt nope --results nope": "nope: no such folder",
     "evaluate --gt {bad}/mot --results {bad}/empty": "no result file for WALK-01",
     "study extensions --mot nope": "nope: no such folder",
@@ -89,6 +101,12 @@ CASES = {
         )
     },
 }
+# In the workspace of a frame store of ten clips.
+_WITH_STORE = {
+    "train": "10 clips and 16 are held out",
+    "train --clips 9 --held-out-clips 2": "9 to train on and 2 held out are more than the 10 clips",
+    "train --held-out-clips 2 --batch-size 512": "512 images are more than one epoch of 8 clips gives",
+}
 _HEAVY = ["torch", "ray", "prefect", "mlflow"]
 _RUN_ALL = """
 import contextlib, io, json, sys
@@ -112,7 +130,7 @@ print(json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def answers(
-    tmp_path_factory: pytest.TempPathFactory, make_sequence: Callable[..., Path]
+    tmp_path_factory: pytest.TempPathFactory, make_sequence: Callable[..., Path], small_store: FrameStore
 ) -> dict[str, dict[str, object]]:
     """Exit code, output and imports of every case, run one after another in one fresh process."""
     folder = tmp_path_factory.mktemp("errors")
@@ -127,6 +145,9 @@ def answers(
         workspace = folder / f"w{number}"
         workspace.mkdir()
         arguments[case] = [*words, "--workspace", str(workspace)]
+    stored = Path(small_store.folder).parent
+    for case in _WITH_STORE:
+        arguments[f"{case} (store)"] = [*case.split(), "--workspace", str(stored)]
     variables = _without_services()
     code = _RUN_ALL.replace("HEAVY", repr(_HEAVY))
     ran = subprocess.run(
@@ -150,11 +171,14 @@ def _without_services() -> Mapping[str, str]:
     }
 
 
-@pytest.mark.parametrize("case", CASES)
+_MESSAGES = CASES | {f"{case} (store)": message for case, message in _WITH_STORE.items()}
+
+
+@pytest.mark.parametrize("case", _MESSAGES)
 def test_a_fault_is_reported_before_anything_starts(answers: dict[str, dict[str, object]], case: str) -> None:
     answer = answers[case]
     assert answer["code"] == 2, answer
-    assert CASES[case] in str(answer["err"])
+    assert _MESSAGES[case] in str(answer["err"])
     assert len(str(answer["err"]).splitlines()) <= 4, "the message alone, not a server's log"
     assert answer["imported"] == [], "imports take seconds, and none of these is needed to find the fault"
 

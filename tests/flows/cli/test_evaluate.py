@@ -208,9 +208,7 @@ def test_results_that_cannot_count_are_refused(tud: Path) -> None:
     path.write_text("1,1,10,10,20,20,1,1,-1,-1\n2,1,10,10,20,20,1,-1,-1,-1\n")
     outcome = _run(*chosen, "--split", "val-half")
     assert isinstance(outcome.exception, InputError)
-    assert "none of 2 rows of the results lies in the frames that count, 37 … 71: theirs are 1 … 2" in str(
-        outcome.exception
-    )
+    assert "none of 2 rows of the results lies in the scored frames 37 … 71: theirs are 1 … 2" in str(outcome.exception)
 
 
 def test_a_folder_that_looks_like_a_sequence_is_named(tud: Path) -> None:

@@ -68,7 +68,7 @@ def test_figures_that_come_back_get_their_identity(scene: Path, tmp_path: Path) 
     assert picture is not None
     again = _run(scene / "street.txt", scene / "street.mp4", "--workspace", tmp_path / "ws")
     assert isinstance(again.exception, InputError)
-    assert "is there already; add --overwrite" in str(again.exception)
+    assert "exists already; add --overwrite" in str(again.exception)
 
 
 def test_without_a_join_the_result_is_the_same(scene: Path, tmp_path: Path) -> None:

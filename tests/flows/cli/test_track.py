@@ -99,7 +99,7 @@ def test_without_detections_it_says_how_to_get_some(tmp_path: Path) -> None:
 
 def test_an_embedder_that_is_not_there(make_sequence: Callable[..., Path], tmp_path: Path) -> None:
     folder, place = make_sequence(tmp_path), ("--workspace", tmp_path / "ws")
-    for named, message in (("missing.safetensors", "neither a file"), ("0" * 32, "not to be had")):
+    for named, message in (("missing.safetensors", "neither a file"), ("0" * 32, "not available")):
         outcome = _run(folder, *place, "--embedder", named)
         assert isinstance(outcome.exception, InputError), outcome.exception
         assert message in str(outcome.exception)
@@ -140,7 +140,7 @@ def test_remembering_is_an_option_of_its_own(make_sequence: Callable[..., Path],
     answer = _answer(_run(folder, *options))
     assert "remember seconds 60" in answer["beyond_the_paper"]
     assert answer["regained"] == 0
-    assert any("nobody could be recognised after an absence" in note for note in answer["notes"])
+    assert any("no identity could be restored" in note for note in answer["notes"])
     refused = _run(folder, *options, "--interpolate-seconds", "10", "--overwrite")
     assert isinstance(refused.exception, InputError)
     assert "expected at most association.lost_seconds, 3" in str(refused.exception)

@@ -210,7 +210,7 @@ def test_other_trackers_track_a_video_too(video: tuple[Path, Path], tmp_path: Pa
     assert answer["identities"] >= 3
     assert "embedder" not in answer
     refused = _run(video[0], *options, "--tracker", "centertrack", "--overwrite", "--explain", "1")
-    assert "tracker centertrack does not say why" in str(refused.exception)
+    assert "tracker centertrack explains nothing" in str(refused.exception)
     refused = _run(video[0], *options, "--tracker", "centertrack", "--show-lost")
     assert "does not say which tracks are lost" in str(refused.exception)
 

@@ -53,11 +53,11 @@ def test_ranks_follow_the_candidate_order_and_grow_by_appending(folder: Path, wo
     order = _expected_order(3, [f"{number:02d}" for number in range(12)])
     small = collect(workspace, folder, seed=3, clips=5)
     first = load_roster(workspace)
-    assert small.ranks == small.attempted == 5
+    assert small.clips == small.attempted == 5
     assert first["clip_id"].to_pylist() == order[:5]
     grown = collect(workspace, folder, seed=3, clips=100)
     roster = load_roster(workspace)
-    assert (grown.ranks, grown.attempted, grown.left) == (12, 7, 0)
+    assert (grown.clips, grown.attempted, grown.left) == (12, 7, 0)
     assert roster["clip_id"].to_pylist() == order
     assert roster.slice(0, 5).equals(first)
     for row in roster.to_pylist():
@@ -66,7 +66,7 @@ def test_ranks_follow_the_candidate_order_and_grow_by_appending(folder: Path, wo
         assert path.stat().st_size == row["bytes"]
         assert row["n_frames"] == 91 + int(row["clip_id"])
     again = collect(workspace, folder, seed=3)
-    assert (again.attempted, again.ranks) == (0, 12)
+    assert (again.attempted, again.clips) == (0, 12)
 
 
 def test_ranks_do_not_depend_on_how_much_runs_at_the_same_time(folder: Path, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_one_bad_clip_never_stops_the_others(
     source = _csv(tmp_path, *(f"good{number}" for number in range(4)), *bad, span="3,13")
     result = collect(workspace, source, url_template=f"{site.url}/{{clip_id}}.mp4")
     assert result.by_class == {"ok": 4, "GONE": 1, "MEDIA": 5}
-    assert (result.ranks, result.left, result.stopped) == (4, 0, "")
+    assert (result.clips, result.left, result.stopped) == (4, 0, "")
     assert set(load_roster(workspace)["n_frames"].to_pylist()) == {300}
     rows = load_status(workspace).to_pylist()
     outcomes = {row["clip_id"]: (row["attempt"], row["status"], row["error_class"]) for row in rows}
@@ -150,7 +150,7 @@ def test_too_many_requests_open_the_breaker_and_cost_no_attempt(
     assert "downloads pause until" in collect(workspace, source, **good).stopped
     assert site.requests.total() == asked
     (workspace.clips / "breaker.json").write_text('{"opened": 0, "seconds": 1, "reason": ""}')
-    assert collect(workspace, source, **good).ranks == 3
+    assert collect(workspace, source, **good).clips == 3
 
 
 @pytest.mark.parametrize(("code", "error_class", "attempts"), [(403, "TOOL", 1), (500, "NET", 3)])
@@ -175,7 +175,7 @@ def test_when_every_clip_fails_alike_the_collector_stops_and_says_so(
     # When it is repaired all of them are collected, in their order.
     for number, name in enumerate(names):
         site.add(make_video(f"{name}.mp4", frames=91 + number, size=(64, 48)))
-    assert collect(workspace, source, url_template=f"{site.url}/{{clip_id}}.mp4").ranks == 20
+    assert collect(workspace, source, url_template=f"{site.url}/{{clip_id}}.mp4").clips == 20
     assert load_roster(workspace)["clip_id"].to_pylist() == _expected_order(0, names)
 
 
@@ -189,7 +189,7 @@ def test_a_list_of_many_servers_goes_on_when_one_is_dead(
     source.write_text("\n".join([*dead, *(f"{site.url}/v{number}.mp4" for number in range(3))]))
     result = collect(workspace, source, stop_after=2)
     assert (result.by_class, result.stopped) == ({"ok": 3, "NET": 6}, "")
-    assert result.ranks == 3
+    assert result.clips == 3
 
 
 @pytest.mark.real_data
@@ -224,7 +224,7 @@ def test_a_killed_collector_loses_no_finished_clip_and_doubles_none(
     finished = {row["clip_id"]: row for row in load_status(workspace).to_pylist()}
     assert 3 <= len(finished) < 12
     result = collect(workspace, source, clips=12)
-    assert result.ranks == 12
+    assert result.clips == 12
     assert result.attempted == 12 - len(finished)
     rows = load_status(workspace).to_pylist()
     assert len(rows) == 12
@@ -249,7 +249,7 @@ def test_a_lost_or_damaged_file_is_collected_again_under_its_rank(folder: Path, 
 def test_the_same_content_under_two_names_is_one_class(folder: Path, workspace: Workspace) -> None:
     (folder / "copy.mp4").write_bytes((folder / "03.mp4").read_bytes())
     result = collect(workspace, folder)
-    assert (result.ranks, result.by_class) == (12, {"ok": 12, "MEDIA": 1})
+    assert (result.clips, result.by_class) == (12, {"ok": 12, "MEDIA": 1})
     twins = [row for row in load_status(workspace).to_pylist() if row["status"] == "dead"]
     assert len(twins) == 1
     assert "the same content as clip" in twins[0]["error_message"]
@@ -292,7 +292,7 @@ def test_two_collectors_do_not_share_a_workspace(folder: Path, workspace: Worksp
     settings = CollectSettings(source=str(folder))
     with Collector(workspace, settings), pytest.raises(WorkspaceError, match=f"another collector.*{os.getpid()}"):
         collect(workspace, folder)
-    assert collect(workspace, folder, clips=1).ranks == 1
+    assert collect(workspace, folder, clips=1).clips == 1
 
 
 def test_no_source_and_a_workspace_that_is_not_writable(folder: Path, workspace: Workspace) -> None:

@@ -186,7 +186,7 @@ def test_killed_at_any_point(
     settings = {"mirrors": (mirror,), "mirrors_only": True} if mirror else {}
     result = collect(workspace, source, **settings)
     # Finished clips are not touched again; the others are collected once.
-    assert (result.ranks, result.attempted) == (8, 8 - len(rows))
+    assert (result.clips, result.attempted) == (8, 8 - len(rows))
     after = load_status(workspace).to_pylist()
     assert len(after) == len({row["clip_id"] for row in after}) == 8
     assert after[: len(rows)] == rows
@@ -233,6 +233,6 @@ def test_while_one_collects_a_second_is_refused_and_the_status_is_right(
     assert code == 0
     assert seen == sorted(seen)
     status = describe_status(workspace)
-    assert (status.by_class, status.ranks, status.at_work) == ({"ok": 8}, 8, None)
+    assert (status.by_class, status.clips, status.at_work) == ({"ok": 8}, 8, None)
     assert status.remaining_s == 0
     assert collect(workspace, folder).attempted == 0

@@ -32,10 +32,10 @@ def test_a_shard_that_would_not_fit_is_not_begun(
         make_video(f"{number}.mp4", frames=91 + number, size=(64, 48), folder=tmp_path / "videos")
     result = collect(workspace, tmp_path / "videos", min_free_gib=1e6)
     assert "1e+06 GiB have to stay free (setting min_free_gib); make room, then run again" in result.stopped
-    assert (result.attempted, result.ranks) == (0, 0)
+    assert (result.attempted, result.clips) == (0, 0)
     # Two clips of a megabyte are expected; what two really take is known then.
     result = collect(workspace, tmp_path / "videos", candidates_per_shard=2, max_disk_gib=3e6 / 2**30)
-    assert (result.ranks, result.stopped) == (6, "")
+    assert (result.clips, result.stopped) == (6, "")
     taken = sum(path.stat().st_size for path in (workspace.clips / "trimmed").rglob("*.mp4"))
     (tmp_path / "videos" / "5.mp4").replace(tmp_path / "videos" / "6.mp4")
     make_video("5.mp4", frames=200, size=(64, 48), folder=tmp_path / "new")
@@ -44,7 +44,7 @@ def test_a_shard_that_would_not_fit_is_not_begun(
     result = collect(other, tmp_path / "videos", max_disk_gib=taken * 0.4 / 2**30)
     assert "of the" in result.stopped
     assert "setting max_disk_gib" in result.stopped
-    assert result.ranks == 3
+    assert result.clips == 3
 
 
 def test_sizes_are_told(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_full_disk_stops_with_what_was_finished_and_goes_on_when_there_is_room
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
     result = collect(workspace, tmp_path / "videos", concurrent_downloads=1)
     assert 0 < result.attempted < 6
-    assert result.ranks == 6
+    assert result.clips == 6
     for row in load_roster(workspace).to_pylist():
         assert sha256_of(workspace.absolute(row["path"])) == row["sha256"]
 
@@ -113,7 +113,7 @@ def test_a_disk_that_is_full_to_the_last_byte_is_an_error_and_loses_no_row(
     finished = load_status(workspace).num_rows
     filler.unlink()
     result = collect(workspace, tmp_path / "videos")
-    assert (result.ranks, result.attempted) == (6, 6 - finished)
+    assert (result.clips, result.attempted) == (6, 6 - finished)
 
 
 def test_a_row_that_found_no_room_does_not_spoil_the_next_one(small_disk: Path) -> None:

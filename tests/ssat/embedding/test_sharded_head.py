@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import distributed as dist
-from torch import multiprocessing, nn
+from torch import nn
 
 from ssat.embedding.cosface import CosFaceHead, initial_rows
 from ssat.embedding.sharded_head import ShardedCosFaceHead, shard_rows
+from tests.ssat.embedding.ranks import run_ranks
 
 CLASSES = 11  # divides neither by 2 nor by 3
 BATCH = 6
@@ -68,7 +69,7 @@ def run_rank(rank: int, world: int, folder: str) -> None:
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_loss_and_every_gradient_equal_the_dense_heads(world: int, tmp_path: Path) -> None:
     expected = dense()
-    multiprocessing.spawn(run_rank, (world, str(tmp_path)), nprocs=world)
+    run_ranks(run_rank, (world, str(tmp_path)), world)
     ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(world)]
     for name in ("head", "weight"):
         ranks[0][name] = torch.cat([rank[name] for rank in ranks])

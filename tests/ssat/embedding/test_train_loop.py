@@ -14,7 +14,6 @@ import safetensors.torch
 import torch
 from safetensors.torch import load_file
 from torch import distributed as dist
-from torch import multiprocessing
 
 from ssat.embedding.checkpoint import latest_checkpoint
 from ssat.embedding.cosface import initial_rows
@@ -27,6 +26,7 @@ from ssat.embedding.train_loop import TrainingDivergedError, train_loop
 from ssat.errors import InputError
 from ssat.frames.store import FrameStore
 from ssat.reporter import NullReporter
+from tests.ssat.embedding.ranks import run_ranks
 
 SMALL = {
     "architecture": "resnet18",
@@ -328,9 +328,7 @@ def run_rank(rank: int, rendezvous: str, store_folder: str, folder: str, values:
 def test_two_ranks_train_one_model(small_store: FrameStore, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     values = {"workers": 2, "epochs": 4, "whiten": 0.1}
-    multiprocessing.spawn(
-        run_rank, (str(tmp_path / "rendezvous"), str(small_store.folder), str(tmp_path / "out"), values), nprocs=2
-    )
+    run_ranks(run_rank, (str(tmp_path / "rendezvous"), str(small_store.folder), str(tmp_path / "out"), values), 2)
     ranks = [torch.load(tmp_path / "out" / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
     assert ranks[0]["held_out"] == ranks[1]["held_out"] != {}
     assert ranks[0]["reported"] > 0 == ranks[1]["reported"]
@@ -342,11 +340,7 @@ def test_two_ranks_train_one_model(small_store: FrameStore, tmp_path: Path) -> N
 
 def test_sharded_training_goes_on_with_another_number_of_ranks(small_store: FrameStore, tmp_path: Path) -> None:
     values = {"head": "sharded", "epochs": 4}
-    multiprocessing.spawn(
-        run_rank,
-        (str(tmp_path / "two"), str(small_store.folder), str(tmp_path), {**values, "workers": 2}),
-        nprocs=2,
-    )
+    run_ranks(run_rank, (str(tmp_path / "two"), str(small_store.folder), str(tmp_path), {**values, "workers": 2}), 2)
     # As if stopped after the first half: the later checkpoints were never written.
     for later in sorted((tmp_path / "checkpoints").iterdir())[1:]:
         shutil.rmtree(later)

@@ -42,9 +42,9 @@ def _write_clip(path: Path, seed: int, frames: int = 30, size: tuple[int, int] =
 
 
 def _write_roster(workspace: Workspace, clips: Sequence[Path]) -> pa.Table:
-    """The roster of `clips`, ranks in the order given; frames are counted where the file can be read."""
+    """The roster of `clips`, class ids in the order given; frames are counted where the file can be read."""
     rows = []
-    for rank, path in enumerate(clips):
+    for class_id, path in enumerate(clips):
         frames, width, height, fps = 30, 96, 64, 25.0
         try:
             with av.open(str(path)) as container:
@@ -55,7 +55,7 @@ def _write_roster(workspace: Workspace, clips: Sequence[Path]) -> pa.Table:
             pass
         rows.append(
             {
-                "rank": rank,
+                "rank": class_id,
                 "clip_id": path.stem,
                 "path": workspace.relative(path),
                 "sha256": sha256_of(path),
@@ -119,7 +119,7 @@ def small_instances(small_store: FrameStore, tmp_path_factory: pytest.TempPathFa
     parts = []
     for entry in small_store.manifest.shards:
         clips = []
-        for class_id in range(entry.first_rank, entry.last_rank + 1):
+        for class_id in range(entry.first_class_id, entry.last_class_id + 1):
             number, index = (part.ravel() for part in np.mgrid[: 0 if class_id == 4 else 5, 0:29:2])
             x, y = (4 * number + 2 * index) / 96, (8 * number) / 64
             boxes = np.stack([x, y, x + 16 / 96, y + 24 / 64], axis=1)

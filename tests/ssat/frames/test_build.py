@@ -27,13 +27,13 @@ def test_growing_keeps_finished_shards_and_replaces_the_unfilled_one(
     workspace: Workspace, collected: Collect, build_store: Build
 ) -> None:
     small = build_store(workspace, collected(5), SETTINGS)
-    assert [(entry.first_rank, entry.last_rank) for entry in small.manifest.shards] == [(0, 2), (3, 4)]
+    assert [(entry.first_class_id, entry.last_class_id) for entry in small.manifest.shards] == [(0, 2), (3, 4)]
     first = workspace.frames / small.manifest.shards[0].path
     before = first.stat().st_mtime_ns
     large = build_store(workspace, collected(8), SETTINGS)
     assert first.stat().st_mtime_ns == before
     assert large.manifest.shards[0] == small.manifest.shards[0]
-    assert [(entry.first_rank, entry.last_rank) for entry in large.manifest.shards] == [(0, 2), (3, 5), (6, 7)]
+    assert [(entry.first_class_id, entry.last_class_id) for entry in large.manifest.shards] == [(0, 2), (3, 5), (6, 7)]
     assert large.n_clips == 8
     assert small.manifest.shards[1].path not in names(workspace)
     assert large.digest != small.digest
@@ -83,11 +83,11 @@ def test_a_bad_clip_is_recorded_and_the_others_go_on(
     clips = [folder / "clip0.mp4", folder / "broken.mp4", folder / "clip1.mp4"]
     store = build_store(workspace, write_roster(workspace, clips), SETTINGS)
     assert store.n_clips == 2
-    assert store.ranks.tolist() == [0, 2]
+    assert store.class_ids.tolist() == [0, 2]
     rows = store.clips.to_pylist()
     assert [row["status"] for row in rows] == ["ok", "failed", "ok"]
     assert "cannot be decoded" in rows[1]["reason"]
-    with pytest.raises(InputError, match="no frames of the clip of rank 1"):
+    with pytest.raises(InputError, match="no frames of the clip with class id 1"):
         store.read_frames(1)
 
 

@@ -17,8 +17,8 @@ def manifest() -> Manifest:
         row_groups=1,
         bytes=10,
         sha256="0" * 64,
-        first_rank=0,
-        last_rank=1,
+        first_class_id=0,
+        last_class_id=1,
     )
     return Manifest(
         settings={"quality": 90},

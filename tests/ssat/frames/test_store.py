@@ -26,7 +26,7 @@ def test_frames_of_a_clip(small_store: FrameStore) -> None:
 
 def test_frames_of_several_clips_at_once(small_store: FrameStore) -> None:
     rows = small_store.select({0: [5], 9: None, 4: [0, 29]})
-    assert {rank: [index for index, _, _ in some] for rank, some in rows.items()} == {
+    assert {class_id: [index for index, _, _ in some] for class_id, some in rows.items()} == {
         0: [5],
         4: [0, 29],
         9: list(range(30)),
@@ -38,15 +38,15 @@ def test_frames_of_several_clips_at_once(small_store: FrameStore) -> None:
 def test_facts(small_store: FrameStore) -> None:
     assert small_store.n_clips == 10
     assert small_store.frames_of.tolist() == [30, 30, 45, *[30] * 7]
-    assert small_store.ranks.tolist() == list(range(10))
+    assert small_store.class_ids.tolist() == list(range(10))
     assert len(small_store.digest) == 64
     assert small_store.clips.column("clip_id").to_pylist()[3] == "clip3"
 
 
-@pytest.mark.parametrize(("rank", "frames"), [(10, None), (-1, None), (0, [30])])
-def test_what_is_not_there_is_an_error(small_store: FrameStore, rank: int, frames: list[int] | None) -> None:
-    with pytest.raises(InputError, match="rank"):
-        small_store.read_frames(rank, frames)
+@pytest.mark.parametrize(("class_id", "frames"), [(10, None), (-1, None), (0, [30])])
+def test_what_is_not_there_is_an_error(small_store: FrameStore, class_id: int, frames: list[int] | None) -> None:
+    with pytest.raises(InputError, match="class id"):
+        small_store.read_frames(class_id, frames)
 
 
 def test_a_missing_shard_is_named(copy: Path) -> None:

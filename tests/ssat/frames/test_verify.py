@@ -81,7 +81,7 @@ def test_a_lost_row_is_found(copy: Path) -> None:
     table = pq.read_table(shard_path(copy))
     rank = table.column("class_id")[0].as_py()
     (problem,) = verify_shard(rewritten(copy, table.slice(1)), 0).problems
-    assert f"clip of rank {rank} has" in problem
+    assert f"clip with class id {rank} has" in problem
 
 
 def test_a_jpeg_that_is_none_and_a_wrong_size_are_found(copy: Path) -> None:

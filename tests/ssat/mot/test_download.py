@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -127,6 +128,17 @@ def _give_up(server: _Server, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Handler, "do_GET", fail)
         download_sequences(tmp_path / "data", server.url)
+
+
+def test_a_full_disk_is_reported_before_anything_is_fetched(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.content = bytes(8 << 20)
+    usage = shutil.disk_usage(tmp_path)._replace(free=12 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(InputError, match="12 MiB free, expected 16 MiB to fetch and unpack 8 MiB; make room"):
+        download_sequences(tmp_path / "data", server.url)
+    assert not [path for path in (tmp_path / "data").iterdir() if path.stat().st_size > 100]
 
 
 def test_a_server_without_ranges_starts_over(server: _Server, archive: bytes, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_the_limit_lets_the_stated_share_of_people_of_one_frame_through() -> Non
 def test_too_few_people_in_one_frame_need_a_limit(result: _Result) -> None:
     result.track(1, 1, 20, result.look(0))
     result.track(2, 41, 60, result.look(0))
-    with pytest.raises(InputError, match="0 pairs of tracks share a frame; at least 10 are needed"):
+    with pytest.raises(InputError, match="0 pairs of tracks share a frame; expected at least 10"):
         result.joined()
     assert result.pairs(max_distance=0.2) == [(1, 2)]
 

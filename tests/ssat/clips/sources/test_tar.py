@@ -71,7 +71,7 @@ def test_archives_give_the_clips_that_the_list_names(videos: list[Path], source:
     for path in folder.iterdir():
         path.chmod(0)
     again = collect(workspace, source, mirrors=(str(folder),), mirrors_only=True)
-    assert (again.attempted, again.ranks) == (0, 6)
+    assert (again.attempted, again.clips) == (0, 6)
 
 
 def test_sources_are_asked_in_the_order_given(
@@ -120,7 +120,7 @@ def test_an_archive_on_the_web_is_streamed_and_taken_up_again_archive_by_archive
     assert (site.requests["part_0.tar.gz"], site.requests["part_1.tar.gz"]) == (1, 2)
     (site.folder / "part_1.tar.gz").write_bytes(whole)
     site.fail.clear()
-    assert collect(workspace, source, **settings).ranks == 8
+    assert collect(workspace, source, **settings).clips == 8
     assert site.requests["part_0.tar.gz"] == 1
 
 
@@ -177,7 +177,7 @@ def test_a_damaged_archive_is_reported_and_the_others_are_read(
     # Repaired, it is read again: what was given up for its sake is a dead letter.
     bad.write_bytes(whole)
     again = collect(workspace, source, mirrors=(str(bad), str(good)), mirrors_only=True, retry_dead=True)
-    assert again.ranks == 8
+    assert again.clips == 8
 
 
 def test_a_member_above_the_limit_is_left_out(videos: list[Path], source: Path, workspace: Workspace) -> None:
@@ -216,7 +216,7 @@ def test_real_clips_from_a_tar_are_those_from_the_folder(real_data: Path, worksp
     tar = write_tar(tmp_path / "real.tar", {f"{path.stem}_000007_000017.mp4": path for path in clips}, "w:")
     source = tmp_path / "real.csv"
     source.write_text(HEADER + "".join(f"{path.stem},7,17,test\n" for path in clips))
-    assert collect(workspace, source, mirrors=(str(tar),), mirrors_only=True).ranks == 4
+    assert collect(workspace, source, mirrors=(str(tar),), mirrors_only=True).clips == 4
     other = Workspace.open(tmp_path / "other")
     (tmp_path / "folder").mkdir()
     for path in clips:

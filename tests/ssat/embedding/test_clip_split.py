@@ -1,12 +1,12 @@
 import pytest
 
-from ssat.embedding.data import split_ranks
+from ssat.embedding.clip_split import split_clips
 from ssat.embedding.settings import DataSettings
 from ssat.errors import InputError
 
 
 def split(available: range | list[int], **values: object) -> tuple[list[int], list[int]]:
-    return split_ranks(DataSettings(**values), list(available))
+    return split_clips(DataSettings(**values), list(available))
 
 
 def test_the_last_ranks_are_held_out_unless_clips_are_named() -> None:

@@ -1,4 +1,4 @@
-"""Ranks for collected clips: in candidate order, up to the first candidate that is not settled."""
+"""Assign class ids to collected clips in candidate order, up to the first candidate that is not settled."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _FACTS = ("seed", "clip_seconds", "min_seconds", "short_side", "crf", "encoder_p
 _AT_A_TIME = 50_000  # rows as Python objects take much more room than as a table
 
 
-class Ranks:
+class GrowingRoster:
     """The roster while it grows.
 
     Attributes:
         roster: as it is on disk.
-        ids: clips that have a rank.
-        frontier: candidates before this position are settled, and ranked where they are collected.
+        ids: clips that have a class id.
+        frontier: candidates before this position are settled, and in the roster where they are collected.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Ranks:
         history: History,
         give_up: Callable[[StatusRow], None],
     ) -> None:
-        """Open the roster. `give_up` is told the row of a clip that turns out to be another one's twin.
+        """Open the roster. `give_up` takes the row of a clip whose content equals another clip's.
 
         Raises:
             InputError: the workspace was collected with another seed or cut.
@@ -64,19 +64,19 @@ class Ranks:
             if facts.get(name, value) != value:
                 raise InputError(
                     f"workspace {self._workspace.root}: its clips were collected with {name} = {facts[name]}, "
-                    f"now {value} is asked; ranks would mean something else. Set {name} back, or use another workspace"
+                    f"now {value} is set; class ids would change. Set {name} back, or use another workspace"
                 )
 
     def repaired(self, clip: CollectedClip) -> None:
-        """A clip that has a rank was collected again."""
+        """Note that a clip of the roster was collected again."""
         self._repaired.append(clip)
 
     def give(self) -> None:
-        """Append every collected clip before the first unsettled candidate to the roster, up to the ranks wanted."""
+        """Append every collected clip before the first unsettled candidate to the roster, up to the wanted number."""
         before: pa.Table = self.roster
         self.roster = replaced(self.roster, self._repaired)
         self._repaired.clear()
-        # Again, because a twin leaves its rank to a later candidate, and because there may be very many.
+        # Repeated, because a twin leaves its class id to a later candidate, and clips are read in batches.
         while ready := self._ready():
             clips: list[CollectedClip] = []
             for clip in self._history.clips(ready):
@@ -92,7 +92,7 @@ class Ranks:
             save_roster(self._workspace, self.roster, self._facts)
 
     def _ready(self) -> list[str]:
-        """Collected clips without a rank that are next, as many as are wanted; the frontier moves behind them."""
+        """Return the next collected clips without a class id, as many as are wanted; move the frontier behind them."""
         ready: list[str] = []
         while self.frontier < len(self._candidates):
             clip_id = self._candidates[self.frontier].clip_id
@@ -106,7 +106,7 @@ class Ranks:
         return ready
 
     def _reject_twin(self, clip: CollectedClip, twin: str) -> None:
-        """Two classes with the same pictures cannot be told apart: the later candidate is given up."""
+        """Give up the later of two candidates with the same content: two such classes cannot be distinguished."""
         row = self._history.row(clip.clip_id)
         self._give_up(
             replace(
