@@ -21,7 +21,7 @@ from ssat.tracking.whitening import WithinTracks
 MIN_DIFFERENT = 10  # pairs of tracks that share a frame; fewer do not measure the distance of different people
 ATTEMPTS = tuple(range(24, 121, 8))  # matched frames of a track when it is compared
 _MIN_HITS = 5  # shorter tracks are not remembered
-_RIVAL_RATIO = 1.5  # an identity is not restored if another person is within this many times the distance
+_RIVAL_RATIO = 2.0  # an identity is not restored if another person is within this many times the distance
 _MAX_LIMIT = 0.5  # of the mean distance of different people
 _MAX_PAIRS = 400  # of different people, the newest
 _GROWN = 1.1  # the distances of the pairs are recomputed when their number has grown by this factor
@@ -69,10 +69,10 @@ class LongMemory:
         false_join_rate: share of new tracks that may get another person's identity.
         ids: (M,) identities.
         feature_sums: (M, F) sum of the features of each.
-        feature_counts: (M,) how many these are.
         age: (M,) frames since they were last seen.
         different: the two identities of tracks that shared a frame → their means (2, F), L2-normalised.
         ended_sum, ended: sum (F,) and number of the means of all tracks that ended.
+        earlier: identity of a track that got it back → sum (F,) of the features of the visits before.
         within: how features vary within tracks.
         regained: how many identities were given back.
         recalls: the comparisons of the last frame.
@@ -82,11 +82,11 @@ class LongMemory:
     false_join_rate: float
     ids: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     feature_sums: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    feature_counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     age: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     different: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
     ended_sum: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     ended: int = 0
+    earlier: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     within: WithinTracks = field(default_factory=WithinTracks)
     regained: int = 0
     recalls: list[Recall] = field(default_factory=list)
@@ -104,28 +104,30 @@ class LongMemory:
 
     def remember(self, state: TrackState, rows: NDArray[np.intp]) -> None:
         """Remember ended tracks that were matched often enough and whose appearance is known."""
-        if state.feature_sum is None or state.feature_count is None or state.hits is None:
+        if state.feature_sum is None or state.hits is None:
             return
         rows = rows[(state.hits[rows] >= _MIN_HITS) & state.feature_sum[rows].any(axis=1)]
         if not len(rows):
             return
         sums_NF = state.feature_sum[rows]
         width = sums_NF.shape[1]
+        self.ended_sum = _unit(sums_NF).sum(axis=0) + (self.ended_sum if self.ended else 0)
+        self.ended += len(rows)
+        for row, identity in enumerate(state.ids[rows].tolist()):
+            if identity in self.earlier:
+                sums_NF[row] += self.earlier.pop(identity)
         self.ids = np.concatenate((self.ids, state.ids[rows]))
         self.age = np.concatenate((self.age, state.time_since_update[rows]))
         self.feature_sums = np.concatenate((self.feature_sums.reshape(-1, width), sums_NF))
-        self.feature_counts = np.concatenate((self.feature_counts, state.feature_count[rows]))
-        self.ended_sum = _unit(sums_NF).sum(axis=0) + (self.ended_sum if self.ended else 0)
-        self.ended += len(rows)
         self._white = None
 
     def regain(self, state: TrackState) -> tuple[tuple[int, int], ...]:
         """Return the tracks of this frame that show a returned person: identity so far, former identity.
 
-        Restored identities are removed from the memory. Their tracks take over the features and are not compared again.
+        Restored identities are removed from the memory until their tracks end, and these are not compared again.
         """
         self.recalls = []
-        if state.feature_sum is None or state.feature_count is None or state.hits is None:
+        if state.feature_sum is None or state.hits is None:
             return ()
         here = ((state.time_since_update == 0) & (state.hits >= _MIN_HITS)).nonzero()[0]
         due = here[[hits in ATTEMPTS for hits in state.hits[here].tolist()]] if len(here) else here
@@ -140,9 +142,9 @@ class LongMemory:
             self._see_different(ids, means_NF)
             remembered = self._recalled(ids[-1], means_NF) if len(self.ids) else None
             if remembered is not None:
-                regained.append((int(state.ids[row]), int(self.ids[remembered])))
-                state.feature_sum[row] += self.feature_sums[remembered]
-                state.feature_count[row] += self.feature_counts[remembered]
+                former = int(self.ids[remembered])
+                regained.append((ids[-1], former))
+                self.earlier[former] = self.feature_sums[remembered]
                 state.hits[row] = _NEVER
                 self._keep(np.arange(len(self.ids)) != remembered)
         self.regained += len(regained)
@@ -151,19 +153,19 @@ class LongMemory:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `restore` takes."""
         self.within.flush()
-        width = self.feature_sums.shape[1] if self.feature_sums.size else len(self.within.scatter)
+        known = [*self.different.values(), *self.earlier.values(), self.feature_sums]
+        width = known[0].shape[-1]
         transform = self.within.transform
         mean, spread, pairs = (0.0, 0.0, -1) if self._apart is None else self._apart
         return {
             "ids": self.ids,
             "feature_sums": self.feature_sums,
-            "feature_counts": self.feature_counts,
             "age": self.age,
             "different_ids": np.array(list(self.different), np.int64).reshape(-1, 2),
-            "different": np.array(list(self.different.values()), np.float32).reshape(len(self.different), 2, -1)
-            if self.different
-            else np.empty((0, 2, width), np.float32),
+            "different": np.array(list(self.different.values()), np.float32).reshape(len(self.different), 2, width),
             "ended_sum": self.ended_sum,
+            "earlier_ids": np.array(list(self.earlier), np.int64),
+            "earlier": np.array(list(self.earlier.values()), np.float32).reshape(len(self.earlier), width),
             "scatter": self.within.scatter,
             "transform": np.zeros((0, 0), np.float32) if transform is None else transform,
             "counts": np.array([self.ended, self.within.count, self.within.renewed_at, self._pairs_seen]),
@@ -174,10 +176,11 @@ class LongMemory:
         """Continue from the arrays of another memory."""
         self.ids, self.age = arrays["ids"], arrays["age"]
         if "means" in arrays:  # saved by an earlier version
-            self.feature_sums, self.feature_counts = arrays["means"], np.ones(len(self.ids), np.int64)
+            self.feature_sums = arrays["means"]
             self.ended_sum, self.ended = arrays["means"].sum(axis=0), len(self.ids)
             return
-        self.feature_sums, self.feature_counts = arrays["feature_sums"], arrays["feature_counts"]
+        self.feature_sums = arrays["feature_sums"]
+        self.earlier = dict(zip(arrays["earlier_ids"].tolist(), arrays["earlier"], strict=True))
         pairs = [(one, other) for one, other in arrays["different_ids"].tolist()]
         self.different = dict(zip(pairs, arrays["different"], strict=True))
         self.ended_sum, self.within.scatter = arrays["ended_sum"], arrays["scatter"]
@@ -246,7 +249,7 @@ class LongMemory:
 
     def _keep(self, kept_M: NDArray[np.bool_]) -> None:
         self.ids, self.age = self.ids[kept_M], self.age[kept_M]
-        self.feature_sums, self.feature_counts = self.feature_sums[kept_M], self.feature_counts[kept_M]
+        self.feature_sums = self.feature_sums[kept_M]
         if self._white is not None:
             self._white = self._white[kept_M]
 

@@ -150,15 +150,18 @@ def test_people_are_recognised_under_another_light() -> None:
     assert shown[-1] == shown[79]
 
 
-def test_the_features_of_before_are_kept_with_those_of_the_return() -> None:
+def test_the_features_of_all_visits_are_remembered_together() -> None:
     rng = np.random.default_rng(7)
     tracker = _tracker()
     before = _walk(tracker, rng, [0, 1, 2, 3, 4], 80)[-1]
     _walk(tracker, rng, [1, 2, 3, 4], 50)
     _walk(tracker, rng, [0, 1, 2, 3, 4], 40)
-    state = tracker.state
-    assert state.feature_count is not None
-    assert dict(zip(state.ids.tolist(), state.feature_count.tolist(), strict=True))[before[0]] == 80 + 40
+    _walk(tracker, rng, [1, 2, 3, 4], 50)
+    memory = tracker.method.long_memory
+    assert memory is not None
+    assert memory.ids.tolist() == [before[0]]
+    assert memory.earlier == {}
+    assert np.linalg.norm(memory.feature_sums[0]) == pytest.approx(80 + 40, rel=0.01)
 
 
 def test_a_memory_of_the_former_content_is_converted() -> None:
@@ -166,6 +169,5 @@ def test_a_memory_of_the_former_content_is_converted() -> None:
     means = np.eye(2, 8, dtype=np.float32)
     memory.restore({"ids": np.array([3, 5]), "means": means, "age": np.array([1, 2]), "sums": np.zeros(3)})
     np.testing.assert_array_equal(memory.feature_sums, means)
-    assert memory.feature_counts.tolist() == [1, 1]
     assert memory.ended == 2
     np.testing.assert_array_equal(memory.ended_sum, means.sum(axis=0))
