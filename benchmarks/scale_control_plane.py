@@ -126,29 +126,22 @@ class Requests:
 
 
 def dummy_stages(stack: ExitStack, workspace: Workspace) -> None:
-    from prefect import flow
-
     from flows import scale
     from tasks import decode
 
-    @flow(name="train", persist_result=False)
-    def train_flow(workspace: str, settings: TrainSettings) -> TrainedEmbedder:
-        folder = Path(workspace) / "training" / str(settings.data.clips)
+    def train(workspace: Workspace, settings: TrainSettings) -> TrainedEmbedder:
+        folder = workspace.training / str(settings.data.clips)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "embedder.safetensors").touch()
         clips = settings.data.clips or 0
         embedder = f"training/{clips}/embedder.safetensors"
         return TrainedEmbedder(embedder, "0" * 32, str(clips), {}, "0", clips, 1, {}, {}, [])
 
-    @flow(name="benchmark", persist_result=False)
-    def benchmark_flow(workspace: str, settings: BenchmarkSettings) -> BenchmarkResult:
-        return DUMMY_BENCHMARK
-
     stack.enter_context(patch.object(Attempts, "collect", collect_dummy))
     stack.enter_context(patch.object(decode, "write_missing", write_dummies))
+    stack.enter_context(patch.object(scale.TRAIN, "run", train))
+    stack.enter_context(patch.object(scale.BENCHMARK, "run", lambda workspace, settings: DUMMY_BENCHMARK))
     for name, value in {
-        "train_flow": train_flow,
-        "benchmark_flow": benchmark_flow,
         "prepare": lambda settings: None,
         "promote": lambda *args, **kwargs: SimpleNamespace(promoted=True, reason="a dummy"),
     }.items():

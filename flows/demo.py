@@ -10,11 +10,11 @@ from typing import TypeVar
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
-from flows.decode import decode_flow
 from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.stages.collect import STAGE as COLLECT
-from flows.train import train_flow
+from flows.stages.decode import STAGE as DECODE
+from flows.stages.train import STAGE as TRAIN
 from ssat.clips.settings import CollectSettings
 from ssat.demo.server import serve
 from ssat.demo.settings import DemoSettings
@@ -78,13 +78,13 @@ def demo_flow(workspace: str, settings: DemoSettings) -> DemoResult:
     world: World = timed("render", lambda: render_world(opened, settings))
     with serve(world.clips.parent) as address:
         timed("collect", lambda: run_stage(COLLECT, workspace, collect_settings(settings, str(world.clips), address)))
-    timed("decode", lambda: decode_flow(workspace, decode_settings()))
-    train = timed("train", lambda: train_flow(workspace, train_settings(settings)))
+    timed("decode", lambda: run_stage(DECODE, workspace, decode_settings()))
+    train = timed("train", lambda: run_stage(TRAIN, workspace, train_settings(settings)))
     embedders = {"ssat": str(opened.absolute(train.embedder)), "untrained": "untrained", "box": None}
     benchmarks = timed(
         "track",
         lambda: {
-            method: benchmark_flow(workspace, _benchmark_settings(str(world.mot), embedders[method]))
+            method: run_stage(BENCHMARK, workspace, _benchmark_settings(str(world.mot), embedders[method]))
             for method in METHODS
         },
     )
@@ -110,7 +110,7 @@ def collect_settings(settings: DemoSettings, clips: str, address: str) -> Collec
 
 
 def decode_settings() -> DecodeSettings:
-    """Small frames, a fifth of them: the world is small."""
+    """Return the settings of decoding: small frames, a fifth of them."""
     return DecodeSettings(short_side=96, frame_stride=5)
 
 
@@ -144,7 +144,7 @@ def train_settings(settings: DemoSettings) -> TrainSettings:
 
 
 def _benchmark_settings(mot: str, embedder: str | None) -> BenchmarkSettings:
-    # The constants of `quick`, as for every embedder that was trained this shortly.
+    # The constants of `quick`, for briefly trained embedders.
     tracker = "box" if embedder is None else "ssat"
     given = {"mot": mot, "split": "train", "tracker": tracker, "embedder": embedder, "video": False}
     return BenchmarkSettings.build("quick", given)

@@ -17,18 +17,14 @@ from prefect.exceptions import Pause
 from prefect.flows import Flow
 from prefect.states import Completed, Failed, State
 
-from flows.benchmark import benchmark_flow
-from flows.decode import decode_flow
 from flows.scale import scale_flow
 from flows.stage import STAGES, Needs, stage_named
 from flows.stage_flow import with_signature
 from flows.stages.collect import NothingCollectedError
 from flows.studies.clips import clips_study
-from flows.train import train_flow
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.studies.settings import ClipsStudySettings
@@ -40,7 +36,7 @@ from tasks.services import services
 
 
 def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Prefect's hook for a run that failed or crashed; Prefect runs it for a killed process as well."""
+    """Notify of a failed or crashed run: Prefect's hook, which also runs for a killed process."""
     notify(
         "failed",
         f"{flow.name} {state.name.lower() if state.name else 'failed'}: {state.message}",
@@ -51,34 +47,6 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 
 
 _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure], "on_crashed": [tell_failure]}
-
-
-@flow(name="decode", **_HOOKS)
-def decode(workspace: str, settings: DecodeSettings) -> State[Any]:
-    """Decode: collected clips in, Parquet frame store out."""
-    return _deployed_flow(
-        decode_flow, workspace, settings, ray=True, summarise=lambda result: f"{result.frames:,} frames"
-    )
-
-
-@flow(name="train", **_HOOKS)
-def train(workspace: str, settings: TrainSettings) -> State[Any]:
-    """Train the embedder: frame store in, registered embedder out."""
-    return _deployed_flow(
-        train_flow, workspace, settings, ray=True, mlflow=True, summarise=lambda result: result.embedder
-    )
-
-
-@flow(name="benchmark", **_HOOKS)
-def benchmark(workspace: str, settings: BenchmarkSettings) -> State[Any]:
-    """Benchmark: MOTChallenge sequences in; result files, scores, videos and a report out."""
-    return _deployed_flow(
-        benchmark_flow,
-        workspace,
-        settings,
-        mlflow=True,
-        summarise=_benchmarked,
-    )
 
 
 @flow(name="study", **_HOOKS)
@@ -125,13 +93,6 @@ def _deployed_stage(name: str) -> Flow[..., Any]:
     return Flow(with_signature(work, stage, State[Any]), name=name, description=stage.summary, **_HOOKS)
 
 
-def _benchmarked(result: BenchmarkResult) -> str:
-    scores = result.overall.scores
-    return (
-        f"zip for the server in {result.folder}" if scores is None else f"IDF1 {100 * scores.idf1:.1f}; {result.report}"
-    )
-
-
 def _deployed_flow(
     inner: Flow[..., Any],
     workspace: str,
@@ -141,7 +102,7 @@ def _deployed_flow(
     mlflow: bool = False,
 ) -> State[Any]:
     return _deployed(
-        lambda: Workspace.open(workspace, objects=inner is decode_flow),
+        lambda: Workspace.open(workspace),
         # The function, not the flow: the run that Prefect started is the run of this stage.
         lambda _: inner.fn(workspace, *arguments),
         Needs(ray=ray, mlflow=mlflow),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.promotion import Metric
 from ssat.workspace import Workspace
@@ -36,12 +37,12 @@ def promote_flow(
         split, protocol = benchmark.split, benchmark.protocol
         recorded = Recorded(place)
         run_id = recorded.run(run_id).info.run_id
-        recorded.version_of(run_id)  # a fault is found before the work
+        recorded.version_of(run_id)  # report errors before the work
         champion = recorded.champion()
         wanted = dict.fromkeys([run_id, *([champion.run_id] if champion is not None else [])])
         wanted |= dict.fromkeys(seed for candidate in list(wanted) for seed in recorded.seeds_of(candidate))
         for candidate in wanted:
-            digest = benchmark_flow(workspace, benchmark.model_copy(update={"embedder": candidate})).data_digest
+            digest = run_stage(BENCHMARK, workspace, benchmark.model_copy(update={"embedder": candidate})).data_digest
     result: PromotionResult = promote(
         place,
         run_id,

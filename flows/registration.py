@@ -123,7 +123,7 @@ def build_deployments(
     *,
     work_pool: bool,
 ) -> list[RunnerDeployment]:
-    """Deployments ready to be registered; without `work_pool` they are run by the process that serves them.
+    """Return deployments ready to be registered; without `work_pool` the serving process runs them.
 
     Raises:
         InputError: names file, deployment and setting that does not fit, or that a scheduled deployment lacks.
@@ -175,7 +175,7 @@ def _parameters(
     known = inspect.signature(flow.fn, eval_str=True).parameters
     parameters = dict(entry.parameters)
     if entry.flow_name in STAGES:
-        # Files of version 0.1 give settings of `verify` beside the workspace.
+        # Files of version 0.1 have settings of `verify` next to the workspace.
         own = stage_named(entry.flow_name).settings.fields()
         stray = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
         parameters["settings"] = {**stray, **(parameters.get("settings") or {})}
@@ -211,7 +211,7 @@ def _settings(
             "that you want"
         )
     if settings is None:
-        # Nothing runs by itself: the page asks for what is missing.
+        # Without a schedule the page asks for missing values.
         return {key: value for layer in layers for key, value in layer.items()}
     secrets = [name for name in model.model_fields if isinstance(getattr(settings, name), SecretStr)]
     if secrets:
@@ -305,7 +305,7 @@ def _ensure_pool(client: SyncPrefectClient, name: str) -> None:
         template = ProcessWorker.get_default_base_job_template()
         try:
             client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
-        except ObjectAlreadyExists:  # another deployment was as quick
+        except ObjectAlreadyExists:  # another deployment created it at the same time
             return
 
 

@@ -44,7 +44,7 @@ _DATA: dict[str, dict[str, Any]] = {
 _FEATURE_DATA = ("mot17-09", "mot17-09-yolox", "tud", "mot16-09")
 _COLOUR_SEEDS = (0, 1, 2)
 _BOX_ONLY = ("box", "centertrack", "sort", "bytetrack", "oc-sort")
-# A study of the number of clips that two cores can afford.
+# A study of the number of clips, small enough for two cores.
 CLIPS = {"clips": (40, 80, 144), "seeds": (0, 1, 2), "same_steps": True}
 CLIPS_TRAIN = {
     "crop": 48,
@@ -221,7 +221,7 @@ def _benchmark(data: Path, embedder: str, values: dict[str, Any], preset: str | 
 def _write(place: Any, name: str, result: StudyResult[Any]) -> None:
     images = _DOCS / "images"
     images.mkdir(exist_ok=True)
-    # Speed would be that of a machine that did other things as well.
+    # Speed is left out: the machine may be busy with other work.
     parts = [markdown_table([{key: row[key] for key in row if key != "fps"} for row in result.content.table])]
     for figure in _plots(result.figures):
         target = images / f"results-{name}-{figure.name}"

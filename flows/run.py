@@ -9,11 +9,11 @@ from typing import TypeVar
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
-from flows.decode import decode_flow
 from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.stages.collect import STAGE as COLLECT
-from flows.train import train_flow
+from flows.stages.decode import STAGE as DECODE
+from flows.stages.train import STAGE as TRAIN
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -34,12 +34,12 @@ def run_flow(
     train: TrainSettings,
     benchmark: BenchmarkSettings | None,
 ) -> RunResult:
-    """The four stages in order, each as a flow of its own that skips what is done already.
+    """Run the four stages in order, each as a flow that skips finished work.
 
     Without `benchmark` settings the pipeline ends with the trained embedder.
     """
     if benchmark is not None:
-        # Sequences and detections that cannot be used are found before hours of work rather than after them.
+        # Report unusable sequences and detections before hours of work.
         prepare(benchmark)
     refuse_dry_writer(decode)
     minutes: dict[str, float] = {}
@@ -51,12 +51,12 @@ def run_flow(
         return result
 
     collected = stage("collect", lambda: run_stage(COLLECT, workspace, collect))
-    decoded = stage("decode", lambda: decode_flow(workspace, decode))
-    trained = stage("train", lambda: train_flow(workspace, train))
+    decoded = stage("decode", lambda: run_stage(DECODE, workspace, decode))
+    trained = stage("train", lambda: run_stage(TRAIN, workspace, train))
     scored = None
     if benchmark is not None:
         chosen = with_trained(benchmark, Workspace.open(workspace), trained)
-        scored = stage("benchmark", lambda: benchmark_flow(workspace, chosen))
+        scored = stage("benchmark", lambda: run_stage(BENCHMARK, workspace, chosen))
     result = RunResult(minutes, collected, decoded, trained, scored)
     create_table_artifact(
         table=[{"stage": name, "minutes": minutes} for name, minutes in result.minutes.items()],

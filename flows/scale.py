@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from prefect import flow, runtime
 
-from flows.benchmark import benchmark_flow
-from flows.decode import decode_flow
 from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.stages.collect import STAGE as COLLECT
 from flows.stages.collect import NothingCollectedError
-from flows.train import train_flow
+from flows.stages.decode import STAGE as DECODE
+from flows.stages.train import STAGE as TRAIN
 from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
@@ -59,7 +59,7 @@ def scale_flow(
     """
     climb = _Climb(Workspace.open(workspace), settings, collect, decode, train, benchmark)
     try:
-        # Sequences that cannot be used are found before hours of work rather than after them.
+        # Report unusable sequences before hours of work.
         prepare(benchmark)
         refuse_dry_writer(decode)
         if not benchmark.needs_appearance:
@@ -67,7 +67,7 @@ def scale_flow(
         with halting(climb.budget.spent, climb.budget.note_outcomes):
             climb.run()
     except Exception as error:
-        if runtime.deployment.id is None:  # a deployment's own hook tells
+        if runtime.deployment.id is None:  # a deployment notifies by its own hook
             notify("failed", f"scale failed: {unwrap(error) or error}", next=climb.next_clips)
         raise
     result = climb.result()
@@ -126,15 +126,15 @@ class _Climb:
         images = images_of(self.workspace, train)
         self._stop_if(self.budget.spent() or self.budget.refuses_training(images, last))
         root = str(self.workspace.root)
-        trained = self._timed("train", lambda: train_flow(root, train))
+        trained = self._timed("train", lambda: run_stage(TRAIN, root, train))
         embedder = str(self.workspace.absolute(trained.embedder))
         champion = self.ladder.champion
         if champion is not None:
             # Done before, unless the sequences or settings of the comparison have changed since.
             before = str(self.workspace.absolute(champion.embedder))
-            benchmark_flow(root, self.benchmark.model_copy(update={"embedder": before, "video": False}))
+            run_stage(BENCHMARK, root, self.benchmark.model_copy(update={"embedder": before, "video": False}))
         scored = self._timed(
-            "benchmark", lambda: benchmark_flow(root, self.benchmark.model_copy(update={"embedder": embedder}))
+            "benchmark", lambda: run_stage(BENCHMARK, root, self.benchmark.model_copy(update={"embedder": embedder}))
         )
         scores = scored.overall.scores
         if scores is None or trained.model_version is None:
@@ -181,7 +181,7 @@ class _Climb:
             notify("not-promoted", f"{clips:,} clips: not promoted ({rung.verdict})", clips=clips, **rung.overall)
 
     def _gather(self, clips: int) -> tuple[int, DecodedStore]:
-        """Clips and frames for a rung; gives its training clips, fewer where the list has no more, and the store."""
+        """Collect and decode the clips of a rung; return the training clips (fewer at the list's end) and the store."""
         held_out, spare = self.train.data.held_out_clips, 0
         root = str(self.workspace.root)
         while True:
@@ -192,11 +192,11 @@ class _Climb:
             roster = collected.clips
             on_disk = stored_bytes(self.workspace)
             self._stop_if(self.budget.spent() or self.budget.refuses_decode(roster, on_disk, self.ladder.last))
-            decoded = self._timed("decode", lambda: decode_flow(root, self.decode))
+            decoded = self._timed("decode", lambda: run_stage(DECODE, root, self.decode))
             assert not isinstance(decoded, DryDecoding)  # noqa: S101 - refused before; for the type checker
             self.budget.note_failures(decoded.failed)
             self._stop_if(self.budget.spent())
-            # Clips that cannot be decoded leave gaps: among the classes that does no harm, those held out are counted.
+            # Clips that cannot be decoded leave gaps: harmless among the classes; held-out clips are counted.
             missing = missing_held_out(self.workspace, clips, held_out)
             if not missing or collected.clips < wanted:
                 return clips - missing, decoded

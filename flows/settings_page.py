@@ -10,9 +10,7 @@ from pydantic.fields import FieldInfo
 
 from flows.stage import STAGES, stage_named
 from ssat.demo.settings import DemoSettings
-from ssat.embedding.settings import TrainSettings
-from ssat.frames.settings import DecodeSettings
-from ssat.pipeline.settings import BenchmarkSettings, LinkSettings, ProbeSettings, TrackSettings
+from ssat.pipeline.settings import LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
@@ -25,9 +23,6 @@ from ssat.studies.settings import (
 )
 
 _OTHERS: tuple[type[StageSettings], ...] = (
-    DecodeSettings,
-    TrainSettings,
-    BenchmarkSettings,
     TrackSettings,
     ProbeSettings,
     LinkSettings,

@@ -69,10 +69,17 @@ class Stage(ABC, Generic[S, R]):
         return Workspace.open(workspace, objects=self.objects)
 
     def check(self, workspace: Workspace, settings: S) -> None:
-        """Refuse what can be refused before a service starts: paths, files, sequences, resources.
+        """Refuse what can be refused before a service starts or a stage runs: paths, files, sequences, resources.
 
         Raises:
             InputError: names the file or setting, what is wrong with it, what was expected and what to do.
+        """
+
+    def check_ready(self, workspace: Workspace, settings: S) -> None:
+        """Refuse where the stages before it have not left what it works on; not asked where they run first.
+
+        Raises:
+            InputError: names what is missing, and the stage that makes it.
         """
 
     def finished(self, workspace: Workspace, settings: S) -> R | None:
@@ -96,13 +103,16 @@ class Stage(ABC, Generic[S, R]):
         """Return the result in one line, for Prefect's page and the webhook."""
 
     def failure(self, result: R) -> str:
-        """Return why a result is a failure, in one line; an empty text where it is none."""
+        """Return why a result is a failure, in one line; an empty text if it is none."""
         return ""
 
 
 # Stage → module of `flows/stages/`, whose `STAGE` it is. In the order of the help.
 STAGES: dict[str, str] = {
     "collect": "flows.stages.collect",
+    "decode": "flows.stages.decode",
+    "train": "flows.stages.train",
+    "benchmark": "flows.stages.benchmark",
     "colours": "flows.stages.colours",
     "adapt": "flows.stages.adapt",
     "verify": "flows.stages.verify",
@@ -118,3 +128,21 @@ def _loaded(module: str) -> Stage[Any, Any]:
 def stage_named(name: str) -> Stage[Any, Any]:
     """Return the stage of that name."""
     return _loaded(STAGES[name])
+
+
+def check_stage(name: str, workspace: Workspace, settings: StageSettings, *, follows: bool = False) -> None:
+    """Refuse what the stage of that name cannot be run with.
+
+    Args:
+        name: of the stage.
+        workspace: opened for it.
+        settings: of the stage.
+        follows: the stages before it run first; what they leave in the workspace may still be missing.
+
+    Raises:
+        InputError: as `Stage.check` and, unless it follows others, `Stage.check_ready`.
+    """
+    stage = stage_named(name)
+    stage.check(workspace, settings)
+    if not follows:
+        stage.check_ready(workspace, settings)

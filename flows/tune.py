@@ -10,7 +10,8 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
 from ssat.errors import InputError
 from ssat.file_names import REPORT_FILE
@@ -74,7 +75,7 @@ def sides_of(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[Side
     train = base.model_copy(update={"mot": settings.train, "split": settings.train_split})
     report = base.model_copy(update={"mot": settings.report, "split": settings.report_split})
     for side in (train, report):
-        sequences_of(side)  # a folder without sequences is refused before any image is read
+        sequences_of(side)  # refuse a folder without sequences before any image is read
     chosen, reported = prepare(train)[0], prepare(report)[0]
     refuse_overlap(*([_identified(entry) for entry in side] for side in (chosen, reported)))
     return Side(train, chosen), Side(report, reported)
@@ -113,7 +114,7 @@ def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettin
             for which, side in ((_CHOSEN_ON, train), (_REPORTED_ON, report)):
                 rows[which, _DEFAULT] = _scored(study, f"{_DEFAULT}, {which}", side.settings)
             base = with_stored_calibration(report.settings, embedder, place).association
-            # The benchmark with default settings has left the features.
+            # The benchmark with default settings has cached the features.
             known = sweep_sequences(train.prepared, embedder.digest, embedder.input_size, place.cache / "features")
             if base.camera_motion:
                 known = with_camera(known, train.prepared, place.cache / "camera-motion")
@@ -129,7 +130,7 @@ def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettin
 
 def _scored(study: Study, name: str, settings: BenchmarkSettings) -> BenchmarkResult:
     with study.child(name, settings.model_dump(mode="json")) as child:
-        scored = benchmark_flow(str(study.workspace.root), settings)
+        scored = run_stage(BENCHMARK, str(study.workspace.root), settings)
         log_scores(child, scored)
     return scored
 

@@ -61,6 +61,6 @@ def printable(text: str) -> str:
     except UnicodeEncodeError:
         try:
             return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        except UnicodeEncodeError:  # half of a surrogate pair, which no file name makes
+        except UnicodeEncodeError:  # half of a surrogate pair, which no file name has
             return text.encode("utf-8", "backslashreplace").decode()
     return text

@@ -25,7 +25,7 @@ def _filesystem(bucket: str) -> Any:
     from pyarrow import fs
 
     # Address, region and keys of the store come from the environment (AWS_ENDPOINT_URL, AWS_REGION,
-    # AWS_ACCESS_KEY_ID …) or the machine's role: an address that is written down holds no secret.
+    # AWS_ACCESS_KEY_ID …) or the machine's role: stored addresses contain no secret.
     return fs.FileSystem.from_uri(f"s3://{bucket}")[0]
 
 
@@ -115,7 +115,7 @@ class RemotePath:
         return self.read_bytes().decode(encoding)
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:
-        """Objects right below this folder whose names fit."""
+        """Yield objects directly below this folder whose names match."""
         from pyarrow import fs
 
         selector = fs.FileSelector(self._path, allow_not_found=True)
@@ -165,7 +165,7 @@ def location(place: str | AnyPath) -> AnyPath:
 
 
 def readable(path: AnyPath) -> Any:
-    """What pyarrow reads `path` from."""
+    """Return the argument from which pyarrow reads `path`."""
     return path.open("rb") if isinstance(path, RemotePath) else path
 
 

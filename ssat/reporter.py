@@ -14,10 +14,10 @@ class Reporter(Protocol):
         """Named numbers at a training step or epoch."""
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """A named table; every row has the same columns."""
+        """Report a named table; every row has the same columns."""
 
     def file(self, path: Path, folder: str = "") -> None:
-        """A finished file (picture, video, model card), filed under `folder`."""
+        """Report a finished file (picture, video, model card), filed under `folder`."""
 
     def progress(self, done: int, total: int, what: str, note: str = "") -> None:
         """`done` of `total` units of `what` are finished; `note` says how well it goes."""

@@ -49,7 +49,7 @@ class StageSettings(BaseModel):
         """
         values: dict[str, Any] = {}
         if preset is not None:
-            # A preset is one word for the whole pipeline: a stage that does not differ in it keeps its defaults.
+            # A preset applies to the whole pipeline: a stage without values for it keeps its defaults.
             values = _merged(values, cls.flattened(cls.presets.get(preset, {})))
         for layer in layers:
             values = _merged(values, cls.flattened(_renamed(cls, layer)))
@@ -285,7 +285,7 @@ def _explain(model: type[StageSettings], section: str, error: ValidationError) -
             )
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            # A problem of the settings together (a validator over several fields) has no single value to show.
+            # A validator over several fields has no single value to show.
             given = f" (given: {problem['input']!r})" if path and not _is_secret(model, path[0]) else ""
             lines.append(f"setting {field or 'as a whole'}: {message}{given}")
     return "\n".join(lines)

@@ -24,8 +24,8 @@ class Workspace:
     """The folders of one workspace. Each stage owns one; a stage reads the folders of earlier stages only."""
 
     root: Path
-    remote: RemotePath | None = None  # where clips and frames lie, if in an object store; `root` is scratch space then
-    scratch_root: Path | None = None  # where services keep their files, for a workspace that cannot be written
+    remote: RemotePath | None = None  # object store of clips and frames, if any; `root` is scratch space then
+    scratch_root: Path | None = None  # folder of the services' files, for a read-only workspace
 
     @classmethod
     def open(cls, root: str | Path, *, objects: bool = False, read_only: bool = False) -> Workspace:
@@ -67,6 +67,11 @@ class Workspace:
         return cls(path)
 
     @property
+    def address(self) -> str:
+        """What `open` takes to open it again."""
+        return str(self._base)
+
+    @property
     def clips(self) -> Path:
         """Trimmed clips, the roster and the status table."""
         return self.root / "clips"
@@ -87,12 +92,12 @@ class Workspace:
 
     @property
     def scratch(self) -> Path:
-        """Where decoding keeps its lock and what is unfinished: beside the frames, or on this machine."""
+        """Folder of the decoding lock and of unfinished shards: with the frames, or on this machine."""
         return self.root / "frames"
 
     @property
     def services(self) -> Path:
-        """Where the embedded services keep their files."""
+        """Folder of the files of the embedded services."""
         return self.scratch_root or self.root
 
     @property
@@ -117,7 +122,7 @@ class Workspace:
 
     @property
     def calibration(self) -> Path:
-        """What `ssat probe` measured of embedders that have no file to store it in."""
+        """Folder of the medians that `ssat probe` stored for embedders without a file of their own."""
         return self.root / "calibration"
 
     @property
@@ -137,14 +142,14 @@ class Workspace:
         return resolved.relative_to(self.root).as_posix()
 
     def absolute(self, relative: str) -> Path:
-        """Return the file that `relative` names. Raises WorkspaceError where it would leave the workspace."""
+        """Return the file that `relative` names. Raises WorkspaceError if it would leave the workspace."""
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root):
             raise WorkspaceError(f"{relative}: would leave the workspace {self.root}")
         return path
 
     def absolute_files(self, relatives: Iterable[str]) -> list[str]:
-        """As `absolute`, for very many files: their folders are resolved once each, the files' own links are not."""
+        """Return `absolute` of very many files: their folders are resolved once each, links of the files are not."""
         folders: dict[str, str] = {}
         files = []
         for relative in relatives:
@@ -157,7 +162,7 @@ class Workspace:
         return files
 
     def located(self, relatives: Sequence[str]) -> list[AnyPath]:
-        """As `absolute_files`, for files that may lie in the object store."""
+        """Return `absolute_files`, also for files in the object store."""
         if self.remote is None:
             return [Path(file) for file in self.absolute_files(relatives)]
         for relative in relatives:
@@ -175,7 +180,7 @@ def _temporary_folder() -> Path:
 
 @contextmanager
 def committed(path: AnyPath) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; on success it is synced and renamed, on error it is removed.
+    """Yield a temporary name next to `path` to write to; then sync and rename it, or remove it after an error.
 
     A reader therefore sees the old file, the new file, or none: never a half. An object is written from a local file.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,10 @@ from ssat.embedding.named import COLOUR
 from ssat.errors import InputError
 from ssat.file_names import EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.manifest import canonical_json
-from ssat.locks import writing
+from ssat.once import once, save_result, saved_values
 from ssat.pipeline.settings import AdaptSettings
 from ssat.setting_marks import ByContent, without
-from ssat.workspace import Workspace, committed
+from ssat.workspace import Workspace
 from tasks.embedders import ADAPTED, MODEL_NAME, latest_of_its_own, register_embedder, resolve_embedder
 from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress import progress_bar
@@ -46,10 +45,10 @@ class AdaptedEmbedder:
 
     Attributes:
         accepted: its AUC on the held-out part is higher than its parent's; otherwise it is neither kept nor registered.
-        embedder: the file, relative to the workspace; None where it was not accepted.
+        embedder: the file, relative to the workspace; None if it was not accepted.
         model_version: registered version, likewise.
         parent: digest of the embedder that was adapted.
-        parent_version: its registered version; None where it has none.
+        parent_version: its registered version; None if it has none.
         tracklets: learned from.
         probe: AUC on the held-out part: `before` and `after`, each with `auc`, `auc_low` and `auc_high`, and `gain`
             with the interval of the difference.
@@ -91,9 +90,8 @@ def adapt_embedder(workspace: Workspace, settings: AdaptSettings) -> AdaptedEmbe
     learned = without(settings, ByContent)
     key = hashlib.sha256(canonical_json([_VERSION, learned, digest, parent.digest])).hexdigest()[:16]
     folder = workspace.training / f"{ADAPTED}{key}"
-    if (folder / TRAINING_RESULT).exists():
-        return _load(folder / TRAINING_RESULT)
-    with writing(folder, "training"):
+
+    def adapt() -> AdaptedEmbedder:
         with progress_bar("tracklets, frames", None) as advance:
             table = tracklet_patches(footages, until, advance=advance)
         network_of = _adapted(parent, table, settings)
@@ -101,6 +99,8 @@ def adapt_embedder(workspace: Workspace, settings: AdaptSettings) -> AdaptedEmbe
             before, after = judge.score(parent, advance), judge.score(network_of, advance)
         scores = before, after
         return _record(workspace, settings, folder, parent, network_of, table, digest, scores, judge.notes)
+
+    return once(folder / TRAINING_RESULT, _load, adapt)
 
 
 def parent_embedder(settings: AdaptSettings, workspace: Workspace) -> PatchEmbedder:
@@ -167,7 +167,7 @@ def _record(
         "after": {name.removeprefix("probe_"): value for name, value in after.named().items()},
         "gain": asdict(gain),
     }
-    # By the names that trainings record: what starts from "the latest training" finds them.
+    # The names that trainings record, so that "the latest training" finds them.
     shown = {
         **settings.model_dump(mode="json"),
         "architecture": adapted.network.architecture,
@@ -176,7 +176,7 @@ def _record(
     }
     dataset = Dataset("footage", digest, str(Path(settings.footage).expanduser().absolute()))
     with mlflow_run(workspace, EXPERIMENT, folder.name, shown, dataset=dataset) as reporter:
-        # The score of what is used from now on, under the name that trainings give it.
+        # The score of the new embedder, under the name that trainings use.
         numbers = {f"kept_probe_{name}": value for name, value in probe["after" if accepted else "before"].items()}
         numbers |= {f"{when}_{name}": value for when in ("before", "after") for name, value in probe[when].items()}
         numbers |= {"gain": gain.gain, "gain_low": gain.low, "gain_high": gain.high, "tracklets": table.n_patches}
@@ -222,9 +222,7 @@ def _kept(
     }
     version = register_embedder(result.mlflow_run_id, folder / EMBEDDER_FILE, _examples(table, adapted), tags)
     result = replace(result, embedder=workspace.relative(folder / EMBEDDER_FILE), model_version=version)
-    with committed(folder / TRAINING_RESULT) as temporary:
-        content = {name: value for name, value in asdict(result).items() if name != "reused"}
-        temporary.write_text(json.dumps(content, indent=1))
+    save_result(result, folder / TRAINING_RESULT)
     return result
 
 
@@ -238,7 +236,7 @@ def _examples(table: PatchTable, adapted: Embedder) -> NDArray[np.uint8]:
 
 
 def _parent_version(digest: str) -> str | None:
-    """Return the registered version with that digest, the latest; None where there is none."""
+    """Return the registered version with that digest, the latest; None if there is none."""
     from mlflow import MlflowClient
 
     found = MlflowClient().search_model_versions(f"name = '{MODEL_NAME}'")
@@ -247,5 +245,5 @@ def _parent_version(digest: str) -> str | None:
 
 
 def _load(path: Path) -> AdaptedEmbedder:
-    content = json.loads(path.read_text())
-    return AdaptedEmbedder(**{**content, "notes": tuple(content["notes"]), "reused": True})
+    content = saved_values(path)
+    return AdaptedEmbedder(**{**content, "notes": tuple(content["notes"])})

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ssat.errors import ServiceError
 from ssat.redaction import redacted, secrets_of, without_credentials
 
-# Ports of addresses that leave theirs out.
+# Default ports.
 _DEFAULT_PORTS = {
     "http": 80,
     "https": 443,
@@ -145,7 +145,7 @@ class HttpAnswer:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body parsed as JSON; None where it is not JSON."""
+        """Return the body parsed as JSON; None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -176,7 +176,7 @@ def http_answer(url: str, timeout_s: float = 5.0) -> HttpAnswer:
 
 
 def _first_bytes(response: Any, deadline: float, size: int = 1 << 16) -> bytes:
-    """Up to `size` bytes. Raises TimeoutError where they arrive too slowly."""
+    """Up to `size` bytes. Raises TimeoutError if they arrive too slowly."""
     body = b""
     while len(body) < size and (part := response.read1(size - len(body))):
         body += part

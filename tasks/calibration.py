@@ -60,7 +60,7 @@ def stored_median(embedder: Identified, workspace: Workspace) -> float | None:
 def store_calibration(
     spec: str | None, embedder: PatchEmbedder, measured: Sequence[Calibration], workspace: Workspace
 ) -> Path | None:
-    """Store the median of one or several footages for later tracking; None where they have fewer than 20 pairs.
+    """Store the median of one or several footages for later tracking; None if they have fewer than 20 pairs.
 
     Of several footages it is the mean of their medians, weighted by the number of pairs. A safetensors file of ours
     takes it into its metadata. For everything else (ONNX files, runs, `colour`, several embedders) it goes into the

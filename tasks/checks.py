@@ -12,32 +12,27 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from ssat.clips.lists import read_list
-from ssat.clips.roster import load_roster
 from ssat.clips.settings import CollectSettings
-from ssat.embedding.clip_split import check_clips
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
-from ssat.frames.manifest import refuse_newer_store
 from ssat.frames.settings import DecodeSettings
-from ssat.frames.store import FrameStore
 from ssat.output_paths import refuse_source_in
 from ssat.pipeline.benchmark_inputs import check_sequences, sequences_of
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.databases import check_database, mlflow_schema
 from tasks.embedders import check_embedder
-from tasks.environment import available_cpus, gpu_names
+from tasks.environment import available_cpus, gpu_names, ray_is_named
 
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 _CHAMPION = "champion"
 
 
-def check_collect(workspace: Workspace, settings: CollectSettings) -> None:
-    """Check the source of clips.
+def check_source(workspace: Workspace, settings: CollectSettings) -> str:
+    """Return the source of clips; its list is not read.
 
     Raises:
-        InputError: no source, one that is no list, or one inside the workspace's own clips.
+        InputError: no source, or one inside the workspace's own clips.
     """
     if not settings.source:
         raise InputError(
@@ -45,17 +40,7 @@ def check_collect(workspace: Workspace, settings: CollectSettings) -> None:
             "`source`"
         )
     refuse_source_in(workspace.clips, Path(settings.source).expanduser())
-    read_list(settings.source, url_template=settings.url_template, min_seconds=settings.min_seconds)
-
-
-def check_decode(workspace: Workspace) -> None:
-    """Check that there are collected clips and that the frame store can be extended.
-
-    Raises:
-        InputError: no roster, or a store of a later version.
-    """
-    load_roster(workspace)
-    refuse_newer_store(workspace.frames)
+    return settings.source
 
 
 def refuse_dry_writer(settings: DecodeSettings) -> None:
@@ -70,17 +55,11 @@ def refuse_dry_writer(settings: DecodeSettings) -> None:
         )
 
 
-def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool = True) -> None:
-    """Check the frame store, the machine and the paths of a training.
-
-    Args:
-        workspace: where the frame store is.
-        settings: of the training.
-        stored: the frame store is needed now; False where an earlier stage makes it.
+def check_train(settings: TrainSettings) -> None:
+    """Check the machine and the paths of a training.
 
     Raises:
-        InputError: no usable store or too few clips in it, a path that is missing, or more workers than this machine
-            has CPUs or GPUs.
+        InputError: a path that is missing, or more workers than this machine has CPUs or GPUs.
     """
     check_resources(settings)
     if settings.warm_start is not None and not Path(settings.warm_start).expanduser().exists():
@@ -93,8 +72,6 @@ def check_train(workspace: Workspace, settings: TrainSettings, *, stored: bool =
     probe = settings.evaluation.probe
     if probe is not None and not Path(probe).expanduser().exists():
         raise InputError(f"setting train.probe: {probe}: no such folder; expected footage with detections")
-    if stored:
-        check_clips(settings, FrameStore.open(workspace.frames))
 
 
 def check_resources(settings: TrainSettings) -> None:
@@ -103,7 +80,7 @@ def check_resources(settings: TrainSettings) -> None:
     Raises:
         InputError: more workers than CPUs or GPUs, or a GPU asked for where none is.
     """
-    if os.environ.get("RAY_ADDRESS", "local") != "local":
+    if ray_is_named():
         return  # the cluster is asked when it is connected
     execution = settings.execution
     name, workers = "workers", execution.workers
@@ -120,29 +97,19 @@ def check_resources(settings: TrainSettings) -> None:
         raise InputError(f"setting train.{name}: {workers} are more than this machine's {cpus} CPUs")
 
 
-def check_benchmark(workspace: Workspace, settings: BenchmarkSettings, *, trained: bool = True) -> None:
+def check_benchmark(workspace: Workspace, settings: BenchmarkSettings) -> None:
     """Check the sequences, detections, ground truth, networks and paths of a benchmark.
-
-    Args:
-        workspace: where the embedder of the latest training is looked for.
-        settings: of the benchmark.
-        trained: an embedder is needed now where none is named; False where an earlier stage trains it.
 
     Raises:
         InputError: sequences or files that cannot be used, or an embedder that is missing.
     """
     check_sequences(settings)
-    if settings.needs_appearance and (trained or settings.embedder is not None):
+    if settings.needs_appearance and settings.embedder is not None:
         check_embedder(settings.embedder, workspace)
     if settings.refine != "none":
         from ssat.detection.checkpoint import checkpoint_path, refuse_missing
 
         refuse_missing(checkpoint_path(settings.refinement.checkpoint, workspace.root))
-
-
-def check_verify(workspace: Workspace) -> None:
-    """Check that there is a frame store. Raises InputError without one, or where its manifest is damaged."""
-    FrameStore.open(workspace.frames)
 
 
 def check_files(paths: Iterable[Path]) -> None:

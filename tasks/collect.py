@@ -63,7 +63,7 @@ def collect_clips(workspace: Workspace, settings: CollectSettings) -> CollectRes
 @task(name="collect-shard", persist_result=False, cache_policy=NO_CACHE)
 def collect_shard(collector: Collector, shard: Shard) -> ShardOutcome:
     """Work through one shard."""
-    # How many of the wanted clips an archive holds is known at its end.
+    # The number of wanted clips in an archive is known only at its end.
     total = None if shard.archive else len(shard.positions)
     with progress_bar(f"clips, shard {shard.number}", total) as advance, _shared_progress(collector) as tell:
 
@@ -83,7 +83,7 @@ def collect_shard(collector: Collector, shard: Shard) -> ShardOutcome:
 
 @contextmanager
 def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
-    """A progress artifact of the wanted clips: at once, every few seconds while clips come in, and at the end.
+    """Update a progress artifact of the wanted clips: at the start, every few seconds, and at the end.
 
     Class ids are assigned when a shard is finished. Until then its finished candidates are counted, so the share can
     fall a little.
@@ -108,7 +108,7 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
             if time.monotonic() - told_at < _TELL_EVERY_S:
                 return
             told_at = time.monotonic()
-        with contextlib.suppress(Exception):  # a server that is slow for a moment must not cost the clips
+        with contextlib.suppress(Exception):  # a slow server must not lose the clips
             update_progress_artifact(artifact, percent(before + done))
 
     yield tell
@@ -117,7 +117,7 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
 
 
 def report_clips(result: CollectResult, rejected: list[str]) -> None:
-    """The result as a Prefect artifact."""
+    """Create the Prefect artifact of the result."""
     create_table_artifact(
         key="clips",
         table=[{"outcome": name, "clips": count} for name, count in result.by_class.items()],

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,13 @@ from ssat.clips.roster import load_roster
 from ssat.errors import InputError
 from ssat.file_names import EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.manifest import canonical_json
-from ssat.locks import writing
+from ssat.once import once, save_result, saved_values
 from ssat.patches.clips import VERSION, PatchTable, joined
 from ssat.patches.follow import MOVING
 from ssat.patches.settings import ColoursSettings, FollowSettings
 from ssat.setting_marks import Runtime, without
 from ssat.video.untrusted import VideoError
-from ssat.workspace import Workspace, committed
+from ssat.workspace import Workspace
 from tasks.embedders import register_embedder
 from tasks.halt import stop_if_halted
 from tasks.mlflow_run import Dataset, mlflow_run
@@ -60,7 +59,7 @@ class LearnedColours:
         clips, patches, moving: learned from; `moving` of the patches move against the background.
         without_patches: clips that gave none: still, too short, or nothing could be followed.
         unreadable: clips that are no readable video.
-        held_out: scores on held-out clips, without labels; empty where no two held-out patches are seen together.
+        held_out: scores on held-out clips, without labels; empty if no two held-out patches are seen together.
         reused: it was done before.
     """
 
@@ -80,7 +79,7 @@ class LearnedColours:
     @classmethod
     def load(cls, path: Path) -> LearnedColours:
         """Return the result in a file of a finished learning."""
-        return cls(**{**json.loads(path.read_text()), "reused": True})
+        return cls(**saved_values(path))
 
 
 @task(name="learn colours", persist_result=False)
@@ -98,12 +97,13 @@ def learn_colours_task(workspace: Workspace, settings: ColoursSettings) -> Learn
     learned = without(settings, Runtime)
     key = hashlib.sha256(canonical_json([VERSION, learned, n_train, digest])).hexdigest()[:16]
     folder = workspace.training / f"colours-{key}"
-    if (folder / TRAINING_RESULT).exists():
-        return LearnedColours.load(folder / TRAINING_RESULT)
-    with writing(folder, "training"):
+
+    def learn() -> LearnedColours:
         jobs = _jobs(workspace, settings, rows.to_pylist())
         unreadable = _follow_missing(jobs, settings)
         return _learn_recorded(workspace, settings, folder, jobs, (n_train, n_held), digest, unreadable)
+
+    return once(folder / TRAINING_RESULT, LearnedColours.load, learn)
 
 
 def _split(n_clips: int, settings: ColoursSettings) -> tuple[int, int]:
@@ -143,7 +143,7 @@ def _follow_missing(jobs: Sequence[ClipPatches], settings: ColoursSettings) -> s
 
 
 def _follow_one(job: ClipPatches, threads: int) -> bool:
-    """On a worker: whether the clip could be read. What was found is kept either way but for that."""
+    """Follow the patches of one clip on a worker; return whether it is readable. Patches are stored."""
     import cv2
 
     from ssat.patches.clips import patches_of_clip
@@ -182,7 +182,7 @@ def _learn_recorded(
         score = held_out_score(network, held_out, settings.seed) if held_out.n_patches > 1 else None
         # No number where nothing was compared: JSON, tags and metrics have no "not a number".
         found = {"auc": score.auc, "pairs": float(score.pairs)} if score is not None and np.isfinite(score.auc) else {}
-        # By the names that trainings record: what starts from "the latest training" finds them.
+        # The names that trainings record, so that "the latest training" finds them.
         shown = {**settings.model_dump(mode="json"), "architecture": "histogram", "crop": INPUT_SIZE}
         counts = {"clips": n_train, "patches": train.n_patches, "moving": moving, "without_patches": without}
         facts = {"settings": shown, "held_out": found, "data_digest": digest, **counts}
@@ -207,9 +207,7 @@ def _learn_recorded(
             moving=moving,
             without_patches=without,
         )
-        with committed(folder / TRAINING_RESULT) as temporary:
-            content = {name: value for name, value in asdict(result).items() if name != "reused"}
-            temporary.write_text(json.dumps(content, indent=1))
+        save_result(result, folder / TRAINING_RESULT)
     return result
 
 

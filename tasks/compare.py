@@ -20,7 +20,7 @@ from tasks.recorded import BENCHMARKS, CHAMPION, TRAININGS, Recorded
 _KINDS = {BENCHMARKS: "benchmark", TRAININGS: "training", "ssat-study": "study"}
 _MAX_RUNS = 24
 _MAX_CURVES = 6
-# Curves worth a look, in this order; others follow.
+# Main curves, in this order; others follow.
 _CURVES = ("loss", "probe_auc", "held_out_recall_at_1", "accuracy", "target_cosine", "mot_idf1", "learning_rate")
 
 
@@ -112,7 +112,7 @@ def _champion_benchmark(recorded: Recorded, like: Any) -> Any:
     found = recorded.benchmarks(champion.digest) if champion is not None else []
     same = [run for run in found if _measured(run) == _measured(like)]
     if not found:
-        return recorded.run(CHAMPION)  # says what is missing, or gives the training
+        return recorded.run(CHAMPION)  # returns the training, or raises an error
     return (same or found)[0]
 
 

@@ -17,8 +17,8 @@ from ssat.errors import ServiceError
 
 _LOCKED_AFTER_S = 5.0
 _MAX_CHECK_SECONDS = 2.0
-# Rows of MLflow's database that name a place below the artifact folder: table, key, column, and whether old places
-# are kept where only they have the files. An experiment's place is where new runs write.
+# Rows of MLflow's database with a path below the artifact folder: table, key, column, and whether old paths
+# are kept if only they have the files. New runs write to the path of their experiment.
 _PLACES = (
     ("experiments", "experiment_id", "artifact_location", False),
     ("runs", "run_uuid", "artifact_uri", True),
@@ -40,13 +40,13 @@ class Schema:
 
 
 def prefect_schema() -> Schema:
-    """Of Prefect's database, as its server migrates it at the start."""
+    """Return the schema revision of Prefect's database, which its server migrates at the start."""
     known, head = _revisions("prefect", "server/database/_migrations/versions/sqlite")
     return Schema("Prefect", "prefect", known, head, migrates_itself=True)
 
 
 def mlflow_schema() -> Schema:
-    """Of MLflow's tracking database, which it refuses unless it is of exactly this revision."""
+    """Return the schema revision of MLflow's tracking database, which MLflow requires exactly."""
     known, head = _revisions("mlflow", "store/db_migrations/versions")
     return Schema("MLflow", "mlflow", known, head, migrates_itself=False)
 
@@ -131,7 +131,7 @@ def check_database(file: Path, schema: Schema) -> None:
 
 
 def _damage(connection: sqlite3.Connection) -> str:
-    """Return the first problem that SQLite finds within two seconds; an empty text where it finds none."""
+    """Return the first problem that SQLite finds within two seconds; an empty text if it finds none."""
     deadline = time.monotonic() + _MAX_CHECK_SECONDS
     connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 20_000)
     try:

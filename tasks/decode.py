@@ -55,7 +55,7 @@ def decode_shards(workspace: Workspace, settings: DecodeSettings) -> DecodedStor
 def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
     """Write `missing` shards on Ray with a progress bar in frames; gives the number of frames written."""
     for job in missing:
-        # A shard that is written again, for clips that can be read by now, must not pass for finished.
+        # A shard that is written again, for clips that are readable now, must not count as finished.
         job.sidecar.unlink(missing_ok=True)
     expected = sum(_expected_frames(job) for job in missing)
     share = share_cluster(len(missing), settings.workers, memory_bytes)
@@ -82,7 +82,7 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
 
         for job, (entry, records) in run_bounded(_write_shard, missing, share, poll):
             count(FAILURES, sum(record.status == "failed" for record in records), stage="decode", kind="MEDIA")
-            # A failed clip is done as well: count what was expected of it, so that the bar comes to its end.
+            # A failed clip is finished too: count its expected frames, so that the bar reaches its end.
             finished_frames += max(entry.rows, _expected_frames(job))
             show(finished_frames)
             written += entry.rows
@@ -122,7 +122,7 @@ def _write_shard(job: ShardJob, threads: int) -> tuple[ShardEntry, list[ClipReco
     import cv2
 
     cv2.setNumThreads(1)  # the clips of a shard run concurrently already
-    # An earlier try may have come to the end just before its worker was lost.
+    # An earlier attempt may have finished just before its worker was lost.
     return job.finished() or write_shard(job, threads)
 
 
@@ -132,7 +132,7 @@ def _expected_frames(job: ShardJob) -> int:
 
 
 def report_store(result: DecodedStore) -> None:
-    """The store and its failed clips as a Prefect artifact."""
+    """Create the Prefect artifact of the store and its failed clips."""
     facts = ("clips", "frames", "shards", "bytes", "written_shards", "frames_per_second", "failed", "digest")
     create_table_artifact(
         key="frame-store",

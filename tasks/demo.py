@@ -87,7 +87,7 @@ def report_demo(
 
     Args:
         mot: folder of the sequences.
-        benchmarks: method → result of `benchmark_flow`.
+        benchmarks: method → result of its benchmark.
         history: of the training, a row per epoch.
         minutes: stage → minutes it took.
     """

@@ -34,7 +34,7 @@ def resolve_detector(
 
 
 def detector_digest(settings: BenchmarkSettings, workspace: Workspace) -> str | None:
-    """Return the digest of the network that detects, as `resolve_detector` gives it; None where none does.
+    """Return the digest of the network that detects, as `resolve_detector` gives it; None if none does.
 
     Raises:
         InputError: weights that are missing.

@@ -76,7 +76,7 @@ def requirements(distribution: str = "ssat") -> Check:
     problems, checked = [], 0
     for line in importlib.metadata.requires(distribution) or []:
         requirement = Requirement(line)
-        # Who asks the doctor has the pipeline, too.
+        # `ssat doctor` is only available with the pipeline.
         if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in ("", "pipeline")):
             continue
         checked += 1
@@ -274,7 +274,7 @@ def mlflow() -> Check:
 
 
 def started_services(workspace: Workspace) -> Iterator[Check]:
-    """Starts, or connects to, each service once and asks it for something."""
+    """Start, or connect to, each service once and check that it answers."""
     import time
 
     sessions: dict[str, Callable[[Workspace], AbstractContextManager[object]]] = {

@@ -14,7 +14,7 @@ from ssat.workspace import Workspace
 
 # How long one question for a slot waits: between two of them the collector may be stopped.
 _ASK_S = 1.0
-# The breaker is read again after this time; asking the server before each request would say no more.
+# The breaker is read again after this time; reading it before each request would not help.
 _FRESH_S = 5.0
 
 
@@ -65,7 +65,7 @@ class PrefectEgress:
         jitter(self._jitter_s, stopped)
 
     def _make_limit(self) -> None:
-        from httpx import HTTPError  # what Prefect's client lets through as it is
+        from httpx import HTTPError  # errors that Prefect's client does not wrap
         from prefect.client.orchestration import get_client
         from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
         from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
@@ -77,7 +77,7 @@ class PrefectEgress:
                     found = client.read_global_concurrency_limit_by_name(self.limit)
                 except ObjectNotFound:
                     wanted = GlobalConcurrencyLimitCreate(name=self.limit, limit=1, slot_decay_per_second=decay)
-                    with contextlib.suppress(ObjectAlreadyExists):  # another worker was as quick
+                    with contextlib.suppress(ObjectAlreadyExists):  # another worker created it at the same time
                         client.create_global_concurrency_limit(wanted)
                     found = client.read_global_concurrency_limit_by_name(self.limit)
         except (HTTPError, PrefectException, RuntimeError, OSError) as error:
@@ -120,7 +120,7 @@ class PrefectEgress:
                 self._read_at = time.monotonic()
             shared = self._shared
         if moved:
-            self._tell(shared)  # or every worker would find a pause that has just begun
+            self._tell(shared)  # otherwise every worker would see a pause that has just begun
         return shared
 
     def _tell(self, pause: Pause) -> None:

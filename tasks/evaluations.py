@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def evaluation_of(settings: TrainSettings) -> Evaluate | None:
-    """Return what scores an embedder as the settings ask for, opened and checked; None where they ask for nothing.
+    """Return what scores an embedder as the settings ask for, opened and checked; None if they ask for nothing.
 
     Raises:
         InputError: a folder that cannot be used, named with its setting.

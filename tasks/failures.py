@@ -8,7 +8,7 @@ from ssat.errors import SsatError
 
 
 def unwrap(error: BaseException) -> SsatError | None:
-    """Return the first SsatError among `error` and what it carries, or None where it was caused by something else.
+    """Return the first SsatError among `error` and what it carries, or None if it was caused by something else.
 
     Ray keeps the exception of a task in `.cause`; Ray Train those of its workers in `.worker_failures` by rank, or one
     of its controller in `.controller_failure`; an exception group its members; Python itself `__cause__`.

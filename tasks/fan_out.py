@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +19,7 @@ from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
+from tasks.environment import ray_is_named
 from tasks.progress import progress_bar
 from tasks.results_cache import fetch_results, keep_results, results_key
 from tasks.sequences import detect_in_sequence, track_sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ssat.detection.torchvision_detector import TorchvisionDetector
     from ssat.embedding.protocol import PatchEmbedder
 
-# A local Ray and its workers, which load torch, take some ten CPU-seconds: so many frames to look at are worth it.
+# A local Ray and its workers, which load torch, take some ten CPU-seconds: worthwhile from this many frames on.
 _MIN_FRAMES_FOR_RAY = 600
 
 
@@ -62,11 +62,6 @@ class SequenceJob:
     root: str
     folder: Path
     embedder: tuple[EmbedderPart, ...] | None
-
-
-def ray_is_named() -> bool:
-    """Return whether RAY_ADDRESS names a cluster."""
-    return os.environ.get("RAY_ADDRESS", "local") != "local"
 
 
 def track_sequences(

@@ -127,7 +127,7 @@ def finished_collecting(workspace: Workspace, settings: CollectSettings) -> Coll
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of each stage, and the minutes that each took; `benchmark` is None where it was not asked for."""
+    """The result of each stage, and the minutes that each took; `benchmark` is None if it was not asked for."""
 
     minutes: dict[str, float]
     collect: CollectResult
@@ -177,7 +177,7 @@ def finished_run(
         scored = stage("benchmark", lambda: finished_benchmark(workspace, chosen))
         if scored is None:
             return None
-    # The list of clips last: it may be long, and is only of interest where all else is there.
+    # The list of clips last: it may be long, and is only needed if everything else is finished.
     collected = stage("collect", lambda: finished_collecting(workspace, collect))
     if collected is None or roster_digest(load_roster(workspace)) != Manifest.load(workspace.frames).roster_digest:
         return None  # there is more to collect, or a clip that was collected before has its class only now

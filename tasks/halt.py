@@ -45,7 +45,7 @@ def note_outcomes(by_class: dict[str, int]) -> None:
 
 
 def halted() -> str:
-    """Return why the work has to stop now; an empty text where it may go on."""
+    """Return why the work has to stop now; an empty text if it may go on."""
     return next((text for reason in _reasons.get() if (text := reason())), "")
 
 

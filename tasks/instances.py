@@ -148,7 +148,7 @@ def _clips(
 
 
 def _key(recipe: dict[str, Any], clips: Sequence[_Clip], unreadable: set[int]) -> str:
-    """What a part follows from; a part with unreadable clips is not finished, so that they are tried again."""
+    """Return the key of a part; a part with unreadable clips is not finished, so that they are tried again."""
     rows = [[clip.class_id, clip.clip_id, clip.sha256, clip.stored, clip.class_id in unreadable] for clip in clips]
     return hashlib.sha256(canonical_json([recipe, rows])).hexdigest()[:16]
 
@@ -168,7 +168,7 @@ def _follow_missing(clips: Sequence[_Clip]) -> set[int]:
 
 
 def _follow_one(clip: _Clip, threads: int) -> bool:
-    """On a worker: whether the clip could be read. What was found is kept either way but for that."""
+    """Follow the patches of one clip on a worker; return whether it is readable. Patches are stored."""
     import cv2
 
     cv2.setNumThreads(threads)

@@ -55,7 +55,7 @@ def count(name: str, number: float = 1, **tags: str) -> None:
 
 @contextlib.contextmanager
 def counted() -> Iterator[None]:
-    """A connection to the cluster that RAY_ADDRESS names, for work that uses Ray for its counters alone.
+    """Connect to the cluster that RAY_ADDRESS names, for work that uses Ray for its counters alone.
 
     Without that variable, or where the cluster does not answer, the work continues uncounted.
     """

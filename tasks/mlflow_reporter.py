@@ -78,7 +78,7 @@ class MlflowReporter:
         self.text(json.dumps(list(rows), indent=1, default=str), f"tables/{name}.json")
 
     def text(self, content: str, name: str) -> None:
-        """A text artifact called `name` (with its folder)."""
+        """Log a text artifact called `name` (with its folder)."""
         self._report({"text": content, "name": name})
 
     def file(self, path: Path, folder: str = "") -> None:
@@ -88,11 +88,11 @@ class MlflowReporter:
         show_progress(done, total, what, note)
 
     def tag(self, key: str, value: str) -> None:
-        """A tag of the run."""
+        """Set a tag of the run."""
         self._report({"tag": key, "value": value})
 
     def status(self, status: str) -> None:
-        """How the run ended, where MLflow's own call did not get through."""
+        """Set the final status of the run, if MLflow's own call failed."""
         self._report({"status": status})
 
     def flush(self) -> None:

@@ -52,7 +52,7 @@ def mlflow_run(
     system_metrics: bool = True,
     parent_run_id: str | None = None,
 ) -> Iterator[MlflowReporter]:
-    """A run of `experiment` that is active inside, so that `mlflow.pytorch.log_model` and the like write to it.
+    """Activate a run of `experiment` inside the context, so that `mlflow.pytorch.log_model` and others use it.
 
     It records the settings as parameters (nested ones with dots, secrets left out), the git commit, library versions,
     hardware, the data set with its digest, and CPU, memory, disk and GPU use over time. Inside another run, or with
@@ -85,7 +85,7 @@ def mlflow_run(
         _restore(named)
         raise
     except Exception as error:
-        # MLflow lets errors of the database and of its HTTP client through as they are.
+        # MLflow does not wrap errors of the database and of its HTTP client.
         _restore(named)
         raise mlflow_unusable(workspace, uri, error) from error
     send_kept(uri, workspace.mlflow)
@@ -150,7 +150,7 @@ def _experiment(workspace: Workspace, uri: str, name: str) -> str:
     client = MlflowClient(uri)
     found = client.get_experiment_by_name(name)
     if found is None:
-        # A server places artifacts itself; beside a database in the workspace they belong into the workspace.
+        # A server places artifacts itself; with a database in the workspace they belong into the workspace.
         location = (workspace.mlflow / "artifacts").as_uri() if is_sqlite(uri) else None
         try:
             return str(client.create_experiment(name, artifact_location=location))
@@ -190,9 +190,9 @@ def _log_inputs(uri: str, run_id: str, settings: BaseModel | Mapping[str, Any] |
         import mlflow
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # several of MLflow's source classes claim a local folder; any will do
+            warnings.simplefilter("ignore")  # several of MLflow's source classes accept a local folder; any is fine
             source = resolve_dataset_source(dataset.location)
-        # MLflow's own column for a digest holds 36 characters; the whole one is the parameter above.
-        # It is complete as it is: MLflow declares `profile` abstract and does without it here.
+        # MLflow's column for a digest holds 36 characters; the parameter above has the full digest.
+        # Complete: MLflow declares `profile` abstract but does not need it here.
         named = MetaDataset(source, name=dataset.name, digest=dataset.digest[:36])  # type: ignore[abstract]
         mlflow.log_input(named)

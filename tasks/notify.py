@@ -39,7 +39,7 @@ def webhook_url() -> str | None:
 
     try:
         block: Any = Webhook.load(BLOCK, _sync=True)  # type: ignore[call-arg]  # taken by the decorator of load
-    except ValueError:  # Prefect's word for: there is no such block
+    except ValueError:  # raised by Prefect if there is no such block
         return None
     return str(block.url.get_secret_value())
 

@@ -33,7 +33,7 @@ class Pages:
 
 @contextmanager
 def pages(workspace: Workspace, *, prefect_port: int = 0, mlflow_port: int = 0) -> Iterator[Pages]:
-    """Both pages on loopback, port 0 meaning any free one; they end with this context.
+    """Serve both pages on loopback within the context; port 0 means any free one.
 
     They show what the embedded services of this workspace recorded. Loopback keeps other machines out, not other
     users of this one: neither page asks for a login.
@@ -100,7 +100,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             break
         except subprocess.TimeoutExpired:
             continue
-    # The workers of a server that has ended, should any be left.
+    # Remaining workers of a server that has ended.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

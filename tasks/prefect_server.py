@@ -30,7 +30,7 @@ class PrefectServer:
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            # Bound here and handed down, so that no other process can take the port in between.
+            # Bound here and passed to the child, so that no other process can take the port in between.
             self._listener.bind(("127.0.0.1", port))
         except OSError as error:
             self._listener.close()
@@ -63,7 +63,7 @@ class PrefectServer:
             "PREFECT__SERVER_FINAL": "1",
         }
         if not self._pages:
-            # Leaves out the background services (schedules, late runs) that one process at work does not need.
+            # Omit the background services (schedules, late runs) that a single command does not need.
             environment["PREFECT__SERVER_EPHEMERAL"] = "1"
         environment.pop("PREFECT_API_URL", None)
         descriptor = self._listener.fileno()
@@ -75,7 +75,7 @@ class PrefectServer:
                 stderr=subprocess.STDOUT,
                 pass_fds=(descriptor,),
                 env=environment,
-                start_new_session=True,  # Ctrl-C is for the flow, which still has to report its state
+                start_new_session=True,  # Ctrl-C goes to the flow, which still has to report its state
             )
 
     def wait(self, within_s: float) -> None:
@@ -120,7 +120,7 @@ class PrefectServer:
 
 
 def serve(descriptor: int) -> None:
-    """The child: serves on the inherited socket until standard input closes."""
+    """Serve on the inherited socket until standard input closes; runs in the child process."""
     import uvicorn
 
     config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="warning", lifespan="on")
@@ -130,7 +130,7 @@ def serve(descriptor: int) -> None:
     def watch() -> None:
         sys.stdin.buffer.read()
         server.should_exit = True
-        # A server that is still starting, or whose shutdown hangs on an open event stream, is ended all the same.
+        # A server that is still starting, or whose shutdown hangs on an open event stream, is killed.
         time.sleep(8)
         os._exit(0)
 

@@ -16,7 +16,7 @@ _reported: dict[str, Any] = {}
 
 @contextmanager
 def progress_bar(what: str, total: float | None) -> Iterator[Callable[..., None]]:
-    """A bar for `total` units of `what` (None: not known). Yields a function that advances it by 1, or by its argument.
+    """Show a bar for `total` units of `what` (None: unknown). Yield a function that advances it by 1, or its argument.
 
     A second argument becomes the bar's text. The function may be called from any thread. Where standard error is no
     terminal, one line is printed at the end.
@@ -110,7 +110,7 @@ def _new_display() -> Any:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        # Standard output carries results alone: what other code prints stays where it was printed to.
+        # Standard output has results only; output of other code is not redirected.
         redirect_stdout=False,
         redirect_stderr=True,
     )

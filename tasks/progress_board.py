@@ -47,7 +47,7 @@ def new_board() -> Any:
 
 @contextmanager
 def watched(board: Any) -> Iterator[None]:
-    """Shows what the actor `board` holds while the block runs, and once more at its end."""
+    """Show the state of the actor `board` while the block runs, and once more at its end."""
     stop = threading.Event()
 
     def show() -> None:
@@ -60,7 +60,7 @@ def watched(board: Any) -> Iterator[None]:
             try:
                 latest = ray.get(board.get.remote())
             except RayError:
-                continue  # the work itself says what is wrong; a bar that stands still is no news
+                continue  # the work itself reports errors; a stalled bar is not reported
             if latest is not None:
                 show_progress(*latest)
 

@@ -55,7 +55,7 @@ class PromotionResult:
         gain: candidate minus champion, as a share of 1.
         spread: of the seeds, likewise.
         probe: None without footage.
-        champion: None where there was none, or the candidate is it.
+        champion: None if there was none, or the candidate is it.
         previous: version that was the champion before.
         dry_run: nothing was changed.
         mlflow_run_id: None after a dry run.
@@ -163,7 +163,7 @@ def promote(
 
 
 def _probe_footage(recorded: Recorded, candidate: Version, probe: str | None) -> str | None:
-    """Return the folder to probe on; None where there is none."""
+    """Return the folder to probe on; None if there is none."""
     if probe is None:
         return str(recorded.client.get_run(candidate.run_id).data.params.get("probe") or "") or None
     return None if probe == NO_PROBE else probe
@@ -228,7 +228,7 @@ def _seed_scores(recorded: Recorded, run_id: str, key: dict[str, str], metric: s
 
 
 def _write(workspace: Workspace, recorded: Recorded, result: PromotionResult) -> str:
-    """The reason into MLflow: a run, tags and description of the version; then the alias, last."""
+    """Record the reason in MLflow (a run, tags and description of the version), then set the alias."""
     candidate, champion, client = result.candidate, result.champion, recorded.client
     version = candidate.version
     tags = {

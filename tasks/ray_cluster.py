@@ -73,7 +73,7 @@ def _running_cluster() -> str | None:
     """`host:port` of the cluster on this machine, as Ray itself finds it for the address "auto"."""
     from ray._private.services import canonicalize_bootstrap_address
 
-    before = os.environ.pop(_VARIABLE, None)  # where it says "auto" it would be taken for the answer
+    before = os.environ.pop(_VARIABLE, None)  # the value "auto" would be mistaken for an address
     try:
         return canonicalize_bootstrap_address("auto")
     except (OSError, ValueError):
@@ -84,7 +84,7 @@ def _running_cluster() -> str | None:
 
 
 def _what_answers(address: str, within_s: float) -> str:
-    """Return why the server at `address` is not the Ray server that it has to be; an empty text where it is."""
+    """Return why the server at `address` is not the Ray server that it has to be; an empty text if it is."""
     import grpc
 
     host, port = host_and_port(address)
@@ -97,7 +97,7 @@ def _what_answers(address: str, within_s: float) -> str:
         except grpc.RpcError as error:
             code = error.code()
             if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
-                return ""  # it is Ray, which asks for a token; ray.init has it, or says that it is wrong
+                return ""  # Ray, which requires a token; ray.init reports a wrong one
             if code is grpc.StatusCode.UNIMPLEMENTED:
                 other = (
                     "ray:// is for port 10001, not 6379" if client else "HOST:6379 is the head; port 10001 needs ray://"
@@ -125,7 +125,7 @@ def _channel(target: str) -> Any:
 
 @contextmanager
 def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> Iterator[None]:
-    """A connection to the Ray cluster that RAY_ADDRESS names, or a local one that ends with this context.
+    """Connect to the Ray cluster that RAY_ADDRESS names, or start a local one that ends with this context.
 
     The local cluster counts at least two CPUs, so that two data-parallel workers fit on any machine. `workspace` is
     accepted for symmetry with the other sessions: Ray keeps nothing in it.
@@ -150,7 +150,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         "RAY_agent_register_timeout_ms": "120000",
     }
     if not named:
-        # No cloud takes this machine away; the watch for that would be one process more to start for each training.
+        # No preemption on a local machine: without the watch for it each training starts one process less.
         quiet |= {**_ray_authentication(), "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
     with ExitStack() as stack:
         stack.enter_context(default_environment(quiet))
@@ -164,7 +164,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
         if named:
             options |= {"address": address, "runtime_env": {"py_modules": _own_packages()}}
         else:
-            # Sockets below this folder must stay under 107 characters, whatever TMPDIR and the workspace are.
+            # Paths of sockets below this folder must stay under 107 characters, for any TMPDIR and workspace.
             folder = tempfile.mkdtemp(prefix="ssat-ray-", dir="/tmp")
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             options |= {
@@ -189,7 +189,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
                     raise ServiceError(f"Ray: the local cluster did not start: {error}") from error
         stack.callback(ray.shutdown)
         if threading.current_thread() is threading.main_thread() and handler is not None:
-            # Ray puts its own in place, which would end a command with another exit code than its own handler.
+            # Ray installs its own signal handler, which would end a command with another exit code.
             signal.signal(signal.SIGTERM, handler)
         if not any(node["Alive"] for node in ray.nodes()):
             raise no_answer("Ray", "RAY_ADDRESS", str(address), "the cluster has no live node", RAY_EMBEDDED)
@@ -197,7 +197,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
 
 
 def _ray_authentication() -> dict[str, str]:
-    """What a local cluster's processes are told about tokens, in agreement with this process.
+    """Set the token authentication of a local cluster's processes, in agreement with this process.
 
     Token authentication is on by default; a token of this process alone spares the file in the home folder. Ray fixes
     its mode when it is imported: where a caller did that before, a token would only lock this process out.

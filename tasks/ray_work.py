@@ -12,8 +12,8 @@ from tasks.halt import terminable
 Job = TypeVar("Job")
 
 _POLL_S = 0.5
-# Generous: a worker may be lost to a preempted machine, to memory, or to a clip that crashes its decoder, which the
-# frame store finds by letting it crash three times.
+# Many: a worker may be lost to a preempted machine, to memory, or to a clip that crashes its decoder, which the
+# frame store detects after three crashes.
 _MAX_RETRIES = 9
 
 
@@ -40,7 +40,7 @@ def share_cluster(pieces: int, most_threads: int = 0, memory: Callable[[int], in
     if most_threads:
         cpus, machine = min(cpus, most_threads), min(machine, most_threads)
     threads = max(1, min(machine, cpus // max(1, pieces)))
-    # A piece that fits on no node would wait for ever: it gets fewer threads, then what the largest node has.
+    # A piece that fits on no node would wait for ever: it gets fewer threads, then the memory of the largest node.
     largest = max((int(node["Resources"].get("memory", 0)) for node in ray.nodes() if node["Alive"]), default=0)
     while threads > 1 and memory(threads) > largest:
         threads -= 1

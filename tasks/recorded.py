@@ -141,7 +141,7 @@ class Recorded:
         return Version(str(version.version), version.run_id, digest)
 
     def benchmarks(self, digest: str) -> list[Any]:
-        """Benchmarks of the embedder with that digest, latest first."""
+        """Return the benchmarks of the embedder with that digest, latest first."""
         return [run for run in self.runs(BENCHMARKS) if run.data.tags.get(_DIGEST_TAG) == digest]
 
     def seeds_of(self, run_id: str) -> list[str]:
@@ -151,15 +151,15 @@ class Recorded:
 
 
 def comparable(run: Any) -> dict[str, str]:
-    """What two benchmarks must share for their scores to be compared: data, detections, tracker, split, protocol."""
+    """Return the facts that comparable benchmarks share: data, detections, tracker, split, protocol."""
     left_out = marked(BenchmarkSettings, ByContent, Display, Runtime)
     shared = {name: value for name, value in run.data.params.items() if name not in left_out}
-    # A network that detects is known by its weights, wherever they lie.
+    # A detector is identified by its weights, independent of their path.
     weights = run.data.tags.get(_DETECTOR_TAG)
     return shared if weights is None else {**shared, _DETECTOR_TAG: weights}
 
 
 def recipe(run: Any) -> dict[str, str]:
-    """What two trainings share that differ in their seed alone."""
+    """Return the facts that trainings share if they differ in their seed alone."""
     left_out = marked(TrainSettings, ByContent, Replicate, Runtime)
     return {name: value for name, value in run.data.params.items() if name not in left_out}

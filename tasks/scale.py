@@ -42,7 +42,7 @@ def images_of(workspace: Workspace, train: TrainSettings) -> int:
 
 
 def report_climb(result: ClimbResult, ladder: Ladder) -> None:
-    """The ladder, what this run did and why it stopped, as a Prefect artifact."""
+    """Create the Prefect artifact of the ladder, this run and why it stopped."""
     create_markdown_artifact(key="scale", markdown=climb_page(result, ladder), description=result.summary)
 
 

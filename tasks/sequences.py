@@ -39,7 +39,7 @@ def detect_in_sequence(
 ) -> tuple[Prepared, float]:
     """Return the sequence with the detector's boxes, and frames per second of detecting.
 
-    Detections are kept in `cache`, so the rate counts only what was computed now; 0 where nothing was.
+    Detections are kept in `cache`, so the rate counts only what was computed now; 0 if nothing was.
 
     Raises:
         InputError: a frame that cannot be decoded.
@@ -88,7 +88,7 @@ def track_sequence(
     refiner: CenterTrackDetector | None = None,
     detect_fps: float = 0.0,
 ) -> SequenceResult:
-    """Tracks one sequence: writes its result file and its video into `folder`, its features into the cache.
+    """Track one sequence: write its result file and its video into `folder`, its features into the cache.
 
     Does nothing where the same was done before.
 
@@ -104,7 +104,7 @@ def track_sequence(
         return SequenceResult.read(done)
     frame_rate = prepared.sequence.frame_rate
     tracker = make_tracker(settings.tracker, settings.association, frame_rate)
-    # Where the tracks lead the detections, neither these nor their features can be kept.
+    # If the tracks lead the detector, neither detections nor features can be cached.
     key = None
     if embedder is not None and refiner is None:
         key = feature_key(embedder.digest, embedder.input_size, prepared.images, prepared.detections)
@@ -118,7 +118,7 @@ def track_sequence(
         seconds = pipeline.run()
     tracked = table.tracked(features.features, seconds)
     if cached is not None:
-        # What the features cost when they were computed: otherwise a second run would look faster than it is.
+        # The time of the original computation of the features: otherwise a second run would appear faster.
         seconds = replace(cached.seconds, associate=seconds.associate)
     elif key is not None and tracked.features is not None:
         store_features(features_folder, key, tracked.features, seconds)

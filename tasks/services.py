@@ -54,7 +54,7 @@ _START_WITHIN_S = 300.0
 def services(
     workspace: Workspace, *, prefect: bool = True, ray: bool = False, mlflow: bool = False, debug: bool = False
 ) -> Iterator[None]:
-    """The services that a command needs, started before it and stopped after it.
+    """Start the services that a command needs; stop them afterwards.
 
     Raises:
         ServiceError: a named server does not answer, or an embedded one does not start.
@@ -130,7 +130,7 @@ def check_mlflow(uri: str) -> None:
 
 @contextmanager
 def prefect_session(workspace: Workspace, *, debug: bool = False) -> Iterator[str]:
-    """A Prefect API for the flows started inside; yields its address."""
+    """Provide a Prefect API for the flows started inside; yield its address."""
     quiet = {
         "PREFECT_LOGGING_LEVEL": "DEBUG" if debug else "WARNING",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -165,7 +165,7 @@ def prefect_session(workspace: Workspace, *, debug: bool = False) -> Iterator[st
 
 
 def _check_proxies() -> None:
-    """Raise ServiceError where Prefect's client cannot be made for a proxy variable that it does not understand."""
+    """Raise ServiceError if Prefect's client cannot be made for a proxy variable that it does not understand."""
     import httpx
 
     try:
@@ -204,7 +204,7 @@ def _ask_prefect(url: str) -> None:
 
 @contextmanager
 def _prefect_settings() -> Iterator[None]:
-    """Prefect's settings as the environment says now, and as it says again afterwards."""
+    """Refresh Prefect's settings from the environment, and again at the end."""
     import prefect.context
     from prefect.logging.configuration import setup_logging
     from prefect.settings import get_current_settings
@@ -289,7 +289,7 @@ def mlflow_unusable(workspace: Workspace, uri: str, error: Exception) -> Service
 
 @contextmanager
 def mlflow_session(workspace: Workspace, *, debug: bool = False) -> Iterator[str]:
-    """A tracking store for the runs started inside; yields its URI."""
+    """Provide a tracking store for the runs started inside; yield its URI."""
     uri = mlflow_tracking_uri(workspace)
     exempt_loopback(uri)
     if uri == _embedded_mlflow(workspace):
@@ -299,10 +299,10 @@ def mlflow_session(workspace: Workspace, *, debug: bool = False) -> Iterator[str
     quiet = {
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # its bars would write across ours
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # its progress bars would overwrite ours
         "DO_NOT_TRACK": "1",
         "GIT_PYTHON_REFRESH": "quiet",
-        # The defaults retry for minutes; a server that goes away must not hold up the work (see mlflow_run).
+        # The defaults retry for minutes; an unreachable server must not delay the work (see mlflow_run).
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }

@@ -14,13 +14,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ssat.file_names import REPORT_FILE, STUDY_RESULT
-from ssat.json_values import json_values
+from ssat.once import save_result, saved_values
 from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.setting_marks import Budget, ByContent, Display, Runtime, without
 from ssat.settings import StageSettings
 from ssat.studies.results import Cells
-from ssat.workspace import Workspace, committed, sha256_of
+from ssat.workspace import Workspace, sha256_of
 from tasks.environment import environment_facts, git_commit
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
@@ -28,7 +28,7 @@ from tasks.mlflow_run import Dataset, mlflow_run
 _LOG = logging.getLogger(__name__)
 
 EXPERIMENT = "ssat-study"
-# Part of every key: raise it when a study comes to mean something else.
+# Part of every key: raise it when the meaning of a study changes.
 _VERSION = 1
 
 
@@ -113,7 +113,7 @@ class Study:
         path = self.folder / STUDY_RESULT
         if not path.is_file():
             return None
-        found = json.loads(path.read_text())
+        found = saved_values(path)
         try:
             own = TypeAdapter(content).validate_python(found)
         except (ValidationError, KeyError, TypeError) as error:
@@ -128,12 +128,12 @@ class Study:
             figures=tuple(found["figures"]),
             digests=found["digests"],
             mlflow_run_id=found["mlflow_run_id"],
-            reused=True,
+            reused=found["reused"],
         )
 
     @contextmanager
     def recorded(self, dataset: Dataset) -> Iterator[MlflowReporter]:
-        """The parent run."""
+        """Open the parent run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tags = {"study": self.kind, **{f"digest.{name}": value for name, value in self.digests.items()}}
         with mlflow_run(self.workspace, EXPERIMENT, self.folder.name, self.settings, tags, dataset) as reporter:
@@ -141,13 +141,13 @@ class Study:
 
     @contextmanager
     def child(self, name: str, settings: Mapping[str, Any]) -> Iterator[MlflowReporter]:
-        """A child run; what is tracked or trained inside belongs to it."""
+        """Open a child run; work inside belongs to it."""
         tags = {"study": self.kind, "variant": name}
         with mlflow_run(self.workspace, EXPERIMENT, name, settings, tags, system_metrics=False) as reporter:
             yield reporter
 
     def facts(self) -> list[dict[str, str]]:
-        """Digests and versions, for the report."""
+        """Return digests and versions, for the report."""
         versions = environment_facts().versions
         named = {f"digest of {name}": value for name, value in self.digests.items()}
         return [
@@ -169,15 +169,12 @@ class Study:
             digests=self.digests,
             mlflow_run_id=reporter.run_id,
         )
-        values = json_values(result, finite=False)
-        del values["reused"]
-        with committed(self.folder / STUDY_RESULT) as temporary:
-            temporary.write_text(json.dumps(values, indent=1))
+        save_result(result, self.folder / STUDY_RESULT)
         return result
 
 
 def log_scores(reporter: MlflowReporter, benchmark: BenchmarkResult) -> None:
-    """A benchmark's scores as numbers of a child run, and where the benchmark itself is recorded."""
+    """Log a benchmark's scores as metrics of a child run, with a reference to the benchmark's own run."""
     reporter.scalars(benchmark.numbers(), 0)
     reporter.tag("benchmark_run_id", benchmark.mlflow_run_id)
     reporter.tag("reused", str(benchmark.reused).lower())
@@ -195,7 +192,7 @@ def _refinement_digest(settings: Mapping[str, StageSettings], workspace: Workspa
 
 
 def _chosen_before(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    """What named the folders of studies without refinement up to version 0.1: such results are found again."""
+    """Return the key of studies without refinement up to version 0.1, so that their results are found."""
     left_out = {"mot", "embedder", "video", "sequences", "side_by_side", "choose_mot", "unlabelled"}
     left_out |= {"trials", "train", "report"}
     return {

@@ -12,6 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ssat.mot.splits import split_frames
+from ssat.once import once
 from ssat.pipeline.feature_cache import images_digest, rows_digest
 from ssat.reporter import Reporter
 from ssat.studies.settings import TrackersStudySettings
@@ -64,22 +65,27 @@ def train_tracklet_embedder(settings: TrackersStudySettings, folder: Path, repor
     from ssat.studies.tracklets import collect_tracklets, train_on_tracklets, unlabelled_sequences
 
     done, target = folder / _RESULT, folder / "tracklets.safetensors"
-    if done.is_file():
-        kept = json.loads(done.read_text())
+
+    def load(file: Path) -> TrackletTraining:
+        kept = json.loads(file.read_text())
         return TrackletTraining(**{**kept, "sequences": tuple(kept["sequences"])}, embedder=str(target))
-    found = collect_tracklets(unlabelled_sequences(settings.unlabelled), settings.tracklets)
-    history: list[dict[str, float]] = []
-    with progress_bar("train on tracklets", settings.tracklets.epochs) as advance:
 
-        def note(row: dict[str, float]) -> None:
-            history.append(row)
-            reporter.scalars({key: value for key, value in row.items() if key != "epoch"}, int(row["epoch"]))
-            advance()
+    def train() -> TrackletTraining:
+        found = collect_tracklets(unlabelled_sequences(settings.unlabelled), settings.tracklets)
+        history: list[dict[str, float]] = []
+        with progress_bar("train on tracklets", settings.tracklets.epochs) as advance:
 
-        embedder = train_on_tracklets(found, settings.tracklets, note)
-    embedder.save(target)
-    trained = TrackletTraining(found.classes, len(found.patches), tuple(found.per_sequence), history, str(target))
-    content = {name: value for name, value in asdict(trained).items() if name != "embedder"}
-    with committed(done) as temporary:
-        temporary.write_text(json.dumps(content))
-    return trained
+            def note(row: dict[str, float]) -> None:
+                history.append(row)
+                reporter.scalars({key: value for key, value in row.items() if key != "epoch"}, int(row["epoch"]))
+                advance()
+
+            embedder = train_on_tracklets(found, settings.tracklets, note)
+        embedder.save(target)
+        trained = TrackletTraining(found.classes, len(found.patches), tuple(found.per_sequence), history, str(target))
+        content = {name: value for name, value in asdict(trained).items() if name != "embedder"}
+        with committed(done) as temporary:
+            temporary.write_text(json.dumps(content))
+        return trained
+
+    return once(done, load, train, lock=None)

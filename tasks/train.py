@@ -16,7 +16,7 @@ from ssat.errors import InputError, SsatError
 from ssat.file_names import CHECKPOINTS, EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.instances import InstanceTable
 from ssat.frames.store import FrameStore
-from ssat.locks import writing
+from ssat.once import once, save_result
 from ssat.workspace import Workspace
 from tasks.embedders import register_embedder
 from tasks.evaluations import evaluation_of, probe_of_settings
@@ -57,7 +57,7 @@ class _Data:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the table of instances holds; empty without one."""
+        """Counts of the instances table; empty without one."""
         return {} if self.instances is None else asdict(InstanceCounts.of(self.instances))
 
     def opened(self, settings: TrainSettings, world: int) -> TrainingData:
@@ -80,16 +80,18 @@ def train_embedder(workspace: Workspace, settings: TrainSettings) -> TrainedEmbe
     instances = instances_of(workspace, settings, store)
     folder = training_folder(workspace, settings, store, None if probe is None else probe.digest, instances)
     data = _Data(store, instances)
-    result_file = folder / TRAINING_RESULT
-    if result_file.exists():
-        return replace(_registered(TrainedEmbedder.load(result_file), settings, data, folder), reused=True)
-    _check_resources(settings)
-    evaluation_of(settings)  # a fault is found now and not after hours
-    # Two at a time would write each other's checkpoints, and register the embedder twice.
-    with writing(folder, "training"):
-        if result_file.exists():
-            return replace(_registered(TrainedEmbedder.load(result_file), settings, data, folder), reused=True)
-        return _train_recorded(workspace, settings, data, folder, probe)
+
+    def check() -> None:
+        _check_resources(settings)
+        evaluation_of(settings)  # report errors now and not after hours
+
+    return once(
+        folder / TRAINING_RESULT,
+        lambda file: _registered(TrainedEmbedder.load(file), settings, data, folder),
+        # Two at a time would overwrite each other's checkpoints and register the embedder twice.
+        lambda: _train_recorded(workspace, settings, data, folder, probe),
+        check=check,
+    )
 
 
 def _train_recorded(
@@ -149,7 +151,7 @@ def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path
             "MLflow: the embedder could not be registered (%s); `ssat train` with the same settings tries again",
             type(error).__name__,
         )
-    result.save(folder / TRAINING_RESULT)
+    save_result(result, folder / TRAINING_RESULT)
     return result
 
 
@@ -197,7 +199,7 @@ def _report_neighbours(reporter: MlflowReporter, settings: TrainSettings, data: 
 
 
 def _report_checkpoint(reporter: MlflowReporter, folder: Path) -> None:
-    """The last checkpoint as an artifact; where the class weights make it large, only the place where it lies."""
+    """Log the last checkpoint as an artifact; if it is large, only its path."""
     from ssat.embedding.checkpoint import latest_checkpoint
 
     checkpoint = latest_checkpoint(folder / CHECKPOINTS)

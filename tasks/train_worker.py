@@ -77,7 +77,7 @@ class _WorkerReporter(MlflowReporter):
         self._counted: int | None = None
 
     def progress(self, done: int, total: int, what: str, note: str = "") -> None:
-        # Where an interrupted training continues, what this worker has not done is not counted.
+        # After a resumption, work of other workers is not counted.
         if self._counted is not None:
             count(TRAINED_IMAGES, (done - self._counted) * self._images_a_step)
         self._counted = done

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from ssat.embedding.settings import TrainSettings
 from ssat.file_names import TRAINING_RESULT
 from ssat.frames.instances import InstanceTable
 from ssat.frames.store import FrameStore
-from ssat.workspace import Workspace, committed
+from ssat.once import saved_values
+from ssat.workspace import Workspace
 from tasks.evaluations import probe_of_settings
 
 
@@ -26,7 +27,7 @@ class TrainedEmbedder:
     """The embedder's file, relative to the workspace."""
     mlflow_run_id: str
     model_version: str | None
-    """Registered version; None where the tracking server was away."""
+    """Registered version; None if the tracking server was away."""
     settings: dict[str, Any]
     """By their flat names."""
     data_digest: str
@@ -40,7 +41,7 @@ class TrainedEmbedder:
     probe: dict[str, float] = field(default_factory=dict)
     """`auc`, `auc_low` and `auc_high` of the embedder on the footage of setting `probe`; empty without it."""
     instances: dict[str, int] = field(default_factory=dict)
-    """Fields of `tasks.instances.InstanceCounts`; empty where a class is a clip."""
+    """Fields of `tasks.instances.InstanceCounts`; empty if a class is a clip."""
     reused: bool = False
     """The training was done before."""
 
@@ -52,16 +53,10 @@ class TrainedEmbedder:
         """Return the history as flat rows, one of each epoch."""
         return [record.row() for record in self.history]
 
-    def save(self, path: Path) -> None:
-        """Commit the result file."""
-        content = {name: value for name, value in self.as_json().items() if name != "reused"}
-        with committed(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1))
-
     @classmethod
     def load(cls, path: Path) -> TrainedEmbedder:
-        """Return the result in a file that `save` wrote."""
-        content = json.loads(path.read_text())
+        """Return the result in a file of a finished training."""
+        content = saved_values(path)
         return cls(**{**content, "history": records(content["history"])})
 
 
@@ -84,7 +79,7 @@ def training_folder(
 
         data = data_digest(store, instances)
 
-    # Where it runs does not change what it learns, so that it can go on with more or fewer workers.
+    # The place of execution does not change the result, so training can continue with more or fewer workers.
     parts = [settings.identity(), data, *([] if probe_digest is None else [probe_digest])]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return workspace.training / digest[:16]
@@ -107,4 +102,4 @@ def finished_training(workspace: Workspace, settings: TrainSettings) -> TrainedE
     if not result_file.exists():
         return None
     result = TrainedEmbedder.load(result_file)
-    return None if result.model_version is None else replace(result, reused=True)
+    return None if result.model_version is None else result

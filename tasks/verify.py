@@ -94,7 +94,7 @@ def repair_shards(workspace: Workspace, broken: Sequence[ShardReport]) -> Repair
 
 
 def _check_sources(store: FrameStore, jobs: Sequence[ShardJob]) -> None:
-    """A shard that lost a row still has the others: it is not written again without the clips it came from."""
+    """Refuse a repair without the original clips: a shard that lost a row still has the others."""
     for job in jobs:
         for clip in job.clips:
             if store.frames_of[clip.class_id] and not is_whole(clip):

@@ -16,23 +16,20 @@ from flows.stage import STAGES, stage_named
 
 # Verbs that are no stage → one line for `ssat --help`.
 _OTHERS = {
-    "decode": "Decode collected clips into the Parquet frame store.",
-    "train": "Train the embedder on the frame store (CosFace over clips).",
-    "benchmark": "Track MOTChallenge sequences and score the result.",
     "run": "Collect, decode, train and benchmark, in that order.",
-    "scale": "Take the ladder of training sizes one rung further; promote what tracks better.",
+    "scale": "Run the next training size of the ladder; promote the embedder if it tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "probe": "Compare embedders on footage without labels.",
-    "link": "Join the tracks of a result over absences: who comes back gets the old identity.",
+    "link": "Join the tracks of a finished result across absences.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
-    "study": "The paper's experiments: extensions, clips, features, trackers, thresholds.",
+    "study": "Run the paper's experiments: extensions, clips, features, trackers, thresholds.",
     "tune": "Tune the preset strong on labelled sequences; report it on others.",
     "compare": "Compare runs: settings, scores, curves, sequences.",
-    "promote": "Make a training's embedder the champion where it is better.",
-    "embed": "Features of images of people.",
+    "promote": "Make a training's embedder the champion if it is better.",
+    "embed": "Compute features of images of people.",
     "export": "Write an embedder as safetensors or ONNX, with a model card.",
-    "plan": "Say what so many clips would take: hours, disk, memory, cost, and the bottleneck.",
-    "download": "Fetch a public data set for --mot: MOT15, MOT16, MOT17, MOT20.",
+    "plan": "Estimate hours, disk, memory, cost and bottleneck for a number of clips.",
+    "download": "Download a public data set for --mot: MOT15, MOT16, MOT17, MOT20.",
     "deploy": "Register the flows of prefect.yaml with the Prefect server.",
     "serve": "Run scheduled flows on this machine, without a work pool.",
     "doctor": "Check versions, services, disk, codecs and the workspace.",
@@ -40,7 +37,7 @@ _OTHERS = {
     "demo": "Render a small world and run the whole pipeline on it.",
 }
 
-# Set before prefect, ray or mlflow is imported: each reads them at import, and none is to call home.
+# Set before prefect, ray or mlflow is imported: each reads them at import. They disable telemetry.
 _QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -95,7 +92,7 @@ def main() -> None:
     """Entry point. Exit codes: 0 done, 1 a defect of ssat, 2 something the user can put right, 130 interrupted."""
     debug = "--debug" in sys.argv[1:] or os.environ.get("SSAT_DEBUG") == "1"
     prepare_environment()
-    # By default SIGTERM ends Python at once and leaves the embedded servers to notice; this way they are stopped.
+    # By default SIGTERM ends Python at once; with this handler the embedded servers are stopped first.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))
     code = run(sys.argv[1:], debug=debug)
     try:
@@ -130,7 +127,7 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: one message instead of a traceback
         return _explain(error, debug, arguments)
     finally:
-        # A stage that ended early leaves its bar, and the terminal without a cursor.
+        # A stage that ended early leaves its progress bar and a hidden cursor.
         if progress := sys.modules.get("tasks.progress"):
             progress.close_progress()
 

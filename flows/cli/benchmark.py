@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,11 +16,10 @@ from flows.cli.options import (
     print_line,
     settings_options,
 )
+from flows.cli.stage_command import show_result, stage_result
+from flows.stage import check_stage, stage_named
 from ssat.errors import InputError
 from ssat.pipeline.settings import BenchmarkSettings
-
-if TYPE_CHECKING:
-    from ssat.pipeline.benchmark_result import BenchmarkResult
 
 
 @click.command(
@@ -29,12 +28,12 @@ if TYPE_CHECKING:
 )
 @common_options
 @click.option("--download", is_flag=True, help="Fetch MOT17 (5.5 GB) from motchallenge.net into --mot first.")
-@click.option("--download-url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
+@click.option("--download-url", help="Address of a mirror of the zip.  [default: the publisher's]")
 @click.option("--download-sha256", help="What the zip must have; by default it is recorded.")
 @click.option(
     "--explain",
     metavar="SEQUENCE:ID",
-    help="Tell why this identity of a sequence began and ended; NAME.explain-ID.txt beside the results, and a picture.",
+    help="Explain why this identity of a sequence started and ended: NAME.explain-ID.txt and a picture.",
 )
 @click.option(
     "--live",
@@ -65,30 +64,17 @@ def command(
     if download:
         settings = settings.model_copy(update={"mot": _download(Path(settings.mot), download_url, download_sha256)})
 
-    from ssat.workspace import Workspace
-    from tasks.checks import check_benchmark
-
-    opened = Workspace.open(workspace)
-    check_benchmark(opened, settings)
+    stage = stage_named("benchmark")
+    opened = stage.open(workspace, settings)
     asked = None
     if explain is not None:
         from tasks.explain import Asked, check_explain
 
         asked = Asked.parse(explain)
         check_explain(settings, asked)
-
-    from tasks.finished import finished_benchmark
-
-    result = finished_benchmark(opened, settings)
-    if result is None:
-        from flows.benchmark import benchmark_flow
-        from tasks.fan_out import ray_is_named
-        from tasks.services import services
-
-        ray = ray_is_named() and settings.side_by_side != "never"
-        with services(opened, mlflow=True, ray=ray, debug=debug):
-            result = benchmark_flow(workspace, settings)
-    show_benchmark(workspace, result, as_json or live)
+    check_stage("benchmark", opened, settings)
+    result = stage_result(stage, opened, settings, debug)
+    show_result(stage, result, opened, as_json or live)
     if live:
         from tasks.replay import show_live
 
@@ -112,28 +98,3 @@ def _download(folder: Path, url: str | None, sha256: str | None) -> str:
 
     data_set = data_set_named("MOT17")
     return fetch_data_set(data_set, folder, url or data_set.archive, sha256).folder
-
-
-def show_benchmark(workspace: str, result: BenchmarkResult, as_json: bool = False) -> None:
-    """The summary table of a benchmark, and where its files lie."""
-    from rich.console import Console
-
-    from ssat.report.tables import score_table
-
-    console = Console(stderr=as_json)
-    title = result.headline + (" (done before)" if result.reused else "")
-    rows = result.rows() | {f"all {name}": scored.as_json() for name, scored in result.detectors.items()}
-    console.print(score_table(rows, result.overall.as_json(), title))
-    for name, reason in result.skipped.items():
-        console.print(f"left out: {name}: {reason}", markup=False)
-    for name, tracked in result.files.items():
-        for note in tracked.notes:
-            console.print(f"note: {name}: {note}", markup=False, soft_wrap=True)
-    if submission := result.submission:
-        zip_file = Path(workspace) / result.folder / submission.file
-        console.print(f"for the server: {zip_file}", markup=False, soft_wrap=True)
-        for kind, texts in (("fault", submission.faults), ("warning", submission.warnings)):
-            for text in texts:
-                console.print(f"{kind}: {text}", markup=False, soft_wrap=True)
-    if result.report:
-        console.print(f"report: {Path(workspace) / result.report}", markup=False, soft_wrap=True)

@@ -36,7 +36,7 @@ def command(
     from ssat.demo.world import world_folder
     from ssat.workspace import Workspace
 
-    # The demo keeps its clips apart from those of the user's own experiment.
+    # The demo has a workspace of its own, separate from the user's experiment.
     own = Workspace.open(Path(workspace) / _FOLDER)
     world = world_folder(own.root, settings)
     if tracking:

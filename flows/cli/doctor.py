@@ -19,7 +19,7 @@ _MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}
 def command(workspace: str, config: Path | None, as_json: bool, debug: bool, start: bool) -> None:
     """Check versions, services, GPU, disk, codecs and the workspace; each line states what to do.
 
-    The exit code is 0 where the embedded default works (a note does no harm) and 2 where it does not.
+    The exit code is 0 if the embedded default works (a note does no harm) and 2 where it does not.
     """
     from rich.console import Console
     from rich.markup import escape

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @common_options
 @click.option("--folder", type=click.Path(path_type=Path), help="Gets the data set.  [default: WORKSPACE/mot]")
 @click.option("--labels-only", is_flag=True, help="The archive without images: ground truth and public detections.")
-@click.option("--url", help="Another address of such a zip, a mirror's say.  [default: the publisher's]")
+@click.option("--url", help="Address of a mirror of the zip.  [default: the publisher's]")
 @click.option("--sha256", help="What the zip must have; by default it is recorded.")
 def command(
     name: str | None,

@@ -53,7 +53,7 @@ def command(
     device: Device,
     precision: Precision,
 ) -> None:
-    """Features of images, each of one person: prints how alike they are, or writes them to a file."""
+    """Compute features of images of one person each: print their cosines, or write them to a file."""
     from ssat.settings import read_config
 
     if config:

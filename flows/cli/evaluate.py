@@ -77,7 +77,7 @@ def command(
 
 
 def _check_submission(path: Path, as_json: bool) -> None:
-    """Print what the server would say; exit code 2 where it would refuse the zip."""
+    """Print what the server would say; exit code 2 if it would refuse the zip."""
     from dataclasses import asdict
 
     from ssat.mot.submission import check_submission

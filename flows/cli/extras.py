@@ -11,7 +11,7 @@ from flows.stage import STAGES
 _MODULES = {"pynvml": "nvidia-ml-py"}  # module → package, where their names differ
 _DISTRIBUTION = "ssat"
 _NOT_FOR_USERS = "dev"
-# Verbs beside the stages that run flows, trainings or servers; `demo` does without for a part of what it does.
+# Further verbs that run flows, trainings or servers; `demo --tracking` does not.
 _PIPELINE_VERBS = frozenset(
     [
         "decode",
@@ -32,7 +32,7 @@ _PIPELINE_VERBS = frozenset(
 
 
 def lacks_pipeline(verb: str) -> str | None:
-    """Return what to install before `verb` can run at all, as a sentence; None where nothing is missing."""
+    """Return what to install before `verb` can run at all, as a sentence; None if nothing is missing."""
     if verb in _PIPELINE_VERBS or verb in STAGES:
         for module in ("prefect", "ray", "mlflow"):
             if find_spec(module) is None:
@@ -41,7 +41,7 @@ def lacks_pipeline(verb: str) -> str | None:
 
 
 def missing_extra(error: BaseException) -> str | None:
-    """Return what to install for a module that is missing, as a sentence; None where no extra of ssat brings it.
+    """Return what to install for a module that is missing, as a sentence; None if no extra of ssat brings it.
 
     Args:
         error: it, or an error that it caused.

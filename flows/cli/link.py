@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 @click.argument("footage", metavar="INPUT")
 @common_options
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Folder of the joined result; default: linked/ beside RESULT."
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the joined result; default: linked/ in the folder of RESULT.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that an earlier run left in that folder.")
 @settings_options(LinkSettings)
@@ -42,7 +44,7 @@ def command(
     overwrite: bool,
     link_given: dict[str, Any],
 ) -> None:
-    """Join the tracks of a finished result over absences: who left the picture and comes back gets the old identity.
+    """Join the tracks of a finished result across absences, so that returning people keep their identity.
 
     Beyond the paper, and not online. RESULT is a file of `ssat track` (NAME.txt); INPUT the video, folder of images or
     sequence that was tracked. Tracks that share a frame are different people: from how alike they look follows how

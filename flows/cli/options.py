@@ -24,12 +24,9 @@ from ssat.settings import StageSettings, former_names, line_of, read_config
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
-# Sections of the configuration file beside those of the stages, which have their stage's name.
+# Further sections of the configuration file; those of the stages have the name of their stage.
 _OTHER_SECTIONS = frozenset(
     [
-        "decode",
-        "train",
-        "benchmark",
         "track",
         "probe",
         "link",
@@ -95,7 +92,7 @@ def association_preset_option(default: str) -> Callable[[Callable[..., Any]], Ca
 def settings_options(
     model: type[StageSettings], *, skip: frozenset[str] = frozenset(), prefixed: frozenset[str] = frozenset()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator that adds an option per field of `model` and passes those that were given as `<section>_given`.
+    """Return a decorator that adds an option per field of `model` and passes the set ones as `<section>_given`.
 
     Fields of nested models become `--outer-inner`, those named in `prefixed` `--<section>-field`. Options that were
     not given are absent from the mapping, so that presets and the configuration file keep their say.
@@ -121,7 +118,7 @@ def settings_options(
             prefix = (model.section,) if path[0] in prefixed else ()
             for old, name in former_names(model).items():
                 if (name,) == path:
-                    # Kept for one release: scripts that use the former name go on working.
+                    # Kept for one release: scripts that use the former name keep working.
                     wrapper = _option(model, (old,), (*prefix, old), field, hidden=True)(wrapper)
             wrapper = _option(model, path, (*prefix, *path), field)(wrapper)
         return wrapper
@@ -304,7 +301,7 @@ def print_line(value: object) -> None:
     try:
         click.echo(json.dumps(json_values(value)))
     except BrokenPipeError as error:
-        # click would end it with code 1, which stands for a defect. The files are written up to this line.
+        # click would end it with code 1, which means a defect. The files are written up to this line.
         raise SystemExit(reader_gone()) from error
 
 

@@ -37,7 +37,7 @@ def command(
     measure_first: bool,
     plan_given: dict[str, Any],
 ) -> None:
-    """Say what collecting, decoding, training and benchmarking so many clips would take, and what sets the time.
+    """Estimate the cost of collecting, decoding, training and benchmarking a number of clips, and the bottleneck.
 
     Hours, bytes on disk and over the network, memory, GPU-hours and cost by stage; below it every figure that this
     rests on, and whether it was measured here, is published, or assumed. docs/scaling.md explains the arithmetic.

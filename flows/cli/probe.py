@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--store-calibration",
     is_flag=True,
-    help="Keep the median distance between people of one frame with each embedder; tracking starts from it.",
+    help="Store the median distance between people of one frame with each embedder; tracking starts from it.",
 )
 @settings_options(ProbeSettings)
 def command(
@@ -101,7 +101,7 @@ def _targets(
     overwrite: bool,
     config: Path | None,
 ) -> list[tuple[Path, Path] | None]:
-    """Return the files of every input, checked before any work; None where none are asked for."""
+    """Return the files of every input, checked before any work; None if none are asked for."""
     if output is None:
         return [None] * len(names)
     from ssat.errors import InputError
@@ -145,7 +145,7 @@ def _embedders(settings: ProbeSettings, workspace: Workspace) -> list[tuple[str,
 def _store(
     results: list[Probed], embedders: list[tuple[str, PatchEmbedder]], settings: ProbeSettings, workspace: Workspace
 ) -> dict[str, str | None]:
-    """Name of the embedder → the file that its calibration was written to; None where there were too few pairs."""
+    """Name of the embedder → the file that its calibration was written to; None if there were too few pairs."""
     from tasks.calibration import store_calibration
 
     stored: dict[str, str | None] = {}

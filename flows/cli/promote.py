@@ -41,7 +41,7 @@ Examples:
     "interval; by default the footage of its training's --probe, if any; none: without.",
 )
 @click.option("--undo", is_flag=True, help="Make the version champion again that the present champion replaced.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the decision; change nothing.")
 @settings_options(BenchmarkSettings, skip=frozenset({"embedder"}))
 def command(
     run: str | None,
@@ -56,7 +56,7 @@ def command(
     dry_run: bool,
     benchmark_given: dict[str, Any],
 ) -> None:
-    """Make the embedder of training RUN the champion, where it beats the one in use by more than the seeds' spread.
+    """Make the embedder of training RUN the champion if its gain exceeds the seeds' spread.
 
     RUN is the MLflow run of a training, or six or more of its first characters. With --mot both are benchmarked as far
     as that was not done; without it, recorded benchmarks of the split are compared. A candidate that is not promoted

@@ -15,6 +15,7 @@ from flows.cli.options import (
     preset_option,
     print_json,
 )
+from flows.stage import check_stage, stage_named
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -51,7 +52,7 @@ def command(
     train_given: dict[str, Any],
     benchmark_given: dict[str, Any],
 ) -> None:
-    """Collect, decode, train and benchmark, in that order; what is done already is not done again.
+    """Collect, decode, train and benchmark, in that order; only missing work is done.
 
     An option of several stages is given for each, with the stage's name in front; the seed is one for all.
     """
@@ -62,15 +63,15 @@ def command(
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
 
     from ssat.workspace import Workspace
-    from tasks.checks import check_benchmark, check_collect, check_train, refuse_dry_writer
+    from tasks.checks import refuse_dry_writer
 
     # Before hours of work, and before a service starts.
     opened = Workspace.open(workspace)
-    check_collect(opened, collect)
+    check_stage("collect", opened, collect)
     refuse_dry_writer(decode)
-    check_train(opened, train, stored=False)
+    check_stage("train", opened, train, follows=True)
     if benchmark is not None:
-        check_benchmark(opened, benchmark, trained=False)
+        check_stage("benchmark", opened, benchmark, follows=True)
 
     from tasks.finished import finished_run
 
@@ -90,21 +91,17 @@ def _show(workspace: str, result: RunResult, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from flows.cli.decode import show_store
-    from flows.cli.train import show_training
-    from flows.stage import stage_named
     from ssat.workspace import Workspace
 
-    stage_named("collect").show(result.collect, Workspace.open(workspace), Console(stderr=as_json))
-    show_store(result.decode, as_json)
-    show_training(result.train, as_json)
+    opened, console = Workspace.open(workspace), Console(stderr=as_json)
+    stage_named("collect").show(result.collect, opened, console)
+    stage_named("decode").show(result.decode, opened, console)
+    stage_named("train").show(result.train, opened, console)
     if result.benchmark is not None:
-        from flows.cli.benchmark import show_benchmark
-
-        show_benchmark(workspace, result.benchmark, as_json)
+        stage_named("benchmark").show(result.benchmark, opened, console)
     table = Table("stage", title="minutes")
     table.add_column("minutes", justify="right")
     for name, minutes in result.minutes.items():
         table.add_row(name, f"{minutes:.1f}")
     table.add_row("together", f"{sum(result.minutes.values()):.1f}")
-    Console(stderr=as_json).print(table)
+    console.print(table)

@@ -15,6 +15,7 @@ from flows.cli.options import (
     preset_option,
     print_json,
 )
+from flows.stage import check_stage
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -24,7 +25,7 @@ from ssat.scale.settings import ScaleSettings
 if TYPE_CHECKING:
     from ssat.scale.ladder import ClimbResult
 
-# What each rung sets itself.
+# Settings that each rung sets itself.
 OWN_FIELDS = {
     "collect": frozenset({"clips"}),
     "train": frozenset({"clips"}),
@@ -56,7 +57,7 @@ def command(
     train_given: dict[str, Any],
     benchmark_given: dict[str, Any],
 ) -> None:
-    """Take the ladder of training sizes one rung further; run again, it takes the next.
+    """Run the next training size of the ladder; each run takes the next one.
 
     A rung is collected, decoded, trained from the one before and benchmarked; an embedder that tracks better than the
     champion is promoted, one that does not is reported. A run stops cleanly when a budget is spent and continues from
@@ -71,16 +72,16 @@ def command(
 
     from ssat.errors import InputError
     from ssat.workspace import Workspace
-    from tasks.checks import check_benchmark, check_collect, check_train, refuse_dry_writer
+    from tasks.checks import refuse_dry_writer
 
     # Before hours of work, and before a service starts.
     if not benchmark.needs_appearance:
         raise InputError(f"setting benchmark.tracker: {benchmark.tracker} uses no features; use ssat")
     opened = Workspace.open(workspace)
-    check_collect(opened, collect)
+    check_stage("collect", opened, collect)
     refuse_dry_writer(decode)
-    check_train(opened, train, stored=False)
-    check_benchmark(opened, benchmark, trained=False)
+    check_stage("train", opened, train, follows=True)
+    check_stage("benchmark", opened, benchmark, follows=True)
 
     from flows.scale import scale_flow
     from tasks.services import services
@@ -93,7 +94,7 @@ def command(
 
 
 def show_ladder(result: ClimbResult, as_json: bool = False) -> None:
-    """Every rung that was reached, and below it what this run did."""
+    """Print every finished rung and the result of this run."""
     from rich.console import Console
     from rich.table import Table
 

@@ -38,7 +38,7 @@ def command(
     file: Path | None,
     names: tuple[str, ...],
 ) -> None:
-    """Run the deployments of prefect.yaml on this machine as they are due, without a work pool; Ctrl-C stops.
+    """Run the deployments of prefect.yaml on their schedules on this machine, without a work pool; Ctrl-C stops.
 
     Uses the Prefect server of PREFECT_API_URL, or one on loopback with its database in the workspace, whose page can
     start, cancel, suspend and retry runs. A schedule that was switched off on the page stays off.

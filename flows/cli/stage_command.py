@@ -18,8 +18,9 @@ from flows.cli.options import (
     print_json,
     settings_options,
 )
-from flows.stage import Stage
+from flows.stage import R, S, Stage, check_stage
 from ssat.setting_marks import Positional
+from ssat.workspace import Workspace
 
 
 def stage_command(stage: Stage[Any, Any]) -> click.Command:
@@ -31,19 +32,9 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
         given = {**options[f"{section}_given"], **{name: options[name] for name in positional}}
         settings = build_settings(stage.settings, config=config, preset=options.get("preset"), given=given)
         opened = stage.open(workspace, settings)
-        stage.check(opened, settings)
-        result = stage.finished(opened, settings)
-        if result is None:
-            from flows.stage_flow import stage_flow
-            from tasks.services import services
-
-            needs = stage.needs(settings)
-            with services(opened, ray=needs.ray, mlflow=needs.mlflow, debug=debug):
-                result = stage_flow(stage.name)(workspace, settings)
-
-        from rich.console import Console
-
-        stage.show(result, opened, Console(stderr=as_json))
+        check_stage(stage.name, opened, settings)
+        result = stage_result(stage, opened, settings, debug)
+        show_result(stage, result, opened, as_json)
         if as_json:
             print_json(result)
         if stage.failure(result):
@@ -58,6 +49,30 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
     for name, metavar in positional.items():
         decorated = click.argument(name, metavar=metavar)(decorated)
     return click.command(stage.name, help=inspect.getdoc(type(stage)), epilog=_epilog(stage.examples))(decorated)
+
+
+def stage_result(stage: Stage[S, R], workspace: Workspace, settings: S, debug: bool) -> R:
+    """Return the result of a stage that was checked: the same one done before, or that of its flow with its services.
+
+    Args:
+        debug: the services tell on the terminal what they do.
+    """
+    result = stage.finished(workspace, settings)
+    if result is None:
+        from flows.stage_flow import run_stage
+        from tasks.services import services
+
+        needs = stage.needs(settings)
+        with services(workspace, ray=needs.ray, mlflow=needs.mlflow, debug=debug):
+            result = run_stage(stage, workspace.address, settings)
+    return result
+
+
+def show_result(stage: Stage[S, R], result: R, workspace: Workspace, as_json: bool) -> None:
+    """Print a stage's result for people; on standard error where JSON is what standard output is for."""
+    from rich.console import Console
+
+    stage.show(result, workspace, Console(stderr=as_json))
 
 
 def _positional(stage: Stage[Any, Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from flows.cli.options import (
     print_json,
     settings_options,
 )
+from flows.stage import check_stage
 from ssat.embedding.settings import TrainSettings
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.settings import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ssat.workspace import Workspace
     from tasks.study import StudyResult
 
-_OWN = frozenset({"tracker", "video"})  # what the studies decide themselves
+_OWN = frozenset({"tracker", "video"})  # settings that the studies set themselves
 
 
 @click.group()
@@ -56,9 +57,7 @@ def extensions(
         return extensions_study(workspace, benchmark)
 
     def check(opened: Workspace) -> None:
-        from tasks.checks import check_benchmark
-
-        check_benchmark(opened, benchmark)
+        check_stage("benchmark", opened, benchmark)
 
     _start(workspace, as_json, debug, run, check)
 
@@ -76,9 +75,7 @@ def strong(workspace: str, config: Path | None, as_json: bool, debug: bool, benc
         return strong_study(workspace, benchmark)
 
     def check(opened: Workspace) -> None:
-        from tasks.checks import check_benchmark
-
-        check_benchmark(opened, benchmark)
+        check_stage("benchmark", opened, benchmark)
 
     _start(workspace, as_json, debug, run, check)
 
@@ -150,14 +147,13 @@ def trackers(
         return trackers_study(workspace, settings, benchmark)
 
     def check(opened: Workspace) -> None:
-        from tasks.checks import check_benchmark
-
         if settings.boxmot_python is not None:
             from ssat.studies.boxmot import find_boxmot
 
             find_boxmot(settings.boxmot_python)
         tracker = "ssat" if settings.needs_appearance else "box"
-        check_benchmark(opened, benchmark.model_copy(update={"tracker": tracker}), trained=settings.needs_embedder)
+        tracked = benchmark.model_copy(update={"tracker": tracker})
+        check_stage("benchmark", opened, tracked, follows=not settings.needs_embedder)
 
     _start(workspace, as_json, debug, run, check)
 
@@ -191,10 +187,8 @@ def clips(
         return clips_study(workspace, settings, train, benchmark)
 
     def check(opened: Workspace) -> None:
-        from tasks.checks import check_benchmark, check_train
-
-        check_train(opened, train)
-        check_benchmark(opened, benchmark, trained=False)
+        check_stage("train", opened, train)
+        check_stage("benchmark", opened, benchmark, follows=True)
 
     _start(workspace, as_json, debug, run, check)
 
@@ -234,16 +228,15 @@ def thresholds(
 
     def check(opened: Workspace) -> None:
         from ssat.pipeline.benchmark_inputs import sequences_of
-        from tasks.checks import check_benchmark, check_train
 
         trains = bool(settings.margin or settings.scale)
         if trains:
-            check_train(opened, train)
+            check_stage("train", opened, train)
         if settings.choose_mot:
             sequences_of(
                 benchmark.model_copy(update={"mot": settings.choose_mot, "sequences": settings.choose_sequences})
             )
-        check_benchmark(opened, benchmark, trained=not trains)
+        check_stage("benchmark", opened, benchmark, follows=trains)
 
     _start(workspace, as_json, debug, run, check)
 

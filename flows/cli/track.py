@@ -96,7 +96,7 @@ def command(
         record = TrackedRecord(
             place, output_files(folder, opened_input, settings), track_key(opened_input, input_name, settings, digests)
         )
-        # A single input says itself that its files are there.
+        # A single input reports existing files itself.
         done = record.finished() if len(inputs) > 1 and not (overwrite or live or explain is not None) else None
         if done is not None:
             done = replace(done, notes=(*done.notes, "tracked before with the same settings: its files are kept"))

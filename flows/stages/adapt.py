@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Adapt(Stage[AdaptSettings, "AdaptedEmbedder"]):
-    """Adapt an embedder to the people of one camera, from unlabelled footage with detections, in a minute.
+    """Adapt an embedder to unlabelled footage of one camera with detections, in about a minute.
 
     FOLDER holds MOTChallenge sequences (img1, det/det.txt), or videos, each with detections of the same name beside it.
     The first part of the footage is learned from. The probe on the rest decides: the result is registered where its AUC

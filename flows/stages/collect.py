@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NothingCollectedError(InputError):
-    """Not one clip. `stopped`: the budget or pause that ended the run before the first, empty where all failed."""
+    """Not one clip. `stopped`: the budget or pause that ended the run before the first, empty if all failed."""
 
     def __init__(self, message: str, stopped: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class NothingCollectedError(InputError):
 
 
 class Collect(Stage[CollectSettings, CollectResult]):
-    """Download and trim clips: a Kinetics CSV, a text file with a URL a line, or a folder of videos.
+    """Download and trim clips from a Kinetics CSV, a text file with a URL per line, or a folder of videos.
 
     Run again, it does only what is missing; asked for more clips, it keeps the class ids of the others.
     """
@@ -43,9 +43,11 @@ class Collect(Stage[CollectSettings, CollectResult]):
     )
 
     def check(self, workspace: Workspace, settings: CollectSettings) -> None:
-        from tasks.checks import check_collect
+        from ssat.clips.lists import read_list
+        from tasks.checks import check_source
 
-        check_collect(workspace, settings)
+        source = check_source(workspace, settings)
+        read_list(source, url_template=settings.url_template, min_seconds=settings.min_seconds)
 
     def finished(self, workspace: Workspace, settings: CollectSettings) -> CollectResult | None:
         from tasks.finished import finished_collecting
@@ -53,10 +55,10 @@ class Collect(Stage[CollectSettings, CollectResult]):
         return finished_collecting(workspace, settings)
 
     def run(self, workspace: Workspace, settings: CollectSettings) -> CollectResult:
-        from tasks.checks import check_collect
+        from tasks.checks import check_source
         from tasks.collect import collect_clips
 
-        check_collect(workspace, settings)
+        check_source(workspace, settings)  # a link may have been put in its place while the run waited for its turn
         result = collect_clips(workspace, settings)
         if not result.clips:
             counts = ", ".join(f"{count} {name}" for name, count in result.by_class.items()) or "none attempted"

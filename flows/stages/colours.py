@@ -31,7 +31,7 @@ class Colours(Stage[ColoursSettings, "LearnedColours"]):
     def needs(self, settings: ColoursSettings) -> Needs:
         return Needs(ray=True, mlflow=True)
 
-    def check(self, workspace: Workspace, settings: ColoursSettings) -> None:
+    def check_ready(self, workspace: Workspace, settings: ColoursSettings) -> None:
         from ssat.clips.roster import load_roster
 
         load_roster(workspace)

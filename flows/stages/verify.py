@@ -36,7 +36,7 @@ class StoreCheck:
         digest: the data digest, after a repair.
         digest_changed: a repair has changed it: a library has another version than before.
         schema_version: of the store.
-        outdated: what is wrong with a store of an earlier version, and the remedy; empty where nothing is.
+        outdated: what is wrong with a store of an earlier version, and the remedy; empty if nothing is.
     """
 
     shards: int
@@ -51,7 +51,7 @@ class StoreCheck:
 
 
 class Verify(Stage[VerifySettings, StoreCheck]):
-    """Check the frame store against its manifest; exit code 1 where something is broken and was not repaired."""
+    """Check the frame store against its manifest; exit code 1 if it is broken and was not repaired."""
 
     name = "verify"
     settings = VerifySettings
@@ -66,10 +66,8 @@ class Verify(Stage[VerifySettings, StoreCheck]):
             raise InputError(f"workspace {workspace}: no such folder; nothing was decoded there")
         return Workspace.open(workspace, objects=True, read_only=not settings.repair)
 
-    def check(self, workspace: Workspace, settings: VerifySettings) -> None:
-        from tasks.checks import check_verify
-
-        check_verify(workspace)
+    def check_ready(self, workspace: Workspace, settings: VerifySettings) -> None:
+        FrameStore.open(workspace.frames)
 
     def run(self, workspace: Workspace, settings: VerifySettings) -> StoreCheck:
         from prefect.artifacts import create_table_artifact

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from ssat.file_names import REPORT_FILE
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
 from ssat.pipeline.benchmark_result import BenchmarkResult
@@ -35,7 +36,7 @@ def run_variants(study: Study, variants: Mapping[str, BenchmarkSettings]) -> dic
     found = {}
     for name, settings in variants.items():
         with study.child(name, settings.model_dump(mode="json")) as reporter:
-            found[name] = benchmark_flow(str(study.workspace.root), settings)
+            found[name] = run_stage(BENCHMARK, str(study.workspace.root), settings)
             log_scores(reporter, found[name])
     return found
 

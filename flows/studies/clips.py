@@ -10,7 +10,8 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.clip_split import split_clips
 from ssat.embedding.settings import TrainSettings
@@ -52,7 +53,7 @@ def clips_study(
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
     largest = train.model_copy(update={"clips": numbers[-1]})
-    split_clips(largest.data, store.class_ids.tolist())  # too few clips are found before the work
+    split_clips(largest.data, store.class_ids.tolist())  # report too few clips before the work
     prepared, _ = prepare(base)
     digests = {"data": data_digest(prepared), "frame store": store.digest}
     study = Study(place, "clips", {"study_clips": settings, "train": largest, "benchmark": base}, digests)
@@ -67,7 +68,7 @@ def clips_study(
                     with study.child(f"{clips} clips, seed {seed}", training.model_dump(mode="json")) as child:
                         made = train_embedder(place, training)
                         embedder = place.absolute(made.embedder)
-                        scored = benchmark_flow(workspace, base.model_copy(update={"embedder": str(embedder)}))
+                        scored = run_stage(BENCHMARK, workspace, base.model_copy(update={"embedder": str(embedder)}))
                         log_scores(child, scored)
                         recall = common_recall(place, largest, embedder)
                         child.scalars({"recall_at_1": recall, "clips": clips}, 0)

@@ -20,7 +20,7 @@ VARIANTS = {
 
 @flow(name="study extensions", persist_result=False)
 def extensions_study(workspace: str, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
-    """Tracks with and without each extension, the rest being equal."""
+    """Track with and without each extension, all else equal."""
     return association_study(
         workspace,
         "extensions",

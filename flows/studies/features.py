@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.named import COLOUR, IMAGENET, embedder_parts
 from ssat.embedding.protocol import PatchEmbedder
@@ -94,7 +95,7 @@ def features_study(
 def _features(
     settings: FeaturesStudySettings, base: BenchmarkSettings, place: Workspace
 ) -> tuple[list[_Feature], list[str]]:
-    """What is compared, each under a short name, and what cannot be had."""
+    """Return the compared features by short name, and notes about unavailable ones."""
     named: dict[str, str] = {}
     if settings.embedder:
         for spec in settings.embedder:
@@ -156,7 +157,7 @@ def _measure_all(
     for feature in features:
         of_feature = base.model_copy(update={"embedder": feature.spec})
         with study.child(feature.name, of_feature.model_dump(mode="json")) as child:
-            tracked = benchmark_flow(str(place.root), of_feature)
+            tracked = run_stage(BENCHMARK, str(place.root), of_feature)
             matrices = {
                 entry.sequence.name: _matrix(entry, feature.embedder, detections[entry.sequence.name], place)
                 for entry in prepared

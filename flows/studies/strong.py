@@ -12,7 +12,7 @@ from ssat.studies.results import ComparisonStudy
 from ssat.tracking.config import QUICK_ALPHA, TrackerConfig
 from tasks.study import StudyResult
 
-# Ingredient → the settings that switch it off.
+# Part → the settings that switch it off.
 INGREDIENTS: dict[str, dict[str, Any]] = {
     "motion": {"motion": "none", "motion_gate": False, "hold_size": False},
     "motion gate": {"motion_gate": False},
@@ -23,7 +23,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "confirmation": {"confirm_hits": 1},
     "longer life of lost tracks": {"lost_seconds": 1.0},
 }
-# Not in the preset: what did not help on the sequences that its settings were chosen on.
+# Not in the preset: options that did not help on the sequences that its settings were chosen on.
 FURTHER: dict[str, dict[str, Any]] = {
     "a gallery of 10": {"gallery": 10},
     "mutual best": {"assignment": "mutual"},
@@ -34,7 +34,7 @@ FILLED = "strong with gaps filled"
 
 @flow(name="study strong", persist_result=False)
 def strong_study(workspace: str, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
-    """Tracks with the preset, without each of its ingredients, with further ones, and as `paper` and `quick` do.
+    """Track with the preset, without each of its parts, with further ones, and with `paper` and `quick`.
 
     Gaps are filled in the last variant only, because the others compare what is known online.
     """

@@ -11,7 +11,8 @@ import numpy as np
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import benchmark_flow
+from flows.stage_flow import run_stage
+from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
@@ -81,8 +82,10 @@ def thresholds_study(
             for name, training_settings in trained:
                 with study.child(name, training_settings.model_dump(mode="json")) as child:
                     made = train_embedder(place, training_settings)
-                    scored = benchmark_flow(
-                        workspace, choose_on.model_copy(update={"embedder": str(place.absolute(made.embedder))})
+                    scored = run_stage(
+                        BENCHMARK,
+                        workspace,
+                        choose_on.model_copy(update={"embedder": str(place.absolute(made.embedder))}),
                     )
                     log_scores(child, scored)
                 tried.append(
@@ -101,11 +104,11 @@ def thresholds_study(
                 embedder = str(place.absolute(best.embedder))
                 choose_on = choose_on.model_copy(update={"embedder": embedder})
                 report_on = report_on.model_copy(update={"embedder": embedder})
-            # The benchmarks with default constants leave the features that the sweep reads.
+            # The benchmarks with default constants cache the features that the sweep reads.
             rows = {}
             for which, side in (("chosen on", choose_on), ("reported on", report_on)):
                 with study.child(f"{_DEFAULT}, {which}", side.model_dump(mode="json")) as child:
-                    rows[which, _DEFAULT] = benchmark_flow(workspace, side)
+                    rows[which, _DEFAULT] = run_stage(BENCHMARK, workspace, side)
                     log_scores(child, rows[which, _DEFAULT])
             network = resolve_embedder(choose_on.embedder, place)
             sequences = sweep_sequences(choosing, network.digest, network.input_size, place.cache / "features")
@@ -119,7 +122,7 @@ def thresholds_study(
             for which, side in (("chosen on", choose_on), ("reported on", report_on)):
                 tuned = side.model_copy(update={"association": association})
                 with study.child(f"{_CHOSEN}, {which}", tuned.model_dump(mode="json")) as child:
-                    rows[which, _CHOSEN] = benchmark_flow(workspace, tuned)
+                    rows[which, _CHOSEN] = run_stage(BENCHMARK, workspace, tuned)
                     log_scores(child, rows[which, _CHOSEN])
             result = _finish(study, reporter, settings, reporting, rows, grid, at, chosen, points, scores, tried)
     create_table_artifact(table=list(result.content.table), key="study-thresholds", description=result.report)

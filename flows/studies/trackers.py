@@ -11,7 +11,6 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.benchmark import run_benchmark
 from flows.studies.benchmarked import finish_comparison, run_variants
 from ssat.pipeline.benchmark_inputs import data_digest, prepare
 from ssat.pipeline.benchmark_result import BenchmarkResult
@@ -24,6 +23,7 @@ from ssat.studies.settings import BOXMOT, TrackersStudySettings, tracker_of
 from ssat.tracking.baselines import make_tracker
 from ssat.tracking.config import TrackerConfig
 from ssat.workspace import Workspace
+from tasks.benchmark import run_benchmark
 from tasks.boxmot import Boxmot, known_features
 from tasks.embedders import resolve_embedder
 from tasks.mlflow_run import Dataset
@@ -55,7 +55,7 @@ def trackers_study(
     place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"video": False})
     for name in settings.trackers:
-        # A package that is missing is found before the work; SORT makes the tracklets.
+        # Report a missing package before the work; SORT makes the tracklets.
         make_tracker("sort" if name == "tracklets" else tracker_of(name), base.association, 30.0)
     environment = None if settings.boxmot_python is None else find_boxmot(settings.boxmot_python)
     prepared, skipped = prepare(base.model_copy(update={"tracker": "ssat" if settings.needs_appearance else "box"}))
@@ -152,7 +152,7 @@ def _boxmot_benchmarks(
 
 
 def _frames_per_cpu_second(place: Workspace, benchmark: BenchmarkSettings) -> float | None:
-    """Speed of association alone; None where the tracks lead the detections."""
+    """Speed of association alone; None if the tracks lead the detections."""
     if benchmark.refine != "none" or benchmark.detector is not None:
         return None
     embedder = resolve_embedder(benchmark.embedder, place) if benchmark.needs_appearance else None

@@ -46,7 +46,7 @@ class ArchiveIndex:
         self.refused: dict[str, str] = {}
 
     def members(self, archive: str) -> frozenset[str] | None:
-        """Return ids of the clips in `archive`; None where it was not read to its end."""
+        """Return ids of the clips in `archive`; None if it was not read to its end."""
         if archive not in self._members:
             self._members[archive] = self._load(archive)
         return self._members[archive]
@@ -78,7 +78,7 @@ class ArchiveIndex:
 
 
 def _state(archive: str) -> str:
-    """What tells a changed local archive; archives on the web are taken to stay as they are."""
+    """Return a state that changes with a local archive; archives on the web count as unchanged."""
     try:
         facts = Path(archive).stat()
     except OSError:

@@ -59,7 +59,7 @@ class Attempts:
         self._stop_reason = ""
 
     def stop(self) -> None:
-        """Break off what is running as soon as possible."""
+        """Cancel running attempts as soon as possible."""
         self.stopped.set()
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class Attempts:
         last: bool,
         found: list[FailureClass],
     ) -> list[StatusRow]:
-        """Attempts at one source. A last row of status "failed": the next source has its turn."""
+        """Try one source. After a last row of status "failed" the next source is tried."""
         rows: list[StatusRow] = []
         counts: Counter[FailureClass] = Counter()
         # Reading a local file again gives the same bytes.
@@ -215,7 +215,7 @@ class Attempts:
         )
 
     def _failed(self, row: StatusRow, failure: ClipFailure, goes_on: bool, found: Sequence[FailureClass]) -> StatusRow:
-        """What the table of failure classes says. `goes_on`: another attempt, or another source, follows.
+        """Return the consequence of a failure class. `goes_on`: another attempt, or another source, follows.
 
         `found`: how earlier sources failed. A clip is gone for ever only where all of them say so.
         """

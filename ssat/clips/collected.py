@@ -46,7 +46,7 @@ class CollectResult:
         skipped: files of folders that were left out.
         skipped_files: the same by folder and reason.
         archives: those that could not be used.
-        stopped: why the run ended early; empty where it did not.
+        stopped: why the run ended early; empty if it did not.
         seconds: that it took.
         roster: path, relative to the workspace.
         pause_s: seconds for which the egress is paused.

@@ -43,7 +43,7 @@ _MAX_REJECTED = 20  # rows of the list that are named
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """Candidates of a shard, also by outcome; its time in seconds; why the run ends here, empty where it does not."""
+    """Candidates of a shard, also by outcome; its time in seconds; why the run ends here, empty if it does not."""
 
     attempted: int
     collected: int
@@ -274,7 +274,7 @@ class Collector:
         return (row.error_class or st.OK,)
 
     def result(self) -> CollectResult:
-        """What this run did and what the workspace holds now."""
+        """Return the result of this run and the content of the workspace."""
         skipped = [(self.list.source, group) for group in self.list.skipped]
         skipped += self.chain.skipped
         return CollectResult(

@@ -116,7 +116,7 @@ def stored_colours(colours: Colours) -> Colours:
 
 @functools.cache
 def pixel_kind(pixel_format: str) -> PixelKind:
-    """What a pixel format holds, by FFmpeg's name of it."""
+    """Return the kind of a pixel format, by FFmpeg's name."""
     video_format = VideoFormat(pixel_format)
     if video_format.is_rgb or video_format.has_palette or pixel_format.startswith("xyz"):
         return PixelKind.RGB
@@ -127,7 +127,7 @@ def pixel_kind(pixel_format: str) -> PixelKind:
 def scaled(
     reformatter: VideoReformatter, frame: VideoFrame, size: tuple[int, int], colours: Colours, target: Colours
 ) -> VideoFrame:
-    """`frame` as 8 bit 4:2:0 of `size` (width, height), averaged over areas, in the colours `target`.
+    """Return `frame` as 8 bit 4:2:0 of `size` (width, height), averaged over areas, in the colours `target`.
 
     `colours` are those of `frame`. Where only size, sampling and bit depth differ no colour is converted, which is the
     fast way.

@@ -23,12 +23,12 @@ class DiskBudget:
         self._bytes = clip_bytes
 
     def add(self, clip_bytes: int) -> None:
-        """One more clip was collected."""
+        """Count one more collected clip."""
         self._clips += 1
         self._bytes += clip_bytes
 
     def refusal(self, clips: int) -> str:
-        """Return why a shard of `clips` clips may not begin, with sizes and what to do; empty where it fits.
+        """Return why a shard of `clips` clips may not begin, with sizes and what to do; empty if it fits.
 
         A shard needs the clips that come of it, and while it is at work a few source videos.
         """

@@ -41,7 +41,7 @@ class DownloadSettings:
 
     @classmethod
     def of(cls, settings: CollectSettings) -> DownloadSettings:
-        """From the stage's settings; secrets that are not set there from SSAT_PROXY, SSAT_COOKIES, SSAT_USER_AGENT."""
+        """Return the settings of the stage; unset secrets come from SSAT_PROXY, SSAT_COOKIES, SSAT_USER_AGENT."""
 
         def secret(name: str) -> str | None:
             value = getattr(settings, name)
@@ -124,7 +124,7 @@ def download(url: str, folder: Path, settings: DownloadSettings, stopped: Callab
 
 @contextmanager
 def opened_url(url: str, settings: DownloadSettings) -> Iterator[IO[bytes]]:
-    """The content behind `url` as a stream, with the same proxy, cookies and user agent as downloads.
+    """Open the content of `url` as a stream, with the same proxy, cookies and user agent as downloads.
 
     Raises:
         ClipFailure: it cannot be had, also while the block reads it; the message names no secret.
@@ -184,7 +184,7 @@ def _has_extractor(url: str) -> bool:
 
 
 def _file_at(url: str) -> dict[str, Any]:
-    """What an extractor of yt-dlp says of a file."""
+    """Return the facts of an extractor of yt-dlp about a file."""
     facts = {
         "id": "video",
         "title": "video",

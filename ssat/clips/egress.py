@@ -25,7 +25,7 @@ class Egress(Protocol):
         """Return when the caller may ask a source that counts requests, or soon after `stopped` is set."""
 
     def open(self, seconds: float, reason: str) -> None:
-        """The source said "too many requests": let nothing out for `seconds` from now."""
+        """Open the breaker for `seconds`: the source answered "too many requests"."""
 
     def pause_s(self) -> float:
         """Return seconds for which nothing may be downloaded; 0 when downloads may go on."""
@@ -131,7 +131,7 @@ class Breaker:
 
     @property
     def reason(self) -> str:
-        """Why it was opened."""
+        """Reason of the pause."""
         return self._pause.reason
 
     def open(self, seconds: float, reason: str) -> None:

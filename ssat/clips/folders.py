@@ -126,7 +126,7 @@ def list_videos(folder: Path) -> FolderListing:
 
 
 def _link_refusal(path: Path, folder: Path, is_video: bool) -> str:
-    """Return why a link is left out; empty where it leads to a file inside the folder, or is not a video anyway."""
+    """Return why a link is left out; empty if it leads to a file inside the folder, or is not a video anyway."""
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: a loop of links

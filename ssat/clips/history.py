@@ -72,12 +72,12 @@ class History:
                 _check_same_file(sources[number], candidate)
 
     def note(self, row: StatusRow) -> None:
-        """A new latest row of its clip."""
+        """Record a new latest row of its clip."""
         self._new[row.clip_id] = row
         self._again.discard(row.clip_id)
 
     def _state(self, clip_id: str) -> tuple[str, str | None] | None:
-        """Status and error class of a clip; None where it was never tried."""
+        """Return status and error class of a clip; None if it was never tried."""
         new = self._new.get(clip_id)
         if new is not None:
             return new.status, new.error_class

@@ -174,7 +174,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def undecodable(where: str, text: str) -> str:
-    """Describe the first byte of a field that is not UTF-8; empty where all are. Addresses lose their secrets."""
+    """Describe the first byte of a field that is not UTF-8; empty if all are. Addresses lose their secrets."""
     byte = _undecodable(text)
     # As repr, with each such byte as \xNN.
     shown = repr(redacted(text)[:64]).replace("\\\\x", "\\x")
@@ -209,7 +209,7 @@ def _csv_rows(path: Path, url_template: str, min_seconds: float) -> Iterator[Row
 
 
 def _fields(line: str) -> list[str] | None:
-    """Return the fields of a line; None where its quotation marks do not fit.
+    """Return the fields of a line; None if its quotation marks do not fit.
 
     Line by line: to a reader of the whole file one mark too many would make a single field of all that follows.
     """
@@ -302,7 +302,7 @@ def _folder_rows(listing: FolderListing) -> Iterator[Row]:
 
 
 def _id_of_file(relative: Path) -> str:
-    """From the file's own path alone, so that other files that come or go never change it.
+    """Return the clip id of a file from its own path alone, independent of other files.
 
     `0001.mp4` → 0001, `0001.avi` → 0001.avi, `a/0001.mp4` → 0001-<digest of the path>.
     """

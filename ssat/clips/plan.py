@@ -27,7 +27,7 @@ class Shard:
 
     @property
     def archive(self) -> str | None:
-        """The archive that is read for these clips; None where they are fetched one by one."""
+        """The archive that is read for these clips; None if they are fetched one by one."""
         return self.offer.archive
 
 
@@ -55,11 +55,11 @@ class Plan:
         self.attempted = self.collected = 0
 
     def pass_over(self, position: int) -> None:
-        """This candidate has to wait for another run, or for the end of a pause."""
+        """Postpone this candidate to another run, or to the end of a pause."""
         self._passed_over.add(position)
 
     def advance(self, position: int) -> None:
-        """This candidate's stage did not have it: on to the next one."""
+        """Move this candidate to the next stage: the current one lacks it."""
         self._stage[position] = self._stage.get(position, 0) + 1
 
     def is_last(self, stage: int) -> bool:
@@ -72,7 +72,7 @@ class Plan:
         return bool(self._passed_over)
 
     def forget_waiting(self) -> None:
-        """A pause is over: what was passed over has its turn again."""
+        """Take up postponed candidates again after a pause."""
         self._passed_over.clear()
 
     def next_shard(self, pause: Callable[[], str], absent: Callable[[int], None]) -> tuple[Shard | None, str]:

@@ -47,7 +47,7 @@ class StatusRow:
         start_s, end_s: span of the candidate in its video, in seconds.
         attempt: counts from 1 over all runs.
         status: `ssat.clips.status.OK` and its neighbours.
-        error_class: a `FailureClass`; None where nothing failed.
+        error_class: a `FailureClass`; None if nothing failed.
         error_message: why it failed, or which pictures a collected clip has lost.
         http_status: of the answer.
         tool_version: of the downloader; empty for local files.

@@ -39,7 +39,7 @@ class RunFacts:
 
     @classmethod
     def load(cls, workspace: Workspace) -> RunFacts | None:
-        """Return the last run's facts; None where there is none, or none that can be read."""
+        """Return the last run's facts; None if there is none, or none that can be read."""
         try:
             content = json.loads((workspace.clips / "run.json").read_text(encoding="utf-8"))
             started = datetime.fromisoformat(content["started_at"])
@@ -55,7 +55,7 @@ class CollectStatus:
     Attributes:
         clips: number of clips in the roster.
         by_class: outcome → clips.
-        wanted, candidates: of the last run; None where none is known.
+        wanted, candidates: of the last run; None if none is known.
         per_hour: clips settled an hour, over the last hour of that run.
         collected_per_hour: clips collected an hour, likewise.
         remaining_s: seconds until the wanted clips are collected or the list is exhausted, at that rate; None if

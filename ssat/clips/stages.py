@@ -38,7 +38,7 @@ class Offer:
     Attributes:
         network: whether fetching leaves this machine.
         expected: about how many of the clips it will have.
-        archive: the archive that is read; None where clips are fetched one by one.
+        archive: the archive that is read; None if clips are fetched one by one.
     """
 
     network: bool
@@ -63,7 +63,7 @@ class Stage(Protocol):
     def batch(self) -> bool: ...
 
     def offer(self, clip_ids: Collection[str]) -> Offer | None:
-        """What can be fetched next for these clips; None: nothing, they are to go on to the next stage."""
+        """Return the clips that can be fetched next; None: none, they move to the next stage."""
 
     def fetch(self, attempts: Attempts, work: Iterable[Work], offer: Offer, job: Job) -> list[Finished]:
         """Fetch and trim the clips of `work`.

@@ -94,7 +94,7 @@ class StatusLog:
 
 
 def load_status(workspace: Workspace) -> pa.Table:
-    """Return every row of every attempt in the order in which they were written; empty where nothing was collected yet.
+    """Return every row of every attempt in the order in which they were written; empty if nothing was collected yet.
 
     The order is that of the files, not of `started_at`: a clock may be set back. Right also while another process
     collects.
@@ -132,7 +132,7 @@ def latest(status: pa.Table) -> pa.Table:
 
 
 def now() -> datetime:
-    """This moment, as `started_at` holds it."""
+    """Return the current time in the format of `started_at`."""
     return datetime.now(UTC)
 
 

@@ -195,7 +195,7 @@ def _write(
 
 
 def _duration(frame: VideoFrame) -> float:
-    """Return seconds that the file states for the frame; 0 where it does not."""
+    """Return seconds that the file states for the frame; 0 if it does not."""
     return float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
 
 
@@ -254,7 +254,7 @@ def _copied(source: Path, target: Path, settings: TrimSettings, seconds: float) 
 
 
 def _copy(source: Path, target: Path, settings: TrimSettings, seconds: float) -> TrimmedClip | None:
-    """Take the packets over where nothing has to change; None where it has to, or where the copy does not hold."""
+    """Take the packets over where nothing has to change; None if it has to, or where the copy does not hold."""
     container, stream = open_video(source)
     with container:
         context = stream.codec_context
@@ -290,7 +290,7 @@ def _copy(source: Path, target: Path, settings: TrimSettings, seconds: float) ->
 
 
 def _checked(path: Path, packets: int, end_s: float, interval: float) -> TrimmedClip | None:
-    """Return facts about a copy after decoding all of it; None where that shows anything but whole, upright frames."""
+    """Return facts about a copy after decoding all of it; None if that shows anything but whole, upright frames."""
     container, stream = open_video(path)
     with container:
         times = []

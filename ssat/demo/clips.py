@@ -18,7 +18,7 @@ from ssat.demo.texture import Image, backdrop
 from ssat.workspace import committed
 
 WIDTH, HEIGHT, FPS = 144, 192, 30
-_WORLD = 2.0  # width of the world in view widths: the camera has somewhere to go
+_WORLD = 2.0  # width of the world in view widths, so that the camera can move
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _Walker:
     height: float
 
     def placement(self, time_s: float) -> Placement:
-        """Walks to and fro across the world, turning at its ends."""
+        """Return the position on a walk to and fro across the world."""
         way = (self.start + self.speed * time_s) % 2.0
         turned = way > 1.0
         x = ((2.0 - way if turned else way) * (_WORLD - 0.4) + 0.2) * WIDTH

@@ -50,7 +50,7 @@ class _Path:
     def placement(self, time_s: float) -> Placement:
         y = self.lane + self.drift * math.sin(self.drift_start + 0.5 * time_s)
         y = min(max(y, 0.56 * HEIGHT), 0.97 * HEIGHT)
-        # Perspective: who stands lower in the image is nearer and taller.
+        # Perspective: figures lower in the image are nearer and taller.
         height = 0.4 * y
         length = self.right - self.left
         way = (self.start + self.speed * 0.4 * self.lane * time_s / length) % 2.0
@@ -104,7 +104,7 @@ def _path(rng: np.random.Generator) -> _Path:
 
 
 def _pillars(rng: np.random.Generator) -> list[tuple[float, int, Image]]:
-    """Columns that hide who walks behind them: the row they stand on, their left edge, their picture."""
+    """Return columns that hide figures behind them: row, left edge, picture."""
     pillars = []
     for i in range(_PILLARS):
         width = int(rng.integers(24, 48))
@@ -115,7 +115,7 @@ def _pillars(rng: np.random.Generator) -> list[tuple[float, int, Image]]:
 
 
 def detect(rng: np.random.Generator, frame: Frame) -> NDArray[np.float64]:
-    """What a poor detector makes of a frame, (m, 5): x, y, width, height in pixels, score.
+    """Return detections of a poor detector, (m, 5): x, y, width, height in pixels, score.
 
     It misses what is hidden and now and then what is not, shifts and scales its boxes, and sees people who are not
     there.

@@ -23,14 +23,14 @@ class _Handler(SimpleHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has seen enough hangs up: yt-dlp looks at the first bytes before it downloads."""
+        """Ignore clients that disconnect early: yt-dlp reads the first bytes before it downloads."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 @contextmanager
 def serve(folder: Path) -> Iterator[str]:
-    """Serves the files of `folder` on a free port of 127.0.0.1; gives the address, without a slash at its end."""
+    """Serve the files of `folder` on a free port of 127.0.0.1; yield the address, without a slash at its end."""
     handler = functools.partial(_Handler, directory=str(folder))
     server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, name="demo-clips", daemon=True)

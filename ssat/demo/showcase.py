@@ -43,7 +43,7 @@ def side_by_side(sequence: MotSequence, results: Mapping[str, Path]) -> Iterator
 def write_showcase(
     sequences: Sequence[MotSequence], results: Mapping[str, Mapping[str, Path]], video: Path, stills: Path, count: int
 ) -> None:
-    """The whole comparison as an mp4, and `count` moments of it as a PNG.
+    """Write the comparison as an mp4, and `count` moments of it as a PNG.
 
     Args:
         sequences: in the order they are shown, one after another; all of one size and frame rate.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-# RGB. A short wardrobe, so that many figures share a colour and only its place and pattern tell them apart.
+# RGB. Few colours, so that many figures share one and only its position and pattern distinguish them.
 WARDROBE: tuple[Colour, ...] = (
     (232, 230, 224),
     (44, 44, 50),

@@ -35,7 +35,7 @@ def store_chunk(folder: Path, key: str, frames: Sequence[Detections]) -> Path:
 
 
 def load_chunk(folder: Path, key: str, n_frames: int) -> list[Detections] | None:
-    """What was kept under `key`; None where nothing was, or where the file is damaged."""
+    """Return the detections stored under `key`; None if there are none or the file is damaged."""
     try:
         content = pq.read_table(_path(folder, key), schema=_SCHEMA, memory_map=False)
         facts = pq.read_schema(_path(folder, key)).metadata or {}

@@ -78,7 +78,7 @@ class CenterTrackDetector:
     def __call__(
         self, images: Sequence[NDArray[np.uint8]], previous: NDArray[np.uint8] | None = None
     ) -> list[Detections]:
-        """Detections of consecutive frames (H, W, 3) RGB, computed together.
+        """Return detections of consecutive frames (H, W, 3) RGB, computed together.
 
         Args:
             previous: the frame before the first of them; None: there is none, and the first is its own.

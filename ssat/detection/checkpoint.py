@@ -27,7 +27,7 @@ def checkpoint_path(named: str | None, workspace: Path) -> Path:
 
 
 def refuse_missing(path: Path) -> None:
-    """Raise InputError where the checkpoint is missing; it says where it is published."""
+    """Raise InputError if the checkpoint is missing; it says where it is published."""
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint for the refinement. {WHERE}")
 
@@ -46,7 +46,7 @@ def read_checkpoint(path: Path) -> tuple[Mapping[str, Any], str]:
             from safetensors.torch import load_file
 
             return load_file(path), sha256_of(path)
-        # weights_only: a checkpoint comes from anywhere, and a pickle may hold code.
+        # weights_only: a checkpoint is untrusted, and a pickle may hold code.
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in as many ways as there are formats
         unsafe = isinstance(error, pickle.UnpicklingError) and "weights_only" in str(error).lower()

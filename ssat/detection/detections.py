@@ -17,7 +17,7 @@ class Detections:
         boxes: (D, 4) x1 y1 x2 y2; may reach beyond the frame.
         scores: (D,) 0 … 1.
         centres: (D, 2) x y that stand for the box; the peak of the heatmap where there is one, else its middle.
-        offsets: (D, 2) x y from the centre to where the object was in the frame before; zero where it is not known.
+        offsets: (D, 2) x y from the centre to where the object was in the frame before; zero if it is not known.
         given: the same detections in the type of another library, where they came in one.
     """
 
@@ -43,6 +43,6 @@ def middles(boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def areas(boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Areas (D,) of boxes x1 y1 x2 y2."""
+    """Return the areas (D,) of boxes x1 y1 x2 y2."""
     area: NDArray[np.float64] = (boxes_D4[:, 2:] - boxes_D4[:, :2]).prod(axis=1)
     return area

@@ -15,7 +15,7 @@ from ssat.detection.cache import load_chunk, store_chunk
 from ssat.detection.detections import Detections
 
 Image = NDArray[np.uint8]
-CHUNK = 32  # frames that are kept in one file: what an interruption can cost
+CHUNK = 32  # frames per cache file: the most that an interruption loses
 
 
 class Detector(Protocol):
@@ -36,7 +36,7 @@ class Detector(Protocol):
         ...
 
     def __call__(self, images: Sequence[Image], previous: Image | None = None) -> list[Detections]:
-        """Detections of consecutive frames (H, W, 3) RGB; `previous` is the frame before the first."""
+        """Return detections of consecutive frames (H, W, 3) RGB; `previous` is the frame before the first."""
         ...
 
 

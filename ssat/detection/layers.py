@@ -115,7 +115,7 @@ def _deformed(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Ten
 
 
 def gathered_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """What `torchvision.ops.deform_conv2d` computes (3x3, stride and padding 1), four times as fast on a CPU.
+    """Compute `torchvision.ops.deform_conv2d` (3x3, stride and padding 1), four times as fast on a CPU.
 
     There its operator takes one channel of one tap at a time; here all channels of a place lie side by side and are
     gathered together, as the rows of an embedding table with bilinear weights.
@@ -128,7 +128,7 @@ def gathered_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor
     tap = torch.arange(_TAPS, device=device)
     row = torch.arange(height, device=device).view(1, height, 1, 1) + (tap // 3 - 1)
     column = torch.arange(width, device=device).view(1, 1, width, 1) + (tap % 3 - 1)
-    # Clamped far outside: whole numbers must not overflow, and out there every weight is zero.
+    # Clamped far outside, where every weight is zero, so that integers do not overflow.
     y_BHWT = (offset[:, 0::2].permute(0, 2, 3, 1) + row).clamp(-2, height + 1)
     x_BHWT = (offset[:, 1::2].permute(0, 2, 3, 1) + column).clamp(-2, width + 1)
     y0, x0 = y_BHWT.floor(), x_BHWT.floor()

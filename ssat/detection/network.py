@@ -41,7 +41,7 @@ class Backbone(nn.Module):
         self.pre_hm_layer = convolved(1, 16, 7)
 
     def forward(self, image: Tensor, previous_image: Tensor | None, prior_heatmap: Tensor | None) -> list[Tensor]:
-        """Maps at stride 4, 8, 16 and 32."""
+        """Return maps at stride 4, 8, 16 and 32."""
         x = self.base_layer(image)
         if previous_image is not None:
             x = x + self.pre_img_layer(previous_image)
@@ -65,7 +65,7 @@ class Upsampling(nn.Module):
         self.ida_2 = Aggregation([64, 128, 128, 128], [1, 2, 2, 2])
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Maps at stride 4, 8 and 16, each having seen all coarser ones."""
+        """Return maps at stride 4, 8 and 16, each including all coarser ones."""
         two = self.ida_0(maps[2:])
         three = self.ida_1([maps[1], *two])
         four = self.ida_2([maps[0], *three])
@@ -95,14 +95,14 @@ class CenterNetwork(nn.Module):
 
         Args:
             image: (B, 3, H, W) normalised as `ssat.detection.geometry` does.
-            previous_image: likewise, of the frame before; None where there is none.
-            prior_heatmap: (B, 1, H, W) where the tracks were, 0 … 1; None where there is none.
+            previous_image: likewise, of the frame before; None if there is none.
+            prior_heatmap: (B, 1, H, W) where the tracks were, 0 … 1; None if there is none.
         """
         finest = self.features(image, previous_image, prior_heatmap)
         return {name: self.get_submodule(name)(finest) for name in HEADS}
 
     def features(self, image: Tensor, previous_image: Tensor | None, prior_heatmap: Tensor | None) -> Tensor:
-        """What the heads see: (B, 64, H/4, W/4)."""
+        """Return the input of the heads: (B, 64, H/4, W/4)."""
         maps = self.base(image, previous_image, prior_heatmap)
         finest: Tensor = self.ida_up(self.dla_up(maps))[-1]
         return finest
@@ -133,12 +133,12 @@ def load_network(state_dict: Mapping[str, Tensor]) -> CenterNetwork:
     Raises:
         InputError: tensors that are missing, unexpected or of another shape; names them.
     """
-    # str: a file from anywhere may have other keys, and those are named as unexpected.
+    # str: an untrusted file may have other keys, which are reported as unexpected.
     given = {str(name).removeprefix("module."): tensor for name, tensor in state_dict.items()}
     with torch.device("meta"):
         network = CenterNetwork()
     _check_tensors(network.state_dict(), given)
-    # Copied, so that the network is float32 whatever the file holds, and shares nothing with the caller.
+    # Copied, so that the network is float32 and shares no memory with the caller.
     network.to_empty(device="cpu").load_state_dict(given)
     for parameter in network.parameters():
         parameter.requires_grad_(False)

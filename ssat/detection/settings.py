@@ -35,4 +35,4 @@ class RefinementSettings(BaseModel):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="auto: float16 on a GPU, float32 on a CPU"
     )
-    batch: int = Field(default=4, ge=1, le=64, description="Frames at a time, where no frame waits for another")
+    batch: int = Field(default=4, ge=1, le=64, description="Frames per batch, in pairwise mode (frozen)")

@@ -67,7 +67,7 @@ class TorchvisionDetector:
     def __call__(
         self, images: Sequence[NDArray[np.uint8]], previous: NDArray[np.uint8] | None = None
     ) -> list[Detections]:
-        """Detections of frames (H, W, 3) RGB; `previous` is not used."""
+        """Return detections of frames (H, W, 3) RGB; `previous` is not used."""
         batch = [torch.from_numpy(image).to(self.device).permute(2, 0, 1).float() / 255 for image in images]
         return [self._people(answer) for answer in self._model(batch)]
 

@@ -24,7 +24,7 @@ from ssat.patches.settings import ColoursSettings
 from ssat.patches.views import ViewRule, view
 
 MIN_TRACKLETS = 8
-COLOURS_SHRINKAGE, NETWORK_SHRINKAGE = 0.8, 0.03  # that rank pairs of labelled sequences best
+COLOURS_SHRINKAGE, NETWORK_SHRINKAGE = 0.8, 0.03  # chosen by pairs of labelled sequences
 _MIN_VIEWS = 3
 _BATCH = 64
 

@@ -65,7 +65,7 @@ class Checkpoints:
         target = self._of_step(state["step"])
         copied = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.items()}
         rows = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in head.items()}
-        # On CPU a step is slowed by a thread beside it no more than by writing itself; on a GPU it continues meanwhile.
+        # On a CPU a concurrent thread slows a step no more than writing itself; on a GPU the step continues meanwhile.
         self._thread = threading.Thread(
             target=self._write, args=(target, dict(state), copied, rows, first_row), name="checkpoint"
         )

@@ -89,7 +89,7 @@ def held_out_score(network: HistogramNetwork, table: PatchTable, seed: int = 0) 
         _features(network, np.stack([view(table, int(row), rng, ViewRule()) for row in rows])) for rows in (first, last)
     )
     cosine, clip = early @ late.T, table.start[first]
-    # Two starts of one clip may show one thing twice, so only patches seen in the same frames are different things.
+    # Two starts of one clip may show the same object, so only patches of the same frames are different objects.
     together, same = clip[:, None] == clip[None], np.eye(len(first), dtype=bool)
     positive, negative = cosine[same], cosine[together & ~same]
     if not len(negative):

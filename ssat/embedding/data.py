@@ -20,7 +20,7 @@ from ssat.frames.store import FrameStore
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
-# Twice as many as a feature has numbers, from as many clips as that allows.
+# Twice the dimension of a feature, from as many clips as possible.
 _WHITENING_CROPS = 1024
 
 

@@ -122,7 +122,7 @@ def held_out_of(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def probe_of(scores: Mapping[str, float]) -> dict[str, float]:
-    """Return the probe's scores among `scores`: `auc`, `auc_low` and `auc_high`; empty where it was not asked."""
+    """Return the probe's scores among `scores`: `auc`, `auc_low` and `auc_high`; empty if it was not asked."""
     return {name.removeprefix(_PROBE): value for name, value in scores.items() if name.startswith(_PROBE)}
 
 
@@ -161,5 +161,5 @@ def _chooses(scores: Mapping[str, float]) -> bool:
 
 
 def _quality(scores: Mapping[str, float]) -> tuple[float, float, float]:
-    """The probe decides; among equal scores the held-out ones do."""
+    """Return the sort key of an evaluation: the probe first, then the held-out scores."""
     return scores.get(_PROBE_AUC, -1.0), scores.get(_RECALL, -1.0), scores.get(_PRECISION, -1.0)

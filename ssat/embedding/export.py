@@ -25,7 +25,7 @@ Format = Literal["safetensors", "onnx", "onnx-int8"]
 FILES = {"safetensors": "embedder.safetensors", "onnx": "embedder.onnx", "onnx-int8": "embedder-int8.onnx"}
 CARD = "MODEL_CARD.md"
 _OPSET = 18
-# What the check against torch demands of the least cosine over the patches.
+# Minimum cosine with torch over the patches of the check.
 _MIN_COSINE = {"onnx": 0.9999, "onnx-int8": 0.99}
 
 
@@ -68,7 +68,7 @@ class _UnitFeatures(nn.Module):
 
 
 def _write_graph(embedder: Embedder, target: Path, patches: NDArray[np.uint8]) -> None:
-    # Two patches: with one, the exporter takes the batch size for a constant.
+    # Two patches: with one, the exporter treats the batch size as a constant.
     example = torch.from_numpy(np.ascontiguousarray(np.resize(patches, (2, *patches.shape[1:]))))
     write_onnx(_UnitFeatures(embedder.network).eval(), example.to(embedder.device), target, "patches", "features")
 

@@ -31,7 +31,7 @@ from ssat.workspace import committed
 
 Target = Literal["boxmot", "ultralytics", "opencv"]
 MIN_COSINE = 0.9999  # with the embedder's own features, over the patches of the check
-# What is left of the pixels, (pixel / 255 − mean) / std, before the graph sees them.
+# Normalisation by the project, (pixel / 255 − mean) / std, before the graph.
 _FORMATS: dict[Target, PatchFormat] = {
     "boxmot": PatchFormat(),
     "ultralytics": PatchFormat(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
@@ -101,7 +101,7 @@ class _ForFloats(nn.Module):
     def __init__(self, network: EmbeddingNetwork, given: PatchFormat) -> None:
         super().__init__()
         self.backbone = network.backbone
-        # pixel = 255 · (x · std + mean) of the target; the network wants (pixel − mean) / std of its own.
+        # pixel = 255 · (x · std + mean) of the target; the network expects (pixel − mean) / std of its own.
         device = network.mean.device
         given_mean = 255 * torch.tensor(given.mean, device=device).view(1, 3, 1, 1)
         given_std = 255 * torch.tensor(given.std, device=device).view(1, 3, 1, 1)

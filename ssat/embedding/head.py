@@ -10,7 +10,7 @@ from ssat.embedding.sharded_head import ShardedCosFaceHead
 
 Head = CosFaceHead | ShardedCosFaceHead
 
-# Above it, gradients of a dense head that travel cost more than features that are gathered.
+# Above it, sending the gradients of a dense head costs more than gathering features.
 _SHARDED_FROM = 16_384
 
 

@@ -15,7 +15,7 @@ from ssat.frames.store import FrameStore
 
 # Enough for stable scores, few enough to embed in seconds: 16 clips of 16 frames are 256 queries.
 _FRAMES = 16
-# The headline score asks for a frame at least a second away; the others say how fast it falls with time.
+# The main score excludes frames within a second; the others measure how the score falls with time.
 _HEADLINE_GAP_S = 1.0
 _OTHER_GAPS_S = (0.1, 5.0)
 

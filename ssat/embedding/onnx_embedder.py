@@ -94,7 +94,7 @@ class OnnxEmbedder(Embedder):
 
 
 def _threads() -> int:
-    """As many as torch would use, so that the two compare and OMP_NUM_THREADS counts."""
+    """Return the number of threads that torch would use, so that OMP_NUM_THREADS applies to both."""
     import torch
 
     return min(torch.get_num_threads(), os.cpu_count() or 1)

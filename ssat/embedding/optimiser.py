@@ -48,7 +48,7 @@ class Optimiser:
         """Take what `state_dict` gave."""
         for name, momentum in momenta.items():
             parameter = self._network.get_parameter(name)
-            # The layout in memory decides the order of sums, and so the last bits of what follows.
+            # The memory layout decides the order of sums, and so the last bits of the results.
             self._sgd.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum).detach()
 
     @property

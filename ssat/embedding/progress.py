@@ -28,7 +28,7 @@ class EpochRecord:
     workers: int
     """Processes that trained."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Scores of the evaluation after this epoch: held_out_… and those of `evaluate`; empty where there was none."""
+    """Scores of the evaluation after this epoch: held_out_… and those of `evaluate`; empty if there was none."""
 
     def row(self) -> dict[str, float]:
         """Return a flat row of numbers, scores included."""

@@ -154,7 +154,7 @@ def _from_metadata(path: Path, session: Any) -> ReidInput:
 def _layout(
     inputs: Sequence[Any], outputs: Sequence[Any]
 ) -> tuple[type | None, bool, int | None, tuple[Any, Any]] | None:
-    """Return dtype (None: uint8), channels first, fixed batch or None, and (height, width); None where unknown."""
+    """Return dtype (None: uint8), channels first, fixed batch or None, and (height, width); None if unknown."""
     if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4:
         return None
     shape, answer = inputs[0].shape, outputs[0].shape

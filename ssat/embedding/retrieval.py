@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class RetrievalScores:
-    """Means over queries; all are 0 where no query has a match."""
+    """Means over queries; all are 0 if no query has a match."""
 
     recall_at_1: float
     """Share of queries whose nearest frame is of the same clip."""

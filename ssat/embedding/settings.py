@@ -131,7 +131,7 @@ class HeadSettings(Component):
     )
     placement: Annotated[Literal["auto", "dense", "sharded"], FlatName("head")] = Field(
         default="auto",
-        description="Where class weights lie: on every worker, or each worker's share; auto: by their number",
+        description="Class weights: all on every worker (dense), or divided (sharded); auto: by their number",
     )
     negative_share: float = Field(
         default=1.0,
@@ -191,7 +191,7 @@ class CheckpointSettings(Component):
     keep: Annotated[int, FlatName("keep_checkpoints"), Runtime()] = Field(
         default=2,
         ge=1,
-        description="Checkpoints kept, the latest; the one with the best score is kept besides",
+        description="Number of latest checkpoints kept, in addition to the one with the best score",
     )
 
 

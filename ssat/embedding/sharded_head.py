@@ -101,7 +101,7 @@ class ShardedCosFaceHead(nn.Module):
         return self._negative_share < 1
 
     def start_step(self, step: int) -> None:
-        """Tells the number of the step, from which the choice of negative classes follows."""
+        """Set the number of the step, which the choice of negative classes depends on."""
         self._step = step
 
     @torch.no_grad()

@@ -98,7 +98,7 @@ def train_loop(
     checkpoints = Checkpoints(folder / CHECKPOINTS, rank, world if state.sharded else 1, settings.checkpoints.keep)
     state.begin(latest_checkpoint(checkpoints.folder))
     if group is not None:
-        # No rank may write a new checkpoint while another still looks for the latest.
+        # No rank may write a new checkpoint while another still searches for the latest.
         dist.barrier(group=group)
     step = TrainStep(state, settings, device, group)
     meter = Meter(state.progress, group)
@@ -123,13 +123,13 @@ def _train(
     checkpoints: Checkpoints,
     reporter: Reporter,
 ) -> None:
-    """The loop: every rank goes through it together."""
+    """Run the training loop; all ranks execute it together."""
     progress, schedule = state.progress, settings.schedule
     rate = schedule.learning_rate
     for record in progress.history:
         _report(record, reporter)
     if progress.step == 0:
-        # Finds out before the work that there is room, and leaves something to look at if the first steps fail.
+        # Check the disk space before the work, and keep a picture in case the first steps fail.
         state.save(checkpoints)
     while progress.epoch < schedule.epochs:
         for images_BHW3, labels_B in meter.timed(data.epoch(progress.epoch, progress.images)):
@@ -140,13 +140,13 @@ def _train(
             meter.add(values, labels_B.tolist())
             left = data.steps_left(progress.images)
             done = (progress.epoch + 1) * data.steps_per_epoch - left
-            # The last step of an epoch always reports, so that the bar arrives.
+            # The last step of an epoch always reports, so that the bar reaches its end.
             if done % _REPORT_EVERY == 0 or not left:
                 reporter.scalars({"step_loss": meter.check(), "learning_rate": rate}, progress.step)
                 note = _probe_note(progress.best)
                 reporter.progress(done, schedule.epochs * data.steps_per_epoch, "training steps", *note)
             if progress.step % settings.checkpoints.every == 0 and left:
-                meter.check()  # no checkpoint of weights that are spoilt
+                meter.check()  # no checkpoint of weights that are not finite
                 state.save(checkpoints)
         record = meter.record(data, rate)
         if evaluator.due():

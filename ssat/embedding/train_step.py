@@ -74,6 +74,6 @@ class TrainStep:
     def _moved(self, values: NDArray[np.uint8] | NDArray[np.int64]) -> Tensor:
         tensor = torch.from_numpy(values)
         if self._device.type == "cuda":
-            # Pinned memory lets the copy run beside the step before.
+            # Pinned memory lets the copy run concurrently with the previous step.
             tensor = tensor.pin_memory()
         return tensor.to(self._device, non_blocking=True)

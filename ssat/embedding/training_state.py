@@ -122,7 +122,7 @@ class TrainingState:
         Raises:
             InputError: damaged, or of other data, settings or classes.
         """
-        # Whitening is done to what the training gives, not in it.
+        # Whitening is applied after the training.
         must_agree = {name: value for name, value in self._settings.identity().items() if name != "whiten"}
         state = load_state(checkpoint, data_digest=self._data_digest, settings={**_OMITTED, **must_agree})
         if state["class_ranks"] != self._class_ids:

@@ -30,10 +30,10 @@ def whitening(features_BD: NDArray[np.float32], shrinkage: float) -> tuple[NDArr
     covariance_DD = centred_BD.T @ centred_BD / max(1, len(features_BD) - 1)
     variance_D, direction_DD = np.linalg.eigh(covariance_DD)
     floor = shrinkage * max(float(variance_D.mean()), np.finfo(np.float64).tiny)
-    # Rounding leaves variances a little below zero where there are fewer features than directions.
+    # Rounding leaves variances a little below zero if there are fewer features than directions.
     scale_D = 1 / np.sqrt(np.maximum(variance_D, 0) + floor)
     map_DD: NDArray[np.float64] = (direction_DD * scale_D) @ direction_DD.T
-    # The mean length stays: a cosine does not see it, and half precision wants numbers of moderate size.
+    # The mean length is kept: it does not affect cosines, and half precision needs numbers of moderate size.
     map_DD *= np.sqrt(np.square(centred_BD).sum() / max(np.square(centred_BD @ map_DD).sum(), 1e-30))
     return map_DD, mean_D
 

@@ -106,7 +106,7 @@ def _clip_table(shards: Sequence[FinishedShard]) -> pa.Table:
 
 
 def _remove_leftovers(folder: AnyPath, manifest: Manifest) -> None:
-    """Shards that the manifest does not name: replaced by grown ones, or written with other settings."""
+    """Remove shards that the manifest does not name: replaced by grown ones, or written with other settings."""
     named = {entry.path for entry in manifest.shards}
     for path in [*folder.glob("shard-*.parquet"), *folder.glob("shard-*.json")]:
         if path.with_suffix(".parquet").name not in named:

@@ -120,7 +120,7 @@ def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path, alone: bool
 
 
 def count_frames(job: ClipJob, settings: DecodeSettings) -> int:
-    """Decode and encode a clip as `spool_clip` does, and throw the JPEGs away. Frames; 0 where it fails."""
+    """Decode and encode a clip as `spool_clip` does, and throw the JPEGs away. Frames; 0 if it fails."""
     try:
         return _decode(job, settings, Path(os.devnull))[0].n_frames
     except _UnusableError:
@@ -175,7 +175,7 @@ def _failed(job: ClipJob, reason: str, recoverable: bool = False) -> ClipRecord:
 
 @contextmanager
 def _local(job: ClipJob) -> Iterator[Path]:
-    """The clip's file; a copy, for the time of the block, where it lies in an object store."""
+    """Yield the clip's file, or a temporary copy of it from an object store."""
     if isinstance(job.path, Path):
         yield job.path
         return

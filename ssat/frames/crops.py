@@ -20,7 +20,7 @@ def read_crops(
     Args:
         store: the opened frame store.
         class_ids: of the clips; a clip that failed to decode is left out.
-        frames_per_clip: frames of each clip, fewer where the clip has fewer.
+        frames_per_clip: frames of each clip, fewer if the clip has fewer.
         crop: side of a crop in pixels.
         short_side: short side of the frame that the crop is cut from, in pixels.
 

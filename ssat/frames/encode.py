@@ -68,7 +68,7 @@ class FrameEncoder:
         self._reformatter = VideoReformatter()
 
     def encode(self, frame: VideoFrame, orientation: Orientation = UPRIGHT, pixel_aspect: float = 1.0) -> EncodedFrame:
-        """`frame` with its short side at `short_side` (never enlarged), turned upright, as JPEG.
+        """Encode `frame` as JPEG, upright, with its short side at `short_side` (never enlarged).
 
         Args:
             frame: decoded frame of any pixel format.

@@ -70,7 +70,7 @@ class ClipInstances:
         frame_index: (n,) frame of the box, as in the frame store.
         boxes: (n, 4) x1 y1 x2 y2 as shares of width and height.
         moving: how many instances move against the background.
-        readable: False where the clip's file is no readable video; it has no rows then.
+        readable: False if the clip's file is no readable video; it has no rows then.
     """
 
     clip_class_id: int
@@ -122,7 +122,7 @@ class PartBoxes:
     """(f + 1,) where the rows of each begin."""
 
     def of_frame(self, clip_class_id: int, frame_index: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return class ids (n,) and boxes (n, 4) of a frame; empty where it shows no instance."""
+        """Return class ids (n,) and boxes (n, 4) of a frame; empty if it shows no instance."""
         wanted = _frame_number(np.int64(clip_class_id), np.int64(frame_index))
         at = int(np.searchsorted(self.frames, wanted))
         if at == len(self.frames) or self.frames[at] != wanted:

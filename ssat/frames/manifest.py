@@ -93,7 +93,7 @@ class Manifest(_Record):
 
     @property
     def outdated(self) -> str:
-        """What is wrong with a store of an earlier version, and the remedy, in one line; empty where nothing is."""
+        """Problem of a store of an earlier version, and the remedy, in one line; empty if there is none."""
         if self.schema_version >= 2:
             return ""
         return (
@@ -142,7 +142,7 @@ class Manifest(_Record):
 
 
 def refuse_newer_store(folder: AnyPath) -> None:
-    """Raise InputError where a later version of this project wrote the store in `folder`: it is not to be replaced."""
+    """Raise InputError if a later version of this project wrote the store in `folder`: it is not to be replaced."""
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -52,7 +52,7 @@ CLIPS_SCHEMA = pa.schema(
 
 
 def frame_writer_options() -> dict[str, Any]:
-    """Options of `pyarrow.parquet.ParquetWriter` for a shard.
+    """Return the options of `pyarrow.parquet.ParquetWriter` for a shard.
 
     JPEG does not compress, repeats nothing and has no order: compression, dictionary and statistics would cost time
     and say nothing. Page checksums let `ssat verify` and readers find flipped bits.

@@ -35,7 +35,7 @@ class Selection:
 
     Attributes:
         size: samples of an epoch.
-        label_of: (highest class id + 1,) label of each clip, -1 where it is not chosen.
+        label_of: (highest class id + 1,) label of each clip, -1 if it is not chosen.
         empty_classes: class ids of chosen clips that have no frames, since they failed to decode.
     """
 

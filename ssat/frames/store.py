@@ -65,7 +65,7 @@ class ShardReader:
             )
 
     def facts(self, group: int) -> RowGroup:
-        """Class, frame and time of each row of row group `group`.
+        """Return class, frame and time of each row of row group `group`.
 
         Their checksums are always verified: a flipped bit there is a wrong label, and nothing else would tell. One in a
         JPEG is found when it is decoded, and row by row.
@@ -147,7 +147,7 @@ class FrameStore:
 
     @functools.cached_property
     def frames_of(self) -> NDArray[np.int64]:
-        """(largest class id + 1,) number of stored frames by class id; 0 where the clip failed."""
+        """(largest class id + 1,) number of stored frames by class id; 0 if the clip failed."""
         class_ids = self.clips.column("rank").to_numpy()
         counts = np.zeros(int(class_ids.max()) + 1 if len(class_ids) else 0, np.int64)
         counts[class_ids] = self.clips.column("n_frames").to_numpy()

@@ -113,7 +113,7 @@ class _Check:
         return int((number + 1) * self._sample) > int(number * self._sample)
 
     def _order_problems(self, class_ids: NDArray[np.int64], frames: NDArray[np.int64]) -> Iterator[str]:
-        """Every clip has its frames, each once, and the rows lie in the order of the seeded permutation."""
+        """Check that every clip has its frames once, in the order of the seeded permutation."""
         counts = {
             int(class_id): int(count) for class_id, count in zip(*np.unique(class_ids, return_counts=True), strict=True)
         }

@@ -33,7 +33,7 @@ _SHARES = ("mota", "motp", "idf1", "idp", "idr")
 def partial_metrics(frames: Iterable[ScoredFrame]) -> dict[str, float]:
     """Return all that motmetrics needs to know of a sequence to score it alone or together with others."""
     with warnings.catch_warnings():
-        # pandas and numpy announce changes to come, from inside motmetrics.
+        # Deprecation warnings of pandas and numpy from inside motmetrics.
         warnings.simplefilter("ignore")
         import motmetrics
 
@@ -46,8 +46,8 @@ def partial_metrics(frames: Iterable[ScoredFrame]) -> dict[str, float]:
         found = motmetrics.metrics.create().compute(
             accumulator, metrics=list(_METRICS.values()), return_dataframe=False, return_cached=True
         )
-    # What is not a number is a table over identities, which nothing is summed from. A mean overlap of no matches would
-    # spoil that of all sequences.
+    # Values that are not numbers are tables over identities and are not summed. A mean overlap without matches would
+    # make that of all sequences undefined.
     numbers = {name: float(value) for name, value in found.items() if isinstance(value, int | float | np.number)}
     return {name: value if math.isfinite(value) else 0.0 for name, value in numbers.items()}
 

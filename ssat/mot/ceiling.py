@@ -13,7 +13,7 @@ from ssat.mot.rows import MotRows
 
 
 def true_identities(detections: MotRows, truth: MotRows, protocol: Protocol = "motchallenge") -> NDArray[np.int64]:
-    """Return the labelled identity (n,) of every detection; 0 where no label matches.
+    """Return the labelled identity (n,) of every detection; 0 if no label matches.
 
     In each frame the labels that count by `protocol` and the detections are matched one to one, by the largest sum of
     IoU over pairs with an IoU of 0.5 or more.

@@ -37,7 +37,7 @@ class Clear:
 
     @classmethod
     def of(cls, sequence: ScoredSequence) -> Clear:
-        """Matches frame by frame: pairs that continue from the frame before first, then the largest sum of IoU ≥ 0.5.
+        """Match frame by frame: pairs of the previous frame first, then the largest sum of IoU ≥ 0.5.
 
         A switch is another track than the one this identity had last, however long ago.
         """
@@ -50,7 +50,7 @@ class Clear:
         idsw, iou_sum = 0, 0.0
         for frame in sequence.frames:
             truth_ids, result_ids, iou_GR = frame.truth_ids, frame.result_ids, frame.iou
-            # The official evaluation looks past frames where either side has nothing.
+            # The official evaluation ignores frames in which either side is empty.
             if not iou_GR.size:
                 continue
             score_GR = iou_GR + _CONTINUES * (previous[truth_ids][:, None] == result_ids)
@@ -88,7 +88,7 @@ class Clear:
 
     @property
     def mota(self) -> float:
-        """1 − (misses + false alarms + switches) / labelled boxes; 0 where there are none."""
+        """1 − (misses + false alarms + switches) / labelled boxes; 0 if there are none."""
         return (self.tp - self.fp - self.idsw) / (self.tp + self.fn) if self.tp + self.fn else 0.0
 
     @property

@@ -34,7 +34,7 @@ class FoundDetections:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out, for people."""
+        """Summary of the skipped entries."""
         if not self.left_out:
             return ()
         named = ", ".join(f"{count} {name}" for name, count in self.left_out.items())
@@ -129,7 +129,7 @@ def _frames_of_images(path: Path, content: Mapping[str, Any], n_frames: int | No
         numbers = range(1, len(images) + 1)
     shift = 1 if min(numbers) == 0 else 0
     if n_frames is not None and max(numbers) + shift > n_frames:
-        # Names count on from another video, say: their order is what they tell.
+        # Numbers in names may continue from another video: only their order is used.
         rank = {number: at for at, number in enumerate(sorted(numbers), start=1)}
         return {identity: rank[number] for identity, number in zip(identities, numbers, strict=True)}
     return {identity: number + shift for identity, number in zip(identities, numbers, strict=True)}

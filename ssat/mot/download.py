@@ -20,7 +20,7 @@ from ssat.errors import InputError
 from ssat.workspace import committed, sha256_of
 
 _RECORD = "download.json"
-# What zipfile raises for an archive that is cut off, altered, encrypted, or packed in a way that it does not know.
+# Exceptions of zipfile for an archive that is truncated, altered, encrypted, or of an unknown compression.
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60.0
@@ -30,7 +30,7 @@ _MAX_BYTES = 64 << 30  # of everything unpacked; MOT17 is 5.5 GB
 _MAX_MEMBER_BYTES = 1 << 30
 _MAX_MEMBERS = 500_000
 _MAX_RATIO = 200  # unpacked to packed bytes of a member; text packs to a tenth, pictures not at all
-_SMALL_BYTES = 1 << 20  # below this no ratio is a danger
+_SMALL_BYTES = 1 << 20  # smaller members may have any ratio
 Progress = Callable[[int, int | None], None]
 
 
@@ -195,12 +195,12 @@ def _etag(path: Path) -> str | None:
 
 
 def _note_etag(part: Path, etag: str | None) -> None:
-    # A weak validator does not promise the same bytes.
+    # A weak validator does not guarantee the same bytes.
     part.with_name(f"{part.name}.etag").write_text("" if etag is None or etag.startswith("W/") else etag)
 
 
 def unpack(archive: Path, target: Path, facts: Downloaded) -> None:
-    """Unpacks a zip into the new folder `target`, whole or not at all; a leading folder of `target`'s name is dropped.
+    """Unpack a zip into the new folder `target`, completely or not at all, without a leading folder of that name.
 
     Sizes and checksums of all members are checked. Refused as a whole: absolute paths, `..`, links, devices, encrypted
     or doubled members, and what unpacks to far more than an archive of pictures and text can.

@@ -34,7 +34,7 @@ class Hota:
 
     @classmethod
     def of(cls, sequence: ScoredSequence) -> Hota:
-        """Matches frame by frame by overlap times how well the two identities go together over the whole sequence."""
+        """Match frame by frame by overlap times the agreement of the two identities over the whole sequence."""
         tp, ass_sum = np.zeros(len(ALPHAS), np.int64), np.zeros(len(ALPHAS))
         if sequence.n_truth and sequence.n_results:
             identities, tracks, overlaps = _matches(sequence)
@@ -77,7 +77,7 @@ class Hota:
 
     @property
     def assa(self) -> float:
-        """How well the matched identities go together, mean over the thresholds."""
+        """Agreement of the matched identities, mean over the thresholds."""
         return float(self.by_alpha[2].mean())
 
 

@@ -23,12 +23,12 @@ class Identity:
 
     @classmethod
     def of(cls, sequence: ScoredSequence) -> Identity:
-        """Every identity gets at most one track, so that as many boxes as possible with IoU ≥ 0.5 are right."""
+        """Assign at most one track to every identity so that the number of boxes with IoU ≥ 0.5 is largest."""
         together = np.zeros((sequence.n_truth_ids, sequence.n_result_ids), int)
         for frame in sequence.frames:
             rows, columns = np.nonzero(frame.iou >= IOU_THRESHOLD)
             together[frame.truth_ids[rows], frame.result_ids[columns]] += 1
-        # Fewest wrong boxes on both sides together are the most right ones: each of those spares one on either side.
+        # Minimising FP + FN maximises IDTP: each correct box reduces both by one.
         tp = int(together[linear_sum_assignment(together, maximize=True)].sum())
         return cls(tp, sequence.n_results - tp, sequence.n_truth - tp)
 

@@ -23,7 +23,7 @@ from ssat.video.natural_order import natural_key
 FRAME_RATE = 10.0
 _SIZE = (1242, 375)  # most of its sequences; taken where there are no images to ask
 _COLUMNS = (17, 18)
-# Classes of MOTChallenge that mean the same to the evaluation: results on them are neither praised nor blamed.
+# Classes of MOTChallenge that mean the same to the evaluation: results on them are neither true nor false positives.
 _SITTING, _HARD = 7, 8
 _MAX_OCCLUDED, _MAX_TRUNCATED = 2, 0
 _Kind = Literal["labels", "results", "detections"]
@@ -72,7 +72,7 @@ class KittiSequence(MotSequence):
         return "kitti"
 
     def image_path(self, frame: int) -> Path:
-        """Return the file of a frame, counted from 1. Raises InputError where the sequence has labels only."""
+        """Return the file of a frame, counted from 1. Raises InputError if the sequence has labels only."""
         return super().image_path(self._image_number(frame))
 
     def _image_number(self, frame: int) -> int:
@@ -114,7 +114,7 @@ class KittiSequence(MotSequence):
 
 
 def kitti_names(folder: Path) -> list[str]:
-    """Names of the sequences in a folder `training` or `testing` of KITTI tracking; none where it is something else."""
+    """Return the names of the sequences in a folder `training` or `testing` of KITTI; none in other folders."""
     images = {path.name for path in (folder / "image_02").glob("*") if path.is_dir()}
     labels = {path.stem for path in (folder / "label_02").glob("*.txt")}
     names = {name for name in images | labels if not name.startswith(".")}

@@ -50,7 +50,7 @@ class ScoredSequence:
 
     @classmethod
     def of(cls, frames: list[ScoredFrame]) -> ScoredSequence:
-        """Numbers the identities in their order."""
+        """Return the frames with identities numbered in their order."""
         truth_frames, n_truth_ids = _numbered([frame.truth_ids for frame in frames])
         result_frames, n_result_ids = _numbered([frame.result_ids for frame in frames])
         numbered = [
@@ -155,7 +155,7 @@ def _on_distractors(
     iou_GR: NDArray[np.float64], distractor_G: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(R,) which results are matched to a distractor, when all labels compete for them, and which to any label."""
-    # The settings of the command line name a protocol; they are not to wait for scipy.
+    # Imported late: the settings of the command line must load without scipy.
     from scipy.optimize import linear_sum_assignment
 
     on_distractor_R, matched_R = np.zeros(iou_GR.shape[1], bool), np.zeros(iou_GR.shape[1], bool)

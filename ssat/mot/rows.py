@@ -74,7 +74,7 @@ NO_ROWS = MotRows(
 
 
 def read_detections(path: Path, n_frames: int | None = None) -> MotRows:
-    """Detections: frame, −1, left, top, width, height, score, and up to three more columns that are not read.
+    """Read detections: frame, −1, left, top, width, height, score, and up to three ignored columns.
 
     Frames may come in any order; the separator may be a comma, a semicolon or white space; empty lines are skipped.
 

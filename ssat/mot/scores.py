@@ -20,7 +20,7 @@ from ssat.mot.protocols import Protocol, Rules, ScoredSequence, labels_that_coun
 from ssat.mot.rows import PEDESTRIAN, MotRows
 from ssat.mot.score_values import Scores
 
-# A process of its own costs about a second of start: frames times their cost in milliseconds must be worth it.
+# A process takes about a second to start: the frames of each must take longer than this, in milliseconds.
 _FRAME_MS = {"centertrack-half": 5.0, "motchallenge": 0.3}
 _MIN_MS_PER_PROCESS = 3000.0
 
@@ -179,7 +179,7 @@ def _mapped(
 
 
 def _counted(to_score: ToScore, protocol: Protocol, official: bool) -> _Counts:
-    """What can be summed: by the official definitions, and by py-motmetrics where the protocol says so."""
+    """Return the summable counts: official definitions, and py-motmetrics if the protocol uses it."""
     frames = list(scored_frames(to_score.truth, to_score.results, to_score.frames, protocol, rules=to_score.rules))
     sequence = ScoredSequence.of(frames)
     hota = Hota.of(sequence)

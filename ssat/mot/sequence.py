@@ -27,10 +27,10 @@ class MotSequence:
     """A sequence: the facts of seqinfo.ini, and the paths of its files.
 
     Attributes:
-        frame_rate: frames a second; 0 where seqinfo.ini does not say and need not.
+        frame_rate: frames a second; 0 if seqinfo.ini does not say and need not.
         width: of the frames, in pixels; 0 as above.
         height: likewise.
-        image_folder: the folder of the frames; None where there are labels only.
+        image_folder: the folder of the frames; None if there are labels only.
         image_suffix: such as ".jpg".
     """
 
@@ -83,7 +83,7 @@ class MotSequence:
 
     @property
     def rules(self) -> Rules:
-        """What the data set adds to the protocol `motchallenge`."""
+        """Rules that the data set adds to the protocol `motchallenge`."""
         return "mot20" if self.name.startswith("MOT20") else "mot"
 
     def image_path(self, frame: int) -> Path:

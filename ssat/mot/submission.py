@@ -98,7 +98,7 @@ def benchmark_of(names: Iterable[str]) -> str | None:
 
 
 def write_submission(path: Path, results: Mapping[str, Path]) -> Path:
-    """Packs result files, sequence → file; the same files give the same bytes. Whole or not at all."""
+    """Write a zip of result files, sequence → file; equal files give equal bytes. Complete or not at all."""
     with committed(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, file in sorted(results.items()):
             entry = zipfile.ZipInfo(f"{name}.txt", _DATE)
@@ -203,7 +203,7 @@ def _content_faults(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, n_frames: 
 
 
 def _line_fault(raw: bytes, n_frames: int, seen: set[tuple[int, int]]) -> str | None:
-    """What is wrong with a line; None: nothing. `seen` collects frame and identity."""
+    """Return the fault of a line, or None. `seen` collects frame and identity."""
     try:
         fields = raw.decode("ascii").strip().split(",")
         if len(fields) != _COLUMNS:

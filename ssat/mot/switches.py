@@ -35,7 +35,7 @@ class Switch:
 
     @property
     def weight(self) -> int:
-        """How much was lost: a change between two long stretches costs more than a flicker."""
+        """Severity: a change between two long stretches counts more than a flicker."""
         return min(self.held_before, self.held_after)
 
 

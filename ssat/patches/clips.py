@@ -51,7 +51,7 @@ class PatchTable:
 
     @property
     def n_patches(self) -> int:
-        """How many patches there are."""
+        """Number of patches."""
         return int(self.patch[-1]) + 1 if len(self) else 0
 
     def save(self, path: Path) -> None:

@@ -112,7 +112,7 @@ def _follow(greys: Sequence[NDArray[np.uint8]], start: int, boxes: Sequence[Box]
 
 
 def _moved(box: Box, before: Points, after: Points) -> Box | None:
-    """Return the box moved and scaled as its points are; None where they are too few or disagree."""
+    """Return the box moved and scaled as its points are; None if they are too few or disagree."""
     if len(before) < _MIN_POINTS:
         return None
     step = np.median(after - before, axis=0)
@@ -172,7 +172,7 @@ def _residual_motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tup
     if len(points) < 20:
         return None
     estimated: Any = cv2.estimateAffinePartial2D(points, moved, method=cv2.RANSAC, ransacReprojThreshold=1.0)
-    similarity = estimated[0]  # None where there is none, which OpenCV's types do not say
+    similarity = estimated[0]  # None if there is none, which OpenCV's types do not say
     if similarity is None:
         return None
     rest = np.linalg.norm(moved - (points @ similarity[:, :2].T + similarity[:, 2]), axis=1)

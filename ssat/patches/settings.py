@@ -34,7 +34,7 @@ class ColoursSettings(StageSettings):
         16, ge=0, description="Clips kept out for the score: the class ids after the training ones"
     )
     follow: FollowSettings = Field(FollowSettings(), description="Which patches are followed")
-    views: int = Field(3, ge=2, description="Views of each patch, far apart in time, that show what may change")
+    views: int = Field(3, ge=2, description="Views of each patch, far apart in time")
     shrinkage: float = Field(
         0.6, gt=0, le=1, description="How far the changes in every direction are taken as equal; 1: as equal altogether"
     )

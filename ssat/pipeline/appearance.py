@@ -107,7 +107,7 @@ def _embedded(
     features, ends = None, np.cumsum([len(cut.filled) for cut in waiting])
     if len(patches):
         of_filled = embedder(patches)
-        # An empty patch has no appearance: a zero row, which the tracker takes as such.
+        # An empty patch has no appearance: a zero row, which the tracker treats as missing.
         features = np.zeros((len(filled), of_filled.shape[1]), np.float32)
         features[filled] = of_filled
     seconds.embed += time.perf_counter() - started
@@ -120,7 +120,7 @@ def _embedded(
 def _with_reused(
     sources_D: NDArray[np.intp], own_PF: NDArray[np.float32] | None, last_BF: NDArray[np.float32] | None
 ) -> NDArray[np.float32] | None:
-    """Return (D, F): features of a frame's own patches, and those taken over; None where no feature is known."""
+    """Return (D, F): features of a frame's own patches, and those taken over; None if no feature is known."""
     reused_D = sources_D != EMBED
     if not reused_D.any():
         return own_PF

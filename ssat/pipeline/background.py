@@ -29,7 +29,7 @@ class Background(AbstractContextManager["Background"]):
         return self
 
     def submit(self, *arguments: Any) -> None:
-        """Hands over the next frame."""
+        """Submit the next frame."""
         self._raise()
         self._pending.put(arguments)
 

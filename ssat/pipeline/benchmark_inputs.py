@@ -28,9 +28,9 @@ class Prepared:
     frames: range
     detections: MotRows
     truth: MotRows
-    images: str  # digest of the frames; empty where none are needed
+    images: str  # digest of the frames; empty if none are needed
     digest: str  # of everything that is read of the sequence
-    public: MotRows | None = None  # boxes near which tracks may begin, where a detector replaced them
+    public: MotRows | None = None  # boxes near which new tracks may start, if a detector replaced them
     centres: np.ndarray | None = None  # (n, 2) of the detector's boxes
     offsets: np.ndarray | None = None  # (n, 2) from there to the frame before, likewise
 

@@ -11,9 +11,9 @@ from ssat.pipeline.settings import BenchmarkSettings
 from ssat.setting_marks import ByContent, Runtime, without
 from ssat.workspace import Workspace
 
-# Part of every key: raise it when the tracker, the protocols or the drawing change what a benchmark gives.
+# Part of every key: raise it when the tracker, the protocols or the drawing change the result.
 VERSION = 2
-# Part of the key of benchmarks alone: raise it when their result tells more; tracked sequences stay.
+# Part of the key of benchmarks alone: raise it when their result gets new fields; tracked sequences are kept.
 _TOLD = "ceiling"
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ssat.json_values import json_values
 from ssat.mot.ceiling import Ceiling
 from ssat.mot.protocols import Protocol
 from ssat.mot.score_values import Scores
+from ssat.once import save_result, saved_values
 from ssat.pipeline.sequence_result import SequenceResult
 from ssat.pipeline.stage_seconds import StageSeconds
-from ssat.workspace import committed
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Scored:
 
     Attributes:
         scores: None for the split `test`, which has no labels.
-        ceiling: None where the detections depend on the tracks, or there are no labels.
+        ceiling: None if the detections depend on the tracks, or there are no labels.
     """
 
     scores: Scores | None
@@ -98,11 +96,11 @@ class BenchmarkResult:
         overall: over all sequences.
         detections: file of the detections that were given.
         min_score: of detections that were used.
-        detector, detector_sha256: the network that detected or refined; None where detections were given.
+        detector, detector_sha256: the network that detected or refined; None if detections were given.
         departures: where the constants are not the paper's.
         extensions: what goes beyond the paper.
         embedder: as the settings name it.
-        embedder_digest: None where no appearance was used.
+        embedder_digest: None if no appearance was used.
         folder: of the result files and videos, relative to the workspace.
         files: sequence → its files and what they took.
         submission: of the split `test`.
@@ -137,7 +135,7 @@ class BenchmarkResult:
 
     @property
     def headline(self) -> str:
-        """What the numbers belong to, in one line: the protocol is never left out."""
+        """Headline of the scores, in one line; it always names the protocol."""
         chosen = f", score ≥ {self.min_score:g}" if self.min_score is not None else ""
         appearance = ""
         if self.embedder_digest is not None:
@@ -168,15 +166,12 @@ class BenchmarkResult:
 
     def save(self, path: Path) -> None:
         """Commit the result file."""
-        content = json_values(self)
-        del content["reused"]
-        with committed(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1))
+        save_result(self, path, finite=True)
 
     @classmethod
     def load(cls, path: Path) -> BenchmarkResult:
         """Return the result in a file that `save` wrote."""
-        content = json.loads(path.read_text())
+        content = saved_values(path)
         submission = content["submission"]
         if submission is not None:
             texts = {kind: tuple(submission[kind]) for kind in ("faults", "warnings")}
@@ -187,8 +182,8 @@ class BenchmarkResult:
             "overall": Scored.of(content["overall"]),
             "files": {name: SequenceResult.of(values) for name, values in content["files"].items()},
             "submission": submission,
-            # Results of earlier versions do not know them.
+            # Results of earlier versions lack them.
             "departures": tuple(content.get("departures", ())),
             "extensions": tuple(content["extensions"]),
         }
-        return cls(**{**content, **typed, "reused": True})
+        return cls(**{**content, **typed})

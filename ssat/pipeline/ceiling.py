@@ -13,7 +13,7 @@ from ssat.pipeline.pipeline import track_frames
 from ssat.tracking.config import QUICK_ALPHA, TrackerConfig
 from ssat.tracking.tracker import Tracker
 
-# The lower end of the gap is the same for every tracker, so that shares of two benchmarks on the same boxes compare.
+# The lower reference is the same for every tracker, so shares of benchmarks on the same boxes can be compared.
 BOX_ALONE = TrackerConfig(alpha=QUICK_ALPHA)
 
 

@@ -108,7 +108,7 @@ class NetworkDetections:
         while True:
             began, read = time.perf_counter(), seconds.read
             item = next(found, None)
-            # Detecting asks for the frames itself: the time that it waited for them is not its own.
+            # Detecting reads the frames itself: the time spent waiting for them is not counted as detecting.
             seconds.detect += time.perf_counter() - began - (seconds.read - read)
             if item is None:
                 return
@@ -150,14 +150,14 @@ class ListedDetections:
     """Detections given as a list, one item for each frame, in the order of the frames.
 
     Attributes:
-        frames: what `CalledDetections.find` returns, for every frame; empty where there is nothing.
+        frames: what `CalledDetections.find` returns, for every frame; empty if there is nothing.
     """
 
     frames: Iterable[AnyDetections]
     reads_tracks: bool = field(default=False, init=False)
 
     def detect(self, frames: Iterable[NumberedImage], seconds: StageSeconds, *, live: bool) -> Iterator[DetectedFrame]:
-        """See the protocol. Raises InputError where there are more frames than detections, or fewer."""
+        """See the protocol. Raises InputError if there are more frames than detections, or fewer."""
         remaining = iter(self.frames)
         for read, (number, image) in enumerate(frames):
             began = time.perf_counter()
@@ -166,7 +166,7 @@ class ListedDetections:
             except StopIteration:
                 raise InputError(
                     f"frame {number}: there are detections of {read} frames only; expected one item for each frame, "
-                    "empty where nothing was detected"
+                    "empty if nothing was detected"
                 ) from None
             detections = checked_detections(found, number)
             seconds.detect += time.perf_counter() - began
@@ -184,7 +184,7 @@ class ListedDetections:
 
 
 def checked_detections(found: AnyDetections, number: int) -> Detections:
-    """Return the detections of one frame; scores are 1 where there are none.
+    """Return the detections of one frame; scores are 1 if there are none.
 
     Args:
         number: of the frame, which an error names.
@@ -244,7 +244,7 @@ class DetectedRows:
     Attributes:
         rows: with identity −1.
         centres: (n, 2) pixels, of every detection.
-        offsets: (n, 2) pixels from there to where it was in the frame before; 0 where the network does not say.
+        offsets: (n, 2) pixels from there to where it was in the frame before; 0 if the network does not say.
     """
 
     rows: MotRows

@@ -66,7 +66,7 @@ def feature_key(embedder_digest: str, input_size: int | tuple[int, int], images:
 
 
 def load_features(folder: Path, key: str, n_detections: int) -> CachedFeatures | None:
-    """What was stored under `key`; None where nothing was, or where the file is damaged."""
+    """Return the features stored under `key`; None if there are none or the file is damaged."""
     path = _path(folder, key)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:

@@ -79,7 +79,7 @@ _EXPECTED = (
 
 
 def _videos(folder: Path) -> list[tuple[Path, Path]]:
-    """Videos of the folder with their files of detections, by the numbers in their names."""
+    """Return the videos of the folder with their files of detections, ordered by number."""
     found = []
     for video in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         if video.suffix.lower() in _VIDEOS and video.is_file():

@@ -20,7 +20,7 @@ class DetectedFrame:
     """A frame, what was detected in it, and what is known of the appearance.
 
     Attributes:
-        image: (H, W, 3) RGB; None where nothing needs it.
+        image: (H, W, 3) RGB; None if nothing needs it.
         rows: where its detections stand among those of the whole sequence, where they come from a file.
         public: (P, 4) boxes near which a track may begin; None: anywhere.
         features: (D, F), zero rows where a patch was empty; None: not known.
@@ -46,7 +46,7 @@ class FrameCheck:
         self._size: tuple[int, int] | None = None
 
     def __call__(self, number: int, image: Image | None) -> int:
-        """How many frames were left out before this one. Raises InputError."""
+        """Return the number of frames left out before this one. Raises InputError."""
         skipped = 0
         if self._number is not None:
             skipped = number - self._number - 1

@@ -25,7 +25,7 @@ class TrackInput:
     """Frames and detections.
 
     Attributes:
-        source: the frames; None where a sequence has labels only.
+        source: the frames; None if a sequence has labels only.
         numbers: the frames' numbers, where they are known beforehand.
         detections: those that were given; None: a detector finds them.
         clocked: frames arrive at the pace of the source.
@@ -100,7 +100,7 @@ def _open_video(
         source = ImageSource.of_folder(path, frame_rate or _IMAGE_FRAME_RATE)
     else:
         source = VideoSource.open(path, frame_rate)
-    # The header of a video need not tell the truth about its length: only images are counted for certain.
+    # The header of a video may state a wrong length: only the number of images is certain.
     n_frames = source.n_frames if path.is_dir() else None
     numbers = range(1, n_frames + 1) if n_frames else None
     if detections is None:

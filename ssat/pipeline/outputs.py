@@ -57,7 +57,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
         self._waiting: list[tuple[int, Row]] = []
         self._n_waiting = 0
         self._former: dict[int, int] = {}
-        # A video beside the results that is not going to be written may be the input itself.
+        # If no video is written, a video of that name may be the input itself.
         suffixes = _SUFFIXES if video is not None else _SUFFIXES[:2]
         self._prepare(folder, [f"{name}{suffix}" for suffix in suffixes], overwrite)
 
@@ -95,7 +95,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
     def write(
         self, number: int, image: Image | None, tracks: Tracks, lost: tuple[NDArray[Any], NDArray[Any]] | None = None
     ) -> None:
-        """The next frame: its tracks, and the identities and last boxes of lost ones where they are to be drawn."""
+        """Write the next frame: its tracks, and identities and last boxes of lost tracks if they are drawn."""
         scores = np.ones(len(tracks)) if tracks.scores is None else tracks.scores
         self._former |= dict(tracks.regained)
         rows = (tracks.ids, tracks.boxes, scores)
@@ -108,7 +108,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
             try:
                 self._annotated.write(number, image, tracks, lost)
             except WorkspaceError as error:
-                # The text and the table go on to be complete up to here.
+                # Text and table are completed up to this frame.
                 broken, self._annotated = self._annotated, None
                 broken.__exit__(type(error), error, error.__traceback__)
                 raise
@@ -116,7 +116,7 @@ class TrackFiles(AbstractContextManager["TrackFiles"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Closed as after success, whatever ended the tracking: the frames up to here are whole.
+        # Closed as after success: the frames up to here are complete.
         try:
             try:
                 if self._filler is not None:

@@ -31,7 +31,7 @@ class Pipeline:
     """Iterating gives every frame with its tracks, in order; a pipeline runs once.
 
     Attributes:
-        source: number and image of every frame; the image may be None where no stage needs it. A number that is left
+        source: number and image of every frame; the image may be None if no stage needs it. A number that is left
             out is a frame that was never read.
         detector: where the boxes come from.
         tracker: gives them identities.
@@ -137,7 +137,7 @@ def track_frames(
     """Track given detections through `frames`, in their order, into one table.
 
     Args:
-        frames: number and image; the image may be None where neither embedder nor sink needs it.
+        frames: number and image; the image may be None if neither embedder nor sink needs it.
         embedder: gives the appearance; None and no `features`: the tracker sees boxes alone.
         features: (n detections, F) that were computed before, in the place of the embedder.
         sink: called with each frame's number, image and tracks, such as `AnnotatedVideo.write`.

@@ -20,9 +20,9 @@ from ssat.tracking.probe_auc import ProbeAuc, mean_auc, measurable
 from ssat.tracking.tracklets import LinkRule
 from ssat.video.sources import FrameSource
 
-# At 0.1 s nearly every feature ranks nearly every pair correctly: that gap does not tell features apart.
+# At 0.1 s almost every feature ranks almost every pair correctly: that gap does not distinguish features.
 GAPS_SECONDS = HARD_GAPS_SECONDS
-# Frames per gap from which pairs are drawn, over all footage: the interval hangs on the tracklets, not on the frames.
+# Frames per gap from which pairs are drawn, over all footage: the interval depends on the tracklets, not on the frames.
 _ANCHORS, _MIN_ANCHORS = 80, 12
 
 
@@ -82,7 +82,7 @@ class ProbeEvaluation:
 
     @property
     def footages(self) -> int:
-        """How many pieces of footage are measured."""
+        """Number of pieces of footage."""
         return len(self._footage)
 
     def score(self, embedder: PatchEmbedder, advance: Callable[[], None] = lambda: None) -> ProbeAuc:

@@ -28,7 +28,7 @@ from ssat.video.sources import FrameSource
 if TYPE_CHECKING:
     from ssat.detection.detector import Detector
 
-_FEW_LINKED = 0.5  # below this share of linked detections the pairs do not stand for the footage
+_FEW_LINKED = 0.5  # below this share of linked detections the pairs do not represent the footage
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ProbedFeature:
         embedder: as it was named.
         digest: of the embedder.
         score: without labels.
-        labelled: by the labels, per gap; empty where there are none.
+        labelled: by the labels, per gap; empty if there are none.
         tau: for each threshold of the tracker, the raw distance (1 − cosine) that it stands for after calibration.
     """
 
@@ -77,7 +77,7 @@ class Footage:
     """Frames with all their detections, and the pairs that the probe compares.
 
     Attributes:
-        truth: labelled identity (n,) of every detection, 0 where none matches; None without labels.
+        truth: labelled identity (n,) of every detection, 0 if none matches; None without labels.
     """
 
     name: str

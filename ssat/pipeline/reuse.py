@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ssat.tracking.tracklets import unrivalled_links
 
-EMBED = -1  # in the place of a row of the frame before: the patch is embedded
+EMBED = -1  # instead of a row of the previous frame: the patch is embedded
 
 
 class FeatureReuse:

@@ -88,7 +88,7 @@ class BenchmarkSettings(StageSettings):
         default=True, description="Write an annotated mp4 of every sequence that has frames"
     )
     side_by_side: Annotated[Literal["auto", "always", "never"], Runtime()] = Field(
-        default="auto", description="Sequences in parallel on a cluster: auto, where one is named or it saves time"
+        default="auto", description="Sequences concurrently on Ray; auto: if a cluster is named or it saves time"
     )
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
@@ -127,7 +127,7 @@ class BenchmarkSettings(StageSettings):
 
     @property
     def extensions(self) -> list[str]:
-        """What of the result is beyond the paper."""
+        """Options that are beyond the paper."""
         return _beyond_the_paper(self.association, self.interpolate_seconds)
 
 
@@ -177,13 +177,13 @@ class TrackSettings(StageSettings):
         ge=1,
         le=30,
         description="Beyond the paper: frames from one patch to the next of a person who cannot be mistaken for "
-        "another (no other box near); in between their feature stays; 1: every patch is embedded",
+        "another (no other box near); in between their feature is kept; 1: every patch is embedded",
     )
     frame_rate: float | None = Field(
         default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
     )
     video: bool = Field(default=True, description="Write an annotated mp4")
-    show_lost: bool = Field(default=False, description="Draw lost tracks too, where they were last seen")
+    show_lost: bool = Field(default=False, description="Also draw lost tracks, at their last box")
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(
         default=0.0,
@@ -225,7 +225,7 @@ class TrackSettings(StageSettings):
 
     @property
     def extensions(self) -> list[str]:
-        """What of the result is beyond the paper."""
+        """Options that are beyond the paper."""
         every = self.embed_every if self.needs_appearance else 1
         saved = [f"patches embedded every {every} frames where no other person is near"] if every > 1 else []
         return [*_beyond_the_paper(self.association, self.interpolate_seconds), *saved]
@@ -238,8 +238,7 @@ class ProbeSettings(StageSettings):
 
     embedder: tuple[str, ...] = Field(
         default=(),
-        description="What is probed, named as for `ssat track`; by default the latest training, where there is one, "
-        "and `colour`",
+        description="Probed embedders, named as for `ssat track`; by default the latest training, if any, and `colour`",
     )
     reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
     precision: Precision = Field(
@@ -269,11 +268,11 @@ class ProbeSettings(StageSettings):
         default=HARD_REJOIN_SECONDS,
         ge=0,
         le=5,
-        description="Tracklets go on over gaps up to this long where motion predicts it",
+        description="Tracklets are continued over gaps up to this long if motion predicts the position",
     )
     seed: int = Field(default=0, description="Of the resampling that gives the intervals")
-    tau1: float = Field(default=0.56, gt=0, description="Threshold of round 1 that is translated into a raw distance")
-    tau2: float = Field(default=0.64, gt=0, description="The same of round 2")
+    tau1: float = Field(default=0.56, gt=0, description="Threshold of pass 1 that is converted into a raw distance")
+    tau2: float = Field(default=0.64, gt=0, description="The same of pass 2")
 
     @field_validator("gaps_seconds")
     @classmethod
@@ -300,7 +299,7 @@ class AdaptSettings(StageSettings):
         default=0.5,
         gt=0,
         lt=1,
-        description="Share of the footage, its end, that is kept out of the adaptation and judges it",
+        description="Share of the footage, at its end, that is held out to evaluate the adaptation",
     )
     views: int = Field(default=1500, ge=100, description="Views drawn of all tracklets together")
     shrinkage: float | None = Field(
@@ -321,7 +320,7 @@ class LinkSettings(StageSettings):
 
     embedder: str | None = Field(
         default=None,
-        description="What says how alike two tracks are, named as for `ssat track`; by default the workspace's latest "
+        description="Embedder that compares tracks, named as for `ssat track`; by default the workspace's latest "
         "training, else `colour`",
     )
     reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
@@ -342,7 +341,7 @@ class LinkSettings(StageSettings):
     rival_ratio: float = Field(
         default=1.5,
         ge=1,
-        description="Two tracks are left apart where one is as much like a third person's, up to so many times the "
+        description="Two tracks are not joined if one is as near to a third person's, up to this many times the "
         "distance; 1: the nearest are always joined",
     )
     max_distance: float | None = Field(

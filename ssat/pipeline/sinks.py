@@ -23,7 +23,7 @@ class TrackedFrames:
 
     Attributes:
         frames, ids, boxes, scores: (n,), (n,), (n, 4) x1 y1 x2 y2, (n,).
-        features: (n detections, F) a row per detection given, zero where a patch was empty; None where there are none.
+        features: (n detections, F) a row per detection given, zero if a patch was empty; None if there are none.
         n_frames: frames that were seen, with or without detections.
         seconds: by stage.
     """
@@ -80,7 +80,7 @@ class FeatureTable:
         n_detections: how many the file holds.
 
     Attributes:
-        features: (n detections, F), zero where a patch was empty or no frame had the detection; None: no features yet.
+        features: (n detections, F), zero if a patch was empty or no frame had the detection; None: no features yet.
     """
 
     def __init__(self, n_detections: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-TRACKER_STAGES = ("read", "patches", "embed", "associate")  # what the tracker costs
+TRACKER_STAGES = ("read", "patches", "embed", "associate")  # the stages of the tracker
 
 
 @dataclass

@@ -70,7 +70,7 @@ def _of_footage(footage: TrackInput, until: float, rule: TrackletRule, advance: 
         advance()
     if seen < len(chosen):
         raise InputError(f"{footage.name}: of {len(chosen)} boxes only {seen} have a frame: the frames end early")
-    # Where boxes lie in the picture and how they move is not asked for by what learns from the cut-outs.
+    # Position and motion of the boxes are not used when learning from the cut-outs.
     return PatchTable(patch, start, frames, np.zeros((len(chosen), 4)), np.zeros(len(chosen)), cuts)
 
 

@@ -27,8 +27,8 @@ class Figure:
     source: str
 
 
-# What is taken where this machine was not measured. "published" includes what this project's benchmarks printed
-# elsewhere and its documents repeat.
+# Used if this machine was not measured. "published" includes figures of this project's benchmarks
+# on other machines, as in its documents.
 DEFAULTS: Mapping[str, Figure] = {
     "available_share": Figure(0.6, "of the candidates", "assumed", "share of a Kinetics list that still exists"),
     "download_bytes": Figure(10e6, "bytes a video", "assumed", "one small video-only format, four minutes"),

@@ -44,7 +44,7 @@ def load_figures(workspace: Workspace) -> dict[str, Figure]:
 
 
 def measure(workspace: Workspace, progress: Progress = lambda _: None) -> dict[str, Figure]:
-    """Measures, keeps the figures in the workspace and gives them. Takes about half a minute on two cores.
+    """Measure the figures, store them in the workspace and return them. Takes half a minute on two cores.
 
     CPU-seconds of one core throughout, so that other work on the machine hardly matters.
     """
@@ -75,7 +75,7 @@ def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
     """Return a few clips of the workspace, else rendered ones."""
     found = sorted(path for path in (workspace.clips / TRIMMED).rglob("*.mp4") if not path.name.startswith("."))
     if found:
-        # Spread over all of them: neighbours come from the same source.
+        # Spread over all clips, because neighbours come from the same source.
         chosen = [found[round(i)] for i in np.linspace(0, len(found) - 1, min(_CLIPS, len(found)))]
         return chosen, f"{len(chosen)} clips of the workspace"
     from ssat.demo.settings import DemoSettings

@@ -17,7 +17,7 @@ FEATURES = 512
 _MONTH_H = 730.0
 # Weight, momentum and gradient of a parameter in float32.
 _TRAINED_BYTES = 12
-# What comes on top for a class weight that takes part in a step: benchmarks/cosface_head.py measures 28 in all.
+# Added for a class weight that takes part in a step: benchmarks/cosface_head.py measures 28 in all.
 _NORMALISING_BYTES = 16
 
 
@@ -106,7 +106,7 @@ def _decode(settings: PlanSettings, value: Mapping[str, float]) -> Stage:
         "decode",
         {
             "cores (decoding)": core_hours / _cores(settings),
-            # A disk that reads at this rate is taken to write at it too.
+            # The write rate of a disk is assumed equal to its read rate.
             "the frame store's disk": written / (settings.read_gib_per_second * GIB * settings.nodes) / 3600,
         },
         disk_bytes=written,
@@ -133,7 +133,7 @@ def relative_work(settings: PlanSettings) -> float:
 
 
 def training_work(settings: PlanSettings) -> float:
-    """As `relative_work`, on average over the epochs: the first ones may look at smaller crops."""
+    """Return `relative_work` averaged over the epochs, whose first ones may use smaller crops."""
     early = min(settings.early_epochs, settings.epochs) / settings.epochs if settings.early_crop else 0.0
     smaller = ((settings.early_crop or settings.crop) / settings.crop) ** 2
     return relative_work(settings) * (1 - early + early * smaller)

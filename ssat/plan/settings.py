@@ -23,7 +23,7 @@ class PlanSettings(StageSettings):
     section: ClassVar[str] = "plan"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        # What the stages themselves take, so that a plan is that of the preset quick.
+        # Defaults of the stages in the preset quick.
         "quick": {
             "frame_stride": DecodeSettings.presets["quick"]["frame_stride"],
             **{name: value for name, value in TrainSettings.presets["quick"].items() if name in _OF_TRAINING},
@@ -51,9 +51,7 @@ class PlanSettings(StageSettings):
     read_gib_per_second: float = Field(2.0, gt=0, description="What a machine reads of the frame store, GiB/s")
     network_gbit: float = Field(25.0, gt=0, description="Network between machines, Gbit/s")
     internet_mbit: float = Field(1_000.0, gt=0, description="Download rate of all machines together, Mbit/s")
-    per_hour: int = Field(
-        300, ge=1, description="Videos an hour that a source gives to one way out; a mirror: very many"
-    )
+    per_hour: int = Field(300, ge=1, description="Videos an hour per egress; a mirror allows very many")
     egresses: int = Field(1, ge=1, description="Ways out to the network with a limit of their own")
 
     price_gpu_hour: float | None = Field(None, ge=0, description="Price of a GPU for an hour")

@@ -19,7 +19,7 @@ _STAGE_NAMES = {
     "embed": "embedding",
     "associate": "association",
 }
-# Where the protocols count the same identity differently: exactly four fifths of its frames.
+# The protocols differ here: an identity found in exactly four fifths of its frames.
 _MOSTLY = {"centertrack-half": "at least", "motchallenge": "more than"}
 
 
@@ -89,7 +89,7 @@ def write_benchmark_report(
 
 
 def _ceiling_table(sequences: Mapping[str, Any], overall: Mapping[str, Any]) -> list[ReportTable]:
-    """What limits the score: detections or association; nothing where the detections depend on the tracks."""
+    """Return the table of the ceiling; nothing if the detections depend on the tracks."""
     if "ceiling_idf1" not in overall:
         return []
     columns = {

@@ -67,7 +67,7 @@ def write_report(
     import jinja2
     from markupsafe import Markup
 
-    # Settings and names of files come from outside: nothing of them may become markup.
+    # Settings and file names are untrusted: they must be escaped.
     script = _SCRIPT.read_text(encoding="utf-8")
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

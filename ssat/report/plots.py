@@ -84,7 +84,7 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> Path:
 def score_bars(
     scores: Mapping[str, Mapping[str, float]], path: Path, *, metrics: Sequence[tuple[str, str]], title: str = ""
 ) -> Path:
-    """Groups of bars: a group per metric, a bar per method, values as percentages over the bars, as a PNG.
+    """Draw a group of bars per metric, a bar per method, values as percentages, as a PNG.
 
     Args:
         scores: method → metric → share of 1.
@@ -124,7 +124,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def style_axes(axes: Axes, title: str) -> None:
-    """The look that all figures share."""
+    """Apply the common style of all figures."""
     axes.set_title(title, fontsize=10, color=INK, loc="left")
     axes.grid(axis="y", color="#d9e0e6", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -30,7 +30,7 @@ _NAMES = {
 
 
 def shown_value(metric: str, value: float) -> float:
-    """Shares as percent, counts as they are."""
+    """Return a score for display: shares in percent, counts unchanged."""
     return value if metric == "idsw" else 100 * value
 
 
@@ -71,7 +71,7 @@ def clips_figure(
     path: Path,
     metrics: Sequence[str] = ("idf1", "mota", "idsw", "recall_at_1"),
 ) -> Path:
-    """Scores against the number of training clips on a log axis: a dot per seed, the mean with its interval; as a PNG.
+    """Draw scores against the number of training clips (log axis): a dot per seed, mean and interval; as a PNG.
 
     Args:
         rows: "clips", and per metric "METRIC" (mean), "METRIC_half" (half width of the interval, may be nan) and

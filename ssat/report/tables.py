@@ -28,7 +28,7 @@ _MISSING = "–"
 
 def score_table(sequences: Mapping[str, Mapping[str, Any]], overall: Mapping[str, Any] | None, title: str) -> Table:
     """Return a table for the terminal: a row per sequence (or method), and one over all of them."""
-    # Lean enough for a terminal of 80 columns: names are what must not be cut.
+    # Fits a terminal of 80 columns; names must not be cut.
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     table.add_column("", overflow="fold")
     columns = _columns([*sequences.values(), overall])

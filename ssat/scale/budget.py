@@ -21,7 +21,7 @@ class Budget:
         self._failures = 0
 
     def note_outcomes(self, by_class: dict[str, int]) -> None:
-        """Counts of clips by outcome in the shard that has just been worked through."""
+        """Count the outcomes of the finished shard."""
         self._failures += sum(count for name, count in by_class.items() if name not in _NOT_OURS)
 
     def note_failures(self, count: int) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace, committed
 
-# Where a list runs out below a rung, what it has is still worth a training if it is this much more than the last.
+# If a list has fewer clips than a rung, they are trained if they are at least this multiple of the last rung.
 _MIN_GROWTH = 1.2
 
 
@@ -47,7 +47,7 @@ class ClimbResult:
         rungs: that this run reached.
         ladder: all that were.
         champion: its rung; None before the first.
-        stopped: why the run ended early; empty where it did not.
+        stopped: why the run ended early; empty if it did not.
         next: clips of the next rung; None at the top.
         stored_gib: of clips and frames, in GiB.
         summary: all of this in a sentence; `told` in JSON.
@@ -84,7 +84,7 @@ class Ladder(BaseModel):
 
     @classmethod
     def load(cls, workspace: Workspace) -> Self:
-        """Return the ladder of the workspace, empty where none was begun.
+        """Return the ladder of the workspace, empty if none was begun.
 
         Raises:
             WorkspaceError: its file is damaged.
@@ -101,7 +101,7 @@ class Ladder(BaseModel):
             ) from error
 
     def with_rung(self, workspace: Workspace, rung: Rung) -> Ladder:
-        """This ladder and one rung more, committed to the workspace."""
+        """Return this ladder with one more rung, committed to the workspace."""
         grown = Ladder(rungs=(*self.rungs, rung))
         with committed(_path(workspace)) as temporary:
             temporary.write_text(json.dumps(grown.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")

@@ -24,9 +24,9 @@ class ScaleSettings(StageSettings):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     ladder: tuple[int, ...] = Field(LADDER, description="Training clips of each rung, ascending")
-    rungs: int = Field(1, ge=1, description="Rungs that one run takes at most")
+    rungs: int = Field(1, ge=1, description="Maximum number of rungs of a run")
     hours: float | None = Field(
-        None, gt=0, description="Hours that one run may take; it stops between shards, before a stage that cannot fit"
+        None, gt=0, description="Maximum hours of a run; it stops between shards, or before a stage that would not fit"
     )
     gib: float | None = Field(
         None, gt=0, description="Most that clips and frames together may take on the disk, in GiB"
@@ -34,9 +34,9 @@ class ScaleSettings(StageSettings):
     failures: int | None = Field(
         None,
         ge=1,
-        description="Clips of one run that may fail for other reasons than that the video is gone or locked",
+        description="Maximum number of clips of a run that fail for other reasons than an unavailable video",
     )
-    warm_start: bool = Field(True, description="Start each training from the one of the rung before")
+    warm_start: bool = Field(True, description="Start each training from that of the previous rung")
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:

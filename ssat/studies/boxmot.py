@@ -24,7 +24,7 @@ from ssat.tracking.baselines.boxes import as_shares
 
 _WORKER = Path(__file__).with_name("boxmot_worker.py")
 _FIND_SECONDS = 20.0
-# What a Python needs of this process's environment: none of its settings and secrets.
+# The environment variables that a Python needs; no settings and secrets.
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 

@@ -23,7 +23,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402 - after the number of threads is set
 
-_NOMINAL_RATE = 30.0  # frames per second at which BoxMOT's settings count
+_NOMINAL_RATE = 30.0  # frames per second that BoxMOT's settings assume
 _WARM_UP_FRAMES = 20
 
 
@@ -132,7 +132,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     sequence = Sequence(folder)
     n_frames = len(sequence.rows)
-    # Another tracker sees the first frames before: imports at the first call do not count.
+    # Another tracker runs on the first frames before, so that imports at the first call are not timed.
     associate(sequence, range(min(n_frames, _WARM_UP_FRAMES)))
     rows, ids, seconds, estimating = associate(sequence, range(n_frames))
     np.savez(folder / "answer.npz", rows=np.array(rows, np.int64), ids=np.array(ids, np.int64))

@@ -26,8 +26,8 @@ class StudiedSequence:
     """The pairs of one sequence.
 
     Attributes:
-        free: from linked boxes; None where they give too few pairs.
-        labelled: from labels; None where they give too few pairs.
+        free: from linked boxes; None if they give too few pairs.
+        labelled: from labels; None if they give too few pairs.
         notes: what cannot be measured.
     """
 
@@ -83,7 +83,7 @@ class FeatureAuc:
 
     Attributes:
         labelled, free: mean over the sequences that can be measured, by labels and without; None: no sequence can.
-        by_sequence: sequence → AUC by labels and without; None where it cannot be measured.
+        by_sequence: sequence → AUC by labels and without; None if it cannot be measured.
     """
 
     labelled: ProbeAuc | None
@@ -91,7 +91,7 @@ class FeatureAuc:
     by_sequence: Mapping[str, tuple[float | None, float | None]]
 
     def to_dict(self) -> dict[str, float | None]:
-        """Return `auc`, `probe_auc` and the ends of their 95 % intervals; None where not measured."""
+        """Return `auc`, `probe_auc` and the ends of their 95 % intervals; None if not measured."""
         values: dict[str, float | None] = {}
         for key, auc in (("auc", self.labelled), ("probe_auc", self.free)):
             values |= {
@@ -122,7 +122,7 @@ def feature_auc(sequences: Sequence[StudiedSequence], features: Mapping[str, NDA
 
 
 def gain_over(candidate: ProbeAuc | None, reference: ProbeAuc | None) -> AucGain | None:
-    """Return how much higher `candidate` scores than `reference`; None where one of them is not measured."""
+    """Return how much higher `candidate` scores than `reference`; None if one of them is not measured."""
     return None if candidate is None or reference is None else auc_gain(candidate, reference)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean of `n` values and the half width of its confidence interval; nan where one value cannot say."""
+    """Mean of `n` values and the half width of its confidence interval; nan if one value cannot say."""
 
     mean: float
     half: float

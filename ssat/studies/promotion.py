@@ -17,7 +17,7 @@ class Promotion:
 
     Attributes:
         promoted: whether the candidate becomes the champion.
-        gain: candidate minus champion, as a share of 1; None where there is no champion to compare with.
+        gain: candidate minus champion, as a share of 1; None if there is no champion to compare with.
         spread: the largest minus the smallest score among trainings that differ in their seed alone; None where
             that is not known.
         reason: why, in words.
@@ -39,7 +39,7 @@ def decide_promotion(
     metric: Metric = "idf1",
     probe: AucGain | None = None,
 ) -> Promotion:
-    """The candidate is promoted where it scores higher than the champion by more than the seeds' spread.
+    """Decide: promote the candidate if its gain over the champion exceeds the seeds' spread.
 
     Two trainings that differ in nothing but their seed differ in their scores as well; a gain within that spread says
     nothing about the recipe. The spread is the larger one of the candidate's and the champion's recipe.

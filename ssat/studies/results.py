@@ -25,7 +25,7 @@ class Variant:
     """One variant, method or tracker, and what was measured over all sequences.
 
     Attributes:
-        frames_per_cpu_second: of association alone; None where it was not measured.
+        frames_per_cpu_second: of association alone; None if it was not measured.
     """
 
     name: str
@@ -151,7 +151,7 @@ class FeatureRow:
     Attributes:
         name: in tables.
         embedder: as the settings name it.
-        auc: by labels and of the probe, each with the ends of its interval; None where not measured.
+        auc: by labels and of the probe, each with the ends of its interval; None if not measured.
     """
 
     name: str
@@ -174,7 +174,7 @@ class FeatureRow:
 
 @dataclass(frozen=True)
 class FeatureOnSequence:
-    """A feature on one sequence: AUC by labels and of the probe, None where not measured, and the tracker's scores."""
+    """A feature on one sequence: AUC by labels and of the probe, None if not measured, and the tracker's scores."""
 
     scored: Scored
     auc: float | None

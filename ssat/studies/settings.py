@@ -44,7 +44,7 @@ class ClipsStudySettings(StageSettings):
         default=False,
         description="As many steps for every number as for the largest, instead of the same epochs (the paper's way)",
     )
-    warm: bool = Field(default=False, description="Start each training from the next smaller one of its seed")
+    warm: bool = Field(default=False, description="Start each training from the next smaller one with its seed")
     confidence: float = Field(default=0.95, gt=0, lt=1, description="Of the intervals over the seeds")
 
     @model_validator(mode="after")
@@ -102,7 +102,7 @@ class TrackersStudySettings(StageSettings):
         default=tuple(BOXMOT), min_length=1, description="Which of BoxMOT's trackers, with boxmot_python"
     )
     boxmot_timeout_seconds: Annotated[float, Runtime()] = Field(
-        default=1800.0, gt=0, description="Longest time that one of BoxMOT's trackers may take for one sequence"
+        default=1800.0, gt=0, description="Time limit of one of BoxMOT's trackers for one sequence"
     )
 
     @model_validator(mode="after")
@@ -135,9 +135,9 @@ class FeaturesStudySettings(StageSettings):
 
     embedder: Annotated[tuple[str, ...], ByContent(), LocalPath()] = Field(
         default=(),
-        description="What is compared, named as for `ssat track`, sums too (0.5*colour+0.5*RUN); the first is what the "
-        "others are compared with. By default `colour`, `untrained`, `imagenet` where it can be had, the latest "
-        "learned colours and the latest network of the workspace, and the sum of each of these two and `colour`",
+        description="Compared embedders, named as for `ssat track`, sums too (0.5*colour+0.5*RUN); the first is the "
+        "reference of the others. By default `colour`, `untrained`, `imagenet` if available, the latest learned "
+        "colours and the latest network of the workspace, and the sum of each of these two and `colour`",
     )
     gap_seconds: float = Field(
         default=1.0, gt=0, le=60, description="Time between the two boxes of a pair of the AUC by labels"
@@ -151,7 +151,7 @@ class FeaturesStudySettings(StageSettings):
         default=HARD_REJOIN_SECONDS,
         ge=0,
         le=5,
-        description="Tracklets go on over gaps up to this long where motion predicts it",
+        description="Tracklets are continued over gaps up to this long if motion predicts the position",
     )
 
     @field_validator("probe_gaps_seconds")

@@ -49,7 +49,7 @@ class Tracklets:
 
     @property
     def classes(self) -> int:
-        """How many tracklets there are."""
+        """Number of tracklets."""
         return sum(self.per_sequence.values())
 
 
@@ -67,7 +67,7 @@ def unlabelled_sequences(folders: Sequence[str]) -> list[MotSequence]:
 
 
 def collect_tracklets(sequences: Sequence[MotSequence], settings: TrackletSettings) -> Tracklets:
-    """Follows the detections of every sequence with SORT and cuts the patches of its longer tracks.
+    """Follow the detections of every sequence with SORT and cut the patches of its longer tracks.
 
     Raises:
         InputError: faulty frames or detections, or fewer than two tracklets.

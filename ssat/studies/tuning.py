@@ -55,7 +55,7 @@ class TuningResult:
         values: score of every complete trial, in the order of the trials.
         best: setting → value of the best trial.
         best_value: its score.
-        importance: setting → share of the variance of the score that it explains (fANOVA); empty where all trials
+        importance: setting → share of the variance of the score that it explains (fANOVA); empty if all trials
             score the same.
     """
 

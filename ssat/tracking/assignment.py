@@ -17,7 +17,7 @@ _FEW = 16  # another pass is worthwhile while it settles more than one row in th
 
 
 def greedy(distance_TD: NDArray[np.float64], threshold: float) -> Pairs:
-    """The nearest pair below `threshold` matches, then the nearest among the rest, and so on.
+    """Match the nearest pair below `threshold`, then the nearest among the rest, and so on.
 
     Equal distances are taken in the order of (track, detection).
 
@@ -58,7 +58,7 @@ def _without_rivals(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> bool:
 
 
 def _settle_mutual(distance_TD: NDArray[np.float64], threshold: float, taken_T: list[int]) -> NDArray[np.float64]:
-    """Matches every pair that is the first minimum of its row and of its column, as long as that settles many.
+    """Match every pair that is the first minimum of its row and of its column, while that settles many.
 
     Nothing in its row or column comes before such a pair, so the greedy order is bound to choose it; settling all of
     them at once saves sorting a large matrix.

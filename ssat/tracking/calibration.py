@@ -68,7 +68,7 @@ class Calibration:
 
     @property
     def fallback(self) -> str | None:
-        """Why the footage itself does not decide the scale, and what does instead; None where it does."""
+        """Note that the scale does not come from the footage, and its source; None if it does."""
         if not self.frames or self.pairs >= MIN_PAIRS:
             return None
         instead = (

@@ -54,47 +54,45 @@ class TrackerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tau1: float = Field(
-        default=0.56, gt=0, description="Round 1, detections and tracked tracks: pairs nearer than this match"
+        default=0.56,
+        gt=0,
+        description="Threshold of pass 1 (detections, tracked tracks): pairs with a smaller cost match",
     )
-    tau2: float = Field(default=0.64, gt=0, description="Round 2, remaining detections and lost tracks: the same")
-    alpha: float = Field(
-        default=2.0, gt=0, description="Box distances are divided by alpha times the track's perimeter"
-    )
+    tau2: float = Field(default=0.64, gt=0, description="Threshold of pass 2 (remaining detections, lost tracks)")
+    alpha: float = Field(default=2.0, gt=0, description="The box cost is divided by alpha times the track's perimeter")
     beta: float = Field(
         default=0.4, ge=0, le=1, description="Weight of the new feature when a track's feature accumulates"
     )
-    lost_seconds: float = Field(
-        default=1.0, ge=0, description="How long a track that nothing matches can be found again"
-    )
-    box_term: bool = Field(default=True, description="Add the box distance to the appearance distance")
+    lost_seconds: float = Field(default=1.0, ge=0, description="Time for which an unmatched track can be found again")
+    box_term: bool = Field(default=True, description="Add the box cost to the appearance cost")
     accumulate: bool = Field(
         default=True, description="Accumulate a track's feature; off: the newest feature replaces it"
     )
     assignment: Literal["greedy", "hungarian", "mutual"] = Field(
         default="greedy",
-        description="greedy: nearest pair first; hungarian: smallest sum of distances; mutual, beyond the paper: pairs "
+        description="greedy: nearest pair first; hungarian: smallest sum of costs; mutual, beyond the paper: pairs "
         "that are each other's nearest, in rounds with a falling threshold",
     )
     motion: Literal["none", "kalman"] = Field(
         default="none",
-        description="Beyond the paper: kalman measures the box distance from where a track would be at its speed",
+        description="Beyond the paper: kalman measures the box cost from the position predicted at constant velocity",
     )
     camera_motion: bool = Field(
         default=False, description="Beyond the paper: move the tracks with the background before each frame"
     )
     low_score: float | None = Field(
         default=None,
-        description="Beyond the paper: detections that score less only continue tracks, in a last round; by default "
-        "all detections are alike",
+        description="Beyond the paper: detections that score less only continue tracks, in a last pass; by default "
+        "all detections are equal",
     )
 
     calibrate: bool = Field(
         default=False,
-        description="Beyond the paper: scale the appearance distance so that different people of one frame are 0.8 "
+        description="Beyond the paper: scale the appearance cost so that different people of one frame are 0.8 "
         "apart in the running median",
     )
     stored_median: float | None = Field(
-        default=None, gt=0, description="Median appearance distance of different people from which calibrate starts"
+        default=None, gt=0, description="Median appearance cost of different people from which calibrate starts"
     )
     motion_gate: bool = Field(
         default=False, description="Beyond the paper: forbid pairs that are improbable under the Kalman filter"
@@ -105,15 +103,14 @@ class TrackerConfig(BaseModel):
     weak_penalty: float | None = Field(
         default=None,
         ge=0,
-        description="Beyond the paper: detections below low_score join the first round, with this added to their "
-        "distance",
+        description="Beyond the paper: detections below low_score join the first pass, with this added to their cost",
     )
     overlap_pass: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="Beyond the paper: a last round by box alone for tracks just seen, from this overlap (IoU) on; "
-        "1: no such round",
+        description="Beyond the paper: a last pass by box alone for tracks matched in the previous frame, from "
+        "this overlap (IoU) on; 1: no such pass",
     )
     confirm_hits: int = Field(
         default=1,
@@ -124,22 +121,22 @@ class TrackerConfig(BaseModel):
         default=0,
         ge=0,
         le=100,
-        description="Beyond the paper: compare with this number of past features too, and take the nearest; 0: with "
-        "one mean only",
+        description="Beyond the paper: compare with this number of past features too, and take the nearest; 0: "
+        "the mean only",
     )
 
     remember_seconds: float = Field(
         default=0.0,
         ge=0,
         description="Beyond the paper: people who return within this time after their track ended get their identity "
-        "back; 0: a track that ended is forgotten",
+        "back; 0: ended tracks are not remembered",
     )
     false_join_rate: float = Field(
         default=0.01,
         gt=0,
         le=0.5,
-        description="With remember_seconds: share of new tracks that may get another person's identity, by how alike "
-        "people of one frame look",
+        description="With remember_seconds: share of new tracks that may get another person's identity, by the "
+        "distances of people of one frame",
     )
 
     @model_validator(mode="after")
@@ -174,7 +171,7 @@ class TrackerConfig(BaseModel):
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """What is switched on beyond the paper; a result with any of it is no reproduction."""
+        """Options beyond the paper that are switched on; a result with any of them is no reproduction."""
         names = [f"motion {self.motion}"] if self.motion != "none" else []
         if self.camera_motion:
             names.append("camera motion")

@@ -27,7 +27,7 @@ class CostTerm(Protocol):
     name: str
 
     def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
-        """Return the term (T, D), inf where the pair must not match; None where it cannot be computed."""
+        """Return the term (T, D), inf if the pair must not match; None if it cannot be computed."""
         ...
 
 
@@ -35,7 +35,7 @@ class AppearanceCost:
     """D_cos: 1 − cos of the two features (equation 2).
 
     Args:
-        missing: cost of a pair where an appearance is missing: 0 where another term decides, else inf.
+        missing: cost of a pair where an appearance is missing: 0 if another term decides, else inf.
         calibration: scales the term.
     """
 

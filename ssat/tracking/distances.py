@@ -25,7 +25,7 @@ def box_distance(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64], 
 
 
 def box_overlap(tracks_T4: NDArray[np.float64], boxes_D4: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the intersection over union (T, D) of boxes x1 y1 x2 y2; 0 where both have no area."""
+    """Return the intersection over union (T, D) of boxes x1 y1 x2 y2; 0 if both have no area."""
     left_T, top_T, right_T, bottom_T = tracks_T4.T[:, :, None]
     left_D, top_D, right_D, bottom_D = boxes_D4.T
     width_TD = np.minimum(right_T, right_D) - np.maximum(left_T, left_D)

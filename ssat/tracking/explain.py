@@ -65,7 +65,7 @@ class Moment:
 
     Attributes:
         box: of the identity, x1 y1 x2 y2 in pixels.
-        image: (H, W, 3) RGB, or None where there are no frames.
+        image: (H, W, 3) RGB, or None if there are no frames.
     """
 
     frame: int

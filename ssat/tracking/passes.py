@@ -46,13 +46,13 @@ class Pass:
 
 
 def tracked(state: TrackState) -> NDArray[np.bool_]:
-    """Tracks that were matched in the frame before."""
+    """Return the mask of tracks that were matched in the previous frame."""
     mask_T: NDArray[np.bool_] = state.time_since_update == 0
     return mask_T
 
 
 def lost(state: TrackState) -> NDArray[np.bool_]:
-    """Tracks that were lost before this frame."""
+    """Return the mask of tracks that were lost before this frame."""
     mask_T: NDArray[np.bool_] = state.time_since_update > 0
     return mask_T
 

@@ -240,7 +240,7 @@ def _distances(total_TF: NDArray[np.float64]) -> NDArray[np.float64]:
 def _gaps(tracks: _Tracks) -> NDArray[np.float64]:
     """Return (T, T) frames from the end of the row's track to the beginning of the column's; negative the other way.
 
-    0 where the two overlap in time.
+    0 if the two overlap in time.
     """
     after: NDArray[np.float64] = np.maximum(tracks.first[None, :] - tracks.last[:, None], 0).astype(np.float64)
     return after - after.T

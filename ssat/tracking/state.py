@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 class TrackState:
     """The tracks that are alive, one row per track in the order of their ids.
 
-    Optional arrays are None where no part of the tracker keeps them.
+    Optional arrays are None if no part of the tracker keeps them.
 
     Attributes:
         ids: (T,) identities.

@@ -23,7 +23,7 @@ from ssat.tracking.state import FrameDetections, TrackState
 _FIRST_ID = 1
 _NO_IDS = np.empty(0, np.int64)
 
-# Which of the unmatched detections may start a track: their rows → an equally long mask, True where it may.
+# Which of the unmatched detections may start a track: their rows → an equally long mask, True if it may.
 InitRule = Callable[[NDArray[np.intp]], NDArray[np.bool_]]
 Births = InitRule  # the former name
 
@@ -36,8 +36,8 @@ class Tracks:
         ids: identities (n,), counted from 1, never used again.
         boxes: (n, 4) x1 y1 x2 y2 in pixels.
         detection_index: (n,) row of each in the frame's detections.
-        scores: (n,) scores of those detections, or None where none were given.
-        unconfirmed: new tracks that are not shown yet (`config.confirm_hits`); None where all are shown at once.
+        scores: (n,) scores of those detections, or None if none were given.
+        unconfirmed: new tracks that are not shown yet (`config.confirm_hits`); None if all are shown at once.
         regained: pairs of the identity that a track had so far and the one that it has from this frame on, because it
             shows a person who was here before (`config.remember_seconds`).
         given: the frame's detections, where they came in the type of another library; None: as arrays.
@@ -96,7 +96,7 @@ class Association:
     Attributes:
         before: the tracks before the association, moved to where they were expected.
         detections: the detections of the frame.
-        terms: name of the cost term → (T, D), or None where it could not be computed.
+        terms: name of the cost term → (T, D), or None if it could not be computed.
         passes: in their order.
         detection_ids: (D,) the identity of each detection; 0: none.
         new, ended: identities that started and ended with this frame.

@@ -126,7 +126,7 @@ class AnnotatedVideo(AbstractContextManager["AnnotatedVideo"]):
         tracks: IdentifiedBoxes,
         lost: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None,
     ) -> None:
-        """Paints and encodes the next frame; `lost` as in `TrackPainter.paint`."""
+        """Paint and encode the next frame; `lost` as in `TrackPainter.paint`."""
         if image is None or self._container is None:
             raise ValueError("an annotated video needs images, and to be entered as a context")
         picture = self._painter.paint(number, image, tracks, lost)

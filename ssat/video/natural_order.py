@@ -18,7 +18,7 @@ def natural_key(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
 
 
 def numbers_in(names: Sequence[str]) -> list[int] | None:
-    """Return the number that every name carries, such as 7 in `frame_0007.jpg`; None where there is no such number.
+    """Return the number that every name carries, such as 7 in `frame_0007.jpg`; None if there is no such number.
 
     Folders and suffixes do not count. Of names that are alike but for their numbers, it is the only number that differs
     from name to name (`cam2_0001.jpg`, `cam2_0002.jpg`: 1, 2); else the last one of each name. No two names may have

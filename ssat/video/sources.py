@@ -30,7 +30,7 @@ class FrameSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What result files are called after."""
+        """Base name of result files."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class FrameSource(Protocol):
 
     @property
     def n_frames(self) -> int | None:
-        """How many frames there are, as far as it is known beforehand."""
+        """Number of frames, if known beforehand."""
         ...
 
     def __iter__(self) -> Iterator[NumberedFrame]: ...
@@ -75,7 +75,7 @@ class ImageSource:
 
     @property
     def n_frames(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
         return len(self.paths)
 
     def content(self, number: int) -> str:
@@ -173,7 +173,7 @@ class VideoSource:
         return sha256_of(self.path)
 
     def content(self, number: int) -> str:
-        """Names a frame by the file's SHA-256 and its number."""
+        """Return the identity of a frame: SHA-256 of the file, and number."""
         return f"{self._digest}/{number}"
 
 

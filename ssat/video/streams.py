@@ -119,7 +119,7 @@ class CameraSource:
 
     @classmethod
     def open(cls, index: int, frame_rate: float | None = None) -> CameraSource:
-        """Open it once to learn the frame rate. Raises InputError where there is no such camera."""
+        """Open it once to learn the frame rate. Raises InputError if there is no such camera."""
         camera = _camera(index)
         import cv2
 

@@ -115,7 +115,7 @@ def _time_base(stream: VideoStream) -> Fraction:
 
 
 def joined_parts(container: InputContainer) -> tuple[Part, ...]:
-    """Return the videos that are joined in the opened file; empty where it holds a single one."""
+    """Return the videos that are joined in the opened file; empty if it holds a single one."""
     if not container.name.startswith("subfile,"):
         return ()
     return _parts(_path_of(container))
@@ -133,7 +133,7 @@ def _path_of(container: InputContainer) -> Path:
 
 
 def stated_end(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return seconds after the first frame at which the file says that its pictures end; None where it does not say."""
+    """Return seconds after the first frame at which the file says that its pictures end; None if it does not say."""
     if joined_parts(container):
         return None  # the first one speaks for itself
     if container.format.name in _WITHOUT_INDEX:
@@ -231,7 +231,7 @@ class _Clock:
         self._last = None
 
     def of_packet(self, packet: Packet[VideoStream]) -> float | None:
-        """When the packet's picture is shown; None where the packet does not say, or nothing was shown yet."""
+        """When the packet's picture is shown; None if the packet does not say, or nothing was shown yet."""
         if packet.pts is None or self.origin is None:
             return None
         self._near = self._unwrapped(float(packet.pts * self._base))
@@ -326,7 +326,7 @@ def _until_first_frame(clock: _Clock, packets: Iterator[Packet[VideoStream]]) ->
 def _seeks(
     container: InputContainer, stream: VideoStream, clock: _Clock, start_s: float
 ) -> Iterator[Iterator[Packet[VideoStream]]]:
-    """Packets from the key frame before `start_s` on, then from earlier and earlier ones."""
+    """Yield packets from the key frame before `start_s` on, then from earlier and earlier ones."""
     back = 0.0
     while back < start_s:
         try:

@@ -32,7 +32,8 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
 ) -> None:
     from mlflow import MlflowClient
 
-    from flows.benchmark import benchmark_flow
+    from flows.stage_flow import run_stage
+    from flows.stages.benchmark import STAGE as BENCHMARK
     from tasks.services import mlflow_tracking_uri
 
     mot = tmp_path / "MOT"
@@ -42,7 +43,7 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
     Embedder.untrained("resnet18", input_size=32).save(embedder)
     settings = _settings(mot, embedder=str(embedder))
     with services(workspace, mlflow=True):
-        result = benchmark_flow(str(workspace.root), settings)
+        result = run_stage(BENCHMARK, str(workspace.root), settings)
         # Three figures 12 (and 6) frames long, one detection missed and one false alarm in each sequence.
         one, overall = result.sequences["WALK-01"].as_json(), result.overall.as_json()
         assert (one["fn"], one["fp"], one["idsw"], one["gt_dets"]) == (1, 1, 0, 36)
@@ -78,13 +79,15 @@ def test_a_benchmark_is_tracked_scored_recorded_and_not_done_twice(
         }
         assert {"report.html", "results/WALK-01.txt", "videos/WALK-02.mp4", "tables/scores.csv"} <= logged
 
-        again = benchmark_flow(str(workspace.root), settings)
+        again = run_stage(BENCHMARK, str(workspace.root), settings)
         assert again == replace(result, reused=True)
         assert _by_command(workspace, mot, embedder) == json_values(again)
         # Another threshold: another benchmark, on the same features.
         features = {path: path.stat().st_mtime_ns for path in workspace.cache.rglob("*.safetensors")}
         assert len(features) == 2
-        other = benchmark_flow(str(workspace.root), _settings(mot, embedder=str(embedder), association={"tau1": 0.5}))
+        other = run_stage(
+            BENCHMARK, str(workspace.root), _settings(mot, embedder=str(embedder), association={"tau1": 0.5})
+        )
         assert other.folder != result.folder
         assert {path: path.stat().st_mtime_ns for path in workspace.cache.rglob("*.safetensors")} == features
         assert other.sequences["WALK-01"].speed.fps_by_stage["embed"] == one["fps_by_stage"]["embed"]
@@ -122,15 +125,16 @@ def _by_command(workspace: Workspace, mot: Path, embedder: Path) -> dict[str, An
 def test_a_broken_frame_stops_the_benchmark_and_names_it(
     make_sequence: Callable[..., Path], workspace: Workspace, prefect_server: str, tmp_path: Path
 ) -> None:
-    from flows.benchmark import benchmark_flow
+    from flows.stage_flow import run_stage
+    from flows.stages.benchmark import STAGE as BENCHMARK
 
     frame = make_sequence(tmp_path, "WALK-01") / "img1" / "000005.jpg"
     whole = frame.read_bytes()
     frame.write_bytes(whole[:2000])
     with services(workspace, mlflow=True):
         with pytest.raises(InputError, match=r"000005.jpg: broken JPEG"):
-            benchmark_flow(str(workspace.root), _settings(tmp_path, tracker="box"))
+            run_stage(BENCHMARK, str(workspace.root), _settings(tmp_path, tracker="box"))
         assert not list(workspace.benchmark.rglob("benchmark.json"))
         assert not list(workspace.benchmark.rglob("*.mp4"))
         frame.write_bytes(whole)
-        assert not benchmark_flow(str(workspace.root), _settings(tmp_path, tracker="box")).reused
+        assert not run_stage(BENCHMARK, str(workspace.root), _settings(tmp_path, tracker="box")).reused

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.integration
 def test_side_by_side_gives_the_same_and_is_found_again(
     make_sequence: Callable[..., Path], workspace: Workspace, prefect_server: str, ray_cluster: None, tmp_path: Path
 ) -> None:
-    from flows.benchmark import benchmark_flow
+    from flows.stage_flow import run_stage
+    from flows.stages.benchmark import STAGE as BENCHMARK
 
     mot = tmp_path / "MOT"
     make_sequence(mot, "WALK-01")
@@ -31,8 +32,8 @@ def test_side_by_side_gives_the_same_and_is_found_again(
 
     alone = Workspace.open(tmp_path / "alone")
     with services(workspace, mlflow=True):
-        one_by_one = benchmark_flow(str(alone.root), settings(side_by_side="never"))
-        result = benchmark_flow(str(workspace.root), settings(side_by_side="always"))
+        one_by_one = run_stage(BENCHMARK, str(alone.root), settings(side_by_side="never"))
+        result = run_stage(BENCHMARK, str(workspace.root), settings(side_by_side="always"))
         files = [workspace.absolute(result.folder) / f"WALK-0{n}.txt" for n in (1, 2)]
         for path in files:
             assert path.read_bytes() == (alone.absolute(one_by_one.folder) / path.name).read_bytes()
@@ -41,7 +42,7 @@ def test_side_by_side_gives_the_same_and_is_found_again(
 
         # Another protocol, or fewer of the sequences: the tracks are the same files.
         for values in ({"protocol": "motchallenge"}, {"sequences": ["WALK-02"]}):
-            other = benchmark_flow(str(workspace.root), settings(**values))
+            other = run_stage(BENCHMARK, str(workspace.root), settings(**values))
             assert other.folder != result.folder
             again = workspace.absolute(other.folder) / "WALK-02.txt"
             assert again.stat().st_ino == files[1].stat().st_ino
@@ -49,4 +50,4 @@ def test_side_by_side_gives_the_same_and_is_found_again(
         frame = mot / "WALK-02" / "img1" / "000005.jpg"
         frame.write_bytes(frame.read_bytes()[:2000])
         with pytest.raises(InputError, match=r"000005.jpg: broken JPEG"):
-            benchmark_flow(str(workspace.root), settings(side_by_side="always"))
+            run_stage(BENCHMARK, str(workspace.root), settings(side_by_side="always"))

@@ -38,7 +38,8 @@ def test_frozen_and_in_the_loop(
 ) -> None:
     from mlflow import MlflowClient
 
-    from flows.benchmark import benchmark_flow
+    from flows.stage_flow import run_stage
+    from flows.stages.benchmark import STAGE as BENCHMARK
     from tasks.services import mlflow_tracking_uri
 
     folder = make_sequence(tmp_path, "WALK-01", n_frames=6)
@@ -50,13 +51,14 @@ def test_frozen_and_in_the_loop(
         return BenchmarkSettings.build(None, given, {"refinement": {"checkpoint": str(checkpoint)}}, values)
 
     with services(workspace, mlflow=True):
-        frozen = benchmark_flow(str(workspace.root), settings(refine="frozen"))
+        frozen = run_stage(BENCHMARK, str(workspace.root), settings(refine="frozen"))
         assert frozen.detector_sha256 == sha256_of(checkpoint)
         assert frozen.sequences["WALK-01"].speed.fps_by_stage["detect"] > 0
         assert "detections of centertrack" in frozen.headline
         kept = {path: path.stat().st_mtime_ns for path in (workspace.cache / "detections").rglob("*.parquet")}
         assert len(kept) == 1
-        free = benchmark_flow(
+        free = run_stage(
+            BENCHMARK,
             str(workspace.root),
             settings(
                 refine="frozen",
@@ -73,7 +75,7 @@ def test_frozen_and_in_the_loop(
             for name, result in (("public", frozen), ("free", free))
         }
         assert 0 < len(rows["public"]) < len(rows["free"]), "only near a public box may a track begin"
-        looped = benchmark_flow(str(workspace.root), settings(refine="closed-loop"))
+        looped = run_stage(BENCHMARK, str(workspace.root), settings(refine="closed-loop"))
         assert looped.folder != frozen.folder
         assert looped.sequences["WALK-01"].speed.fps_by_stage["detect"] > 0
         run = MlflowClient(mlflow_tracking_uri(workspace)).get_run(looped.mlflow_run_id)
@@ -82,7 +84,9 @@ def test_frozen_and_in_the_loop(
         # CenterTrack's own association, on the same network and under the same init rule.
         public = MotSequence.open(folder).detections()
         for mode in ("frozen", "closed-loop"):
-            theirs = benchmark_flow(str(workspace.root), settings(refine=mode, tracker="centertrack", embedder=None))
+            theirs = run_stage(
+                BENCHMARK, str(workspace.root), settings(refine=mode, tracker="centertrack", embedder=None)
+            )
             assert theirs.headline.startswith("centertrack on detections of centertrack")
             tracked = read_results(workspace.absolute(theirs.folder) / "WALK-01.txt")
             assert len(tracked) > 0

@@ -58,9 +58,9 @@ class Stages:
 @pytest.fixture
 def stages(workspace, monkeypatch) -> Stages:
     stages = Stages(workspace)
-    for name in ("decode", "train", "benchmark"):
-        monkeypatch.setattr(scaling, f"{name}_flow", getattr(stages, name))
-    monkeypatch.setattr(scaling, "run_stage", lambda stage, workspace, settings: stages.collect(workspace, settings))
+    monkeypatch.setattr(
+        scaling, "run_stage", lambda stage, workspace, settings: getattr(stages, stage.name)(workspace, settings)
+    )
     monkeypatch.setattr(
         scaling, "promote", lambda *args, **kwargs: SimpleNamespace(promoted=not stages.worse, reason="a reason")
     )

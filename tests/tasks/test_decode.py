@@ -19,8 +19,8 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from flows.decode import decode_flow
 from flows.stage_flow import run_stage
+from flows.stages.decode import STAGE as DECODE
 from flows.stages.verify import STAGE as VERIFY
 from flows.stages.verify import StoreCheck
 from ssat.clips.roster import ROSTER_SCHEMA, save_roster
@@ -64,18 +64,18 @@ def collect(workspace: Workspace, clips: int, frames: int = 12, size: tuple[int,
 
 def test_decode_again_grow_break_and_repair(workspace: Workspace) -> None:
     collect(workspace, 3)
-    first = decode_flow(str(workspace.root), SETTINGS)
+    first = run_stage(DECODE, str(workspace.root), SETTINGS)
     assert (first.clips, first.frames, first.shards, first.written_shards) == (3, 36, 2, 2)
-    again = decode_flow(str(workspace.root), SETTINGS)
+    again = run_stage(DECODE, str(workspace.root), SETTINGS)
     assert (again.written_shards, again.digest) == (0, first.digest)
     files = {path: path.read_bytes() for path in workspace.frames.rglob("*") if path.is_file()}
-    dry = decode_flow(str(workspace.root), SETTINGS.model_copy(update={"dry_writer": True}))
+    dry = run_stage(DECODE, str(workspace.root), SETTINGS.model_copy(update={"dry_writer": True}))
     assert (dry.clips, dry.frames, dry.shards) == (3, 36, 2)
     assert {path: path.read_bytes() for path in workspace.frames.rglob("*") if path.is_file()} == files
 
     collect(workspace, 5)
     (workspace.clips / "trimmed" / "clip4.mp4").unlink()
-    grown = decode_flow(str(workspace.root), SETTINGS)
+    grown = run_stage(DECODE, str(workspace.root), SETTINGS)
     assert (grown.clips, grown.shards, grown.written_shards, grown.failed) == (4, 3, 2, 1)
     assert grown.failures[0].clip_id == "clip4"
 
@@ -124,7 +124,7 @@ def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(workspace: Works
 
     killer = threading.Thread(target=kill_a_worker)
     killer.start()
-    result = decode_flow(str(workspace.root), settings)
+    result = run_stage(DECODE, str(workspace.root), settings)
     killer.join()
     assert killed
     assert (result.clips, result.failed, result.frames) == (6, 0, 1500)
@@ -141,17 +141,17 @@ def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(workspace: Works
 
 def test_a_workspace_without_clips_or_with_none_that_decodes(workspace: Workspace) -> None:
     with pytest.raises(InputError, match="run `ssat collect` first"):
-        decode_flow(str(workspace.root), SETTINGS)
+        run_stage(DECODE, str(workspace.root), SETTINGS)
     collect(workspace, 1)
     (workspace.clips / "trimmed" / "clip0.mp4").unlink()
     with pytest.raises(InputError, match="none of the 1 clips can be decoded; the first, clip0: cannot be read"):
-        decode_flow(str(workspace.root), SETTINGS)
+        run_stage(DECODE, str(workspace.root), SETTINGS)
 
 
 def test_one_writer_at_a_time(workspace: Workspace) -> None:
     collect(workspace, 1)
     with writing(workspace.frames), pytest.raises(WorkspaceError, match="is writing this frame store"):
-        decode_flow(str(workspace.root), SETTINGS)
+        run_stage(DECODE, str(workspace.root), SETTINGS)
 
 
 def test_a_store_of_a_later_version_is_not_replaced(workspace: Workspace) -> None:
@@ -160,7 +160,7 @@ def test_a_store_of_a_later_version_is_not_replaced(workspace: Workspace) -> Non
     (workspace.frames / "manifest.json").write_text('{"store_version": 1, "schema_version": 99}')
     (workspace.frames / "shard-00000-later.parquet").write_bytes(b"of a later version")
     with pytest.raises(InputError, match="schema_version 99 is newer than this ssat knows"):
-        decode_flow(str(workspace.root), SETTINGS)
+        run_stage(DECODE, str(workspace.root), SETTINGS)
     assert (workspace.frames / "shard-00000-later.parquet").read_bytes() == b"of a later version"
 
 
@@ -172,9 +172,9 @@ def test_a_disk_that_is_full_when_the_store_is_committed_says_so(workspace: Work
         pytest.skip("mounting a small file system needs privileges")
     try:
         with pytest.raises(WorkspaceError, match="No space left"):
-            decode_flow(str(workspace.root), SETTINGS)
+            run_stage(DECODE, str(workspace.root), SETTINGS)
         subprocess.run(["mount", "-o", "remount,size=9m", str(workspace.frames)], check=True)
-        assert decode_flow(str(workspace.root), SETTINGS).clips == 1
+        assert run_stage(DECODE, str(workspace.root), SETTINGS).clips == 1
     finally:
         subprocess.run(["umount", "-l", str(workspace.frames)], check=True)
 
@@ -191,7 +191,7 @@ def _obey_permissions() -> None:
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_store_without_the_right_to_write_is_verified(workspace: Workspace, broken: bool) -> None:
     collect(workspace, 2)
-    decode_flow(str(workspace.root), SETTINGS)
+    run_stage(DECODE, str(workspace.root), SETTINGS)
     if broken:
         shard = next(workspace.frames.glob("shard-*.parquet"))
         content = bytearray(shard.read_bytes())

@@ -14,7 +14,8 @@ import ray
 import safetensors.torch
 import torch
 
-from flows.train import train_flow
+from flows.stage_flow import run_stage
+from flows.stages.train import STAGE as TRAIN
 from ssat.embedding.checkpoint import latest_checkpoint
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
@@ -92,7 +93,7 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     killer = KillsAWorker(workspace.training, 6)
     killer.start()
     try:
-        killed = train_flow(str(workspace.root), settings)
+        killed = run_stage(TRAIN, str(workspace.root), settings)
     finally:
         killer.over.set()
         killer.join()
@@ -100,7 +101,7 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     assert [record.epoch for record in killed.history] == [1, 2, 3, 4]
 
     other = workspace_with(small_store, tmp_path / "calm")
-    calm = train_flow(str(other.root), settings)
+    calm = run_stage(TRAIN, str(other.root), settings)
     first = safetensors.torch.load_file(workspace.absolute(killed.embedder))
     second = safetensors.torch.load_file(other.absolute(calm.embedder))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -114,7 +115,7 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     assert recorded.params["probe"] == str(footage)
     moved = footage.rename(tmp_path / "moved")
     settings = settings.model_copy(update={"probe": str(moved)})
-    again = train_flow(str(workspace.root), settings.model_copy(update={"workers": 1}))
+    again = run_stage(TRAIN, str(workspace.root), settings.model_copy(update={"workers": 1}))
     assert again.reused
     folder = workspace.absolute(killed.embedder).parent
     assert Embedder.load(folder / "embedder.safetensors").facts["held_out"] == killed.held_out
@@ -129,7 +130,7 @@ def test_it_makes_do_with_the_workers_that_there_is_room_for(small_store: FrameS
     settings = SETTINGS.model_copy(
         update={"workers": room + 1, "min_workers": 1, "batch_size": 8 * (room + 1), "epochs": 1}
     )
-    result = train_flow(str(workspace.root), settings)
+    result = run_stage(TRAIN, str(workspace.root), settings)
     assert [record.workers for record in result.history] == [room]
 
 
@@ -137,7 +138,7 @@ def test_the_same_training_is_not_done_by_two_at_a_time(small_store: FrameStore,
     workspace = workspace_with(small_store, tmp_path)
     folder = training_folder(workspace, SETTINGS, FrameStore.open(workspace.frames))
     with writing(folder, "training"), pytest.raises(WorkspaceError, match=r"process \d+ is writing this training"):
-        train_flow(str(workspace.root), SETTINGS)
+        run_stage(TRAIN, str(workspace.root), SETTINGS)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_without_another_try(
@@ -146,7 +147,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_without_another_try(
     workspace = workspace_with(small_store, tmp_path)
     settings = SETTINGS.model_copy(update={"learning_rate": 1e30, "schedule": "cosine", "warmup": 0.0})
     with pytest.raises(TrainingDivergedError, match=r"on clips clip.*step-\d+ is kept"):
-        train_flow(str(workspace.root), settings)
+        run_stage(TRAIN, str(workspace.root), settings)
 
 
 @pytest.mark.parametrize(
@@ -166,5 +167,5 @@ def test_what_the_cluster_cannot_do_is_said_at_once(
 ) -> None:
     workspace = workspace_with(small_store, tmp_path)
     with pytest.raises(InputError, match=message):
-        train_flow(str(workspace.root), SETTINGS.model_copy(update=values))
+        run_stage(TRAIN, str(workspace.root), SETTINGS.model_copy(update=values))
     assert not list(workspace.training.glob("*"))

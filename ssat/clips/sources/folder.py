@@ -17,7 +17,7 @@ _CUT = re.compile(r"(?P<clip_id>.+)_(?P<start>\d{6})_(?P<end>\d{6})")
 
 
 def cut_name(stem: str) -> tuple[str, int, int] | None:
-    """Clip id, start and end in seconds of a file name without suffix that names a span; None where it names none."""
+    """Clip id, start and end in seconds of a file name without suffix that names a span; None if it names none."""
     match = _CUT.fullmatch(stem)
     return (match["clip_id"], int(match["start"]), int(match["end"])) if match else None
 

@@ -104,7 +104,7 @@ class TarMirror:
         return self._failures[archive]
 
     def next_archive(self, clip_ids: Collection[str]) -> str | None:
-        """The first archive that may hold one of the clips: it was not read yet, or is known to; None: none does."""
+        """Return the first archive that was not read yet or is known to hold one of the clips; None: none."""
         wanted = set(clip_ids)
         for archive in self.archives:
             if archive in self.problems:

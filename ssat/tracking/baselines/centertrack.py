@@ -24,7 +24,7 @@ class CenterTrackAssociation:
         self._centres = np.empty((0, 2))
 
     def skip(self, frames: int) -> None:
-        """Tracks live from one frame to the next only."""
+        """Drop all tracks: they live from one frame to the next only."""
         if frames > 0:
             self._ids, self._centres = self._ids[:0], self._centres[:0]
 
