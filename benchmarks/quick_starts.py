@@ -69,6 +69,7 @@ def main(videos: Path | None, mot: Path | None, clips: int, repeats: int) -> Non
         workspace = base / "workspace"
         collect = ["--source", str(videos), "--clip-seconds", "3"]
         decode = ["--short-side", "64"]
+        both_sides = ["--decode-short-side", "64", "--train-short-side", "64"]
         train = ["--crop", "48", "--early-crop", "48", "--epochs", "1", "--held-out-clips", "2", "--batch-size", "16"]
         benchmark = ["--mot", str(mot), "--split", "train"]
         commands = {
@@ -76,7 +77,7 @@ def main(videos: Path | None, mot: Path | None, clips: int, repeats: int) -> Non
             "decode": ["decode", *decode],
             "train": ["train", *decode, *train],
             "benchmark": ["benchmark", *benchmark],
-            "run": ["run", *collect, "--collect-clips", str(clips), *decode, *train, *benchmark],
+            "run": ["run", *collect, "--collect-clips", str(clips), *both_sides, *train, *benchmark],
         }
         rows, claims = [], []
 

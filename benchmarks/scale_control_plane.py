@@ -141,11 +141,8 @@ def dummy_stages(stack: ExitStack, workspace: Workspace) -> None:
     stack.enter_context(patch.object(decode, "write_missing", write_dummies))
     stack.enter_context(patch.object(scale.TRAIN, "run", train))
     stack.enter_context(patch.object(scale.BENCHMARK, "run", lambda workspace, settings: DUMMY_BENCHMARK))
-    for name, value in {
-        "prepare": lambda settings: None,
-        "promote": lambda *args, **kwargs: SimpleNamespace(promoted=True, reason="a dummy"),
-    }.items():
-        stack.enter_context(patch.object(scale, name, value))
+    promoted = SimpleNamespace(promoted=True, reason="a dummy")
+    stack.enter_context(patch.object(scale, "promote", lambda *args, **kwargs: promoted))
     workspace.clips.mkdir(parents=True)
     (workspace.clips / "empty.mp4").touch()
 
@@ -169,12 +166,13 @@ def measure(folder: Path, clips: int) -> list[dict[str, Any]]:
         stack.enter_context(services(workspace, ray=True))
         dummy_stages(stack, workspace)
         requests.counting(stack)
-        from flows.scale import scale_flow
+        from flows.stage_flow import run_stage
+        from flows.stages.scale import STAGE as SCALE
+        from flows.stages.scale import ScaleBundle
 
         for rung in ladder:
             began, cpu, before = time.monotonic(), time.process_time(), requests.count
-            result = scale_flow(
-                str(workspace.root),
+            bundle = ScaleBundle(
                 ScaleSettings.build(None, {"ladder": ladder}),
                 CollectSettings.build(
                     None,
@@ -190,6 +188,7 @@ def measure(folder: Path, clips: int) -> list[dict[str, Any]]:
                 TrainSettings.build(None, {"held_out_clips": HELD_OUT}),
                 BenchmarkSettings(mot="none"),
             )
+            result = run_stage(SCALE, str(workspace.root), bundle)
             assert [reached.clips for reached in result.rungs] == [rung], result
             seconds, used, sent = time.monotonic() - began, time.process_time() - cpu, requests.count - before
             with get_client(sync_client=True) as client:

@@ -28,7 +28,6 @@ from ssat.mot.scores import ToScore, score
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import Split, split_frames
 from ssat.pipeline.feature_cache import feature_key, images_digest, load_features, store_features
-from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.pipeline import TrackedFrames, track_frames
 from ssat.tracking import Tracker, TrackerConfig
 from ssat.tracking.interpolate import interpolated
@@ -82,7 +81,7 @@ class Run:
 
     @property
     def source(self) -> ImageSource:
-        return sequence_source(self.sequence, self.frames)
+        return self.sequence.frame_source(self.frames)
 
     def features(self, embedder: Embedder, cache: Path) -> np.ndarray:
         """Of `everyone`, from the cache where they are there."""

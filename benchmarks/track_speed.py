@@ -25,7 +25,7 @@ from support.report import Claim, report
 from ssat.embedding.embedder import Embedder
 from ssat.mot.sequence import MotSequence
 from ssat.pipeline.background import Background
-from ssat.pipeline.inputs import TrackInput, sequence_source
+from ssat.pipeline.inputs import TrackInput
 from ssat.pipeline.outputs import TrackFiles
 from ssat.pipeline.pipeline import track_frames
 from ssat.pipeline.run import input_pipeline
@@ -35,7 +35,7 @@ _STAGES = ("read", "detect", "patches", "embed", "associate", "draw")
 
 
 def opened(one: MotSequence, frames: range) -> TrackInput:
-    return TrackInput(one.name, one.frame_rate, sequence_source(one, frames), frames, one.detections().within(frames))
+    return TrackInput(one.name, one.frame_rate, one.frame_source(frames), frames, one.detections().within(frames))
 
 
 def end_to_end(

@@ -11,23 +11,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from prefect import flow, runtime
+from prefect import runtime
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.flows import Flow
 from prefect.states import Completed, Failed, State
 
-from flows.scale import scale_flow
-from flows.stage import STAGES, Needs, stage_named
+from flows.stage import STAGES, Needs, check_stage, stage_named
 from flows.stage_flow import with_signature
 from flows.stages.collect import NothingCollectedError
-from flows.studies.clips import clips_study
-from ssat.clips.settings import CollectSettings
-from ssat.embedding.settings import TrainSettings
-from ssat.frames.settings import DecodeSettings
-from ssat.pipeline.settings import BenchmarkSettings
-from ssat.scale.settings import ScaleSettings
-from ssat.studies.settings import ClipsStudySettings
+from ssat.settings import StageSettings
 from ssat.workspace import Workspace
 from tasks.failures import unwrap
 from tasks.halt import Halted, Suspension, halting
@@ -46,68 +39,34 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     )
 
 
+# Entry point of earlier prefect.yaml files → its stage.
+_FORMER = {"study": "study_clips"}
 _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure], "on_crashed": [tell_failure]}
 
 
-@flow(name="study", **_HOOKS)
-def study(
-    workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
-) -> State[Any]:
-    """Study: scores against the number of training clips, with several seeds."""
-    stages = (settings, train, benchmark)
-    return _deployed_flow(
-        clips_study, workspace, *stages, ray=True, mlflow=True, summarise=lambda result: result.report
-    )
-
-
-@flow(name="scale", **_HOOKS)
-def scale(
-    workspace: str,
-    settings: ScaleSettings,
-    collect: CollectSettings,
-    decode: DecodeSettings,
-    train: TrainSettings,
-    benchmark: BenchmarkSettings,
-) -> State[Any]:
-    """Scale: one rung further up the ladder of training sizes."""
-    stages = (settings, collect, decode, train, benchmark)
-    return _deployed_flow(
-        scale_flow, workspace, *stages, ray=True, mlflow=True, summarise=lambda result: result.summary
-    )
-
-
-def _deployed_stage(name: str) -> Flow[..., Any]:
-    """Return the deployed flow of a stage."""
+def _deployed_stage(name: str, entry_point: str) -> Flow[..., Any]:
+    """Return the deployed flow of a stage, which goes by the name of its entry point."""
     stage = stage_named(name)
 
-    def work(workspace: str, settings: Any) -> State[Any]:
+    def work(workspace: str, *parameters: StageSettings) -> State[Any]:
+        settings = stage.bundled(dict(zip(stage.models, parameters, strict=True)))
+
+        def checked() -> Workspace:
+            opened = stage.open(workspace, settings)
+            check_stage(name, opened, settings)
+            return opened
+
         return _deployed(
-            lambda: stage.open(workspace, settings),
+            checked,
             lambda opened: stage.run(opened, settings),
             stage.needs(settings),
             stage.message,
             stage.failure,
         )
 
-    work.__module__ = __name__
-    return Flow(with_signature(work, stage, State[Any]), name=name, description=stage.summary, **_HOOKS)
-
-
-def _deployed_flow(
-    inner: Flow[..., Any],
-    workspace: str,
-    *arguments: Any,
-    summarise: Callable[[Any], str],
-    ray: bool = False,
-    mlflow: bool = False,
-) -> State[Any]:
-    return _deployed(
-        lambda: Workspace.open(workspace),
-        # The function, not the flow: the run that Prefect started is the run of this stage.
-        lambda _: inner.fn(workspace, *arguments),
-        Needs(ray=ray, mlflow=mlflow),
-        summarise,
-    )
+    with_signature(work, stage, State[Any])
+    work.__module__, work.__name__, work.__qualname__ = __name__, entry_point, entry_point
+    return Flow(work, name=entry_point, description=stage.summary, **_HOOKS)
 
 
 def _deployed(
@@ -149,7 +108,8 @@ def _deployed(
 
 def __getattr__(name: str) -> Flow[..., Any]:
     """Return the deployed flow of the stage of that name, which an entry point asks this module for."""
-    if name not in STAGES:
+    stage = _FORMER.get(name, name)
+    if stage not in STAGES:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    globals()[name] = made = _deployed_stage(name)
+    globals()[name] = made = _deployed_stage(stage, name)
     return made

@@ -132,7 +132,8 @@ def _features(
     place: Any, data: Path, embedder: str, colours: Sequence[str], only: str
 ) -> Iterator[tuple[str, StudyResult[FeaturesStudy]]]:
     """Yield the study of features on each data set, under the names that the page uses."""
-    from flows.studies.features import features_study
+    from flows.stage_flow import run_stage
+    from flows.stages.studies import FEATURES, FeaturesBundle
     from ssat.studies.settings import FeaturesStudySettings
 
     learned = [("network", embedder), *((f"colours-seed{seed}", path) for seed, path in enumerate(colours))]
@@ -150,7 +151,7 @@ def _features(
             continue
         # Alpha 1 and no motion: the feature decides.
         benchmark = _benchmark(data, "colour", _DATA[name], preset="quick")
-        yield f"features-{name}", features_study(str(place.root), settings, benchmark)
+        yield f"features-{name}", run_stage(FEATURES, str(place.root), FeaturesBundle(settings, benchmark))
 
 
 def _over_all(results: Sequence[FeaturesStudy]) -> str:
@@ -177,10 +178,8 @@ def _mean(values: Sequence[float | None], digits: int) -> str:
 
 def _studies(place: Any, data: Path, embedder: str, only: str) -> Iterator[tuple[str, StudyResult[Any]]]:
     """Yield each study's name on the page, and its result; of those whose name matches `only`."""
-    from flows.studies.clips import clips_study
-    from flows.studies.extensions import extensions_study
-    from flows.studies.thresholds import thresholds_study
-    from flows.studies.trackers import trackers_study
+    from flows.stage_flow import run_stage
+    from flows.stages import studies
     from ssat.embedding.settings import TrainSettings
     from ssat.studies.settings import ClipsStudySettings, ThresholdsStudySettings, TrackersStudySettings
 
@@ -191,18 +190,22 @@ def _studies(place: Any, data: Path, embedder: str, only: str) -> Iterator[tuple
     box_only = TrackersStudySettings(trackers=_BOX_ONLY)
     for name in _FEATURE_DATA:
         if fnmatch(f"extensions-{name}", only):
-            yield f"extensions-{name}", extensions_study(root, benchmarks[name])
+            yield f"extensions-{name}", run_stage(studies.EXTENSIONS, root, benchmarks[name])
     for name in ("mot17-09", "tud", "mot16-09"):
         if fnmatch(f"trackers-{name}", only):
-            yield f"trackers-{name}", trackers_study(root, all_trackers, benchmarks[name])
+            bundle = studies.TrackersBundle(all_trackers, benchmarks[name])
+            yield f"trackers-{name}", run_stage(studies.TRACKERS, root, bundle)
     if fnmatch("trackers-label-only", only):
-        yield "trackers-label-only", trackers_study(root, box_only, benchmarks["label-only"])
+        bundle = studies.TrackersBundle(box_only, benchmarks["label-only"])
+        yield "trackers-label-only", run_stage(studies.TRACKERS, root, bundle)
     thresholds = ThresholdsStudySettings(choose_mot=str(data / "mot" / "MOT16" / "train"), choose_min_score=0.0)
     if fnmatch("thresholds", only):
-        yield "thresholds", thresholds_study(root, thresholds, benchmarks["mot17-09"])
+        of_thresholds = studies.ThresholdsBundle(thresholds, TrainSettings(), benchmarks["mot17-09"])
+        yield "thresholds", run_stage(studies.THRESHOLDS, root, of_thresholds)
     clips, train = ClipsStudySettings(**CLIPS), TrainSettings.build("quick", CLIPS_TRAIN)
     if fnmatch("clips", only):
-        yield "clips", clips_study(root, clips, train, benchmarks["mot17-09"])
+        of_clips = studies.ClipsBundle(clips, train, benchmarks["mot17-09"])
+        yield "clips", run_stage(studies.CLIPS, root, of_clips)
 
 
 def _benchmark(data: Path, embedder: str, values: dict[str, Any], preset: str | None = None) -> BenchmarkSettings:

@@ -17,10 +17,8 @@ from flows.stages.train import STAGE as TRAIN
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.pipeline.benchmark_inputs import prepare
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
-from tasks.checks import refuse_dry_writer
 from tasks.finished import RunResult, with_trained
 
 _Result = TypeVar("_Result")
@@ -38,10 +36,6 @@ def run_flow(
 
     Without `benchmark` settings the pipeline ends with the trained embedder.
     """
-    if benchmark is not None:
-        # Report unusable sequences and detections before hours of work.
-        prepare(benchmark)
-    refuse_dry_writer(decode)
     minutes: dict[str, float] = {}
 
     def stage(name: str, work: Callable[[], _Result]) -> _Result:

@@ -1,4 +1,4 @@
-"""Scale: each run takes the ladder of training sizes one rung further, and promotes an embedder that tracks better."""
+"""The climb of the ladder of training sizes: rung by rung, by the stages, until a budget is spent."""
 
 from __future__ import annotations
 
@@ -9,28 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prefect import flow, runtime
+from prefect import runtime
 
 from flows.stage_flow import run_stage
 from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.stages.collect import STAGE as COLLECT
 from flows.stages.collect import NothingCollectedError
 from flows.stages.decode import STAGE as DECODE
+from flows.stages.scale import ScaleBundle
 from flows.stages.train import STAGE as TRAIN
 from ssat.clips.collected import CollectResult
-from ssat.clips.settings import CollectSettings
-from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
 from ssat.file_names import CHECKPOINTS
 from ssat.frames.decoded import DecodedStore, DryDecoding
-from ssat.frames.settings import DecodeSettings
-from ssat.pipeline.benchmark_inputs import prepare
-from ssat.pipeline.settings import BenchmarkSettings
 from ssat.scale.budget import GIB, Budget
 from ssat.scale.ladder import ClimbResult, Ladder, Rung
-from ssat.scale.settings import ScaleSettings
 from ssat.workspace import Workspace
-from tasks.checks import refuse_dry_writer
 from tasks.failures import unwrap
 from tasks.halt import Halted, halting
 from tasks.notify import notify
@@ -40,15 +34,7 @@ from tasks.scale import images_of, missing_held_out, report_climb, stored_bytes
 _Result = TypeVar("_Result")
 
 
-@flow(name="scale", persist_result=False)
-def scale_flow(
-    workspace: str,
-    settings: ScaleSettings,
-    collect: CollectSettings,
-    decode: DecodeSettings,
-    train: TrainSettings,
-    benchmark: BenchmarkSettings,
-) -> ClimbResult:
+def climb(workspace: Workspace, settings: ScaleBundle) -> ClimbResult:
     """Collect, decode, train and benchmark for the next rung, then compare with the champion and promote or not.
 
     The numbers of clips are the rung's; `train.warm_start` is the training of the rung before, where `settings` want
@@ -57,39 +43,27 @@ def scale_flow(
     Raises:
         SsatError: a stage cannot do its work; what is finished is kept, and the webhook is notified.
     """
-    climb = _Climb(Workspace.open(workspace), settings, collect, decode, train, benchmark)
+    rungs = Climb(workspace, settings)
     try:
-        # Report unusable sequences before hours of work.
-        prepare(benchmark)
-        refuse_dry_writer(decode)
-        if not benchmark.needs_appearance:
-            raise InputError(f"setting benchmark.tracker: {benchmark.tracker} uses no features; use ssat")
-        with halting(climb.budget.spent, climb.budget.note_outcomes):
-            climb.run()
+        with halting(rungs.budget.spent, rungs.budget.note_outcomes):
+            rungs.run()
     except Exception as error:
         if runtime.deployment.id is None:  # a deployment notifies by its own hook
-            notify("failed", f"scale failed: {unwrap(error) or error}", next=climb.next_clips)
+            notify("failed", f"scale failed: {unwrap(error) or error}", next=rungs.next_clips)
         raise
-    result = climb.result()
-    report_climb(result, climb.ladder)
+    result = rungs.result()
+    report_climb(result, rungs.ladder)
     return result
 
 
-class _Climb:
-    """One run of the flow: its budget, the ladder as it grows, and why it stopped."""
+class Climb:
+    """One run of the stage: its budget, the ladder as it grows, and why it stopped."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        settings: ScaleSettings,
-        collect: CollectSettings,
-        decode: DecodeSettings,
-        train: TrainSettings,
-        benchmark: BenchmarkSettings,
-    ) -> None:
-        self.workspace, self.settings = workspace, settings
-        self.collect, self.decode, self.train, self.benchmark = collect, decode, train, benchmark
-        self.budget = Budget(settings)
+    def __init__(self, workspace: Workspace, settings: ScaleBundle) -> None:
+        self.workspace, self.settings = workspace, settings.settings
+        self.collect, self.decode = settings.collect, settings.decode
+        self.train, self.benchmark = settings.train, settings.benchmark
+        self.budget = Budget(self.settings)
         self.ladder = Ladder.load(workspace)
         self.reached: list[Rung] = []
         self.stopped = ""

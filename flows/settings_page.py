@@ -12,27 +12,13 @@ from flows.stage import STAGES, stage_named
 from ssat.demo.settings import DemoSettings
 from ssat.pipeline.settings import LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
-from ssat.scale.settings import ScaleSettings
 from ssat.settings import StageSettings
-from ssat.studies.settings import (
-    ClipsStudySettings,
-    FeaturesStudySettings,
-    ThresholdsStudySettings,
-    TrackersStudySettings,
-    TuneSettings,
-)
 
 _OTHERS: tuple[type[StageSettings], ...] = (
     TrackSettings,
     ProbeSettings,
     LinkSettings,
-    ClipsStudySettings,
-    TrackersStudySettings,
-    FeaturesStudySettings,
-    ThresholdsStudySettings,
-    TuneSettings,
     DemoSettings,
-    ScaleSettings,
     PlanSettings,
 )
 _PRESETS = ("paper", "quick", "strong")
@@ -58,8 +44,8 @@ epochs = 8
 
 
 def models() -> tuple[type[StageSettings], ...]:
-    """Return the settings of the stages, then the others."""
-    return (*(stage_named(name).settings for name in STAGES), *_OTHERS)
+    """Return the settings of the stages, then the others; each once."""
+    return tuple(dict.fromkeys([*(stage_named(name).settings for name in STAGES), *_OTHERS]))
 
 
 def settings_page() -> str:

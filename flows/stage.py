@@ -11,16 +11,18 @@ from __future__ import annotations
 import functools
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast, get_type_hints
 
+from ssat.frames.settings import DecodeSettings
 from ssat.settings import StageSettings
 from ssat.workspace import Workspace
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-S = TypeVar("S", bound=StageSettings)
+S = TypeVar("S")  # the settings of a stage, or the bundle of them
 R = TypeVar("R")
 
 Presets = Literal["none", "training", "association"]
@@ -38,23 +40,49 @@ class Stage(ABC, Generic[S, R]):
     """A step of the pipeline that people run by itself. The docstring is the verb's help, its first line the summary.
 
     Attributes:
-        name: of the verb, the flow and the deployment.
+        name: of the verb, the flow and the deployment. `study_clips` is the verb `study clips`.
         settings: the model; its section is a section of the configuration file.
+        bundle: of a stage that runs others: a dataclass with its own settings as `settings` and those of the others
+            under their names. Its fields are the parameters of the flow; `S` is the bundle then.
+        filled: section of another → its setting → the stage's own setting that gives the value on the command line.
+        decided: section → settings of the others that it sets itself, and the verb does not offer.
         examples: command lines for the help.
         presets: which presets the verb offers.
+        own_presets: parameter → the preset that it takes whatever the verb is told; None for none.
         objects: the workspace may be an address in an object store.
     """
 
     name: ClassVar[str]
     settings: ClassVar[type[StageSettings]]
+    bundle: ClassVar[type[Any] | None] = None
+    filled: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    decided: ClassVar[Mapping[str, frozenset[str]]] = {}
     examples: ClassVar[tuple[str, ...]] = ()
     presets: ClassVar[Presets] = "none"
+    own_presets: ClassVar[Mapping[str, str | None]] = {}
     objects: ClassVar[bool] = False
 
     @property
     def summary(self) -> str:
         """One line for the list of verbs and the deployment."""
         return (type(self).__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def models(self) -> dict[str, type[StageSettings]]:
+        """Parameter of the flow → its settings model."""
+        return {"settings": self.settings} if self.bundle is None else get_type_hints(self.bundle)
+
+    def bundled(self, parameters: Mapping[str, StageSettings]) -> S:
+        """Return what `run` takes, from the parameters of the flow."""
+        if self.bundle is None:
+            return cast(S, parameters["settings"])
+        return cast(S, self.bundle(**parameters))
+
+    def parameters(self, settings: S) -> dict[str, StageSettings]:
+        """Return the parameters of the flow, from what `run` takes."""
+        if self.bundle is None:
+            return {"settings": cast(StageSettings, settings)}
+        return {name: getattr(settings, name) for name in self.models}
 
     def needs(self, settings: S) -> Needs:
         """Return the services that `run` works with."""
@@ -107,7 +135,7 @@ class Stage(ABC, Generic[S, R]):
         return ""
 
 
-# Stage → module of `flows/stages/`, whose `STAGE` it is. In the order of the help.
+# Stage → module of `flows/stages/`, whose `STAGE` it is unless a name follows. In the order of the help.
 STAGES: dict[str, str] = {
     "collect": "flows.stages.collect",
     "decode": "flows.stages.decode",
@@ -115,13 +143,22 @@ STAGES: dict[str, str] = {
     "benchmark": "flows.stages.benchmark",
     "colours": "flows.stages.colours",
     "adapt": "flows.stages.adapt",
+    "scale": "flows.stages.scale",
+    "tune": "flows.stages.tune",
+    "study_extensions": "flows.stages.studies:EXTENSIONS",
+    "study_clips": "flows.stages.studies:CLIPS",
+    "study_features": "flows.stages.studies:FEATURES",
+    "study_strong": "flows.stages.studies:STRONG",
+    "study_thresholds": "flows.stages.studies:THRESHOLDS",
+    "study_trackers": "flows.stages.studies:TRACKERS",
     "verify": "flows.stages.verify",
 }
 
 
 @functools.cache
-def _loaded(module: str) -> Stage[Any, Any]:
-    stage: Stage[Any, Any] = importlib.import_module(module).STAGE
+def _loaded(place: str) -> Stage[Any, Any]:
+    module, _, name = place.partition(":")
+    stage: Stage[Any, Any] = getattr(importlib.import_module(module), name or "STAGE")
     return stage
 
 
@@ -130,13 +167,13 @@ def stage_named(name: str) -> Stage[Any, Any]:
     return _loaded(STAGES[name])
 
 
-def check_stage(name: str, workspace: Workspace, settings: StageSettings, *, follows: bool = False) -> None:
+def check_stage(name: str, workspace: Workspace, settings: Any, *, follows: bool = False) -> None:
     """Refuse what the stage of that name cannot be run with.
 
     Args:
         name: of the stage.
         workspace: opened for it.
-        settings: of the stage.
+        settings: of the stage, or the bundle.
         follows: the stages before it run first; what they leave in the workspace may still be missing.
 
     Raises:
@@ -146,3 +183,23 @@ def check_stage(name: str, workspace: Workspace, settings: StageSettings, *, fol
     stage.check(workspace, settings)
     if not follows:
         stage.check_ready(workspace, settings)
+
+
+def check_pipeline(workspace: Workspace, stages: Mapping[str, StageSettings | None]) -> None:
+    """Refuse what a run of several stages cannot be done with, before hours of work.
+
+    Args:
+        workspace: of the run.
+        stages: stage → its settings, in their order; None for one that is left out.
+
+    Raises:
+        InputError: as `check_stage`, or a stage throws away what the next one needs.
+    """
+    from tasks.checks import refuse_dry_writer
+
+    first = next(iter(stages))
+    for name, settings in stages.items():
+        if isinstance(settings, DecodeSettings):
+            refuse_dry_writer(settings)
+        if settings is not None:
+            check_stage(name, workspace, settings, follows=name != first)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.stage_flow import run_stage
 from flows.stages.benchmark import STAGE as BENCHMARK
 from flows.studies.benchmarked import settings_table
-from ssat.errors import InputError
 from ssat.file_names import REPORT_FILE
-from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare, sequences_of
+from ssat.pipeline.benchmark_inputs import data_digest
 from ssat.pipeline.benchmark_result import BenchmarkResult
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
@@ -26,16 +23,14 @@ from ssat.studies.settings import TuneSettings
 from ssat.studies.sweep import SweepSequence, score_config
 from ssat.studies.tuning import (
     TUNED,
-    TunedSequence,
     TuningResult,
-    refuse_overlap,
     search,
     settings_file,
     start_of,
+    tuning_sides,
     with_settings,
 )
 from ssat.tracking.config import TrackerConfig
-from ssat.video.image_files import image_digest
 from ssat.workspace import Workspace, committed
 from tasks.calibration import with_stored_calibration
 from tasks.embedders import resolve_embedder
@@ -51,54 +46,16 @@ _DEFAULT, _TUNED = "default settings", "tuned settings"
 _CHOSEN_ON, _REPORTED_ON = "chosen on", "reported on"
 
 
-@dataclass(frozen=True)
-class Side:
-    """The sequences that settings are chosen on, or those that they are reported on."""
-
-    settings: BenchmarkSettings
-    prepared: list[Prepared]
-
-
-def sides_of(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[Side, Side]:
-    """Return the benchmarks of the sequences that settings are chosen on and of those that they are reported on.
-
-    Raises:
-        InputError: detections that are computed or depend on the tracks, sequences that cannot be tracked, or
-            sequences that share frames.
-    """
-    if benchmark.detector is not None or benchmark.refine != "none":
-        raise InputError(
-            "settings benchmark.detector and benchmark.refine: tuning takes detections from files; expected setting "
-            "`detections`"
-        )
-    base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
-    train = base.model_copy(update={"mot": settings.train, "split": settings.train_split})
-    report = base.model_copy(update={"mot": settings.report, "split": settings.report_split})
-    for side in (train, report):
-        sequences_of(side)  # refuse a folder without sequences before any image is read
-    chosen, reported = prepare(train)[0], prepare(report)[0]
-    refuse_overlap(*([_identified(entry) for entry in side] for side in (chosen, reported)))
-    return Side(train, chosen), Side(report, reported)
-
-
-def _identified(prepared: Prepared) -> TunedSequence:
-    sequence = prepared.sequence
-    images = frozenset(image_digest(sequence.image_path(frame)) for frame in prepared.frames)
-    return TunedSequence(sequence.name, sequence.folder, prepared.frames, images)
-
-
-@flow(name="tune", persist_result=False)
-def tune_flow(workspace: str, settings: TuneSettings, benchmark: BenchmarkSettings) -> StudyResult[TuningStudy]:
+def tune(place: Workspace, settings: TuneSettings, benchmark: BenchmarkSettings) -> StudyResult[TuningStudy]:
     """Search for the settings of `benchmark.association` that score best on one set; report them on the other.
 
     Trials are kept in the study's folder: run again, the search continues with the missing ones, or with further ones
     if there are more trials.
 
     Raises:
-        InputError: as `sides_of`.
+        InputError: as `tuning_sides`.
     """
-    place = Workspace.open(workspace)
-    train, report = sides_of(settings, benchmark)
+    train, report = tuning_sides(settings, benchmark)
     embedder = resolve_embedder(benchmark.embedder, place, reid=benchmark.reid)
     digests = {
         "data chosen on": data_digest(train.prepared),

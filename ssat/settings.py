@@ -157,7 +157,7 @@ def flat_name(name: str, field: FieldInfo) -> str:
 class ComposedSettings(StageSettings):
     """Settings of a stage that are composed of components in code, and flat everywhere else.
 
-    Configuration files, options, JSON and records hold the fields of all components side by side, under the name that
+    Configuration files, options, JSON and records hold the fields of all components on one level, under the name that
     `FlatName` gives or their own. Construction, `build` and `model_copy(update=…)` take flat names and whole components
     alike; `model_dump` and the JSON schema are flat.
     """

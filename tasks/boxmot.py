@@ -15,7 +15,6 @@ from ssat.errors import InputError
 from ssat.mot.rows import write_results
 from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.feature_cache import feature_key, load_features, store_features
-from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.sequence_result import SequenceResult, result_path
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.pipeline.stage_seconds import StageSeconds
@@ -105,7 +104,7 @@ def track_sequence_with_boxmot(
     features, seconds = None, StageSeconds()
     if embedder is not None:
         features, seconds = known_features(prepared, embedder, features_folder)
-    with_images = sequence.image_folder is not None
+    with_images = sequence.has_frames
     request = BoxmotRequest(
         prepared.frames,
         detections,
@@ -151,7 +150,7 @@ def known_features(
     key = feature_key(embedder.digest, embedder.input_size, prepared.images, detections)
     cached = load_features(folder, key, len(detections))
     if cached is None:
-        source = sequence_source(prepared.sequence, prepared.frames)
+        source = prepared.sequence.frame_source(prepared.frames)
         tracked = track_frames(read_ahead(source), detections, Tracker(), embedder=embedder)
         features = tracked.features
         if features is None:  # a sequence without any detection

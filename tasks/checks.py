@@ -44,7 +44,7 @@ def check_source(workspace: Workspace, settings: CollectSettings) -> str:
 
 
 def refuse_dry_writer(settings: DecodeSettings) -> None:
-    """Refuse to throw the frames away where a training follows.
+    """Refuse to discard the frames if a training follows.
 
     Raises:
         InputError: setting `dry_writer` is on.

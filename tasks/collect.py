@@ -19,6 +19,7 @@ from prefect.utilities.annotations import quote
 from ssat.clips.collected import CollectResult
 from ssat.clips.collector import Collector, Shard, ShardOutcome
 from ssat.clips.lists import describe_rejected
+from ssat.clips.progress import ClipProgress
 from ssat.clips.settings import CollectSettings
 from ssat.clips.status import OK
 from ssat.redaction import without_credentials
@@ -27,7 +28,8 @@ from tasks.egress import PrefectEgress
 from tasks.halt import halted, note_outcomes
 from tasks.metrics import ATTEMPTED_CLIPS, COLLECTED_CLIPS, FAILURES, count, counted
 from tasks.notify import notify
-from tasks.progress import progress_bar
+from tasks.progress import Bar, progress_bar
+from tasks.progress_artifact import progress_artifact
 
 _TELL_EVERY_S = 5.0
 
@@ -65,20 +67,40 @@ def collect_shard(collector: Collector, shard: Shard) -> ShardOutcome:
     """Work through one shard."""
     # The number of wanted clips in an archive is known only at its end.
     total = None if shard.archive else len(shard.positions)
-    with progress_bar(f"clips, shard {shard.number}", total) as advance, _shared_progress(collector) as tell:
-
-        def done(clips: int) -> None:
-            advance(clips)
-            count(ATTEMPTED_CLIPS, clips)
-            tell(clips)
-
-        outcome = collector.run_shard(shard, done)
+    with (
+        progress_bar(f"clips, shard {shard.number}", total) as bar,
+        progress_artifact(bar, "clips-progress"),
+        _shared_progress(collector) as tell,
+    ):
+        bar.in_flight(0)
+        outcome = collector.run_shard(shard, _Shown(bar, tell))
     for kind, clips in outcome.by_class.items():
         if kind == OK:
             count(COLLECTED_CLIPS, clips)
         else:
             count(FAILURES, clips, stage="collect", kind=kind)
     return outcome
+
+
+class _Shown(ClipProgress):
+    """The clips of a shard on the progress bar, in the counters and in the share of the ranks."""
+
+    def __init__(self, bar: Bar, tell: Callable[[int], None]) -> None:
+        self._bar, self._tell = bar, tell
+
+    def started(self) -> None:
+        self._bar.started()
+
+    def finished(self, failure: str = "") -> None:
+        self._bar.ended()
+        if failure:
+            self._bar.failed(failure)
+        self.skipped()
+
+    def skipped(self) -> None:
+        self._bar()
+        count(ATTEMPTED_CLIPS, 1)
+        self._tell(1)
 
 
 @contextmanager

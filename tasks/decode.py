@@ -22,6 +22,7 @@ from ssat.workspace import Workspace
 from tasks.halt import stop_if_halted
 from tasks.metrics import DECODED_FRAMES, FAILURES, count
 from tasks.progress import progress_bar
+from tasks.progress_artifact import progress_artifact
 from tasks.ray_work import run_bounded, share_cluster
 
 
@@ -59,13 +60,16 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
         job.sidecar.unlink(missing_ok=True)
     expected = sum(_expected_frames(job) for job in missing)
     share = share_cluster(len(missing), settings.workers, memory_bytes)
-    finished_frames, written, shown, counted = 0, 0, 0, 0
-    with progress_bar(f"frames, {len(missing)} shard{'s' * (len(missing) > 1)}", expected) as advance:
+    finished_shards, finished_frames, written, shown, counted = 0, 0, 0, 0, 0
+    with (
+        progress_bar(f"frames, {len(missing)} shard{'s' * (len(missing) > 1)}", expected) as bar,
+        progress_artifact(bar, "frames-progress"),
+    ):
 
         def show(frames: int) -> None:
             nonlocal shown
             if frames > shown:
-                advance(frames - shown)
+                bar(frames - shown)
                 shown = frames
 
         def tell(frames: int) -> None:
@@ -76,12 +80,17 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
 
         def poll(running: Sequence[ShardJob]) -> None:
             spooled = sum(spooled_frames(job.spool) for job in running)
+            bar.in_flight(len(running), len(missing) - finished_shards - len(running), "shards")
             show(finished_frames + spooled)
             tell(written + spooled)
             stop_if_halted()
 
         for job, (entry, records) in run_bounded(_write_shard, missing, share, poll):
-            count(FAILURES, sum(record.status == "failed" for record in records), stage="decode", kind="MEDIA")
+            finished_shards += 1
+            failed = [record for record in records if record.status == "failed"]
+            count(FAILURES, len(failed), stage="decode", kind="MEDIA")
+            if failed:
+                bar.failed(f"{failed[-1].clip_id}: {failed[-1].reason}", len(failed))
             # A failed clip is finished too: count its expected frames, so that the bar reaches its end.
             finished_frames += max(entry.rows, _expected_frames(job))
             show(finished_frames)
@@ -92,7 +101,7 @@ def write_missing(missing: Sequence[ShardJob], settings: DecodeSettings) -> int:
 
 @task(name="decode-dry", persist_result=False, cache_policy=NO_CACHE)
 def decode_dry(workspace: Workspace, settings: DecodeSettings) -> DryDecoding:
-    """Decode and encode every clip of the roster and throw the result away; the store stays as it is.
+    """Decode and encode every clip of the roster and discard the result; the store does not change.
 
     Raises:
         InputError: no roster.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def resolve_detector(
     settings: BenchmarkSettings | TrackSettings, workspace: Workspace
 ) -> tuple[TorchvisionDetector | CenterTrackDetector | None, CenterTrackDetector | None]:
-    """Return the detector that looks at frames as they come, and the one that the tracks lead; at most one of them.
+    """Return the detector that processes frames in order and the one that the tracks lead; at most one is set.
 
     Raises:
         InputError: weights that are missing or do not fit; the message states where they are published.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from ssat.pipeline.settings import BenchmarkSettings
 from ssat.workspace import Workspace
 from tasks.environment import ray_is_named
 from tasks.progress import progress_bar
+from tasks.progress_artifact import progress_artifact
 from tasks.results_cache import fetch_results, keep_results, results_key
 from tasks.sequences import detect_in_sequence, track_sequence
 from tasks.services import available_cpus, ray_session
@@ -148,9 +149,18 @@ def track_on_ray(
     ordered = sorted(waiting, key=lambda entry: (-len(entry.frames), entry.sequence.name))
     jobs = [SequenceJob(entry, settings, str(workspace.root), folder, embedder) for entry in ordered]
     total = sum(len(entry.frames) for entry in waiting)
-    with progress_bar(f"track {len(jobs)} sequences on Ray, frames", total) as advance:
-        for job, _ in run_bounded(_track_on_worker, jobs, share_cluster(len(jobs))):
-            advance(len(job.prepared.frames))
+    finished = 0
+    with (
+        progress_bar(f"track {len(jobs)} sequences on Ray, frames", total) as bar,
+        progress_artifact(bar, "tracking-progress"),
+    ):
+
+        def poll(running: Sequence[SequenceJob]) -> None:
+            bar.in_flight(len(running), len(jobs) - finished - len(running), "sequences")
+
+        for job, _ in run_bounded(_track_on_worker, jobs, share_cluster(len(jobs)), poll):
+            finished += 1
+            bar(len(job.prepared.frames))
 
 
 def _parts(embedder: PatchEmbedder, workspace: Workspace) -> tuple[EmbedderPart, ...]:
@@ -209,7 +219,7 @@ def _track_on_worker(job: SequenceJob, threads: int) -> None:
 def _needed(job: SequenceJob) -> Iterator[Path]:
     yield job.folder
     if job.prepared.images:
-        yield job.prepared.sequence.image_path(job.prepared.frames[-1])
+        yield job.prepared.sequence.frame_file(job.prepared.frames[-1])
 
 
 # A worker tracks one sequence after another: it loads each network once.

@@ -56,17 +56,16 @@ def timeline(prepared: Sequence[Prepared], protocol: Protocol, folder: Path) -> 
 
 def worst_moments(prepared: Sequence[Prepared], protocol: Protocol, folder: Path, into: Path) -> list[ReportFigure]:
     """Return a picture per sequence that has frames and lost an identity."""
-    from ssat.pipeline.inputs import sequence_source
     from ssat.report.moments import moments_picture, worst_switches
     from ssat.video.sources import read_ahead
 
     figures = []
     for name, (entry, results, found_stretches) in found_identities(prepared, protocol, folder).items():
         chosen = worst_switches(identity_switches(found_stretches))
-        if not chosen or entry.sequence.image_folder is None:
+        if not chosen or not entry.sequence.has_frames:
             continue
         numbers = sorted({frame for event in chosen for frame in (event.seen, event.frame)})
-        images = dict(read_ahead(sequence_source(entry.sequence, numbers)))
+        images = dict(read_ahead(entry.sequence.frame_source(numbers)))
         path = moments_picture(chosen, entry.truth, results, images.__getitem__, into / f"moments-{name}.png")
         figures.append(ReportFigure(f"{name}: where identities were lost", path, _MOMENTS_NOTE))
     return figures

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ssat.errors import SsatError
-from tasks.progress import show_progress
+from tasks.progress import Bar, progress_bar
 
 
 class ProgressBoard:
@@ -46,28 +46,30 @@ def new_board() -> Any:
 
 
 @contextmanager
-def watched(board: Any) -> Iterator[None]:
-    """Show the state of the actor `board` while the block runs, and once more at its end."""
+def watched(board: Any) -> Iterator[Bar]:
+    """Show what the actor `board` holds while the block runs, and once more at its end; yields the bar."""
     stop = threading.Event()
+    with progress_bar("training steps", None) as bar:
 
-    def show() -> None:
-        import ray
-        from ray.exceptions import RayError
+        def show() -> None:
+            import ray
+            from ray.exceptions import RayError
 
-        done = False
-        while not done:
-            done = stop.wait(1.0)
-            try:
-                latest = ray.get(board.get.remote())
-            except RayError:
-                continue  # the work itself reports errors; a stalled bar is not reported
-            if latest is not None:
-                show_progress(*latest)
+            done = False
+            while not done:
+                done = stop.wait(1.0)
+                try:
+                    latest = ray.get(board.get.remote())
+                except RayError:
+                    continue  # the work itself reports errors; a stalled bar is not reported
+                if latest is not None:
+                    completed, total, what, *note = latest
+                    bar.set(completed, total, ", ".join(filter(None, (what, *note))))
 
-    thread = threading.Thread(target=show, name="ray-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+        thread = threading.Thread(target=show, name="ray-progress", daemon=True)
+        thread.start()
+        try:
+            yield bar
+        finally:
+            stop.set()
+            thread.join()

@@ -98,7 +98,7 @@ class BenchmarkReplay:
                 cached,
                 self._refiner,
                 [*sinks, lambda frame, tracks: advance()],
-                images=images and prepared.sequence.image_folder is not None,
+                images=images and prepared.sequence.has_frames,
                 before=before,
                 live=live,
             )

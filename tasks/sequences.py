@@ -45,11 +45,10 @@ def detect_in_sequence(
         InputError: a frame that cannot be decoded.
     """
     from ssat.pipeline.detecting import detect_all
-    from ssat.pipeline.inputs import sequence_source
 
     counted = _Counted(detector)
     with progress_bar(f"detect in {name}", len(prepared.frames)) as advance:
-        found = detect_all(sequence_source(prepared.sequence, prepared.frames), counted, cache, advance)
+        found = detect_all(prepared.sequence.frame_source(prepared.frames), counted, cache, advance)
     public = settings.refine != "none" and settings.refinement.births == "public"
     refined = replace(
         prepared,
@@ -171,7 +170,7 @@ def sequence_pipeline(
     """
     from ssat.pipeline.appearance import KnownFeatures
     from ssat.pipeline.detecting import ClosedLoop, FrameDetector, GivenDetections
-    from ssat.pipeline.inputs import read_frames, sequence_source
+    from ssat.pipeline.inputs import read_frames
     from ssat.pipeline.pipeline import Pipeline, moves_with_camera
 
     detector: FrameDetector
@@ -181,7 +180,7 @@ def sequence_pipeline(
         detector = GivenDetections(prepared.detections, prepared.public, prepared.centres, prepared.offsets)
     known = embedder if cached is None else KnownFeatures(cached.features)
     images = images or moves_with_camera(tracker) or refiner is not None or (embedder is not None and cached is None)
-    source = sequence_source(prepared.sequence, prepared.frames) if images else None
+    source = prepared.sequence.frame_source(prepared.frames) if images else None
     frames = read_frames(source, prepared.frames)
     return Pipeline(frames, detector, tracker, known, sinks, before=before, live=live)
 
@@ -190,7 +189,7 @@ def _drawing(
     stack: ExitStack, name: str, prepared: Prepared, settings: BenchmarkSettings, folder: Path
 ) -> tuple[list[Sink], dict[str, str]]:
     """Return the sink of the video and a picture of its middle, if enabled, and the names of both."""
-    if not settings.video or prepared.sequence.image_folder is None:
+    if not settings.video or not prepared.sequence.has_frames:
         return [], {}
     from ssat.video.annotated import AnnotatedVideo
     from ssat.video.pictures import write_png

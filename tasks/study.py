@@ -68,7 +68,7 @@ class StudyResult(Generic[Content]):
     reused: bool = False
 
     def as_json(self) -> Mapping[str, Any]:
-        """Return all fields side by side."""
+        """Return all fields on one level."""
         return {
             "study": self.study,
             **vars(self.content),

@@ -20,7 +20,7 @@ from ssat.mot.score_values import Scores
 from ssat.mot.scores import ToScore
 from ssat.pipeline.benchmark_inputs import Prepared
 from ssat.pipeline.feature_cache import feature_key, load_features, rows_digest
-from ssat.pipeline.inputs import read_frames, sequence_source
+from ssat.pipeline.inputs import read_frames
 from ssat.studies.sweep import SweepSequence
 from ssat.tracking import TrackerConfig
 from ssat.tracking.camera_motion import CameraMotion
@@ -70,7 +70,7 @@ def _camera(prepared: Prepared, cache: Path) -> dict[int, NDArray[np.float64]]:
         maps = np.load(path, allow_pickle=False)
     else:
         estimator, rows, found = CameraMotion(), prepared.detections, []
-        source = sequence_source(prepared.sequence, prepared.frames)
+        source = prepared.sequence.frame_source(prepared.frames)
         with progress_bar(f"camera motion in {prepared.sequence.name}", len(prepared.frames)) as advance:
             for number, image in read_frames(source, prepared.frames):
                 assert image is not None  # noqa: S101 - the source reads them; for the type checker

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from ssat.mot.splits import split_frames
 from ssat.once import once
-from ssat.pipeline.feature_cache import images_digest, rows_digest
+from ssat.pipeline.feature_cache import frames_digest, rows_digest
 from ssat.reporter import Reporter
 from ssat.studies.settings import TrackersStudySettings
 from ssat.workspace import committed
@@ -41,7 +41,7 @@ def unlabelled_digest(settings: TrackersStudySettings) -> str:
             [
                 sequence.name,
                 sequence.frame_rate,
-                images_digest([sequence.image_path(n) for n in frames]),
+                frames_digest(sequence, frames),
                 rows_digest(rows),
             ]
         )

@@ -24,6 +24,7 @@ from tasks.halt import terminable
 from tasks.instances import InstanceCounts, instances_of
 from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.mlflow_run import Dataset, mlflow_run
+from tasks.progress_artifact import progress_artifact
 from tasks.progress_board import new_board, watched
 from tasks.train_worker import train_worker
 from tasks.trained import TrainedEmbedder, training_folder
@@ -266,7 +267,7 @@ def _train_on_ray(
             name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=execution.max_restarts)
         ),
     )
-    with watched(board), terminable():
+    with watched(board) as bar, progress_artifact(bar, "training-progress"), terminable():
         outcome = trainer.fit()
     failure: SsatError | None = ray.get(board.failure.remote())
     if failure is not None:

@@ -34,6 +34,14 @@ _PHRASES = {
     "tells people apart": "distinguishes people",
     "tell people apart": "distinguish people",
     "thrown away": "discarded",
+    "learnt": "learned",
+    "unless told": "by default",
+    "beside each other": "concurrently",
+    "looks at": "uses, processes",
+    "looked at": "used, processed",
+    "goes on": "continues",
+    "rightly": "correctly",
+    "told apart": "distinguished",
 }
 _LOOP_VARIABLES = {"one", "it", "found", "given", "made"}
 

@@ -17,13 +17,11 @@ from flows.stage import STAGES, stage_named
 # Verbs that are no stage → one line for `ssat --help`.
 _OTHERS = {
     "run": "Collect, decode, train and benchmark, in that order.",
-    "scale": "Run the next training size of the ladder; promote the embedder if it tracks better.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "probe": "Compare embedders on footage without labels.",
     "link": "Join the tracks of a finished result across absences.",
     "evaluate": "Score result files against MOTChallenge ground truth.",
     "study": "Run the paper's experiments: extensions, clips, features, trackers, thresholds.",
-    "tune": "Tune the preset strong on labelled sequences; report it on others.",
     "compare": "Compare runs: settings, scores, curves, sequences.",
     "promote": "Make a training's embedder the champion if it is better.",
     "embed": "Compute features of images of people.",
@@ -48,8 +46,9 @@ _QUIET = {
 
 
 def verbs() -> dict[str, str]:
-    """Return every verb with one line of help: the stages, then the others."""
-    return {name: stage_named(name).summary for name in STAGES} | _OTHERS
+    """Return every verb with one line of help: the stages, then the others; `study_clips` is a verb of `study`."""
+    stages = {name: stage_named(name).summary for name in STAGES if "_" not in name}
+    return stages | _OTHERS
 
 
 class _Verbs(click.Group):

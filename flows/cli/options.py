@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 import types
 import typing
 from collections import Counter
@@ -17,10 +18,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows.cli.endings import reader_gone
-from flows.stage import STAGES
+from flows.stage import STAGES, stage_named
 from ssat.errors import InputError
 from ssat.json_values import json_values
 from ssat.settings import StageSettings, former_names, line_of, read_config
+from tasks.progress import progress_as_json
 
 Settings = TypeVar("Settings", bound=StageSettings)
 
@@ -31,27 +33,32 @@ _OTHER_SECTIONS = frozenset(
         "probe",
         "link",
         "demo",
-        "scale",
         "plan",
-        "tune",
-        "study_clips",
-        "study_features",
-        "study_trackers",
-        "study_thresholds",
     ]
 )
 
 
 def config_sections() -> set[str]:
     """Return the sections that a configuration file may have."""
-    return {*STAGES, *_OTHER_SECTIONS}
+    return {*(stage_named(name).settings.section for name in STAGES), *_OTHER_SECTIONS}
+
+
+def _choose_progress(context: click.Context, parameter: click.Parameter, as_json: bool) -> bool:
+    progress_as_json(as_json and not sys.stderr.isatty())
+    return as_json
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--workspace, --config, --json and --debug."""
     for option in (
         click.option("--debug", is_flag=True, help="Show a traceback and the servers' own logs when something fails."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on the last line."),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            callback=_choose_progress,
+            help="Print the result as one JSON object on the last line; progress is lines of JSON on standard error.",
+        ),
         click.option("--config", type=click.Path(path_type=Path), help="TOML file with one section per stage."),
         click.option(
             "--workspace",

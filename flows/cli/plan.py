@@ -12,8 +12,8 @@ from flows.cli.options import build_settings, common_options, preset_option, pri
 from ssat.plan.settings import PlanSettings
 
 if TYPE_CHECKING:
-    from ssat.plan.figures import Figure
-    from ssat.plan.model import Plan
+    from ssat.plan.figures import PlanFigure
+    from ssat.plan.model import CostPlan
 
 
 @click.command(
@@ -85,7 +85,7 @@ def command(
         )
 
 
-def _show(settings: PlanSettings, plan: Plan, figures: dict[str, Figure], as_json: bool) -> None:
+def _show(settings: PlanSettings, plan: CostPlan, figures: dict[str, PlanFigure], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -15,7 +15,7 @@ from flows.cli.options import (
     preset_option,
     print_json,
 )
-from flows.stage import check_stage, stage_named
+from flows.stage import check_pipeline, stage_named
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
@@ -63,15 +63,9 @@ def command(
     benchmark = build_settings(BenchmarkSettings, given=benchmark_given, **common) if with_benchmark else None
 
     from ssat.workspace import Workspace
-    from tasks.checks import refuse_dry_writer
 
-    # Before hours of work, and before a service starts.
     opened = Workspace.open(workspace)
-    check_stage("collect", opened, collect)
-    refuse_dry_writer(decode)
-    check_stage("train", opened, train, follows=True)
-    if benchmark is not None:
-        check_stage("benchmark", opened, benchmark, follows=True)
+    check_pipeline(opened, {"collect": collect, "decode": decode, "train": train, "benchmark": benchmark})
 
     from tasks.finished import finished_run
 

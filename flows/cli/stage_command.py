@@ -11,26 +11,35 @@ from typing import Any
 import click
 
 from flows.cli.options import (
+    SectionedCommand,
     association_preset_option,
     build_settings,
     common_options,
+    pipeline_options,
     preset_option,
     print_json,
     settings_options,
 )
 from flows.stage import R, S, Stage, check_stage
 from ssat.setting_marks import Positional
+from ssat.settings import StageSettings
 from ssat.workspace import Workspace
 
 
 def stage_command(stage: Stage[Any, Any]) -> click.Command:
     """Return the command: options from the settings model, then check, earlier result or flow, tables or JSON."""
-    section = stage.settings.section
     positional = _positional(stage)
 
     def command(workspace: str, config: Path | None, as_json: bool, debug: bool, **options: Any) -> None:
-        given = {**options[f"{section}_given"], **{name: options[name] for name in positional}}
-        settings = build_settings(stage.settings, config=config, preset=options.get("preset"), given=given)
+        options[f"{stage.settings.section}_given"] |= {name: options[name] for name in positional}
+        parameters: dict[str, StageSettings] = {}
+        for name, model in stage.models.items():
+            given = options[f"{model.section}_given"]
+            for field, own in stage.filled.get(model.section, {}).items():
+                given[field] = getattr(parameters["settings"], own)
+            preset = stage.own_presets.get(name, options.get("preset"))
+            parameters[name] = build_settings(model, config=config, preset=preset, given=given)
+        settings = stage.bundled(parameters)
         opened = stage.open(workspace, settings)
         check_stage(stage.name, opened, settings)
         result = stage_result(stage, opened, settings, debug)
@@ -40,7 +49,13 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
         if stage.failure(result):
             sys.exit(1)
 
-    decorated: Callable[..., Any] = settings_options(stage.settings, skip=frozenset(positional))(command)
+    decorated: Callable[..., Any]
+    if stage.bundle is None:
+        decorated = settings_options(
+            stage.settings, skip=stage.decided.get(stage.settings.section, frozenset()) | set(positional)
+        )(command)
+    else:
+        decorated = pipeline_options(list(stage.models.values()), skip=stage.decided)(command)
     if stage.presets == "training":
         decorated = preset_option(decorated)
     elif stage.presets == "association":
@@ -48,7 +63,9 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
     decorated = common_options(decorated)
     for name, metavar in positional.items():
         decorated = click.argument(name, metavar=metavar)(decorated)
-    return click.command(stage.name, help=inspect.getdoc(type(stage)), epilog=_epilog(stage.examples))(decorated)
+    kind = click.Command if stage.bundle is None else SectionedCommand
+    verb = stage.name.rpartition("_")[2]
+    return click.command(verb, kind, help=inspect.getdoc(type(stage)), epilog=_epilog(stage.examples))(decorated)
 
 
 def stage_result(stage: Stage[S, R], workspace: Workspace, settings: S, debug: bool) -> R:

@@ -42,7 +42,7 @@ def run_variants(study: Study, variants: Mapping[str, BenchmarkSettings]) -> dic
 
 
 def association_study(
-    workspace: str,
+    place: Workspace,
     kind: str,
     base: BenchmarkSettings,
     variants: Mapping[str, TrackerConfig],
@@ -61,7 +61,6 @@ def association_study(
         published: title of a table → the paper's rows.
         interpolate_seconds: variant → up to how long its gaps are filled; the others as `base` says.
     """
-    place = Workspace.open(workspace)
     base = base.model_copy(update={"tracker": "ssat", "video": False})
     prepared, skipped = prepare(base)
     digests = {"data": data_digest(prepared), "embedder": resolve_embedder(base.embedder, place).digest}

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.stage_flow import run_stage
@@ -36,9 +35,8 @@ from tasks.train import train_embedder
 _METRICS = ("idf1", "mota", "idsw", "recall_at_1")
 
 
-@flow(name="study clips", persist_result=False)
 def clips_study(
-    workspace: str, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
+    place: Workspace, settings: ClipsStudySettings, train: TrainSettings, benchmark: BenchmarkSettings
 ) -> StudyResult[ClipsStudy]:
     """Train with every number of clips and every seed, track with each, and compare the scores.
 
@@ -48,7 +46,6 @@ def clips_study(
     Raises:
         InputError: the frame store has fewer clips than the largest number and the held-out ones.
     """
-    place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
@@ -68,7 +65,9 @@ def clips_study(
                     with study.child(f"{clips} clips, seed {seed}", training.model_dump(mode="json")) as child:
                         made = train_embedder(place, training)
                         embedder = place.absolute(made.embedder)
-                        scored = run_stage(BENCHMARK, workspace, base.model_copy(update={"embedder": str(embedder)}))
+                        scored = run_stage(
+                            BENCHMARK, str(place.root), base.model_copy(update={"embedder": str(embedder)})
+                        )
                         log_scores(child, scored)
                         recall = common_recall(place, largest, embedder)
                         child.scalars({"recall_at_1": recall, "clips": clips}, 0)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
 from flows.studies.benchmarked import association_study
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.published import TABLE_3
 from ssat.studies.results import ComparisonStudy
+from ssat.workspace import Workspace
 from tasks.study import StudyResult
 
 # Name → the switches of the tracker.
@@ -18,11 +17,10 @@ VARIANTS = {
 }
 
 
-@flow(name="study extensions", persist_result=False)
-def extensions_study(workspace: str, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
+def extensions_study(place: Workspace, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
     """Track with and without each extension, all else equal."""
     return association_study(
-        workspace,
+        place,
         "extensions",
         benchmark,
         {name: benchmark.association.model_copy(update=switches) for name, switches in VARIANTS.items()},

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.stage_flow import run_stage
@@ -22,7 +21,6 @@ from ssat.file_names import EMBEDDER_FILE, REPORT_FILE, TRAINING_RESULT
 from ssat.pipeline.benchmark_inputs import Prepared, data_digest, prepare
 from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.pipeline.feature_cache import feature_key, load_features
-from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.row_features import features_of_rows
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.html import ReportFigure, ReportTable, write_report
@@ -61,16 +59,14 @@ class _Measured:
     benchmark: BenchmarkResult
 
 
-@flow(name="study features", persist_result=False)
 def features_study(
-    workspace: str, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
+    place: Workspace, settings: FeaturesStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[FeaturesStudy]:
     """Track the same detections with every feature, and measure how well it distinguishes people.
 
     Raises:
         InputError: an embedder that cannot be had, or detections that follow the tracks.
     """
-    place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
     if base.refine == "closed-loop" or base.split == "test":
         what = f"split {base.split}" if base.split == "test" else f"refine {base.refine}"
@@ -175,7 +171,7 @@ def _matrix(entry: Prepared, embedder: PatchEmbedder, detections: Any, place: Wo
     cached = load_features(place.cache / "features", key, len(detections))
     if cached is not None:
         return cached.features
-    source = sequence_source(entry.sequence, entry.frames)
+    source = entry.sequence.frame_source(entry.frames)
     return features_of_rows(source, detections, np.arange(len(detections)), embedder)
 
 

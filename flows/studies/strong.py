@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow
-
 from flows.studies.benchmarked import association_study
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.studies.results import ComparisonStudy
 from ssat.tracking.config import QUICK_ALPHA, TrackerConfig
+from ssat.workspace import Workspace
 from tasks.study import StudyResult
 
 # Part → the settings that switch it off.
@@ -32,15 +31,14 @@ FURTHER: dict[str, dict[str, Any]] = {
 FILLED = "strong with gaps filled"
 
 
-@flow(name="study strong", persist_result=False)
-def strong_study(workspace: str, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
+def strong_study(place: Workspace, benchmark: BenchmarkSettings) -> StudyResult[ComparisonStudy]:
     """Track with the preset, without each of its parts, with further ones, and with `paper` and `quick`.
 
     Gaps are filled in the last variant only, because the others compare what is known online.
     """
     strong = benchmark.association
     return association_study(
-        workspace,
+        place,
         "strong",
         benchmark.model_copy(update={"interpolate_seconds": 0.0}),
         {

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.stage_flow import run_stage
@@ -38,9 +37,8 @@ _DEFAULT = "default constants"
 _CHOSEN = "chosen constants"
 
 
-@flow(name="study thresholds", persist_result=False)
 def thresholds_study(
-    workspace: str,
+    place: Workspace,
     settings: ThresholdsStudySettings,
     benchmark: BenchmarkSettings,
     train: TrainSettings | None = None,
@@ -50,7 +48,6 @@ def thresholds_study(
     With margins or scales in `settings`, an embedder is trained (as `train` says) with each of them first, and the best
     one on the first split is used.
     """
-    place = Workspace.open(workspace)
     report_on = benchmark.model_copy(update={"tracker": "ssat", "video": False})
     choose_on = report_on.model_copy(
         update={
@@ -84,7 +81,7 @@ def thresholds_study(
                     made = train_embedder(place, training_settings)
                     scored = run_stage(
                         BENCHMARK,
-                        workspace,
+                        str(place.root),
                         choose_on.model_copy(update={"embedder": str(place.absolute(made.embedder))}),
                     )
                     log_scores(child, scored)
@@ -108,7 +105,7 @@ def thresholds_study(
             rows = {}
             for which, side in (("chosen on", choose_on), ("reported on", report_on)):
                 with study.child(f"{_DEFAULT}, {which}", side.model_dump(mode="json")) as child:
-                    rows[which, _DEFAULT] = run_stage(BENCHMARK, workspace, side)
+                    rows[which, _DEFAULT] = run_stage(BENCHMARK, str(place.root), side)
                     log_scores(child, rows[which, _DEFAULT])
             network = resolve_embedder(choose_on.embedder, place)
             sequences = sweep_sequences(choosing, network.digest, network.input_size, place.cache / "features")
@@ -122,7 +119,7 @@ def thresholds_study(
             for which, side in (("chosen on", choose_on), ("reported on", report_on)):
                 tuned = side.model_copy(update={"association": association})
                 with study.child(f"{_CHOSEN}, {which}", tuned.model_dump(mode="json")) as child:
-                    rows[which, _CHOSEN] = run_stage(BENCHMARK, workspace, tuned)
+                    rows[which, _CHOSEN] = run_stage(BENCHMARK, str(place.root), tuned)
                     log_scores(child, rows[which, _CHOSEN])
             result = _finish(study, reporter, settings, reporting, rows, grid, at, chosen, points, scores, tried)
     create_table_artifact(table=list(result.content.table), key="study-thresholds", description=result.report)

@@ -44,22 +44,20 @@ NAMES = {
 }
 
 
-@flow(name="study trackers", persist_result=False)
 def trackers_study(
-    workspace: str, settings: TrackersStudySettings, benchmark: BenchmarkSettings
+    place: Workspace, settings: TrackersStudySettings, benchmark: BenchmarkSettings
 ) -> StudyResult[ComparisonStudy]:
     """Track the same detections with every tracker of `settings`.
 
     Where one of them needs frames, all of them track the sequences that have frames.
     """
-    place = Workspace.open(workspace)
     base = benchmark.model_copy(update={"video": False})
     for name in settings.trackers:
         # Report a missing package before the work; SORT makes the tracklets.
         make_tracker("sort" if name == "tracklets" else tracker_of(name), base.association, 30.0)
     environment = None if settings.boxmot_python is None else find_boxmot(settings.boxmot_python)
     prepared, skipped = prepare(base.model_copy(update={"tracker": "ssat" if settings.needs_appearance else "box"}))
-    base = base.model_copy(update={"sequences": tuple(entry.sequence.folder.resolve().name for entry in prepared)})
+    base = base.model_copy(update={"sequences": tuple(entry.sequence.listed_name for entry in prepared)})
     digests = {"data": data_digest(prepared)}
     if settings.needs_embedder:
         digests["embedder"] = resolve_embedder(base.embedder, place).digest
@@ -80,7 +78,7 @@ def trackers_study(
                     changes["embedder"], note = _tracklet_embedder(study, settings, digests["unlabelled video"])
                     notes.append(note)
                 if name in ("strong", "strong-box"):
-                    with_frames = all(entry.sequence.image_folder is not None for entry in prepared)
+                    with_frames = all(entry.sequence.has_frames for entry in prepared)
                     changes["association"] = TrackerConfig.strong(camera_motion=with_frames)
                     if not with_frames:
                         notes.append(f"{NAMES[name]}: without camera motion, because some sequences have no frames.")

@@ -6,7 +6,7 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ssat.clips import status as st
 from ssat.clips.attempts import Attempts
+from ssat.clips.collect_plan import CollectPlan, Shard
 from ssat.clips.collected import ArchiveProblem, CollectResult, SkippedFiles
 from ssat.clips.disk import DiskBudget
 from ssat.clips.download import tool_version
@@ -22,7 +23,7 @@ from ssat.clips.failures import FailureClass
 from ssat.clips.growing_roster import GrowingRoster
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
-from ssat.clips.plan import Plan, Shard
+from ssat.clips.progress import ClipProgress
 from ssat.clips.rows import CollectedClip, StatusRow
 from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts
 from ssat.clips.settings import CollectSettings
@@ -37,7 +38,6 @@ from ssat.workspace import Workspace
 
 __all__ = ["Collector", "Shard", "ShardOutcome"]
 
-Progress = Callable[[int], None]
 _MAX_REJECTED = 20  # rows of the list that are named
 
 
@@ -119,7 +119,7 @@ class Collector:
         tool = tool_version() if self.list.kind != "folder" else ""
         self._history = History(self.workspace, self.candidates, tool=tool, retry_dead=settings.retry_dead)
         self._growing = GrowingRoster(self.workspace, settings, self.candidates, self._history, self._give_up)
-        self._plan = Plan(self.candidates, self._history, self._growing, self.chain, settings)
+        self._plan = CollectPlan(self.candidates, self._history, self._growing, self.chain, settings)
         self._disk = DiskBudget(clips, settings, *self._history.on_disk())
         self._attempts = Attempts(
             self.workspace,
@@ -183,8 +183,8 @@ class Collector:
         self._history.note(self._attempts.absent(candidate, self._history.attempts(candidate.clip_id)))
         self._plan.attempted += 1
 
-    def run_shard(self, shard: Shard, progress: Progress = lambda _: None) -> ShardOutcome:
-        """Work through a shard, `downloads` clips at a time. `progress` is called with each finished candidate.
+    def run_shard(self, shard: Shard, progress: ClipProgress | None = None) -> ShardOutcome:
+        """Work through a shard, `downloads` clips at a time. `progress` is told of each candidate.
 
         Raises:
             WorkspaceError: the disk is full or not writable; what was finished is kept.
@@ -193,7 +193,7 @@ class Collector:
         started = time.monotonic()
         try:
             with self._faults_explained():
-                finished = self._run(shard, progress)
+                finished = self._run(shard, progress or ClipProgress())
                 self._attempts.decide()
                 for position, rows in finished:
                     outcomes.update(self._take(position, rows))
@@ -215,7 +215,7 @@ class Collector:
         self._plan.collected += outcome.collected
         return outcome
 
-    def _run(self, shard: Shard, progress: Progress) -> list[Finished]:
+    def _run(self, shard: Shard, progress: ClipProgress) -> list[Finished]:
         work = [
             Work(position, candidate, self._history.attempts(candidate.clip_id))
             for position in shard.positions

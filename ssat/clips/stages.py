@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Protocol
 from ssat.clips.attempts import Attempts
 from ssat.clips.failures import ClipFailure
 from ssat.clips.lists import Candidate
+from ssat.clips.progress import ClipProgress, failure_of
 from ssat.clips.rows import StatusRow
 from ssat.clips.sources import Source, Stopped
 from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
@@ -19,7 +20,6 @@ from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
 Rows = list[StatusRow]
 # A candidate's position and the rows of its attempts; None: no source of the stage has it, try the next stage.
 Finished = tuple[int, Rows | None]
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Job:
     last: bool
     concurrent: int
     folder: Path
-    progress: Progress
+    progress: ClipProgress
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,12 @@ class ArchiveFailure(Exception):  # noqa: N818 - named for what happened to the 
 
 
 def run_direct(
-    attempts: Attempts, work: Iterable[Work], sources: Sequence[Source], last: bool, concurrent: int, progress: Progress
+    attempts: Attempts,
+    work: Iterable[Work],
+    sources: Sequence[Source],
+    last: bool,
+    concurrent: int,
+    progress: ClipProgress,
 ) -> list[Finished]:
     """Try each clip at `sources`, `concurrent` at a time. An error is raised after the other clips have stopped."""
     finished: list[Finished] = []
@@ -163,16 +168,14 @@ def run_direct(
             for work_item in work:
                 if not last and all(source.address(work_item.candidate) is None for source in sources):
                     finished.append((work_item.position, None))
-                    progress(1)
+                    progress.skipped()
                 else:
-                    job = pool.submit(attempts.collect, work_item.candidate, work_item.attempts, sources, last)
+                    job = pool.submit(_collect, attempts, work_item, sources, last, progress)
                     jobs[job] = work_item.position
             pending = set(jobs)
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for job in done:
-                    finished.append((jobs[job], job.result()))
-                    progress(1)
+                finished.extend((jobs[job], job.result()) for job in done)
         except BaseException:
             attempts.stop()
             raise
@@ -180,6 +183,18 @@ def run_direct(
             for job in jobs:
                 job.cancel()
     return finished
+
+
+def _collect(
+    attempts: Attempts, work_item: Work, sources: Sequence[Source], last: bool, progress: ClipProgress
+) -> Rows:
+    progress.started()
+    rows: Rows = []
+    try:
+        rows = attempts.collect(work_item.candidate, work_item.attempts, sources, last)
+    finally:
+        progress.finished(failure_of(rows))
+    return rows
 
 
 def run_archive(
@@ -190,7 +205,7 @@ def run_archive(
     last: bool,
     concurrent: int,
     folder: Path,
-    progress: Progress,
+    progress: ClipProgress,
 ) -> list[Finished]:
     """Stream one archive: the clips of `work` that it has are written out in its order and trimmed concurrently.
 
@@ -205,13 +220,12 @@ def run_archive(
 
     def collect(work_item: Work, source: MemberSource) -> Rows:
         try:
-            return attempts.collect(work_item.candidate, work_item.attempts, [source], last)
+            return _collect(attempts, work_item, [source], last, progress)
         except BaseException:
             attempts.stop()  # or the stream would be read on for nothing
             raise
         finally:
             room.release()
-            progress(1)
 
     def make_room() -> None:
         room.acquire()

@@ -44,11 +44,18 @@ class TrimSettings:
     timeout_s: float = 300.0
 
 
+# The same frames give the same bytes on every processor and in every run: otherwise the AVX-512 code of libx264's
+# lookahead reads memory that is not set (core 165), and instruction sets round differently.
+_SAME_EVERYWHERE = {"threads": "1", "x264-params": "cpu-independent=1"}
+
+
 @dataclass(frozen=True)
 class TrimmedClip:
     """Result of trimming.
 
     Attributes:
+        fps: frames per second, between the frames.
+        duration_s: seconds that the frames are shown, at most the requested length.
         copied: the packets were taken over without encoding again.
         dropped: pictures left out because their times go back.
     """
@@ -104,15 +111,17 @@ def _encode(source: Path, target: Path, settings: TrimSettings, start_s: float, 
         if stated is not None and stated - start_s < settings.min_seconds - interval:
             raise _too_short(stated, start_s, settings)
         with committed(target) as temporary:
-            n_frames, span, ended, dropped = _write(container, stream, temporary, settings, start_s, seconds)
+            written = _write(container, stream, temporary, settings, start_s, seconds)
+            span = min(written.shown_s, seconds)
             end = start_s + span
-            if ended and stated is not None and end < min(start_s + seconds, stated) - max(0.5, 2 * interval):
+            if written.ended and stated is not None and end < min(start_s + seconds, stated) - max(0.5, 2 * interval):
                 raise ClipFailure(
                     FailureClass.MEDIA, f"cut off: pictures end at {end:.1f} s of the {stated:.1f} s stated"
                 )
             if span < settings.min_seconds - interval / 2:
                 raise _too_short(end, start_s, settings)
-            return _facts(temporary, n_frames, span, copied=False, dropped=dropped)
+            fps = written.n_frames / written.shown_s
+            return _facts(temporary, written.n_frames, span, fps, copied=False, dropped=written.dropped)
 
 
 def _too_short(end_s: float, start_s: float, settings: TrimSettings) -> ClipFailure:
@@ -123,6 +132,23 @@ def _too_short(end_s: float, start_s: float, settings: TrimSettings) -> ClipFail
     )
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What `_write` has encoded.
+
+    Attributes:
+        n_frames: number of frames.
+        shown_s: seconds that they are shown; the last one until the next one, which may be beyond the span.
+        ended: reading ended before the span did.
+        dropped: frames left out because their times go back.
+    """
+
+    n_frames: int
+    shown_s: float
+    ended: bool
+    dropped: int
+
+
 def _write(
     container: InputContainer,
     stream: VideoStream,
@@ -130,13 +156,8 @@ def _write(
     settings: TrimSettings,
     start_s: float,
     seconds: float,
-) -> tuple[int, float, bool, int]:
-    """Encode the frames of the span.
-
-    Returns their number, the time that they are shown in seconds (the last one until the next one, which may be
-    beyond the span), whether reading ended before the span did, and the number of frames that were left out because
-    their times go back.
-    """
+) -> _Written:
+    """Encode the frames of the span."""
     interval = 1 / frame_rate(stream)
     deadline = time.monotonic() + settings.timeout_s
     reformatter = VideoReformatter()
@@ -170,7 +191,7 @@ def _write(
                     height=upright.height,
                     pix_fmt="yuv420p",
                     time_base=_TIME_BASE,
-                    options={"crf": str(settings.crf), "preset": settings.preset, "threads": "1"},
+                    options={"crf": str(settings.crf), "preset": settings.preset, **_SAME_EVERYWHERE},
                 )
                 kept.tag(encoder.codec_context)
             elif at <= last:
@@ -190,8 +211,7 @@ def _write(
         if corrupt > n_frames // 20:
             raise ClipFailure(FailureClass.MEDIA, f"{corrupt} of {n_frames} frames are damaged")
         output.mux(encoder.encode(None))
-    # The average rate of a picture that stands still is low, and its interval long.
-    return n_frames, min(max(last - first + interval, shown), seconds), ended, dropped
+    return _Written(n_frames, max(last - first + interval, shown), ended, dropped)
 
 
 def _duration(frame: VideoFrame) -> float:
@@ -300,17 +320,18 @@ def _checked(path: Path, packets: int, end_s: float, interval: float) -> Trimmed
             times.append(at)
         if len(times) != packets or abs(times[-1] - times[0] + interval - end_s) > max(0.5, 2 * interval):
             return None
-    return _facts(path, len(times), times[-1] - times[0] + interval, copied=True)
+    duration_s = times[-1] - times[0] + interval
+    return _facts(path, len(times), duration_s, len(times) / duration_s, copied=True)
 
 
-def _facts(path: Path, n_frames: int, duration_s: float, *, copied: bool, dropped: int = 0) -> TrimmedClip:
+def _facts(path: Path, n_frames: int, duration_s: float, fps: float, *, copied: bool, dropped: int = 0) -> TrimmedClip:
     container, stream = open_video(path)
     with container:
         context = stream.codec_context
         return TrimmedClip(
             width=context.width,
             height=context.height,
-            fps=round(n_frames / duration_s, 4),
+            fps=round(fps, 4),
             n_frames=n_frames,
             duration_s=round(duration_s, 4),
             bytes=path.stat().st_size,

@@ -12,18 +12,19 @@ import av
 import cv2
 import numpy as np
 
-from ssat.demo.figure import Figure, Placement
+from ssat.demo.figure import PersonFigure, Placement
 from ssat.demo.light import Light
 from ssat.demo.texture import Image, backdrop
 from ssat.workspace import committed
 
 WIDTH, HEIGHT, FPS = 144, 192, 30
 _WORLD = 2.0  # width of the world in view widths, so that the camera can move
+_ENCODER = {"preset": "veryfast", "crf": "20", "x264-params": "cpu-independent=1"}  # the same clips on every processor
 
 
 @dataclass(frozen=True)
 class _Walker:
-    figure: Figure
+    figure: PersonFigure
     start: float
     speed: float  # view widths per second
     y: float
@@ -42,7 +43,7 @@ def render_clip(seed: int, clip: int, duration_s: float, places: int) -> Iterato
     """Yield the frames (HEIGHT, WIDTH, 3) RGB of one clip.
 
     Several clips show the same place (`clip % places`) with other people, as cameras on one street would: a network
-    that tells those clips apart has to look at the people.
+    that classifies those clips has to use the people.
     """
     rng = np.random.default_rng([seed, 1, clip])
     world = backdrop(np.random.default_rng([seed, 2, clip % places]), HEIGHT * 5 // 4, round(WIDTH * _WORLD))
@@ -75,7 +76,7 @@ def render_clip(seed: int, clip: int, duration_s: float, places: int) -> Iterato
 def _walkers(rng: np.random.Generator) -> list[_Walker]:
     walkers = [
         _Walker(
-            figure=Figure.draw(rng),
+            figure=PersonFigure.draw(rng),
             start=float(rng.uniform(0, 2)),
             speed=float(rng.uniform(0.15, 0.5)),
             y=float(rng.uniform(1.02, 1.24)) * HEIGHT,
@@ -90,7 +91,7 @@ def write_video(path: Path, frames: Iterable[Image], fps: int) -> int:
     """Encode frames (h, w, 3) RGB with even sides to an H.264 mp4; returns how many there were."""
     count = 0
     with committed(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "20"})
+        stream = container.add_stream("libx264", rate=fps, options=_ENCODER)
         stream.pix_fmt = "yuv420p"
         for frame in frames:
             if count == 0:

@@ -14,7 +14,7 @@ from ssat.mot.rows import MotRows, write_results
 from ssat.mot.score_values import Scores
 from ssat.mot.scores import ToScore, score
 from ssat.mot.sequence import MotSequence
-from ssat.pipeline.inputs import read_frames, sequence_source
+from ssat.pipeline.inputs import read_frames
 from ssat.pipeline.pipeline import track_frames
 from ssat.tracking.config import QUICK_ALPHA, TrackerConfig
 from ssat.tracking.tracker import Tracker
@@ -97,7 +97,7 @@ def _tracked(sequence: MotSequence, method: Method) -> MotRows:
     # A tracker that follows the camera needs the images too.
     images = method.embedder is not None or method.config.camera_motion
     return track_frames(
-        read_frames(sequence_source(sequence, numbers), numbers, images=images),
+        read_frames(sequence.frame_source(numbers), numbers, images=images),
         sequence.detections(),
         Tracker(method.config, sequence.frame_rate),
         embedder=method.embedder,

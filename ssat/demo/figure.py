@@ -19,7 +19,7 @@ _HAIRS: tuple[Colour, ...] = ((36, 28, 24), (96, 62, 34), (196, 160, 92), (150, 
 
 
 @dataclass(frozen=True)
-class Figure:
+class PersonFigure:
     """One figure: `sprites` (PHASES, h, w, 4) RGBA, and per phase the tight box of what is opaque.
 
     `boxes` (PHASES, 4) are (x1, y1, x2, y2) in sprite pixels, x2 and y2 exclusive.
@@ -29,7 +29,7 @@ class Figure:
     boxes: NDArray[np.int64]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, palette: Sequence[Colour] = WARDROBE) -> Figure:
+    def draw(cls, rng: np.random.Generator, palette: Sequence[Colour] = WARDROBE) -> PersonFigure:
         """Return a figure with clothes from `palette`: cloth, cut, build, hair and bag are drawn from `rng`."""
         wear = _Wear.draw(rng, palette)
         sprites = np.stack([wear.pose(2 * math.pi * phase / PHASES) for phase in range(PHASES)])
@@ -188,7 +188,7 @@ class Placement:
     def _phase(self) -> int:
         return int(self.stride % 1.0 * PHASES) % PHASES
 
-    def box(self, figure: Figure) -> tuple[float, float, float, float]:
+    def box(self, figure: PersonFigure) -> tuple[float, float, float, float]:
         """Return the whole figure's box (x1, y1, x2, y2) in image pixels, hidden parts and parts outside included."""
         x1, y1, x2, y2 = figure.boxes[self._phase()]
         scale = self.height / _HEIGHT
@@ -198,11 +198,11 @@ class Placement:
         top, bottom = self.y + (y1 - _HEIGHT) * scale, self.y + (y2 - _HEIGHT) * scale
         return self.x + left * scale, top, self.x + right * scale, bottom
 
-    def opaque_pixels(self, figure: Figure) -> float:
+    def opaque_pixels(self, figure: PersonFigure) -> float:
         """Return how many image pixels the whole figure covers, parts outside the image included."""
         return float((figure.sprites[self._phase(), :, :, 3] > 127).sum()) * (self.height / _HEIGHT) ** 2
 
-    def paste(self, figure: Figure, image: NDArray[np.uint8]) -> tuple[tuple[slice, slice], NDArray[np.uint8]]:
+    def paste(self, figure: PersonFigure, image: NDArray[np.uint8]) -> tuple[tuple[slice, slice], NDArray[np.uint8]]:
         """Draw the figure over `image` (h, w, 3) in place.
 
         Returns:
@@ -236,7 +236,7 @@ class Placement:
         return part, np.asarray(warped[..., 3], np.uint8)
 
 
-def _halved(figure: Figure, phase: int) -> NDArray[np.uint8]:
+def _halved(figure: PersonFigure, phase: int) -> NDArray[np.uint8]:
     sprite = figure.sprites[phase]
     halved = cv2.resize(sprite, (_WIDTH // 2, _HEIGHT // 2), interpolation=cv2.INTER_AREA)
     return np.asarray(halved, np.uint8)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.demo.figure import Figure, Placement
+from ssat.demo.figure import PersonFigure, Placement
 from ssat.demo.light import Light
 from ssat.demo.texture import WARDROBE, Image, backdrop
 from ssat.file_names import DETECTIONS, LABELS, SEQUENCE_INFO
@@ -64,7 +64,7 @@ def render_sequence(seed: int, sequence: int, frames: int, figures: int) -> Iter
     rng = np.random.default_rng([seed, 3, sequence])
     place = backdrop(rng, HEIGHT, WIDTH)
     palette = [WARDROBE[int(i)] for i in rng.choice(len(WARDROBE), _COLOURS, replace=False)]
-    people = [Figure.draw(rng, palette) for _ in range(figures)]
+    people = [PersonFigure.draw(rng, palette) for _ in range(figures)]
     paths = [_path(rng) for _ in range(figures)]
     pillars = _pillars(rng)
     light = Light.draw(rng, HEIGHT, WIDTH, contrast=0.6, swing=0.2)

@@ -1,4 +1,4 @@
-"""The demo's pictures: two trackers over the same frames, side by side."""
+"""The demo's pictures: two trackers on the same frames, in two columns."""
 
 from __future__ import annotations
 

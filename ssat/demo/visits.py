@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.demo.figure import Figure, Placement
+from ssat.demo.figure import PersonFigure, Placement
 from ssat.demo.light import Light
 from ssat.demo.sequences import FPS, HEIGHT, WIDTH
 from ssat.demo.texture import WARDROBE, Image, backdrop
@@ -69,7 +69,7 @@ def render_visits(
     rng = np.random.default_rng([seed, 5])
     place = backdrop(rng, HEIGHT, WIDTH)
     palette = [WARDROBE[int(i)] for i in rng.choice(len(WARDROBE), _COLOURS, replace=False)]
-    people = [Figure.draw(rng, palette) for _ in range(figures)]
+    people = [PersonFigure.draw(rng, palette) for _ in range(figures)]
     planned: list[_Visit] = []
     for figure in range(figures):
         start = float(rng.uniform(0, absence_seconds[1] / 2))

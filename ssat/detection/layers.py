@@ -117,8 +117,8 @@ def _deformed(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Ten
 def gathered_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute `torchvision.ops.deform_conv2d` (3x3, stride and padding 1), four times as fast on a CPU.
 
-    There its operator takes one channel of one tap at a time; here all channels of a place lie side by side and are
-    gathered together, as the rows of an embedding table with bilinear weights.
+    torchvision's operator takes one channel of one tap at a time; here all channels of a position are adjacent in
+    memory and are gathered together, as the rows of an embedding table with bilinear weights.
 
     Args:
         x: (B, C, H, W). offset: (B, 18, H, W), dy and dx of each tap. mask: (B, 9, H, W). weight: (O, C, 3, 3).

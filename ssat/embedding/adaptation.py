@@ -42,7 +42,7 @@ def adapted_colours(
     Args:
         table: a patch for each tracklet.
         views: drawn of all tracklets together.
-        shrinkage: how far all directions are taken as equal.
+        shrinkage: of the within-class covariance to equal variance in all directions.
         seed: of cells and views.
         advance: called with the number of views that were drawn since.
 

@@ -134,7 +134,7 @@ def within_class_whitening(
     Args:
         features_NF: of views.
         patch_N: (n,) the patch of each view.
-        shrinkage: how far all directions are taken as equal; 1: altogether.
+        shrinkage: of the within-class covariance to equal variance in all directions; 1: fully.
     """
     counts = np.bincount(patch_N)
     sums = np.zeros((len(counts), features_NF.shape[1]))

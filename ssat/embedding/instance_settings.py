@@ -24,7 +24,10 @@ class InstanceSettings(Component):
         default=12, ge=1, le=200, description="Patches: followed in a clip at most; moving ones first"
     )
     per_frame: Annotated[int, FlatName("instances_per_frame"), OmittedAtDefault()] = Field(
-        default=4, ge=1, le=64, description="Patches: crops of each frame that is drawn, of different patches if it can"
+        default=4,
+        ge=1,
+        le=64,
+        description="Crops of each drawn frame (instances patch), of different patches if possible",
     )
     background: Annotated[float, FlatName("replace_background"), OmittedAtDefault()] = Field(
         default=0.7, ge=0, le=1, description="Patches: share of crops whose background is replaced"

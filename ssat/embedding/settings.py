@@ -20,7 +20,7 @@ class DataSettings(Component):
     """The training clips, and the crops that are taken of them."""
 
     clips: int | None = Field(
-        default=None, ge=2, description="Clips to train on: ranks 0 … N-1; by default all that are not held out"
+        default=None, ge=2, description="Clips to train on: class ids 0 … N-1; by default all that are not held out"
     )
     held_out_clips: int = Field(
         default=16,

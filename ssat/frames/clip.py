@@ -120,7 +120,7 @@ def spool_clip(job: ClipJob, settings: DecodeSettings, folder: Path, alone: bool
 
 
 def count_frames(job: ClipJob, settings: DecodeSettings) -> int:
-    """Decode and encode a clip as `spool_clip` does, and throw the JPEGs away. Frames; 0 if it fails."""
+    """Decode and encode a clip as `spool_clip` does, discard the JPEGs, return the frames; 0 if it fails."""
     try:
         return _decode(job, settings, Path(os.devnull))[0].n_frames
     except _UnusableError:

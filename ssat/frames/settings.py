@@ -36,7 +36,7 @@ class DecodeSettings(StageSettings):
         0, ge=0, description="Clips decoded at the same time; 0: as many as there are CPUs."
     )
     dry_writer: Annotated[bool, Runtime()] = Field(
-        False, description="Decode and encode every clip and throw the result away: measures decoding alone."
+        False, description="Decode and encode every clip and discard the result: measures decoding alone."
     )
 
     def content(self) -> dict[str, int | None]:

@@ -104,7 +104,7 @@ def write_shard(job: ShardJob, threads: int = 1) -> tuple[ShardEntry, list[ClipR
 
 
 def dry_shard(job: ShardJob, threads: int = 1) -> int:
-    """Decode and encode the clips of `job` and throw the result away; the number of frames."""
+    """Decode and encode the clips of `job`, discard the result, return the number of frames."""
     with ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode") as pool:
         return sum(pool.map(lambda clip: count_frames(clip, job.settings), job.clips))
 

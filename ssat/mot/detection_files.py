@@ -16,7 +16,7 @@ from ssat.errors import InputError
 from ssat.mot.rows import PEDESTRIAN, MotRows, read_detections, refuse_relative
 from ssat.video.natural_order import numbers_in
 
-_PEOPLE = ("person", "pedestrian", "people", "human")
+PEOPLE = ("person", "pedestrian", "people", "human")
 _PERSON = 1  # of COCO
 _CORNERS, _SIZES = ("x1", "y1", "x2", "y2"), ("left", "top", "width", "height")
 
@@ -149,7 +149,7 @@ def _taken(path: Path, names: Mapping[Any, str], entries: Sequence[Any], classes
     wanted = {name.strip().lower() for name in classes}
     present = {entry.get("category_id", _PERSON) for entry in entries if isinstance(entry, dict)}
     if names:
-        chosen = wanted or set(_PEOPLE)
+        chosen = wanted or set(PEOPLE)
         taken = {number for number, name in names.items() if name.lower() in chosen}
         shown = ", ".join(f"{name!r}" for name in names.values())
         missing = sorted(wanted - {name.lower() for name in names.values()})

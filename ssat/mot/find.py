@@ -1,4 +1,4 @@
-"""Find the sequences of a data set: MOTChallenge or KITTI tracking."""
+"""Find the sequences of a data set: MOTChallenge, KITTI tracking, or videos with labels beside them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from ssat.clips.folders import VIDEO_SUFFIXES
 from ssat.errors import InputError
 from ssat.file_names import DETECTIONS, LABELS, SEQUENCE_INFO
 from ssat.mot.kitti import KittiSequence, kitti_names
@@ -27,7 +28,7 @@ def find_sequences(
     Where there are none, its folder `part` or `dataset/part` is used.
 
     MOTChallenge sequences are folders with seqinfo.ini. A folder with image_02 or label_02 is KITTI tracking, whose
-    parts are called training and testing.
+    parts are called training and testing. Else videos with labels of CVAT or in COCO-video form are looked for.
 
     Args:
         folder: where they lie.
@@ -46,7 +47,7 @@ def find_sequences(
     if not known:
         raise InputError(
             f"{folder}: no MOTChallenge sequence; expected seqinfo.ini here or one folder below, or KITTI's image_02 "
-            "and label_02"
+            "and label_02, or videos with labels beside them (street.mp4 and street.xml of CVAT, or COCO-video JSON)"
         )
     unknown = [pattern for pattern in names if not fnmatch.filter(known, pattern)]
     if unknown:
@@ -69,12 +70,23 @@ def _openers(folder: Path, part: Literal["train", "test"], only_to_score: bool) 
     for place in (folder, folder / f"{part}ing"):
         if kitti := kitti_names(place):
             return {name: partial(KittiSequence.named, place, name) for name in kitti}
+    for place in (folder, folder / part):
+        if _has_videos(place):
+            from ssat.mot.video_sequence import labelled_videos
+
+            if videos := labelled_videos(place):
+                return videos
     return {}
 
 
 def _places(folder: Path, part: str) -> tuple[Path, ...]:
     """Where MOTChallenge sequences may lie; SportsMOT has its parts in a folder `dataset`."""
     return folder, folder / part, folder / "dataset" / part
+
+
+def _has_videos(folder: Path) -> bool:
+    """Whether to look for labelled videos, for which libraries of video are imported."""
+    return any(path.suffix.lower() in VIDEO_SUFFIXES for path in folder.glob("*"))
 
 
 def _folders_with_info(folder: Path) -> list[Path]:

@@ -67,6 +67,11 @@ class KittiSequence(MotSequence):
         )
 
     @property
+    def listed_name(self) -> str:
+        """The number of the sequence."""
+        return self.name
+
+    @property
     def rules(self) -> Rules:
         """KITTI's own."""
         return "kitti"

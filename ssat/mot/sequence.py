@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import configparser
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ssat.errors import InputError
 from ssat.file_names import LABELS, SEQUENCE_INFO
 from ssat.mot.protocols import Rules
 from ssat.mot.rows import MotRows, read_detections, read_ground_truth
-from ssat.video.image_files import list_images
+from ssat.video.image_files import image_digest, list_images
 from ssat.video.natural_order import numbers_in
+
+if TYPE_CHECKING:
+    from ssat.video.sources import FrameSource
 
 PUBLIC = "public"
 PUBLIC_DETECTORS = ("DPM", "FRCNN", "SDP")  # of MOT17
@@ -85,6 +89,35 @@ class MotSequence:
     def rules(self) -> Rules:
         """Rules that the data set adds to the protocol `motchallenge`."""
         return "mot20" if self.name.startswith("MOT20") else "mot"
+
+    @property
+    def listed_name(self) -> str:
+        """The name by which `find_sequences` selects the sequence: its folder's."""
+        return self.folder.resolve().name
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether there are frames beside the labels."""
+        return self.image_folder is not None
+
+    def frame_source(self, numbers: Sequence[int], frame_rate: float | None = None) -> FrameSource:
+        """Return the frames of those numbers, in that order.
+
+        Args:
+            frame_rate: instead of the sequence's own.
+        """
+        from ssat.video.sources import ImageSource
+
+        paths = [self.image_path(number) for number in numbers]
+        return ImageSource(self.name, frame_rate or self.frame_rate, paths, numbers, (self.width, self.height))
+
+    def frame_file(self, frame: int) -> Path:
+        """Return the file that holds a frame."""
+        return self.image_path(frame)
+
+    def frame_digest(self, frame: int) -> str:
+        """Return a SHA-256 of the picture of a frame."""
+        return image_digest(self.image_path(frame))
 
     def image_path(self, frame: int) -> Path:
         """Return the file of a frame, counted from 1: the image whose name carries that number, whatever its padding.

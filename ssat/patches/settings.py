@@ -36,7 +36,10 @@ class ColoursSettings(StageSettings):
     follow: FollowSettings = Field(FollowSettings(), description="Which patches are followed")
     views: int = Field(3, ge=2, description="Views of each patch, far apart in time")
     shrinkage: float = Field(
-        0.6, gt=0, le=1, description="How far the changes in every direction are taken as equal; 1: as equal altogether"
+        0.6,
+        gt=0,
+        le=1,
+        description="Shrinkage of the within-class covariance to equal variance in all directions; 1: fully",
     )
     seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
     workers: Annotated[int, Runtime()] = Field(

@@ -16,7 +16,7 @@ from ssat.mot.find import find_sequences
 from ssat.mot.rows import NO_ROWS, MotRows
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
-from ssat.pipeline.feature_cache import images_digest, rows_digest
+from ssat.pipeline.feature_cache import frames_digest, rows_digest
 from ssat.pipeline.settings import BenchmarkSettings
 
 
@@ -75,9 +75,9 @@ def _prepare(settings: BenchmarkSettings, *, digests: bool) -> tuple[list[Prepar
     prepared: list[Prepared] = []
     skipped: dict[str, str] = {}
     for sequence in sequences:
-        if sequence.image_folder is None and _detects(settings):
+        if not sequence.has_frames and _detects(settings):
             skipped[sequence.name] = f"{sequence.no_frames}: there is nothing to detect in"
-        elif settings.needs_appearance and sequence.image_folder is None:
+        elif settings.needs_appearance and not sequence.has_frames:
             skipped[sequence.name] = f"{sequence.no_frames}: appearance needs frames, the tracker box does not"
         else:
             prepared.append(_prepare_one(sequence, settings, digests=digests))
@@ -100,11 +100,11 @@ def _prepare_one(sequence: MotSequence, settings: BenchmarkSettings, *, digests:
             f"{sequence.folder}: no ground truth in frames {frames.start} … {frames.stop - 1} (split {settings.split})"
         )
     images = ""
-    if sequence.image_folder is not None and (settings.needs_appearance or settings.video or _detects(settings)):
+    if sequence.has_frames and (settings.needs_appearance or settings.video or _detects(settings)):
         sequence.check_images(frames)
         if not digests:
             return Prepared(sequence, frames, detections, truth, "", "")
-        images = images_digest([sequence.image_path(frame) for frame in frames])
+        images = frames_digest(sequence, frames)
     labels = [truth.ids, truth.classes]
     content = [sequence.name, sequence.frame_rate, sequence.width, sequence.height, list(frames)[:1], images]
     digest = hashlib.sha256(json.dumps(content).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 
 from ssat.embedding.protocol import PatchEmbedder
 from ssat.mot.rows import MotRows
+from ssat.mot.sequence import MotSequence
 from ssat.pipeline.appearance import KnownFeatures
 from ssat.pipeline.inputs import TrackInput
 from ssat.pipeline.stage_seconds import StageSeconds
@@ -38,6 +40,14 @@ def images_digest(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(bytes.fromhex(image_digest(path)))
+    return digest.hexdigest()
+
+
+def frames_digest(sequence: MotSequence, frames: Iterable[int]) -> str:
+    """SHA-256 over the content of the frames of a sequence, in order."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        digest.update(bytes.fromhex(sequence.frame_digest(frame)))
     return digest.hexdigest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ssat.clips.folders import VIDEO_SUFFIXES
 from ssat.errors import InputError
 from ssat.file_names import SEQUENCE_INFO
 from ssat.mot.find import find_sequences
@@ -12,7 +13,6 @@ from ssat.pipeline.inputs import TrackInput, open_input
 from ssat.video.natural_order import natural_key
 from ssat.video.sources import FrameSource, ImageSource, VideoSource
 
-_VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts")
 _DETECTIONS = (".txt", ".json", ".parquet")
 
 
@@ -82,7 +82,7 @@ def _videos(folder: Path) -> list[tuple[Path, Path]]:
     """Return the videos of the folder with their files of detections, ordered by number."""
     found = []
     for video in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
-        if video.suffix.lower() in _VIDEOS and video.is_file():
+        if video.suffix.lower() in VIDEO_SUFFIXES and video.is_file():
             files = [video.with_suffix(suffix) for suffix in _DETECTIONS if video.with_suffix(suffix).is_file()]
             if len(files) != 1:
                 what = "no file" if not files else f"{len(files)} files"

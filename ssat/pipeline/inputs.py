@@ -147,21 +147,10 @@ def _open_sequence(
         rows = sequence.detections(detections)
     rate = frame_rate or sequence.frame_rate
     source = None
-    if sequence.image_folder is not None:
+    if sequence.has_frames:
         sequence.check_images(numbers)
-        source = sequence_source(sequence, numbers, rate)
+        source = sequence.frame_source(numbers, rate)
     return TrackInput(sequence.name, rate, source, numbers, rows, notes=notes)
-
-
-def sequence_source(sequence: MotSequence, numbers: Sequence[int], frame_rate: float | None = None) -> ImageSource:
-    """Return the frames of those numbers of a sequence.
-
-    Args:
-        frame_rate: instead of the sequence's own.
-    """
-    paths = [sequence.image_path(number) for number in numbers]
-    size = (sequence.width, sequence.height)
-    return ImageSource(sequence.name, frame_rate or sequence.frame_rate, paths, numbers, size)
 
 
 def read_frames(

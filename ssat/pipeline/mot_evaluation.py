@@ -11,7 +11,7 @@ from ssat.mot.rows import MotRows
 from ssat.mot.scores import ToScore, score
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
-from ssat.pipeline.inputs import read_frames, sequence_source
+from ssat.pipeline.inputs import read_frames
 from ssat.pipeline.pipeline import track_frames
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.tracking import Tracker
@@ -30,7 +30,7 @@ class MotEvaluation:
         for sequence in find_sequences(folder):
             frames = split_frames(sequence.n_frames, self._settings.split)
             truth = sequence.ground_truth().within(frames)
-            if sequence.image_folder is not None and len(truth):
+            if sequence.has_frames and len(truth):
                 sequence.check_images(frames)
                 detections = sequence.detections(self._settings.detections).within(frames)
                 self._sequences.append((sequence, frames, detections, truth))
@@ -43,7 +43,7 @@ class MotEvaluation:
         """`mot_idf1`, `mot_mota` (fractions) and `mot_idsw` over all sequences."""
         to_score = {}
         for sequence, frames, detections, truth in self._sequences:
-            images = read_frames(sequence_source(sequence, frames))
+            images = read_frames(sequence.frame_source(frames))
             tracker = Tracker(self._settings.association, sequence.frame_rate)
             tracked = track_frames(images, detections, tracker, embedder=embedder)
             to_score[sequence.name] = ToScore(truth, tracked.rows(), frames, sequence.rules)

@@ -306,8 +306,8 @@ class AdaptSettings(StageSettings):
         default=None,
         gt=0,
         le=1,
-        description="How far the changes in every direction are taken as equal, 1: altogether; by default 0.8 for "
-        "colours, 0.03 for a network",
+        description="Shrinkage of the within-class covariance to equal variance in all directions; 1: fully. Default "
+        "0.8 for colours, 0.03 for a network",
     )
     min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
     seed: int = Field(default=0, ge=0, description="Of the cells and of the views")

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ssat.errors import InputError
 from ssat.file_names import TRIMMED
-from ssat.plan.figures import BACKBONES, DEFAULTS, Figure
+from ssat.plan.figures import BACKBONES, DEFAULTS, PlanFigure
 from ssat.workspace import Workspace, committed
 
 _CLIPS = 8
@@ -27,7 +27,7 @@ def measured_file(workspace: Workspace) -> Path:
     return workspace.root / "plan" / "measured.json"
 
 
-def load_figures(workspace: Workspace) -> dict[str, Figure]:
+def load_figures(workspace: Workspace) -> dict[str, PlanFigure]:
     """Return the defaults, and over them what was measured here.
 
     Raises:
@@ -35,7 +35,7 @@ def load_figures(workspace: Workspace) -> dict[str, Figure]:
     """
     path = measured_file(workspace)
     try:
-        measured = TypeAdapter(dict[str, Figure]).validate_json(path.read_bytes())
+        measured = TypeAdapter(dict[str, PlanFigure]).validate_json(path.read_bytes())
     except FileNotFoundError:
         return dict(DEFAULTS)
     except (OSError, ValidationError) as error:
@@ -43,7 +43,7 @@ def load_figures(workspace: Workspace) -> dict[str, Figure]:
     return {**DEFAULTS, **{name: figure for name, figure in measured.items() if name in DEFAULTS}}
 
 
-def measure(workspace: Workspace, progress: Progress = lambda _: None) -> dict[str, Figure]:
+def measure(workspace: Workspace, progress: Progress = lambda _: None) -> dict[str, PlanFigure]:
     """Measure the figures, store them in the workspace and return them. Takes half a minute on two cores.
 
     CPU-seconds of one core throughout, so that other work on the machine hardly matters.
@@ -63,12 +63,12 @@ def measure(workspace: Workspace, progress: Progress = lambda _: None) -> dict[s
     progress("features")
     figures["embed_rate"] = _features()
     with committed(measured_file(workspace)) as temporary:
-        temporary.write_bytes(TypeAdapter(dict[str, Figure]).dump_json(figures, indent=1))
+        temporary.write_bytes(TypeAdapter(dict[str, PlanFigure]).dump_json(figures, indent=1))
     return figures
 
 
-def _measured(value: float, unit: str, source: str) -> Figure:
-    return Figure(float(f"{value:.4g}"), unit, "measured", source)
+def _measured(value: float, unit: str, source: str) -> PlanFigure:
+    return PlanFigure(float(f"{value:.4g}"), unit, "measured", source)
 
 
 def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
@@ -85,7 +85,7 @@ def _clips(workspace: Workspace, folder: Path) -> tuple[list[Path], str]:
     return sorted(folder.glob("*.mp4")), "2 rendered clips, not real ones: the workspace has none"
 
 
-def _clip_figures(clips: list[Path], what: str) -> dict[str, Figure]:
+def _clip_figures(clips: list[Path], what: str) -> dict[str, PlanFigure]:
     import av
 
     frames = []
@@ -99,7 +99,7 @@ def _clip_figures(clips: list[Path], what: str) -> dict[str, Figure]:
     }
 
 
-def _trim(clip: Path, folder: Path, what: str) -> Figure:
+def _trim(clip: Path, folder: Path, what: str) -> PlanFigure:
     import av
 
     from ssat.clips.trim import TrimSettings, trim_clip
@@ -112,7 +112,7 @@ def _trim(clip: Path, folder: Path, what: str) -> Figure:
     return _measured(time.process_time() - began, "CPU-s a clip", f"one of {what}")
 
 
-def _decoding(clips: list[Path], what: str) -> tuple[dict[str, Figure], list[bytes]]:
+def _decoding(clips: list[Path], what: str) -> tuple[dict[str, PlanFigure], list[bytes]]:
     import av
 
     from ssat.frames.encode import FrameEncoder
@@ -137,7 +137,7 @@ def _decoding(clips: list[Path], what: str) -> tuple[dict[str, Figure], list[byt
     }, jpegs
 
 
-def _loader(jpegs: list[bytes], what: str) -> Figure:
+def _loader(jpegs: list[bytes], what: str) -> PlanFigure:
     from ssat.frames.augment import DRAWS, Augment, FrameDecoder
 
     chosen, decoder, augment = jpegs[:64], FrameDecoder(), Augment()
@@ -160,7 +160,7 @@ def _rate(work: Callable[[], Any], units: int, clock: Callable[[], float] = time
     return done / seconds
 
 
-def _training() -> dict[str, Figure]:
+def _training() -> dict[str, PlanFigure]:
     """Training steps, stated as of ResNet-50 at 224 pixels; on a core of a smaller network, which takes seconds."""
     import torch
 
@@ -193,7 +193,7 @@ def _training() -> dict[str, Figure]:
     return {"core_rate": _measured(rate * work, "images per core and s", source)}
 
 
-def _features() -> Figure:
+def _features() -> PlanFigure:
     import torch
 
     from ssat.embedding.embedder import Embedder
@@ -212,6 +212,8 @@ def _features() -> Figure:
     )
 
 
-def as_rows(figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
+def as_rows(figures: Mapping[str, PlanFigure]) -> list[dict[str, Any]]:
     """Return the figures as plain data."""
-    return [{"figure": name, **json.loads(TypeAdapter(Figure).dump_json(figure))} for name, figure in figures.items()]
+    return [
+        {"figure": name, **json.loads(TypeAdapter(PlanFigure).dump_json(figure))} for name, figure in figures.items()
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ssat.plan.figures import BACKBONES, Figure
+from ssat.plan.figures import BACKBONES, PlanFigure
 from ssat.plan.settings import PlanSettings
 
 GIB = 1024**3
@@ -49,7 +49,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CostPlan:
     """All stages, what they cost (None: no price was given) and what does not fit."""
 
     stages: tuple[Stage, ...]
@@ -67,7 +67,7 @@ class Plan:
         return max(self.stages, key=lambda stage: stage.hours)
 
 
-def make_plan(settings: PlanSettings, figures: Mapping[str, Figure]) -> Plan:
+def make_plan(settings: PlanSettings, figures: Mapping[str, PlanFigure]) -> CostPlan:
     """Return the plan for `settings`, resting on `figures` (by the names of `ssat.plan.figures.DEFAULTS`)."""
     value = {name: figure.value for name, figure in figures.items()}
     stages = (
@@ -76,7 +76,7 @@ def make_plan(settings: PlanSettings, figures: Mapping[str, Figure]) -> Plan:
         _train(settings, value),
         _benchmark(settings, value),
     )
-    return Plan(stages, _cost(settings, stages), tuple(_warnings(settings, stages)))
+    return CostPlan(stages, _cost(settings, stages), tuple(_warnings(settings, stages)))
 
 
 def _collect(settings: PlanSettings, value: Mapping[str, float]) -> Stage:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ssat.tracking.explain import Candidate, Explainer, Moment
+from ssat.tracking.explain import ComparedItem, Explainer, Moment
 from ssat.video.annotated import identity_colour
 from ssat.video.pictures import write_png
 from ssat.workspace import committed
@@ -59,7 +59,7 @@ def _panel(identity: int, moment: Moment) -> NDArray[np.uint8]:
     return canvas
 
 
-def _label(candidate: Candidate) -> str:
+def _label(candidate: ComparedItem) -> str:
     who = candidate.name.split(" (")[0].replace("detection of identity ", "").replace("track ", "")
     who = "?" if who.startswith("detection") or who.startswith("the ") else who
     return f"{who}: {candidate.cost:.2f}"

@@ -27,7 +27,7 @@ def link_table(linked: Linked) -> Table:
 
 
 def link_sheet(linked: Linked, path: Path) -> Path:
-    """Draw both tracks of every join side by side, the most doubtful joins first, as a PNG.
+    """Draw both tracks of every join in a row, the most doubtful joins first, as a PNG.
 
     Under each pair: the identities, the absence in seconds and the distance.
     """

@@ -25,7 +25,6 @@ from ssat.mot.find import find_sequences
 from ssat.mot.rows import MotRows
 from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import split_frames
-from ssat.pipeline.inputs import sequence_source
 from ssat.pipeline.pipeline import track_frames
 from ssat.studies.settings import TrackletSettings
 from ssat.tracking.baselines import make_tracker
@@ -61,7 +60,7 @@ def unlabelled_sequences(folders: Sequence[str]) -> list[MotSequence]:
     """
     found = [sequence for folder in folders for sequence in find_sequences(Path(folder).expanduser())]
     for sequence in found:
-        if sequence.image_folder is None:
+        if not sequence.has_frames:
             raise InputError(f"{sequence.folder}: labels only, no frames (img1): nothing to learn appearance from")
     return found
 
@@ -81,7 +80,7 @@ def collect_tracklets(sequences: Sequence[MotSequence], settings: TrackletSettin
         first = sum(counts.values())
         ids, numbers = np.unique(rows.ids, return_inverse=True)
         counts[sequence.name] = counts.get(sequence.name, 0) + len(ids)
-        for frame, image in read_ahead(sequence_source(sequence, frames)):
+        for frame, image in read_ahead(sequence.frame_source(frames)):
             at = rows.at(frame)
             patches, filled = crop_patches(image, rows.boxes[at], settings.crop)
             parts.append(patches[filled])

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssat.errors import InputError
+from ssat.pipeline.benchmark_inputs import Prepared, prepare, sequences_of
+from ssat.pipeline.settings import BenchmarkSettings
+from ssat.studies.settings import TuneSettings
 from ssat.tracking.config import TrackerConfig
 
 if TYPE_CHECKING:
@@ -175,3 +178,39 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+@dataclass(frozen=True)
+class TuningSide:
+    """The sequences that settings are chosen on, or those that they are reported on."""
+
+    settings: BenchmarkSettings
+    prepared: list[Prepared]
+
+
+def tuning_sides(settings: TuneSettings, benchmark: BenchmarkSettings) -> tuple[TuningSide, TuningSide]:
+    """Return the benchmarks of the sequences that settings are chosen on and of those that they are reported on.
+
+    Raises:
+        InputError: detections that are computed or depend on the tracks, sequences that cannot be tracked, or
+            sequences that share frames.
+    """
+    if benchmark.detector is not None or benchmark.refine != "none":
+        raise InputError(
+            "settings benchmark.detector and benchmark.refine: tuning takes detections from files; expected setting "
+            "`detections`"
+        )
+    base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
+    train = base.model_copy(update={"mot": settings.train, "split": settings.train_split})
+    report = base.model_copy(update={"mot": settings.report, "split": settings.report_split})
+    for side in (train, report):
+        sequences_of(side)  # refuse a folder without sequences before any image is read
+    chosen, reported = prepare(train)[0], prepare(report)[0]
+    refuse_overlap(*([_identified(entry) for entry in side] for side in (chosen, reported)))
+    return TuningSide(train, chosen), TuningSide(report, reported)
+
+
+def _identified(prepared: Prepared) -> TunedSequence:
+    sequence = prepared.sequence
+    images = frozenset(sequence.frame_digest(frame) for frame in prepared.frames)
+    return TunedSequence(sequence.name, sequence.folder, prepared.frames, images)

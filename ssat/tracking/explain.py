@@ -40,7 +40,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ComparedItem:
     """A track (at the start of an identity) or a detection (at its end) that might have been the same person.
 
     Attributes:
@@ -71,7 +71,7 @@ class Moment:
     frame: int
     text: str
     box: NDArray[np.float64]
-    candidates: list[Candidate]
+    candidates: list[ComparedItem]
     image: NDArray[np.uint8] | None
 
 
@@ -149,7 +149,7 @@ class Explainer:
             status = f"lost for {lost_frames} frames" if lost_frames else "tracked"
             elsewhere = "it took another" if before.ids[row] in given.detection_ids else ""
             name = f"track {int(before.ids[row])} ({status})"
-            candidates.append(Candidate(name, before.boxes[row].copy(), _compared(given, row, column, elsewhere)))
+            candidates.append(ComparedItem(name, before.boxes[row].copy(), _compared(given, row, column, elsewhere)))
         text = "began: no free track was near enough" if candidates else "began: there was no track before it"
         self._remember(text, given.detections.boxes[column], candidates)
 
@@ -166,7 +166,7 @@ class Explainer:
         lost_frames = int(given.before.time_since_update[row])
         if lost_frames > 0:
             box = given.detections.boxes[column]
-            candidate = Candidate("the detection", box.copy(), _compared(given, row, column, ""))
+            candidate = ComparedItem("the detection", box.copy(), _compared(given, row, column, ""))
             self._remember(f"found again after {lost_frames} frames", box, [candidate])
         self._lost_since = None
 
@@ -177,7 +177,7 @@ class Explainer:
             identity = int(given.detection_ids[column])
             name = f"detection of identity {identity}" if identity else "detection without identity"
             elsewhere = f"identity {identity} was nearer" if identity else ""
-            candidates.append(Candidate(name, box.copy(), _compared(given, row, column, elsewhere)))
+            candidates.append(ComparedItem(name, box.copy(), _compared(given, row, column, elsewhere)))
         text = "lost: no free detection was near enough" if candidates else "lost: the frame has no detections"
         self._remember(text, given.before.boxes[row], candidates)
 
@@ -200,7 +200,7 @@ class Explainer:
             text = f"ended: lost since frame {self._lost_since}, longer than {self._config.lost_seconds:g} s; {near}"
         self._remember(text, given.before.boxes[row], [])
 
-    def _remember(self, text: str, box: NDArray[np.float64], candidates: list[Candidate]) -> None:
+    def _remember(self, text: str, box: NDArray[np.float64], candidates: list[ComparedItem]) -> None:
         if self._scale != 1.0 and any(
             "appearance" in comparison.terms for candidate in candidates for comparison in candidate.comparisons
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -135,7 +135,7 @@ class VideoSource:
             raise InputError(f"{path}: states no frame rate; set it with setting `frame_rate`")
         return cls(path.stem, float(rate), n_frames, path, has_sound=has_sound)
 
-    def __iter__(self) -> Iterator[NumberedFrame]:
+    def __iter__(self) -> Generator[NumberedFrame, None, None]:
         import av
 
         number = 0

@@ -110,6 +110,7 @@ def _inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_archive(folder)
     _write_mot(folder)
     _write_street(folder)
+    _write_crossing(folder)
     _write_weights(folder)
     return folder
 
@@ -181,6 +182,26 @@ def _write_street(folder: Path) -> None:
     # Sequences whose labels are not looked at, below the folder of videos: its other files are no videos to collect.
     for number, source in enumerate(sorted((folder / "MOT17" / "train").iterdir()), 1):
         shutil.copytree(source, folder / "videos" / f"street-{number}")
+
+
+def _write_crossing(folder: Path) -> None:
+    """The video with labels as CVAT exports them, and its detections."""
+    (folder / "crossing").mkdir()
+    for name in ("street.mp4", "street.txt"):
+        shutil.copy(folder / name, folder / "crossing")
+    rows = np.loadtxt(folder / "MOT17" / "train" / "MOT17-09-FRCNN" / "gt" / "gt.txt", delimiter=",")
+    rows = rows[rows[:, 0] <= _STREET_FRAMES]
+    tracks = [
+        f'<track id="{identity:g}" label="person">'
+        + "".join(
+            f'<box frame="{frame - 1:g}" outside="0" occluded="0" xtl="{x}" ytl="{y}" xbr="{x + width}" '
+            f'ybr="{y + height}" />'
+            for frame, _, x, y, width, height in rows[rows[:, 1] == identity, :6]
+        )
+        + "</track>"
+        for identity in np.unique(rows[:, 1])
+    ]
+    (folder / "crossing" / "street.xml").write_text(f"<annotations>{''.join(tracks)}</annotations>")
 
 
 @pytest.fixture(scope="session")

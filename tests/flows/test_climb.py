@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows import scale as scaling
+from flows.stages.scale import ScaleBundle
 from ssat.clips.collected import CollectResult
 from ssat.clips.settings import CollectSettings
 from ssat.embedding.settings import TrainSettings
@@ -72,14 +73,14 @@ def stages(workspace, monkeypatch) -> Stages:
 
 
 def climb(stages, **settings):
-    one = scaling._Climb(
-        stages.workspace,
+    bundle = ScaleBundle(
         ScaleSettings.build(None, {"ladder": [10, 20, 40], **settings}),
         CollectSettings(),
         DecodeSettings(),
         TrainSettings.build(None, {"held_out_clips": 4}),
         BenchmarkSettings(mot="mot"),
     )
+    one = scaling.Climb(stages.workspace, bundle)
     with halting(one.budget.spent, one.budget.note_outcomes):
         one.run()
     return one.result()

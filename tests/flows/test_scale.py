@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.stages.scale import STAGE as SCALE
+from flows.stages.scale import ScaleBundle
 from ssat.clips.settings import CollectSettings
 from ssat.demo.settings import DemoSettings
 from ssat.demo.world import write_clips, write_sequences
@@ -39,7 +41,7 @@ def climb(world, tmp_path_factory, prefect_server, ray_cluster):
     workspace = Workspace.open(tmp_path_factory.mktemp("climb"))
 
     def run(**settings):
-        from flows.scale import scale_flow
+        from flows.stage_flow import run_stage
 
         train = TrainSettings.build(
             None,
@@ -55,14 +57,14 @@ def climb(world, tmp_path_factory, prefect_server, ray_cluster):
             },
         )
         with services(workspace, ray=True, mlflow=True):
-            return scale_flow(
-                str(workspace.root),
+            bundle = ScaleBundle(
                 ScaleSettings.build(None, {"ladder": [3, 50, 60], **settings}),
                 CollectSettings.build(None, {"source": str(world / "clips"), "clip_seconds": 3, "min_seconds": 1}),
                 DecodeSettings.build(None, {"frame_stride": 10, "short_side": 64}),
                 train,
                 BenchmarkSettings.build(None, {"mot": str(world / "mot"), "split": "train", "video": False}),
             )
+            return run_stage(SCALE, str(workspace.root), bundle)
 
     return workspace, run
 
@@ -108,16 +110,8 @@ def test_a_climb_stops_at_its_budget_goes_on_and_ends_with_the_list(climb, monke
     assert end.rungs == ()
 
 
-def test_a_tracker_without_features_has_nothing_to_climb_for(world, workspace, prefect_server, monkeypatch):
-    from flows import scale as scaling
-    from tasks.services import services
-
-    told = []
-    monkeypatch.setattr(scaling, "notify", lambda event, text, **facts: told.append((event, text)))
+def test_a_tracker_without_features_has_nothing_to_climb_for(world, workspace):
     benchmark = BenchmarkSettings.build(None, {"mot": str(world / "mot"), "split": "train", "tracker": "box"})
-    with services(workspace), pytest.raises(InputError, match="looks at no features"):
-        scaling.scale_flow(
-            str(workspace.root), ScaleSettings(), CollectSettings(), DecodeSettings(), TrainSettings(), benchmark
-        )
-    assert told[0][0] == "failed"
-    assert "looks at no features" in told[0][1]
+    bundle = ScaleBundle(ScaleSettings(), CollectSettings(), DecodeSettings(), TrainSettings(), benchmark)
+    with pytest.raises(InputError, match=r"setting benchmark\.tracker: box uses no features; expected ssat"):
+        SCALE.check(workspace, bundle)

@@ -1,5 +1,6 @@
 """A stage that is added is found everywhere: help, configuration file, deployments, settings page, flow."""
 
+import inspect
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from flows.deployment_file import prefect_file
 from flows.registration import build_deployments, read_entries
 from flows.settings_page import settings_page
 from flows.stage import STAGES, Stage, stage_named
+from flows.stage_flow import stage_flow
 from ssat.errors import InputError
 from ssat.settings import StageSettings
 from ssat.workspace import Workspace
@@ -91,12 +93,30 @@ def test_a_stage_has_a_deployment(count: None, tmp_path: Path) -> None:
 
 
 def test_every_stage_of_the_project_has_a_deployment_and_a_page() -> None:
-    named = {entry.flow_name for entry in read_entries(prefect_file(None))}
-    assert set(STAGES) <= named
+    page = settings_page()
     for name in STAGES:
         stage = stage_named(name)
-        assert stage.name == name == stage.settings.section
+        assert stage.name == name
         assert stage.summary.endswith(".")
+        assert [entry.flow_name for entry in read_entries(prefect_file(None), [name])] == [name]
+        for model in stage.models.values():
+            assert page.count(f"## [{model.section}]\n") == 1
+        # What the flow takes is what `run` takes, whether one model or several.
+        parameters = {parameter: object() for parameter in stage.models}
+        assert stage.parameters(stage.bundled(parameters)) == parameters
+
+
+def test_a_stage_that_runs_others_takes_their_settings_as_parameters() -> None:
+    named = {"study_clips": ("settings", "train", "benchmark"), "scale": tuple(stage_named("scale").models)}
+    for name, parameters in named.items():
+        assert tuple(inspect.signature(stage_flow(name).fn).parameters) == ("workspace", *parameters)
+
+
+def test_files_of_earlier_versions_name_the_study_of_clips_alone(tmp_path: Path) -> None:
+    [entry] = read_entries(prefect_file(None), ["study"])
+    [made] = build_deployments(prefect_file(None), [entry], str(tmp_path), "quick", {}, work_pool=True)
+    assert (made.entrypoint, made.flow_name) == ("flows.deployments.study", "study")
+    assert set(made.parameters) == {"workspace", "settings", "train", "benchmark"}
 
 
 def test_what_is_refused_and_what_was_done_before_needs_no_service(

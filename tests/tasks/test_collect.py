@@ -1,5 +1,6 @@
 import functools
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,10 @@ def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
     shares = [artifact.data for artifact in artifacts if artifact.key == "clips-ranks"]
     assert len(shares) >= 4
     assert max(shares) == 100.0
+    progress = [json.loads(artifact.data)[0] for artifact in artifacts if artifact.key == "clips-progress"]
+    assert {row["done"] - row["of"] for row in progress} == {0}
+    assert {row["in flight"] for row in progress} == {0}
+    assert any(row["failed"] and "GONE" in row["last failure"] for row in progress)
     assert any("'outcome': 'ok', 'clips': 5" in table.replace('"', "'") for table in tables)
     shown = capfd.readouterr()
     assert "PROXYPASSWORD" not in shown.out + shown.err

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from flows.cli.benchmark import command
 from ssat.errors import InputError
 from ssat.mot.rows import read_results, write_results
-from ssat.pipeline.inputs import read_frames, sequence_source
+from ssat.pipeline.inputs import read_frames
 from ssat.pipeline.pipeline import track_frames
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.tracking.tracker import Tracker
@@ -39,7 +39,7 @@ def test_the_false_alarm_of_a_sequence_is_explained_beside_its_results(
     assert cv2.imread(str(picture)).shape[1] == 640
     # Identities are those of the result file: the same association tracks again.
     (prepared,) = located.prepared
-    frames = read_frames(sequence_source(prepared.sequence, prepared.frames), prepared.frames)
+    frames = read_frames(prepared.sequence.frame_source(prepared.frames), prepared.frames)
     tracked = track_frames(frames, prepared.detections, Tracker(settings.association, 10.0))
     write_results(tmp_path / "r.txt", tracked.frames, tracked.ids, tracked.boxes, tracked.scores)
     rows = read_results(tmp_path / "r.txt")

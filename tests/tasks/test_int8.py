@@ -49,5 +49,5 @@ def test_presets_embed_every_patch_in_float32(preset: str) -> None:
 
 def test_taking_over_features_is_beyond_the_paper() -> None:
     settings = TrackSettings(embed_every=4)
-    assert settings.extensions == ["patches embedded every 4 frames where nobody is near"]
+    assert settings.extensions == ["patches embedded every 4 frames where no other person is near"]
     assert TrackSettings(embed_every=4, tracker="box").extensions == []

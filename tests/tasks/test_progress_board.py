@@ -6,7 +6,6 @@ import time
 import pytest
 
 from ssat.errors import InputError
-from tasks.progress import close_progress
 from tasks.progress_board import new_board, watched
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_cluster")]
@@ -19,7 +18,6 @@ def test_what_workers_tell_is_shown_and_the_first_error_is_kept(capfd: pytest.Ca
     with watched(board):
         ray.get([board.set.remote((3, 4, "training steps")), board.fail.remote(InputError("one"))])
         ray.get(board.fail.remote(InputError("another")))
-    close_progress()
     assert "3/4" in capfd.readouterr().err
     assert str(ray.get(board.failure.remote())) == "one"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from flows.cli.benchmark import command
-from ssat.pipeline.inputs import read_frames, sequence_source
+from ssat.pipeline.inputs import read_frames
 from ssat.pipeline.pipeline import track_frames
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.tracking.tracker import Tracker
@@ -29,7 +29,7 @@ def test_live_frames_are_those_of_the_result_without_confirmation(
     shown: list[LiveFrame] = []
     show_live(workspace, settings, shown.append)
     (prepared,) = locate_benchmark(workspace, settings).prepared
-    frames = read_frames(sequence_source(prepared.sequence, prepared.frames), prepared.frames)
+    frames = read_frames(prepared.sequence.frame_source(prepared.frames), prepared.frames)
     tracked = track_frames(frames, prepared.detections, Tracker(settings.association, 10.0))
     assert [frame.frame for frame in shown] == list(prepared.frames)
     rows = [(frame.frame, track.id) for frame in shown for track in frame.tracks]

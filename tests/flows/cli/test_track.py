@@ -48,7 +48,7 @@ def test_a_sequence_by_appearance(make_sequence: Callable[..., Path], tmp_path: 
     fewer = tmp_path / "fewer"
     options = ("--embedder", embedder, "--min-score", 0.5, "--embed-every", 4, "--output", fewer, "--no-video")
     answer = _answer(_run(folder, "--workspace", tmp_path / "ws", *options, "--json"))
-    assert "patches embedded every 4 frames where nobody is near" in answer["beyond_the_paper"]
+    assert "patches embedded every 4 frames where no other person is near" in answer["beyond_the_paper"]
     assert any("of 35 features were taken over" in note for note in answer["notes"]), answer["notes"]
     assert read_results(fewer / "WALK-01.txt", n_frames=12).ids.tolist() == rows.ids.tolist()
     with av.open(str(tmp_path / "ws" / "tracks" / "WALK-01.mp4")) as container:

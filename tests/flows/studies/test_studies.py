@@ -9,6 +9,21 @@ from typing import Any
 
 import pytest
 
+from flows.stage_flow import run_stage
+from flows.stages.studies import (
+    CLIPS,
+    EXTENSIONS,
+    FEATURES,
+    STRONG,
+    THRESHOLDS,
+    TRACKERS,
+    ClipsBundle,
+    FeaturesBundle,
+    ThresholdsBundle,
+    TrackersBundle,
+)
+from flows.stages.tune import STAGE as TUNE
+from flows.stages.tune import TuneBundle
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError
@@ -73,11 +88,11 @@ def _children(workspace: Workspace, parent: str) -> dict[str, Any]:
 
 
 def test_the_preset_strong_without_each_ingredient(place: Workspace, benchmark: BenchmarkSettings) -> None:
-    from flows.studies.strong import FILLED, FURTHER, INGREDIENTS, strong_study
+    from flows.studies.strong import FILLED, FURTHER, INGREDIENTS
 
     changes = {"association": TrackerConfig.strong(), "embedder": "colour", "interpolate_seconds": 1.0}
     strong = benchmark.model_copy(update=changes)
-    result = strong_study(str(place.root), strong)
+    result = run_stage(STRONG, str(place.root), strong)
     names = ["paper", "quick", "strong", *(f"strong without {name}" for name in INGREDIENTS)]
     names += [*(f"strong with {name}" for name in FURTHER), FILLED]
     assert [row.name for row in result.content.rows] == names
@@ -92,10 +107,8 @@ def test_the_preset_strong_without_each_ingredient(place: Workspace, benchmark: 
 
 
 def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings) -> None:
-    from flows.studies.extensions import extensions_study
-    from flows.studies.trackers import trackers_study
 
-    result = extensions_study(str(place.root), benchmark)
+    result = run_stage(EXTENSIONS, str(place.root), benchmark)
     assert [row.name for row in result.content.rows] == ["SSAT", "+ box term", "+ box term + accumulation"]
     assert [row.scored.scores.gt_dets for row in result.content.rows] == [36, 36, 36]
     children = _children(place, result.mlflow_run_id)
@@ -105,12 +118,12 @@ def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings)
     page = place.absolute(result.report).read_text()
     assert "Published: Table 3" in page
     assert "identity switches over time" in page
-    assert extensions_study(str(place.root), benchmark) == replace(result, reused=True)
+    assert run_stage(EXTENSIONS, str(place.root), benchmark) == replace(result, reused=True)
 
     # Interrupted before the end: only the benchmark that is gone is done again.
     for gone in (place.absolute(result.folder), place.absolute(result.content.benchmarks["SSAT"])):
         shutil.rmtree(gone)
-    again = extensions_study(str(place.root), benchmark)
+    again = run_stage(EXTENSIONS, str(place.root), benchmark)
     assert (again.content.rows[0].scored.scores.idf1, again.reused) == (
         result.content.rows[0].scored.scores.idf1,
         False,
@@ -127,7 +140,7 @@ def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings)
             "tracklets": tracklets,
         },
     )
-    result = trackers_study(str(place.root), settings, benchmark)
+    result = run_stage(TRACKERS, str(place.root), TrackersBundle(settings, benchmark))
     assert [row.name for row in result.content.rows] == [
         "SSAT",
         "CenterTrack's association",
@@ -149,23 +162,25 @@ def test_extensions_and_trackers(place: Workspace, benchmark: BenchmarkSettings)
 def test_strong_by_boxes_alone_where_there_are_no_frames(
     place: Workspace, make_sequence: Callable[..., Path], tmp_path: Path
 ) -> None:
-    from flows.studies.trackers import trackers_study
 
     make_sequence(tmp_path / "MOT", "WALK-02", images=False)
     benchmark = BenchmarkSettings(mot=str(tmp_path / "MOT"), split="train", protocol="motchallenge")
-    result = trackers_study(str(place.root), TrackersStudySettings(trackers=("strong-box", "box")), benchmark)
+    result = run_stage(
+        TRACKERS, str(place.root), TrackersBundle(TrackersStudySettings(trackers=("strong-box", "box")), benchmark)
+    )
     assert [row.name for row in result.content.rows] == ["preset strong, boxes alone", "box term alone"]
     assert any("without camera motion" in note for note in result.content.notes)
 
 
 def test_features_by_labels_by_the_probe_and_in_the_tracker(place: Workspace, benchmark: BenchmarkSettings) -> None:
-    from flows.studies.features import features_study
 
     names = ("colour", "untrained", f"0.5*colour+0.5*{benchmark.embedder}")
     settings = FeaturesStudySettings(embedder=names, gap_seconds=0.1, probe_gaps_seconds=(0.1,))
     with pytest.raises(InputError, match="refine closed-loop"):
-        features_study(str(place.root), settings, benchmark.model_copy(update={"refine": "closed-loop"}))
-    result = features_study(str(place.root), settings, benchmark)
+        run_stage(
+            FEATURES, str(place.root), FeaturesBundle(settings, benchmark.model_copy(update={"refine": "closed-loop"}))
+        )
+    result = run_stage(FEATURES, str(place.root), FeaturesBundle(settings, benchmark))
     assert [row.name for row in result.content.rows] == ["colour", "untrained", "0.5*colour+0.5*embedder.safetensors"]
     colour = result.content.rows[0]
     # Figures of one coat each.
@@ -178,11 +193,11 @@ def test_features_by_labels_by_the_probe_and_in_the_tracker(place: Workspace, be
     assert set(children) == {row.name for row in result.content.rows}
     assert children["colour"].data.metrics["probe_auc"] == 1.0
     assert children["colour"].data.metrics["idf1"] == pytest.approx(colour.scored.scores.idf1)
-    assert features_study(str(place.root), settings, benchmark) == replace(result, reused=True)
+    assert run_stage(FEATURES, str(place.root), FeaturesBundle(settings, benchmark)) == replace(result, reused=True)
     # Interrupted, and the cache of features emptied meanwhile: the same numbers again.
     shutil.rmtree(place.absolute(result.folder))
     shutil.rmtree(place.cache / "features")
-    again = features_study(str(place.root), settings, benchmark)
+    again = run_stage(FEATURES, str(place.root), FeaturesBundle(settings, benchmark))
     assert (again.content.rows, again.reused) == (result.content.rows, False)
     reused = {run.data.tags["reused"] for run in _children(place, again.mlflow_run_id).values()}
     assert reused == {"true"}
@@ -191,13 +206,16 @@ def test_features_by_labels_by_the_probe_and_in_the_tracker(place: Workspace, be
 def test_thresholds_are_chosen_on_one_split_and_reported_on_another(
     place: Workspace, benchmark: BenchmarkSettings
 ) -> None:
-    from flows.studies.thresholds import thresholds_study
 
     same = ThresholdsStudySettings(tau1=(0.4, 0.56), tau2=(0.64,), alpha=(1.0, 2.0), beta=(0.4,), choose_split="train")
-    with pytest.raises(InputError, match="reported on as well"):
-        thresholds_study(str(place.root), same, benchmark)
+    with pytest.raises(InputError, match="is also reported on"):
+        run_stage(THRESHOLDS, str(place.root), ThresholdsBundle(same, TRAIN, benchmark))
     settings = same.model_copy(update={"choose_split": "train-half"})
-    result = thresholds_study(str(place.root), settings, benchmark.model_copy(update={"split": "val-half"}))
+    result = run_stage(
+        THRESHOLDS,
+        str(place.root),
+        ThresholdsBundle(settings, TRAIN, benchmark.model_copy(update={"split": "val-half"})),
+    )
     assert [row.split for row in result.content.rows] == ["train-half", "val-half", "train-half", "val-half"]
     assert len(result.content.points) == 4
     # The sweep on Ray and the benchmark are two ways to the same number.
@@ -211,15 +229,15 @@ def test_thresholds_are_chosen_on_one_split_and_reported_on_another(
 def test_the_strong_preset_is_tuned_on_one_set_and_reported_on_another(
     place: Workspace, benchmark: BenchmarkSettings
 ) -> None:
-    from flows.tune import TRIALS_FILE, tune_flow
+    from flows.tune import TRIALS_FILE
 
     strong = benchmark.model_copy(update={"association": TrackerConfig.strong(), "embedder": "colour"})
     settings = TuneSettings(
         train=benchmark.mot, report=benchmark.mot, train_split="train-half", report_split="val-half", trials=3
     )
     with pytest.raises(InputError, match="share frames"):
-        tune_flow(str(place.root), settings.model_copy(update={"report_split": "train"}), strong)
-    result = tune_flow(str(place.root), settings, strong)
+        run_stage(TUNE, str(place.root), TuneBundle(settings.model_copy(update={"report_split": "train"}), strong))
+    result = run_stage(TUNE, str(place.root), TuneBundle(settings, strong))
     assert [(row.which, row.split, row.settings) for row in result.content.rows] == [
         ("chosen on", "train-half", "default settings"),
         ("reported on", "val-half", "default settings"),
@@ -234,27 +252,28 @@ def test_the_strong_preset_is_tuned_on_one_set_and_reported_on_another(
     )
     assert (place.absolute(result.folder) / TRIALS_FILE).is_file()
     assert place.absolute(result.content.settings_file).read_text().count("[track.association]") == 1
-    assert tune_flow(str(place.root), settings, strong) == replace(result, reused=True)
+    assert run_stage(TUNE, str(place.root), TuneBundle(settings, strong)) == replace(result, reused=True)
     # More trials go on with the earlier ones.
-    more = tune_flow(str(place.root), settings.model_copy(update={"trials": 4}), strong)
+    more = run_stage(TUNE, str(place.root), TuneBundle(settings.model_copy(update={"trials": 4}), strong))
     assert (more.folder, more.content.trials, more.reused) == (result.folder, 4, False)
 
 
 def test_clips_trains_what_is_missing(place: Workspace, benchmark: BenchmarkSettings, small_store: FrameStore) -> None:
-    from flows.studies.clips import clips_study
 
     shutil.copytree(small_store.folder, place.frames)
     settings = ClipsStudySettings(clips=(2, 4), seeds=(0,), same_steps=True, warm=True)
     with pytest.raises(InputError, match="more than the"):
-        clips_study(str(place.root), settings.model_copy(update={"clips": (2, 999)}), TRAIN, benchmark)
-    result = clips_study(str(place.root), settings, TRAIN, benchmark)
+        run_stage(
+            CLIPS, str(place.root), ClipsBundle(settings.model_copy(update={"clips": (2, 999)}), TRAIN, benchmark)
+        )
+    result = run_stage(CLIPS, str(place.root), ClipsBundle(settings, TRAIN, benchmark))
     assert [(row.clips, row.seed, row.steps) for row in result.content.trainings] == [(2, 0, 2), (4, 0, 2)]
     warm = json.loads((place.absolute(result.content.trainings[1].embedder).parent / "result.json").read_text())
     assert warm["settings"]["warm_start"] == str(place.absolute(result.content.trainings[0].embedder).parent)
     # A further seed trains what it misses and nothing else: the 2 clips of seed 0 have had their 2 epochs.
     before = {path: path.stat().st_mtime_ns for path in place.training.glob("*/result.json")}
     wider = settings.model_copy(update={"clips": (2,), "seeds": (0, 1)})
-    more = clips_study(str(place.root), wider, TRAIN.model_copy(update={"epochs": 2}), benchmark)
+    more = run_stage(CLIPS, str(place.root), ClipsBundle(wider, TRAIN.model_copy(update={"epochs": 2}), benchmark))
     assert [(row.clips, row.seed) for row in more.content.trainings] == [(2, 0), (2, 1)]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(place.training.glob("*/result.json"))) == len(before) + 1

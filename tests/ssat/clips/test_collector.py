@@ -271,7 +271,7 @@ def test_a_folder_tells_what_it_left_out_and_takes_names_that_are_not_utf_8(fold
 
 def test_another_seed_or_cut_is_refused_in_a_used_workspace(folder: Path, workspace: Workspace) -> None:
     collect(workspace, folder, clips=2)
-    with pytest.raises(InputError, match="collected with seed = 0, now 1 is asked"):
+    with pytest.raises(InputError, match="collected with seed = 0, now 1 is set"):
         collect(workspace, folder, clips=3, seed=1)
     with pytest.raises(InputError, match=r"clip_seconds = 10\.0, now 5\.0"):
         collect(workspace, folder, clips=3, clip_seconds=5.0)

@@ -32,6 +32,52 @@ def test_ten_seconds_are_300_frames_at_30_fps_and_600_at_60(make_video: Callable
         assert (clip.n_frames, clip.fps, clip.duration_s) == (n_frames, fps, 10.0)
 
 
+def test_the_frame_rate_is_that_of_the_video_where_the_last_frame_outlasts_the_clip(tmp_path: Path) -> None:
+    video = tmp_path / "film.mp4"
+    _write_noise(video, Fraction(24000, 1001), 100, "mpeg4", {})
+    clip = trim_clip(video, tmp_path / "clip.mp4", TrimSettings(seconds=3.0))
+    assert (clip.n_frames, clip.fps, clip.duration_s) == (72, 23.976, 3.0)
+
+
+def test_an_encoded_clip_is_the_same_with_and_without_vector_instructions(tmp_path: Path) -> None:
+    # A width that is no multiple of 16, and enough motion for the lookahead to weigh macroblocks.
+    video, reference = tmp_path / "video.avi", tmp_path / "reference.mp4"
+    _write_noise(video, Fraction(30), 90, "ffv1", {})
+    with av.open(str(video)) as container:
+        frames = [frame.to_ndarray(format="yuv420p") for frame in container.decode(video=0)]
+    options = {"crf": "19", "preset": "veryfast", "threads": "1", "x264-params": "cpu-independent=1:asm=0"}
+    with av.open(str(reference), "w") as output:
+        stream = output.add_stream("libx264", rate=30, width=120, height=72, pix_fmt="yuv420p", options=options)
+        for number, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    trim_clip(video, tmp_path / "clip.mp4", TrimSettings(seconds=3.0))
+    np.testing.assert_array_equal(_pictures(tmp_path / "clip.mp4"), _pictures(reference))
+
+
+def _pictures(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
+
+
+def _write_noise(path: Path, rate: Fraction, frames: int, codec: str, options: dict[str, str]) -> None:
+    """A textured picture of 120x72 pixels that moves, with noise."""
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 255, (200, 400), np.uint8)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=rate, width=120, height=72, pix_fmt="yuv420p", options=options)
+        for number in range(frames):
+            picture = np.full((108, 120), 128, np.uint8)
+            picture[:72] = texture[number : number + 72, 2 * number : 2 * number + 120] // 2
+            picture[:72] += rng.integers(0, 30, (72, 120), np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+            frame.pts, frame.time_base = number, 1 / rate
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
 @pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.mov"])
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_containers_with_rough_or_no_times_keep_every_frame(

@@ -5,7 +5,7 @@ import pytest
 
 from ssat.errors import InputError
 from ssat.file_names import MANIFEST
-from ssat.frames.manifest import Manifest, ShardEntry, refuse_newer_store, shard_key
+from ssat.frames.manifest import ClipRecord, Manifest, ShardEntry, refuse_newer_store, shard_key
 
 
 def manifest() -> Manifest:
@@ -112,3 +112,12 @@ def test_the_key_of_a_shard_follows_settings_and_clips() -> None:
         shard_key({"quality": 90}, [rows[0], {**rows[1], "sha256": "3"}]),
     }
     assert len(keys) == 4
+
+
+def test_files_keep_the_names_that_earlier_versions_wrote() -> None:
+    record = ClipRecord(class_id=3, clip_id="a", status="ok")
+    assert record.model_dump()["rank"] == 3
+    assert ClipRecord.model_validate({"rank": 3, "clip_id": "a", "status": "ok"}) == record
+    (shard,) = manifest().model_dump(mode="json")["shards"]
+    assert (shard["first_rank"], shard["last_rank"]) == (0, 1)
+    assert ShardEntry.model_validate(shard) == manifest().shards[0]

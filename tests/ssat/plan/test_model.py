@@ -1,12 +1,12 @@
 import pytest
 
-from ssat.plan.figures import DEFAULTS, Figure
+from ssat.plan.figures import DEFAULTS, PlanFigure
 from ssat.plan.model import GIB, make_plan
 from ssat.plan.settings import PlanSettings
 
 
 def plan(**given):
-    own = {name: Figure(value, "", "measured", "") for name, value in given.pop("figures", {}).items()}
+    own = {name: PlanFigure(value, "", "measured", "") for name, value in given.pop("figures", {}).items()}
     made = make_plan(PlanSettings.build(None, given), {**DEFAULTS, **own})
     return {stage.name: stage for stage in made.stages}, made
 

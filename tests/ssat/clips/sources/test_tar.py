@@ -206,7 +206,7 @@ def test_mirrors_that_are_none_are_refused(source: Path, workspace: Workspace, t
             Collector(workspace, CollectSettings(source=str(source), mirrors=mirrors))
     with pytest.raises(InputError, match="mirrors_only is set and no mirror is given"):
         Collector(workspace, CollectSettings(source=str(source), mirrors_only=True))
-    with pytest.raises(InputError, match="mirrors go with a CSV list"):
+    with pytest.raises(InputError, match="mirrors need a CSV list"):
         Collector(workspace, CollectSettings(source=str(urls), mirrors=(str(tmp_path / "empty"),)))
 
 

@@ -31,7 +31,7 @@ class Shard:
         return self.offer.archive
 
 
-class Plan:
+class CollectPlan:
     """The wanted candidates that are not settled, shard by shard."""
 
     def __init__(
