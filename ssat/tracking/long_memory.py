@@ -181,7 +181,7 @@ class LongMemory:
             return
         self.feature_sums = arrays["feature_sums"]
         self.earlier = dict(zip(arrays["earlier_ids"].tolist(), arrays["earlier"], strict=True))
-        pairs = [(one, other) for one, other in arrays["different_ids"].tolist()]
+        pairs = [(first, second) for first, second in arrays["different_ids"].tolist()]
         self.different = dict(zip(pairs, arrays["different"], strict=True))
         self.ended_sum, self.within.scatter = arrays["ended_sum"], arrays["scatter"]
         self.within.transform = arrays["transform"] if arrays["transform"].size else None
