@@ -142,7 +142,7 @@ def colour_difference(path: Path, every: int, most: int) -> list[float]:
 @click.option("--files", default=20, show_default=True, help="Files, the first by name.")
 @click.option("--frames", "most", default=60, show_default=True, help="Frames of each file, from its start.")
 @click.option("--repeats", default=2, show_default=True, help="Runs of each file and route; the fastest counts.")
-@click.option("--ffmpeg", default=None, help="The ffmpeg program; unless told, that of the system, if it has one.")
+@click.option("--ffmpeg", default=None, help="The ffmpeg program; default: that of the system, if any.")
 def main(folder: Path | None, files: int, most: int, repeats: int, ffmpeg: str | None) -> None:
     cv2.setNumThreads(1)
     folder = folder or Path(os.environ.get("SSAT_REAL_DATA", "../shared/data")) / "clips" / "original"

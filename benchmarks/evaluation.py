@@ -62,7 +62,7 @@ def shaken(truth: MotRows, rng: np.random.Generator) -> MotRows:
     rows = rows.select((rows.classes == 1) | (rng.random(len(rows)) < 0.5))
     sizes = np.tile(rows.boxes[:, 2:] - rows.boxes[:, :2], 2)
     boxes = rows.boxes + sizes * rng.normal(0, 0.05, sizes.shape)
-    # Every fifty frames or so somebody's track gets a new number.
+    # About every fifty frames one track gets a new identity.
     ids = rows.ids * 100 + (rows.frames + 37 * rows.ids) // rng.integers(30, 70)
     invented = rng.random(len(rows)) < 1 / 8
     moved = boxes[invented] + rng.uniform(-300, 300, (invented.sum(), 1))
@@ -127,10 +127,10 @@ def by_trackeval(folder: Path, lengths: dict[str, int]) -> dict[str, dict[str, d
         found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in metrics}
         for name in lengths:
             data = dataset.get_preprocessed_seq_data(dataset.get_raw_seq_data("tracker", name), "pedestrian")
-            for metric, one in metrics.items():
-                found[metric][name] = one.eval_sequence(data)
-        for metric, one in metrics.items():
-            found[metric]["overall"] = one.combine_sequences(dict(found[metric]))
+            for metric, metric_class in metrics.items():
+                found[metric][name] = metric_class.eval_sequence(data)
+        for metric, metric_class in metrics.items():
+            found[metric]["overall"] = metric_class.combine_sequences(dict(found[metric]))
     return found
 
 

@@ -59,7 +59,9 @@ def eager(network: CenterNetwork, image: np.ndarray, previous: np.ndarray, track
         kept, layers.gathered_deform_conv = layers.gathered_deform_conv, layers._deformed
         try:
             with torch.inference_mode():
-                now, before = (normalised(torch.from_numpy(warped(one, to_input))[None]) for one in (image, previous))
+                now, before = (
+                    normalised(torch.from_numpy(warped(frame, to_input))[None]) for frame in (image, previous)
+                )
                 drawn = torch.from_numpy(prior_heatmap(to_input.to_input(tracks), *INPUT_SIZE))[None, None]
                 return peaks(network(now, before, drawn)["hm"].sigmoid()[:, 0])
         finally:

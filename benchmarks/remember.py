@@ -108,8 +108,8 @@ def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     return area
 
 
-def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    return float(_area(np.concatenate((np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])))))
+def _overlap(entry: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float(_area(np.concatenate((np.maximum(entry[:2], other[:2]), np.minimum(entry[2:], other[2:])))))
 
 
 def tracked(scene: Scene, remember_seconds: float) -> Identities:
@@ -206,7 +206,7 @@ def main() -> None:
     rows = [
         row("no memory", scenes, alone),
         row("--remember 300", scenes, [tracked(scene, _REMEMBER_SECONDS) for scene in scenes]),
-        row("ssat link", scenes, [linked(scene, one.ids) for scene, one in zip(scenes, alone, strict=True)]),
+        row("ssat link", scenes, [linked(scene, entry.ids) for scene, entry in zip(scenes, alone, strict=True)]),
         row("ssat link, visits given", scenes, [linked(s, ids) for s, ids in zip(scenes, visits, strict=True)]),
     ]
     conditions = f"{len(scenes)} scenes ({options.seeds}), preset strong, embedder {options.embedder}"

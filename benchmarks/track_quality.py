@@ -117,12 +117,12 @@ def runs(data: Path, only: str) -> Iterator[Run]:
         if only not in name or not (data / place / "img1").is_dir():
             print(f"left out: {name}")
             continue
-        one = MotSequence.open(data / place)
-        frames = split_frames(one.n_frames, split)
-        given = one.detections(named).within(frames)
+        sequence = MotSequence.open(data / place)
+        frames = split_frames(sequence.n_frames, split)
+        given = sequence.detections(named).within(frames)
         everyone = given if floor is None else given.select(given.scores >= floor)
         strong = everyone if least is None else everyone.select(everyone.scores >= least)
-        yield Run(name, one, frames, strong, everyone, one.ground_truth().within(frames), weak)
+        yield Run(name, sequence, frames, strong, everyone, sequence.ground_truth().within(frames), weak)
 
 
 def by_alpha(data: Path) -> dict[str, dict[float, float]]:
@@ -132,14 +132,14 @@ def by_alpha(data: Path) -> dict[str, dict[float, float]]:
     for named, least in _LABELS_ONLY:
         for alpha in _ALPHAS:
             scored = {}
-            for one in ones:
-                frames = split_frames(one.n_frames, "val-half")
-                given = one.detections(named).within(frames)
+            for sequence in ones:
+                frames = split_frames(sequence.n_frames, "val-half")
+                given = sequence.detections(named).within(frames)
                 given = given if least is None else given.select(given.scores >= least)
-                tracker = Tracker(TrackerConfig(alpha=alpha), one.frame_rate)
+                tracker = Tracker(TrackerConfig(alpha=alpha), sequence.frame_rate)
                 t = track_frames(((number, None) for number in frames), given, tracker)
                 results = MotRows(t.frames, t.ids, t.boxes, t.scores, np.ones(len(t.ids), np.int64))
-                scored[one.name] = ToScore(one.ground_truth().within(frames), results, frames, one.rules)
+                scored[sequence.name] = ToScore(sequence.ground_truth().within(frames), results, frames, sequence.rules)
             kind = "YOLOX" if "yolox" in named else "public"
             overall = score(scored, "motchallenge")[1]
             answer.setdefault(f"box term, {len(ones)} of MOT17, {kind}", {})[alpha] = overall.idf1
@@ -155,12 +155,13 @@ def pictures(every: list[Run], networks: dict[str, Embedder], cache: Path, data:
     for network, embedder in networks.items():
         for run in shown:
             features = run.of_strong(run.features(embedder, cache))
-            one = steps(run.strong, who[run.name], features, run.frames, TrackerConfig().alpha)
-            panels.setdefault(network, {})[run.name] = one
+            run_steps = steps(run.strong, who[run.name], features, run.frames, TrackerConfig().alpha)
+            panels.setdefault(network, {})[run.name] = run_steps
             print(
-                f"{network}, {run.name}: D_cos in the median {one.median('look', same=True):.2f} of the same person, "
-                f"{one.median('look', same=False):.2f} of others; D_bbox at alpha 2 "
-                f"{one.median('place', same=True):.2f} and {one.median('place', same=False):.2f}"
+                f"{network}, {run.name}: median D_cos "
+                f"{run_steps.median('appearance', same=True):.2f} of the same person, "
+                f"{run_steps.median('appearance', same=False):.2f} of others; D_bbox at alpha 2 "
+                f"{run_steps.median('position', same=True):.2f} and {run_steps.median('position', same=False):.2f}"
             )
     draw_distances(panels, folder / "tracking-distances.png")
     quick = TrackerConfig(alpha=_CHOSEN_ALPHA)

@@ -34,8 +34,10 @@ from ssat.tracking import Tracker
 _STAGES = ("read", "detect", "patches", "embed", "associate", "draw")
 
 
-def opened(one: MotSequence, frames: range) -> TrackInput:
-    return TrackInput(one.name, one.frame_rate, one.frame_source(frames), frames, one.detections().within(frames))
+def opened(sequence: MotSequence, frames: range) -> TrackInput:
+    return TrackInput(
+        sequence.name, sequence.frame_rate, sequence.frame_source(frames), frames, sequence.detections().within(frames)
+    )
 
 
 def end_to_end(
@@ -98,8 +100,8 @@ def main() -> None:
     if not (options.sequence / "img1").is_dir():
         print(f"left out: {options.sequence} has no frames; name a sequence with --sequence")
         return
-    one = MotSequence.open(options.sequence)
-    given = opened(one, range(1, min(options.frames, one.n_frames) + 1))
+    sequence = MotSequence.open(options.sequence)
+    given = opened(sequence, range(1, min(options.frames, sequence.n_frames) + 1))
     how = options.precision
     embedder = Embedder.load(options.embedder, precision=how) if options.embedder else Embedder.untrained(precision=how)
     embedder(np.zeros((8, embedder.input_size, embedder.input_size, 3), np.uint8))
@@ -114,7 +116,7 @@ def main() -> None:
             claims.append(Claim("times the paper's 3.2 fps with refinement", float(row["fps"]) / 3.2, 10))
     graph = options.embedder is not None and options.embedder.suffix == ".onnx"
     network = f"{options.embedder.name if graph else embedder.network.architecture} at {embedder.input_size} px"
-    report("track_speed", f"{one.name}, {len(given.numbers or ())} frames, {network}", rows, claims)
+    report("track_speed", f"{sequence.name}, {len(given.numbers or ())} frames, {network}", rows, claims)
 
 
 if __name__ == "__main__":

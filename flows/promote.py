@@ -12,6 +12,7 @@ from ssat.studies.promotion import Metric
 from ssat.workspace import Workspace
 from tasks.promotion import PromotionResult, Undone, promote, undo_promotion
 from tasks.recorded import Recorded
+from tasks.registry_copy import CopiedVersion, copy_version
 
 
 @flow(name="promote", persist_result=False)
@@ -57,6 +58,15 @@ def promote_flow(
     verdict = "promoted" if result.promoted else "not promoted"
     create_markdown_artifact(f"Version {result.candidate.version} {verdict}: {result.reason}", key="promotion")
     return result
+
+
+@flow(name="copy-version", persist_result=False)
+def copy_flow(workspace: str, run_id: str, to: str, dry_run: bool = False) -> CopiedVersion:
+    """Copy the version of a training to another registry."""
+    copied = copy_version(Workspace.open(workspace), run_id, to, dry_run=dry_run)
+    text = f"Version {copied.source_version}: version {copied.version} of {copied.registry}"
+    create_markdown_artifact(text, key="promotion")
+    return copied
 
 
 @flow(name="undo-promotion", persist_result=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,8 +33,11 @@ from tasks.fan_out import Networks, track_sequences, tracked_detections
 from tasks.finished import LocatedBenchmark, locate_benchmark
 from tasks.mlflow_reporter import MlflowReporter
 from tasks.mlflow_run import Dataset, mlflow_run
+from tasks.recorded import logged_model_of
 
 EXPERIMENT = "ssat-benchmark"
+_MODEL_SCORES = ("idf1", "mota", "hota", "assa", "idsw")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,7 @@ def _report(
     else:
         files = _page(result, prepared, folder, recorded)
     reporter.scalars(result.numbers(), 0)
+    _score_model(reporter, result, Path(str(recorded["mot"])))
     reporter.table("scores", score_rows(result.rows(), result.overall.as_json()))
     for path in files:
         reporter.file(path)
@@ -192,6 +197,23 @@ def _report(
         for file, into in ((tracked.results, "results"), (tracked.video, "videos"), (tracked.picture, "pictures")):
             if file is not None:
                 reporter.file(folder / file, into)
+
+
+def _score_model(reporter: MlflowReporter, result: BenchmarkResult, data: Path) -> None:
+    """Report the overall scores of a registered embedder with its logged model, for this data set."""
+    from mlflow import MlflowClient
+
+    if result.embedder_digest is None or result.overall.scores is None:
+        return
+    try:
+        model = logged_model_of(MlflowClient(reporter.tracking_uri), result.embedder_digest)
+    except Exception as error:  # noqa: BLE001 - whatever the tracking server does, the work must go on
+        _LOG.warning("MLflow: the scores were not reported with the embedder's model (%s)", type(error).__name__)
+        return
+    if model is not None:
+        numbers = result.overall.numbers()
+        name = f"{data.expanduser().resolve().name} {result.split} {result.protocol}"
+        reporter.model_scalars({key: numbers[key] for key in _MODEL_SCORES}, model, name, result.data_digest)
 
 
 def _page(result: BenchmarkResult, prepared: list[Prepared], folder: Path, recorded: Mapping[str, Any]) -> list[Path]:

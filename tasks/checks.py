@@ -19,13 +19,15 @@ from ssat.frames.settings import DecodeSettings
 from ssat.output_paths import refuse_source_in
 from ssat.pipeline.benchmark_inputs import check_sequences, sequences_of
 from ssat.pipeline.settings import BenchmarkSettings
+from ssat.redaction import without_credentials
 from ssat.workspace import Workspace
-from tasks.databases import check_database, mlflow_schema
+from tasks.databases import check_database, is_sqlite, mlflow_schema, sqlite_file
 from tasks.embedders import check_embedder
 from tasks.environment import available_cpus, gpu_names, ray_is_named
 
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 _CHAMPION = "champion"
+_REGISTRY = re.compile(r"(https?|sqlite|postgresql|mysql|mssql)(\+\w+)?://.+")
 
 
 def check_source(workspace: Workspace, settings: CollectSettings) -> str:
@@ -146,6 +148,31 @@ def check_runs(workspace: Workspace, runs: Iterable[str]) -> None:
     for run in wanted:
         if not _is_recorded(database, run):
             raise InputError(f"run {run}: no run whose id begins so at {database}")
+
+
+def check_registry(uri: str, own: str) -> None:
+    """Check that `uri` names another registry than `own` and that it answers.
+
+    Raises:
+        InputError: an address of another kind, or that of this workspace's own registry.
+        ServiceError: the server does not answer, or refuses the login.
+    """
+    from tasks.addresses import exempt_loopback
+    from tasks.services import check_mlflow
+
+    shown = without_credentials(uri)
+    if not _REGISTRY.fullmatch(uri):
+        raise InputError(
+            f"--to {shown!r}: not the address of an MLflow registry; expected http(s)://HOST:PORT or a database, such "
+            "as sqlite:////data/mlflow.db"
+        )
+    if uri.rstrip("/") == own.rstrip("/"):
+        raise InputError(f"--to {shown}: the registry that the version is in; expected another one")
+    file = sqlite_file(uri) if is_sqlite(uri) else None
+    if file is not None and not file.parent.is_dir():
+        raise InputError(f"--to {shown}: no folder {file.parent}; expected the database in a folder that exists")
+    exempt_loopback(uri)
+    check_mlflow(uri, "--to", "Give the address of a registry that runs")
 
 
 def _is_recorded(database: Path, run: str) -> bool:

@@ -67,6 +67,25 @@ class MlflowReporter:
             self._metrics.extend(Metric(key, float(value), now, step) for key, value in values.items())
         self._send_soon()
 
+    def model_scalars(self, values: Mapping[str, float], model_id: str, dataset: str, digest: str) -> None:
+        """Report numbers of a logged model on a data set: MLflow's page of models compares models by them.
+
+        Args:
+            values: name → number.
+            model_id: of the logged model, m-….
+            dataset: its name, for people.
+            digest: of its content; MLflow keeps 36 characters.
+        """
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with self._lock:
+            self._metrics.extend(
+                Metric(key, float(value), now, 0, model_id, dataset, digest[:36], self.run_id)
+                for key, value in values.items()
+            )
+        self._send_soon()
+
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             return
@@ -171,9 +190,7 @@ def send_kept(tracking_uri: str, folder: Path) -> None:
             client.get_run(run_id)
             metrics, reports = _kept(file)
             for start in range(0, len(metrics), _BATCH):
-                batch = [
-                    Metric(m["key"], m["value"], m["timestamp"], m["step"]) for m in metrics[start : start + _BATCH]
-                ]
+                batch = [Metric(**metric) for metric in metrics[start : start + _BATCH]]
                 client.log_batch(run_id, metrics=batch, synchronous=True)
             for report in reports:
                 _send_report(client, run_id, report)

@@ -21,6 +21,7 @@ BENCHMARKS, TRAININGS = "ssat-benchmark", "ssat-train"
 _DIGEST_TAG = "embedder_digest"
 _DETECTOR_TAG = "detector_sha256"
 _PAGE = 1000
+_LOGGED = re.compile(r"models:/(m-[0-9a-f]+)")
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 
 
@@ -31,6 +32,18 @@ class Version:
     number: str
     run_id: str
     digest: str
+
+
+def logged_model_of(client: Any, digest: str) -> str | None:
+    """Return the id of the logged model, m-…, behind the latest version of the embedder with that digest.
+
+    The registry's database keeps no id of the model beside a version: its source names it. None without such a version.
+    """
+    found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.{_DIGEST_TAG} = '{digest}'")
+    for version in sorted(found, key=lambda version: int(version.version), reverse=True):
+        if (match := _LOGGED.fullmatch(version.source or "")) is not None:
+            return match[1]
+    return None
 
 
 class Recorded:

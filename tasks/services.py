@@ -103,9 +103,13 @@ def check_prefect(url: str) -> None:
         raise no_answer("Prefect", variable, url, reason, PREFECT_EMBEDDED)
 
 
-def check_mlflow(uri: str) -> None:
-    """Raise ServiceError unless an MLflow server, or a database for it, answers at `uri`."""
-    variable = "MLFLOW_TRACKING_URI"
+def check_mlflow(uri: str, variable: str = "MLFLOW_TRACKING_URI", embedded: str = MLFLOW_EMBEDDED) -> None:
+    """Raise ServiceError unless an MLflow server, or a database for it, answers at `uri`.
+
+    Args:
+        variable: what names the address, for the message.
+        embedded: what to do instead, for the message.
+    """
     scheme = uri.split(":", 1)[0].split("+")[0]
     if scheme.startswith("databricks"):
         return
@@ -115,17 +119,17 @@ def check_mlflow(uri: str) -> None:
         return
     if scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
         expected = "expected http(s)://, postgresql://, mysql:// or sqlite:///"
-        raise no_answer("MLflow", variable, uri, expected, MLFLOW_EMBEDDED)
-    assert_port_open("MLflow", variable, uri, MLFLOW_EMBEDDED)
+        raise no_answer("MLflow", variable, uri, expected, embedded)
+    assert_port_open("MLflow", variable, uri, embedded)
     if scheme in ("http", "https"):
         try:
             answer = http_answer(f"{uri.rstrip('/')}/health")
         except OSError as error:
-            raise no_answer("MLflow", variable, uri, str(error), MLFLOW_EMBEDDED) from error
+            raise no_answer("MLflow", variable, uri, str(error), embedded) from error
         if answer.status >= 500 or answer.status == 404:
-            raise no_answer("MLflow", variable, uri, f"HTTP {answer.status} from /health", MLFLOW_EMBEDDED)
+            raise no_answer("MLflow", variable, uri, f"HTTP {answer.status} from /health", embedded)
         if answer.status == 200 and answer.body.strip() != b"OK":
-            raise no_answer("MLflow", variable, uri, "its /health does not answer as MLflow's", MLFLOW_EMBEDDED)
+            raise no_answer("MLflow", variable, uri, "its /health does not answer as MLflow's", embedded)
 
 
 @contextmanager

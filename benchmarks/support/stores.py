@@ -37,5 +37,5 @@ def dummy_shard(job: ShardJob, frames: int) -> tuple[ShardEntry, list[ClipRecord
         last_class_id=job.clips[-1].class_id,
     )
     return entry, [
-        ClipRecord(class_id=one.class_id, clip_id=one.clip_id, status="ok", n_frames=frames) for one in job.clips
+        ClipRecord(class_id=clip.class_id, clip_id=clip.clip_id, status="ok", n_frames=frames) for clip in job.clips
     ]

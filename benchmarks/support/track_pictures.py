@@ -1,4 +1,4 @@
-"""Pictures of numbers: how far people are from themselves and from others, and which identity each one got when."""
+"""Pictures of results: distances within and between people, and identities over time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DPI = 110
 
 
 def people(truth: MotRows, boxes: MotRows, frames: range) -> np.ndarray:
-    """(n,) whom each box shows: the pedestrian whose label it overlaps most, by at least a half; 0: nobody.
+    """Return the person (n,) of each box: the pedestrian whose label it overlaps most, by at least a half; 0: none.
 
     Each person is shown by one box of a frame at most.
     """
@@ -42,15 +42,15 @@ def people(truth: MotRows, boxes: MotRows, frames: range) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Steps:
-    """Distances from the boxes of each frame to those of the next one, where both show somebody.
+    """Distances from the boxes of each frame to those of the next one, where both show a person.
 
     Attributes:
-        look, place: (n,) D_cos and D_bbox of every pair.
+        appearance, position: (n,) D_cos and D_bbox of every pair.
         same: (n,) both show the same person.
     """
 
-    look: np.ndarray
-    place: np.ndarray
+    appearance: np.ndarray
+    position: np.ndarray
     same: np.ndarray
 
     def median(self, of: str, *, same: bool) -> float:
@@ -58,14 +58,14 @@ class Steps:
 
 
 def steps(boxes: MotRows, who: np.ndarray, features: np.ndarray, frames: range, alpha: float) -> Steps:
-    look, place, same = [], [], []
+    appearance, position, same = [], [], []
     for frame in frames[:-1]:
         before, after = boxes.at(frame), boxes.at(frame + 1)
         rows, columns = (np.arange(part.start, part.stop)[who[part] > 0] for part in (before, after))
-        look.append((1 - features[rows] @ features[columns].T).ravel())
-        place.append(box_distance(boxes.boxes[rows], boxes.boxes[columns], alpha).ravel())
+        appearance.append((1 - features[rows] @ features[columns].T).ravel())
+        position.append(box_distance(boxes.boxes[rows], boxes.boxes[columns], alpha).ravel())
         same.append((who[rows][:, None] == who[columns]).ravel())
-    return Steps(*(np.concatenate(parts) for parts in (look, place, same)))
+    return Steps(*(np.concatenate(parts) for parts in (appearance, position, same)))
 
 
 def draw_distances(panels: dict[str, dict[str, Steps]], path: Path) -> None:
@@ -76,13 +76,13 @@ def draw_distances(panels: dict[str, dict[str, Steps]], path: Path) -> None:
     edges, tau1 = np.linspace(0, 1.4, 57), TrackerConfig().tau1
     for row, network in enumerate(networks):
         for column, run in enumerate(runs):
-            one, panel = panels[network][run], axes[row, column]
+            panel_data, panel = panels[network][run], axes[row, column]
             for same, colour in ((False, _OTHER), (True, _SAME)):
-                counts, _ = np.histogram(np.clip(one.look[one.same == same], 0, edges[-1]), edges)
+                counts, _ = np.histogram(np.clip(panel_data.appearance[panel_data.same == same], 0, edges[-1]), edges)
                 # Each group has its own scale: a network that sees no difference puts all at 0.
                 panel.stairs(counts / counts.max(), edges, fill=True, color=colour, alpha=0.75)
             panel.axvline(tau1, color=_INK, lw=1, ls="--")
-            within = float((one.look[~one.same] < tau1).mean())
+            within = float((panel_data.appearance[~panel_data.same] < tau1).mean())
             panel.text(
                 0.98, 0.93, f"{within:.0%} of others\nbelow tau1", transform=panel.transAxes, ha="right", va="top"
             )
@@ -91,7 +91,9 @@ def draw_distances(panels: dict[str, dict[str, Steps]], path: Path) -> None:
                 panel.set_title(run, fontsize=9)
             if column == 0:
                 panel.set_ylabel(network)
-    figure.supxlabel("D_cos to the boxes of the next frame: the same person (blue), somebody else (orange)", fontsize=9)
+    figure.supxlabel(
+        "D_cos to the boxes of the next frame: the same person (blue), another person (orange)", fontsize=9
+    )
     _write(figure, path)
 
 
@@ -101,7 +103,7 @@ class Identities:
 
     Attributes:
         title: what tracked, and how well.
-        frames, person, identity: (n,) of every box that shows somebody.
+        frames, person, identity: (n,) of every box that shows a person.
     """
 
     title: str
@@ -112,23 +114,26 @@ class Identities:
 
 def draw_identities(pictures: Sequence[Identities], path: Path) -> None:
     """A line for each person, in the colour of the identity that a tracker gave; a tick where it changed."""
-    persons = np.unique(np.concatenate([one.person for one in pictures]))
-    first = {p: min(one.frames[one.person == p].min(initial=10**9) for one in pictures) for p in persons.tolist()}
-    order = {person: place for place, person in enumerate(sorted(first, key=lambda p: first[p]))}
+    persons = np.unique(np.concatenate([panel_data.person for panel_data in pictures]))
+    first = {
+        p: min(panel_data.frames[panel_data.person == p].min(initial=10**9) for panel_data in pictures)
+        for p in persons.tolist()
+    }
+    order = {person: position for position, person in enumerate(sorted(first, key=lambda p: first[p]))}
     size = (4.7 * len(pictures), 0.9 + 0.16 * len(persons))
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     axes = figure.subplots(1, len(pictures), sharey=True, sharex=True, squeeze=False)[0]
-    for panel, one in zip(axes, pictures, strict=True):
+    for panel, panel_data in zip(axes, pictures, strict=True):
         changes = 0
         for person in persons.tolist():
-            mine = one.person == person
-            when, what = one.frames[mine], one.identity[mine]
+            mine = panel_data.person == person
+            when, what = panel_data.frames[mine], panel_data.identity[mine]
             colours = [tuple(part / 255 for part in identity_colour(n)) for n in what.tolist()]
             panel.scatter(when, np.full(len(when), order[person]), c=colours, s=9, marker="s", lw=0)
             changed = when[1:][what[1:] != what[:-1]]
             changes += len(changed)
             panel.scatter(changed, np.full(len(changed), order[person]), c=_INK, s=40, marker="|", lw=1.4)
-        panel.set_title(f"{one.title}: {changes} changes", fontsize=9)
+        panel.set_title(f"{panel_data.title}: {changes} changes", fontsize=9)
         panel.set_yticks([])
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes[0].set_ylabel("a line for each person")

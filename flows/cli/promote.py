@@ -18,6 +18,7 @@ Examples:
   ssat promote 3f9a1c0d --mot MOT17/train --split val-half --protocol motchallenge
   ssat promote 3f9a1c0d --dry-run
   ssat promote --undo
+  ssat promote champion --to http://mlflow.example:5000
 """
 )
 @click.argument("run", required=False)
@@ -41,6 +42,11 @@ Examples:
     "interval; by default the footage of its training's --probe, if any; none: without.",
 )
 @click.option("--undo", is_flag=True, help="Make the version champion again that the present champion replaced.")
+@click.option(
+    "--to",
+    metavar="REGISTRY_URI",
+    help="Copy the version of RUN to this MLflow registry instead, with files, settings, metrics and parent run.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the decision; change nothing.")
 @settings_options(BenchmarkSettings, skip=frozenset({"embedder"}))
 def command(
@@ -53,6 +59,7 @@ def command(
     spread: float | None,
     probe: str | None,
     undo: bool,
+    to: str | None,
     dry_run: bool,
     benchmark_given: dict[str, Any],
 ) -> None:
@@ -64,10 +71,17 @@ def command(
     """
     if undo == (run is not None):
         raise click.UsageError("give the RUN of a training, or --undo without one")
+    if undo and to:
+        raise click.UsageError("--undo and --to exclude each other")
     if undo:
         _undo(workspace, as_json, debug, dry_run)
         return
     assert run is not None  # noqa: S101 - for the type checker
+    if to is not None:
+        if benchmark_given:
+            raise click.UsageError("--to copies a version as it is: settings of a benchmark do not go with it")
+        _copy(workspace, run, to, as_json, debug, dry_run)
+        return
     benchmark = None
     configured = read_config(config, config_sections()).get("benchmark", {}) if config is not None else {}
     if "mot" in configured or "mot" in benchmark_given:
@@ -105,6 +119,29 @@ def command(
     click.echo(f"version {result.candidate.version} {verdict}{would}: {result.reason}; {where}", err=as_json)
     if as_json:
         print_json(result)
+
+
+def _copy(workspace: str, run: str, to: str, as_json: bool, debug: bool, dry_run: bool) -> None:
+    from ssat.workspace import Workspace
+    from tasks.checks import check_registry, check_runs
+    from tasks.services import mlflow_tracking_uri, services
+
+    opened = Workspace.open(workspace)
+    check_registry(to, mlflow_tracking_uri(opened))
+    check_runs(opened, [run])
+
+    from flows.promote import copy_flow
+
+    with services(opened, ray=False, mlflow=True, debug=debug):
+        copied = copy_flow(workspace, run, to, dry_run)
+    if copied.dry_run:
+        outcome = f"would be copied to {copied.registry} (dry run: nothing was changed)"
+    else:
+        already = " already" if copied.existed else ""
+        outcome = f"is{already} version {copied.version} of {copied.registry}; run {copied.run}"
+    click.echo(f"version {copied.source_version} {outcome}; digest {copied.embedder_digest}", err=as_json)
+    if as_json:
+        print_json(copied)
 
 
 def _undo(workspace: str, as_json: bool, debug: bool, dry_run: bool) -> None:

@@ -33,7 +33,7 @@ _REFUSED = 2
 @click.command()
 @click.option("--only", default="", help="Run the drills whose title holds this")
 @click.option("--outage", "outage_s", default=60.0, show_default=True, help="Seconds of a network loss")
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to work; a temporary folder unless told")
+@click.option("--folder", type=click.Path(path_type=Path), help="Folder to work in; default: a temporary one")
 @click.option("--page", type=click.Path(path_type=Path), default=_PAGE, help="Where the table goes")
 def main(only: str, outage_s: float, folder: Path | None, page: Path) -> None:
     """Disturb each part in the middle of each stage; exit code 1 where something was lost, doubled or changed."""

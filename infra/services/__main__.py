@@ -50,7 +50,7 @@ def up(folder: Path, free_ports: bool) -> None:
 @_FOLDER
 @click.option("--remove", is_flag=True, help="Remove databases and artifacts as well")
 def down(folder: Path, remove: bool) -> None:
-    """Stop exactly what `up` started; data stays unless told."""
+    """Stop exactly what `up` started; keep the data by default."""
     stack = Stack(folder)
     stopped = stack.down()
     click.echo("stopped: " + (", ".join(stopped) or "nothing ran"))

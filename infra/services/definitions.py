@@ -105,7 +105,11 @@ def definition(stack: Addresses, name: str) -> Service:
         _base()
         | stack.environment()
         | prefect_home
-        | {"PREFECT_RESULTS_DEFAULT_SERIALIZER": "json", "PREFECT_WORKER_HEARTBEAT_SECONDS": "5"},
+        | {
+            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+            "PREFECT_WORKER_HEARTBEAT_SECONDS": "5",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",  # on loopback asking costs little; a run waits 10 s otherwise
+        },
     )
 
 
@@ -160,7 +164,7 @@ def _ray_environment() -> Mapping[str, str]:
         # A node that does not answer is given up after seconds: on loopback the network is not what delays it.
         "RAY_health_check_period_ms": "2000",
         "RAY_health_check_failure_threshold": "5",
-        # How many seconds Ray waits for its own processes: 20 and 5 unless told, too few for a machine under load.
+        # How many seconds Ray waits for its own processes: 20 and 5 by default, too few for a machine under load.
         "RAY_NUM_REDIS_GET_RETRIES": "120",
         "RAY_gcs_rpc_server_connect_timeout_s": "60",
         "RAY_agent_register_timeout_ms": "120000",

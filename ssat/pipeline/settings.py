@@ -88,7 +88,7 @@ class BenchmarkSettings(StageSettings):
         default=True, description="Write an annotated mp4 of every sequence that has frames"
     )
     side_by_side: Annotated[Literal["auto", "always", "never"], Runtime()] = Field(
-        default="auto", description="Sequences concurrently on Ray; auto: if a cluster is named or it saves time"
+        default="auto", description="Sequences concurrently; auto: if a cluster is named or it saves time"
     )
     association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
     interpolate_seconds: float = Field(

@@ -4,16 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssat.embedding.embedder import Embedder
 from ssat.embedding.histogram import HistogramNetwork
 from ssat.errors import InputError
 from ssat.workspace import Workspace
-from tasks.embedders import MODEL_NAME
+from tasks.embedders import MODEL_NAME, register_embedder
 from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.promotion import promote, undo_promotion
-from tasks.recorded import Recorded
+from tasks.recorded import Recorded, logged_model_of
+from tasks.registry_copy import copy_version
 from tasks.services import mlflow_session
 
 pytestmark = pytest.mark.integration
@@ -155,6 +157,65 @@ def test_a_probe_must_agree(
     assert (without.promoted, without.probe) == (True, None)
     with pytest.raises(InputError, match=r"probe: /nowhere: no such folder.*--probe none"):
         promote.fn(store, second, spread=0.01, probe="/nowhere")
+
+
+def test_a_version_is_copied_to_another_registry_with_its_run_parent_and_scores(
+    store: Workspace, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient, get_tracking_uri
+
+    here = MlflowClient()
+    file = tmp_path / "embedder.safetensors"
+    embedder = Embedder(HistogramNetwork().eval(), 64, {})
+    embedder.save(file)
+    with mlflow_run(store, "ssat-search", "search", {"tries": 3}, system_metrics=False) as parent:
+        pass
+    settings = {"recipe": "copied", "seed": 5}
+    with mlflow_run(
+        store, "ssat-train", "t", settings, dataset=DATA, parent_run_id=parent.run_id, system_metrics=False
+    ) as reporter:
+        reporter.scalars({"loss": 2.0}, 0)
+        reporter.scalars({"loss": 1.0}, 1)
+        example = np.zeros((2, 64, 64, 3), np.uint8)
+        number = register_embedder(reporter.run_id, file, example, {"embedder_digest": embedder.digest})
+        model = logged_model_of(here, embedder.digest)
+        assert model is not None
+        reporter.model_scalars({"idf1": 0.7}, model, "MOT17 val-half motchallenge", "e" * 64)
+    (scored,) = here.get_logged_model(model).metrics
+    assert (scored.key, scored.value, scored.dataset_name) == ("idf1", 0.7, "MOT17 val-half motchallenge")
+
+    to = f"sqlite:///{tmp_path}/other/mlflow.db"
+    with pytest.raises(InputError, match=r"no folder .*/other; expected the database in a folder that exists"):
+        copy_version.fn(store, reporter.run_id, to)
+    (tmp_path / "other").mkdir()
+    here.set_model_version_tag(MODEL_NAME, number, "embedder_digest", "f" * 64)
+    with pytest.raises(InputError, match=rf"weights with digest {embedder.digest}, expected ffff"):
+        copy_version.fn(store, reporter.run_id, to)
+    here.set_model_version_tag(MODEL_NAME, number, "embedder_digest", embedder.digest)
+    tried = copy_version.fn(store, reporter.run_id, to, dry_run=True)
+    assert (tried.version, tried.dry_run, list((tmp_path / "other").iterdir())) == (None, True, [])
+
+    before = get_tracking_uri()
+    copied = copy_version.fn(store, reporter.run_id, to)
+    assert get_tracking_uri() == before
+    assert (copied.version, copied.source_version, copied.metrics, copied.existed) == ("1", number, 4, False)
+    other = MlflowClient(to)
+    version = other.get_model_version(MODEL_NAME, "1")
+    assert version.tags["embedder_digest"] == embedder.digest
+    assert version.tags["copied_from_run"] == reporter.run_id
+    run = other.get_run(version.run_id)
+    assert (run.info.status, run.data.params["recipe"]) == ("FINISHED", "copied")
+    assert [metric.value for metric in other.get_metric_history(version.run_id, "loss")] == [2.0, 1.0]
+    its_parent = other.get_run(run.data.tags["mlflow.parentRunId"])
+    assert its_parent.data.params == {"tries": "3"}
+    there = logged_model_of(other, embedder.digest)
+    assert there is not None
+    (scored,) = other.get_logged_model(there).metrics
+    assert (scored.value, scored.dataset_digest) == (0.7, "e" * 36)
+    (weights,) = (tmp_path / "other" / "artifacts").rglob("embedder.safetensors")
+    assert Embedder.load(weights).digest == embedder.digest
+    again = copy_version.fn(store, reporter.run_id, to)
+    assert (again.version, again.run, again.existed) == ("1", version.run_id, True)
 
 
 def test_what_is_no_training_says_what_to_give(store: Workspace) -> None:

@@ -107,4 +107,4 @@ def test_a_clip_under_another_name_is_found(copy: Path) -> None:
     changed = pa.array(names).dictionary_encode()
     table = table.set_column(1, table.schema.field(1), changed)
     (problem,) = verify_shard(rewritten(copy, table), 0).problems
-    assert "'someone else' is not the clip of this rank" in problem
+    assert "'someone else' is not the clip of this class id" in problem
