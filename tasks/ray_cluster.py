@@ -152,6 +152,7 @@ def ray_session(workspace: Workspace | None = None, *, debug: bool = False) -> I
     if not named:
         # No preemption on a local machine: without the watch for it each training starts one process less.
         quiet |= {**_ray_authentication(), "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+        quiet["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # the end of a training is seen up to 2 s late by default
     with ExitStack() as stack:
         stack.enter_context(default_environment(quiet))
         import ray

@@ -22,11 +22,12 @@ from tasks.embedders import register_embedder
 from tasks.evaluations import evaluation_of, probe_of_settings
 from tasks.halt import terminable
 from tasks.instances import InstanceCounts, instances_of
+from tasks.lone_trainer import LoneTrainer
 from tasks.mlflow_reporter import MlflowReporter, send_kept
 from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress_artifact import progress_artifact
 from tasks.progress_board import new_board, watched
-from tasks.train_worker import train_worker
+from tasks.train_worker import train_alone, train_worker
 from tasks.trained import TrainedEmbedder, training_folder
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def _check_resources(settings: TrainSettings) -> None:
 def _train_on_ray(
     settings: TrainSettings, workspace: Workspace, data: _Data, folder: Path, reporter: MlflowReporter
 ) -> TrainResult:
-    """Run `train_loop` in every worker of a Ray Train group; return the result of rank 0."""
+    """Run `train_loop` in every worker of a Ray Train group, or in one task; return the result of rank 0."""
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -249,31 +250,36 @@ def _train_on_ray(
     elastic = execution.min_workers not in (None, execution.workers)
     workers: Any = (execution.min_workers, execution.workers) if elastic else execution.workers
     board = new_board()
-    trainer = TorchTrainer(
-        train_worker,  # type: ignore[arg-type]  # Ray hands on what it returns
-        train_loop_config={
-            "settings": _for_workers(settings).model_dump(mode="json"),
-            "frames": str(workspace.frames),
-            "instances": None if data.instances is None else str(data.instances.folder),
-            "folder": str(folder),
-            "tracking_uri": reporter.tracking_uri,
-            "run_id": reporter.run_id,
-            "kept_in": str(workspace.mlflow),
-            "board": board,
-        },
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=_on_gpus(settings)),
-        # A lost worker costs the steps since the last checkpoint: the group starts again and continues from there.
-        run_config=RunConfig(
-            name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=execution.max_restarts)
-        ),
-    )
+    config = {
+        "settings": _for_workers(settings).model_dump(mode="json"),
+        "frames": str(workspace.frames),
+        "instances": None if data.instances is None else str(data.instances.folder),
+        "folder": str(folder),
+        "tracking_uri": reporter.tracking_uri,
+        "run_id": reporter.run_id,
+        "kept_in": str(workspace.mlflow),
+        "board": board,
+    }
+    on_gpus, max_failures = _on_gpus(settings), execution.max_restarts
+    # A lost worker costs the steps since the last checkpoint: the ranks start again and continue from there.
+    if workers == 1:
+        trainer: Any = LoneTrainer(train_alone, config, use_gpu=on_gpus, max_failures=max_failures)
+    else:
+        trainer = TorchTrainer(
+            train_worker,  # type: ignore[arg-type]  # Ray hands on what it returns
+            train_loop_config=config,
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=on_gpus),
+            run_config=RunConfig(
+                name="ray", storage_path=str(folder), failure_config=FailureConfig(max_failures=max_failures)
+            ),
+        )
     with watched(board) as bar, progress_artifact(bar, "training-progress"), terminable():
         outcome = trainer.fit()
     failure: SsatError | None = ray.get(board.failure.remote())
     if failure is not None:
         raise failure
     send_kept(reporter.tracking_uri, workspace.mlflow)
-    trained: TrainResult = outcome.return_value  # type: ignore[attr-defined]  # there since Ray 2.50, not in its stubs
+    trained: TrainResult = outcome.return_value
     return trained
 
 

@@ -20,13 +20,25 @@ if TYPE_CHECKING:
 
 
 def train_worker(config: dict[str, Any]) -> TrainResult | None:
-    """Run the library's loop as one rank of Ray's process group.
+    """Run the library's loop as one rank of Ray's process group; see `_train`."""
+    import ray.train
 
-    Ray starts the group again after any error. An error that the user has to put right would occur again after as
+    context = ray.train.get_context()
+    return _train(config, context.get_world_rank(), context.get_world_size(), context.get_local_world_size())
+
+
+def train_alone(config: dict[str, Any]) -> TrainResult | None:
+    """Run the library's loop as the only rank, in a plain Ray task; see `_train`."""
+    return _train(config, 0, 1, 1)
+
+
+def _train(config: dict[str, Any], rank: int, world: int, local_world: int) -> TrainResult | None:
+    """Run the library's loop as rank `rank` of `world`, of which `local_world` are on this machine.
+
+    Ray starts the ranks again after any error. An error that the user has to put right would occur again after as
     many minutes: it is left on the board, and the ranks of a second try end at once, with None.
     """
     import ray
-    import ray.train
     import torch
     from torch import distributed
 
@@ -38,15 +50,14 @@ def train_worker(config: dict[str, Any]) -> TrainResult | None:
     board = config["board"]
     if ray.get(board.failure.remote()) is not None:
         return None
-    context = ray.train.get_context()
     # Ray sets one thread for each worker; share the machine's cores between the ranks that it holds.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_world))
     settings = TrainSettings(**config["settings"])
     reporter: _WorkerReporter | None = None
     evaluate: Evaluate | None = None
-    if context.get_world_rank() == 0:
+    if rank == 0:
         evaluate = evaluation_of(settings)
-        images_a_step = settings.optimiser.batch_size // context.get_world_size() * context.get_world_size()
+        images_a_step = settings.optimiser.batch_size // world * world
         kept_in = Path(config["kept_in"])
         reporter = _WorkerReporter(config["tracking_uri"], config["run_id"], kept_in, board, images_a_step)
     try:
@@ -55,7 +66,7 @@ def train_worker(config: dict[str, Any]) -> TrainResult | None:
             FrameStore.open(config["frames"]),
             Path(config["folder"]),
             reporter,
-            distributed.group.WORLD if context.get_world_size() > 1 else None,
+            distributed.group.WORLD if world > 1 else None,
             evaluate,
             None if config["instances"] is None else InstanceTable.open(location(config["instances"])),
         )

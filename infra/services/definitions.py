@@ -105,7 +105,11 @@ def definition(stack: Addresses, name: str) -> Service:
         _base()
         | stack.environment()
         | prefect_home
-        | {"PREFECT_RESULTS_DEFAULT_SERIALIZER": "json", "PREFECT_WORKER_HEARTBEAT_SECONDS": "5"},
+        | {
+            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+            "PREFECT_WORKER_HEARTBEAT_SECONDS": "5",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",  # on loopback asking costs little; a run waits 10 s otherwise
+        },
     )
 
 

@@ -21,7 +21,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(root: Path) -> tuple[DemoResult, DemoResult]:
+def results(root: Path, prefect_server: str, ray_cluster: None) -> tuple[DemoResult, DemoResult]:
     """The flow's result, and that of running it again."""
     from tasks.services import services
 

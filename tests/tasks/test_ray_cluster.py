@@ -92,8 +92,13 @@ SERVERS: dict[str, Callable] = {
 }
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{port}", "localhost:{port}", "ray://127.0.0.1:{port}"])
-@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        ("web server", "localhost:{port}"),
+        *((kind, form) for kind in SERVERS for form in ("127.0.0.1:{port}", "ray://127.0.0.1:{port}")),
+    ],
+)
 def test_a_server_that_is_not_ray_is_an_error_within_ten_seconds(monkeypatch, kind, form):
     with SERVERS[kind]() as port:
         address = form.format(port=port)
@@ -130,24 +135,20 @@ def _left_behind(port: int, folder: Path) -> Iterator[None]:
             node.kill()
 
 
-@pytest.mark.parametrize("kind", ["web server", "silent", "closed"])
-def test_auto_that_leads_to_something_else_is_an_error_within_ten_seconds(with_roster, tmp_path, kind):
-    with SERVERS[kind](_FOUND) as port, _left_behind(port, tmp_path):
-        began = time.monotonic()
+def test_auto_that_leads_to_something_else_is_an_error(with_roster, tmp_path):
+    with _silent(_FOUND) as port, _left_behind(port, tmp_path):
         ended = subprocess.run(
             [Path(sys.executable).with_name("ssat"), "decode", "--workspace", with_roster(tmp_path / "w")],
             env={**os.environ, "RAY_ADDRESS": "auto", "RAY_TMPDIR": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=100,  # Ray itself would wait for minutes
         )
-        seconds = time.monotonic() - began
     assert ended.returncode == 2, ended.stderr
     assert f"RAY_ADDRESS=auto: the Ray of this machine is said to be at {_FOUND}:{port}" in ended.stderr
-    assert seconds < 20, ended.stderr  # ten, and the command's own start on a machine under load
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "auto"])
+@pytest.mark.parametrize("form", ["ray://127.0.0.1:{port}", "auto"])
 def test_sigterm_ends_the_wait(with_roster, tmp_path, form):
     with _silent(_FOUND if form == "auto" else "127.0.0.1") as port, _left_behind(port, tmp_path):
         process = subprocess.Popen(

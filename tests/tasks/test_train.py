@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -21,11 +22,13 @@ from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_loop import TrainingDivergedError
 from ssat.errors import InputError, WorkspaceError
+from ssat.file_names import CHECKPOINTS, EMBEDDER_FILE
 from ssat.frames.store import FrameStore
 from ssat.locks import writing
 from ssat.workspace import Workspace
 from tasks.services import mlflow_tracking_uri
 from tasks.trained import training_folder
+from tests.ssat.embedding.ranks import run_ranks, train_rank
 from tests.ssat.frames.conftest import small_clips, small_store
 
 __all__ = ["small_clips", "small_store"]
@@ -82,7 +85,6 @@ class KillsAWorker(threading.Thread):
                 return
 
 
-# Ray starts each of its processes anew in each of three starts, which takes minutes on two busy cores.
 @pytest.mark.timeout(1500)
 def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     small_store: FrameStore, tmp_path: Path, make_sequence: Callable[..., Path]
@@ -100,15 +102,20 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     assert killer.killed is not None
     assert [record.epoch for record in killed.history] == [1, 2, 3, 4]
 
-    other = workspace_with(small_store, tmp_path / "calm")
-    calm = run_stage(TRAIN, str(other.root), settings)
+    # The same training undisturbed and without Ray.
+    calm = tmp_path / "calm"
+    calm.mkdir()
+    run_ranks(train_rank, (str(calm), str(small_store.folder), settings), 2)
     first = safetensors.torch.load_file(workspace.absolute(killed.embedder))
-    second = safetensors.torch.load_file(other.absolute(calm.embedder))
+    second = safetensors.torch.load_file(calm / EMBEDDER_FILE)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert [record.loss for record in killed.history] == [record.loss for record in calm.history]
+    last = latest_checkpoint(calm / CHECKPOINTS)
+    assert last is not None
+    history = json.loads((last / "state.json").read_text())["history"]
+    assert [record.loss for record in killed.history] == [row["loss"] for row in history]
 
     # The probe is that of the best of two evaluations, in MLflow too; where the footage lies does not matter.
-    assert killed.probe == calm.probe
+    assert killed.probe == Embedder.load(calm / EMBEDDER_FILE).facts["probe"]
     assert killed.probe["auc"] == max(record.scores.get("probe_auc", 0) for record in killed.history)
     recorded = mlflow.MlflowClient(mlflow_tracking_uri(workspace)).get_run(killed.mlflow_run_id).data
     assert recorded.metrics["kept_probe_auc"] == killed.probe["auc"]
@@ -145,7 +152,8 @@ def test_a_loss_that_is_not_finite_ends_the_training_without_another_try(
     small_store: FrameStore, tmp_path: Path
 ) -> None:
     workspace = workspace_with(small_store, tmp_path)
-    settings = SETTINGS.model_copy(update={"learning_rate": 1e30, "schedule": "cosine", "warmup": 0.0})
+    values = {"learning_rate": 1e30, "schedule": "cosine", "warmup": 0.0, "workers": 1, "epochs": 1}
+    settings = SETTINGS.model_copy(update=values)
     with pytest.raises(TrainingDivergedError, match=r"on clips clip.*step-\d+ is kept"):
         run_stage(TRAIN, str(workspace.root), settings)
 
