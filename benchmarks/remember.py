@@ -34,7 +34,7 @@ from ssat.errors import InputError
 from ssat.tracking import Tracker, TrackerConfig
 from ssat.tracking.relink import relink
 
-_SEEDS = {"choose": range(1, 13), "report": range(101, 121)}
+_SEEDS = {"choose": range(1, 29), "report": range(201, 221)}
 _FIGURES, _VISITS, _ABSENCE_SECONDS = 12, 3, (5.0, 120.0)
 _REMEMBER_SECONDS = 300.0
 _BOX_NOISE = 0.02  # of the height

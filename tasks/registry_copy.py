@@ -181,7 +181,7 @@ def _experiment(there: MlflowClient, uri: str) -> str:
         return str(found.experiment_id)
     # A server places artifacts itself; with a database they belong beside it, not into the current folder.
     file = sqlite_file(uri) if is_sqlite(uri) else None
-    location = None if file is None else (file.parent / "artifacts").as_uri()
+    location = None if file is None else (file.absolute().parent / "artifacts").as_uri()
     return str(there.create_experiment(TRAININGS, artifact_location=location))
 
 

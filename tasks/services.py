@@ -304,6 +304,7 @@ def mlflow_session(workspace: Workspace, *, debug: bool = False) -> Iterator[str
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # its progress bars would overwrite ours
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output carries results alone
         "DO_NOT_TRACK": "1",
         "GIT_PYTHON_REFRESH": "quiet",
         # The defaults retry for minutes; an unreachable server must not delay the work (see mlflow_run).

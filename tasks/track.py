@@ -287,9 +287,9 @@ def track_input(
     if calibration is not None and calibration.fallback is not None:
         notes.append(calibration.fallback)
     memory = tracker.method.long_memory if isinstance(tracker, Tracker) else None
-    if memory is not None and memory.limit is None:
+    if memory is not None and len(memory.different) < MIN_DIFFERENT:
         notes.append(
-            f"no identity could be restored: {memory.sums[0]:.0f} pairs of people in one frame, expected at least "
+            f"no identity could be restored: {len(memory.different)} pairs of people in one frame, expected at least "
             f"{MIN_DIFFERENT}, to measure the distance of different people"
         )
     if stopped is not None:

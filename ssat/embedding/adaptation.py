@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssat.embedding.colour_learning import learn_colours, spread_rows, within_class_whitening
+from ssat.embedding.colour_learning import learn_colours, spread_rows
 from ssat.embedding.histogram import HistogramNetwork
 from ssat.embedding.network import EmbeddingNetwork
-from ssat.embedding.whitening import whitened
+from ssat.embedding.whitening import whitened, within_class_whitening
 from ssat.errors import InputError
 from ssat.patches.clips import PatchTable
 from ssat.patches.settings import ColoursSettings

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 
 from ssat.embedding.histogram import CELLS, HistogramNetwork, colour_channels, pooled
+from ssat.embedding.whitening import within_class_whitening
 from ssat.errors import InputError
 from ssat.patches.clips import PatchTable
 from ssat.patches.settings import ColoursSettings
@@ -124,29 +125,6 @@ def _set_whitening(
     whitening = within_class_whitening(features_NF, patch_N, shrinkage)
     network.whitening.copy_(torch.from_numpy(whitening.astype(np.float32)))
     network.mean.copy_(torch.from_numpy(features_NF.mean(axis=0).astype(np.float32)))
-
-
-def within_class_whitening(
-    features_NF: NDArray[np.float64], patch_N: NDArray[np.int64], shrinkage: float
-) -> NDArray[np.float64]:
-    """Return the symmetric map (F, F) that evens out how features of one patch vary, shrunk towards the identity.
-
-    Args:
-        features_NF: of views.
-        patch_N: (n,) the patch of each view.
-        shrinkage: of the within-class covariance to equal variance in all directions; 1: fully.
-    """
-    counts = np.bincount(patch_N)
-    sums = np.zeros((len(counts), features_NF.shape[1]))
-    np.add.at(sums, patch_N, features_NF)
-    within = features_NF - (sums / np.maximum(counts, 1)[:, None])[patch_N]
-    covariance = within.T @ within / len(within)
-    width = len(covariance)
-    shrunk = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / width * np.eye(width)
-    values, vectors = np.linalg.eigh(shrunk)
-    whitening: NDArray[np.float64] = (vectors * values**-0.5) @ vectors.T
-    whitening /= np.sqrt((whitening**2).sum() / width)
-    return whitening
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -22,6 +23,7 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 # Twice the dimension of a feature, from as many clips as possible.
 _WHITENING_CROPS = 1024
+_WHITENING_VIEWS = 3072  # several of a patch, for 160 clips
 
 
 def augment_of(settings: AugmentationSettings) -> Augment:
@@ -65,6 +67,7 @@ class TrainingData:
                 "patch, none for clip"
             )
         self.settings = settings.data
+        self._all = settings
         self.store = store
         self.instances = instances
         self.world = world
@@ -134,6 +137,23 @@ class TrainingData:
         if self.instances is not None:
             return held_out_instances(self.store, self.instances, self.held_out, self.settings.crop)
         return held_out_frames(self.store, self.held_out, self.settings)
+
+    @cached_property
+    def whitening_views(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Crops (n, S, S, 3) as they are trained on, of about three thousand boxes, and their labels (n,).
+
+        The same on every process; no epoch of the training draws them.
+
+        Raises:
+            InputError: the classes are clips.
+        """
+        if self.instances is None:
+            raise InputError("setting train.whiten_within: for instances patch only, but instances is clip")
+        sampler = instance_sampler(self._all, self.store, self.instances, self.training, 0, 1)
+        batches = sampler.epoch(self._all.schedule.epochs, crop=self.settings.crop)
+        wanted = -(-_WHITENING_VIEWS // self._all.optimiser.batch_size)
+        views, labels = zip(*itertools.islice(batches, wanted), strict=True)
+        return np.concatenate(views), np.concatenate(labels)
 
     def whitening_crops(self) -> NDArray[np.uint8]:
         """Return crops of about a thousand frames of training clips."""

@@ -17,7 +17,7 @@ from ssat.embedding.held_out import held_out_scores
 from ssat.embedding.network import FEATURE_DIM, EmbeddingNetwork
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.training_state import TrainingState
-from ssat.embedding.whitening import whitened, whitening
+from ssat.embedding.whitening import whitened, whitening, within_class_whitening
 from ssat.file_names import EMBEDDER_FILE
 
 _BEST_FILE = "best.safetensors"
@@ -97,11 +97,16 @@ class Evaluator:
 
     def _feature_network(self, group: dist.ProcessGroup | None) -> EmbeddingNetwork:
         """Return the network that the embedder gets: the trained one, its features whitened where that is asked for."""
-        network, shrinkage = self._state.feature_network, self._settings.network.whiten
-        if shrinkage is None:
+        network, settings = self._state.feature_network, self._settings.network
+        if settings.whiten_within is not None:
+            views, labels_B = self._data.whitening_views
+            of_views_BD = features_of(network, views, self._device, group).astype(np.float64)
+            map_DD = within_class_whitening(of_views_BD, labels_B, settings.whiten_within)
+            return whitened(network, map_DD, of_views_BD.mean(axis=0))
+        if settings.whiten is None:
             return network
         features_BD = features_of(network, self._data.whitening_crops(), self._device, group)
-        return whitened(network, *whitening(features_BD, shrinkage))
+        return whitened(network, *whitening(features_BD, settings.whiten))
 
     def _embedder(self, network: EmbeddingNetwork, scores: Mapping[str, float]) -> Embedder:
         facts = {

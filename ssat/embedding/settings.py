@@ -113,6 +113,13 @@ class NetworkSettings(Component):
         description="Beyond the paper: even out how far features spread in each direction, by training frames; the "
         "value is the shrinkage; default off",
     )
+    whiten_within: Annotated[float | None, OmittedAtDefault()] = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Beyond the paper, patches: directions in which views of one patch differ count less; the value "
+        "is the shrinkage to equal variance in all directions; default off",
+    )
     precision: Precision = Field(
         default="auto", description="Arithmetic of the network; auto: bfloat16 where the processor computes it natively"
     )
@@ -285,7 +292,11 @@ class TrainSettings(ComposedSettings):
 
     def _check_instances(self) -> None:
         """Refuse what a kind of instances does not use, and batches that do not divide into frames."""
+        if self.network.whiten is not None and self.network.whiten_within is not None:
+            raise ValueError("whiten and whiten_within both change the last layer; give one of them")
         if self.classes.kind == "clip":
+            if self.network.whiten_within is not None:
+                raise ValueError("whiten_within: for instances patch only, but instances is clip")
             unused = sorted(set(self.classes.model_fields_set) - {"kind"})
             changed = [name for name in unused if getattr(self.classes, name) != getattr(InstanceSettings(), name)]
             if changed:

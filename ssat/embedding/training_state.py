@@ -26,12 +26,15 @@ from ssat.setting_marks import ByContent
 from ssat.settings import OmittedAtDefault
 
 _LOG = logging.getLogger(__name__)
+# Applied after the training.
+_OF_THE_LAST_LAYER = ("whiten", "whiten_within")
 
 # Settings that records leave out at their default: a checkpoint must not have another value either.
 _OMITTED = {
     name: None
     for name, field in TrainSettings.fields().items()
-    if any(isinstance(mark, OmittedAtDefault) for mark in field.metadata)
+    if name not in _OF_THE_LAST_LAYER
+    and any(isinstance(mark, OmittedAtDefault) for mark in field.metadata)
     and not any(isinstance(mark, ByContent) for mark in field.metadata)
 }
 
@@ -122,8 +125,8 @@ class TrainingState:
         Raises:
             InputError: damaged, or of other data, settings or classes.
         """
-        # Whitening is applied after the training.
-        must_agree = {name: value for name, value in self._settings.identity().items() if name != "whiten"}
+        identity = self._settings.identity().items()
+        must_agree = {name: value for name, value in identity if name not in _OF_THE_LAST_LAYER}
         state = load_state(checkpoint, data_digest=self._data_digest, settings={**_OMITTED, **must_agree})
         if state["class_ranks"] != self._class_ids:
             raise InputError(f"{checkpoint}: made for other classes; delete it to start again")

@@ -199,13 +199,16 @@ class MotSequence:
             raise InputError(f"{path}: no ground truth; sequence {self.name} can be tracked but not scored")
         return read_ground_truth(path, self.n_frames)
 
+    @property
+    def no_frames(self) -> str:
+        """Say why there are no frames, where `image_folder` is None."""
+        if (self.folder / "img1").is_file():  # what an archive or a checkout without links leaves
+            return "img1 is a file; expected the folder of frames. If it was a link, make it one again"
+        return "no folder of frames (img1)"
+
     def _images(self) -> Path:
         if self.image_folder is None:
-            if (stub := self.folder / "img1").is_file():  # what an archive or a checkout without links leaves
-                raise InputError(f"{stub}: a file, expected the folder of frames; was it a link? Make it one again")
-            raise InputError(
-                f"{self.folder}: no folder of frames (img1); appearance needs the frames, the tracker box does not"
-            )
+            raise InputError(f"{self.folder}: {self.no_frames}; appearance needs the frames, the tracker box does not")
         return self.image_folder
 
 

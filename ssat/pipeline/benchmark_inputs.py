@@ -76,15 +76,15 @@ def _prepare(settings: BenchmarkSettings, *, digests: bool) -> tuple[list[Prepar
     skipped: dict[str, str] = {}
     for sequence in sequences:
         if not sequence.has_frames and _detects(settings):
-            skipped[sequence.name] = "labels only, no frames (img1): there is nothing to detect in"
+            skipped[sequence.name] = f"{sequence.no_frames}: there is nothing to detect in"
         elif settings.needs_appearance and not sequence.has_frames:
-            skipped[sequence.name] = "labels only, no frames (img1): appearance needs frames, the tracker box does not"
+            skipped[sequence.name] = f"{sequence.no_frames}: appearance needs frames, the tracker box does not"
         else:
             prepared.append(_prepare_one(sequence, settings, digests=digests))
     if not prepared:
+        reasons = ", ".join(sorted({sequence.no_frames for sequence in sequences}))
         raise InputError(
-            f"{settings.mot}: {', '.join(skipped)}: no folder of frames (img1); appearance needs the frames, "
-            "the tracker box does not"
+            f"{settings.mot}: {', '.join(skipped)}: {reasons}; appearance needs the frames, the tracker box does not"
         )
     return prepared, skipped
 

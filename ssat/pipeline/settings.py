@@ -47,7 +47,8 @@ class BenchmarkSettings(StageSettings):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
 
     mot: Annotated[str, ByContent(), LocalPath()] = Field(
-        description="MOTChallenge sequence, a folder of them (SEQ/seqinfo.ini, det/, gt/, img1/), or KITTI tracking"
+        description="MOTChallenge sequence, a folder of them (SEQ/seqinfo.ini, det/, gt/, img1/), KITTI tracking, "
+        "labelled videos"
     )
     sequences: Annotated[tuple[str, ...], ByContent()] = Field(
         default=(), description="Only these sequences, or patterns such as `*-FRCNN`; by default all of the folder"

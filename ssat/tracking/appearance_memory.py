@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssat.tracking.distances import accumulated
 from ssat.tracking.state import TrackState
+from ssat.tracking.whitening import WithinTracks
 
 
 class AppearanceMemory(Protocol):
@@ -17,7 +18,7 @@ class AppearanceMemory(Protocol):
     def update(self, state: TrackState, rows: NDArray[np.intp], features_NF: NDArray[np.float32]) -> None:
         """Update some tracks with the features of their matched detections."""
 
-    def start(self, features_NF: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def start(self, features_NF: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Return the arrays of new tracks, by the names of `TrackState`."""
         ...
 
@@ -45,21 +46,44 @@ class Accumulated:
 
 
 class Summed:
-    """Another memory and, for `LongMemory`, the sum of all features."""
+    """Another memory and, for `LongMemory`, the sum of all features.
 
-    def __init__(self, inner: AppearanceMemory) -> None:
+    Args:
+        inner: the other memory.
+        within: receives the deviation of every `STRIDE`th feature of a track from the track's mean.
+    """
+
+    STRIDE = 4  # neighbouring frames hardly differ
+
+    def __init__(self, inner: AppearanceMemory, within: WithinTracks) -> None:
         self.inner = inner
+        self.within = within
 
     def update(self, state: TrackState, rows: NDArray[np.intp], features_NF: NDArray[np.float32]) -> None:
         """Update the features and add them to the sums."""
         self.inner.update(state, rows, features_NF)
         if state.feature_sum is None:
             state.feature_sum = np.zeros((len(state), features_NF.shape[1]), np.float32)
+        counts_T = state.feature_count
+        if counts_T is None:
+            # Hits: of a state that was saved before features were counted.
+            hits_T = np.ones(len(state), np.int64) if state.hits is None else state.hits
+            counts_T = np.where(state.feature_sum.any(axis=1), hits_T, 0)
+            state.feature_count = counts_T
+        known_N = features_NF.any(axis=1)
+        count_N = counts_T[rows]
+        due_N = known_N & (count_N > 0) & (count_N % self.STRIDE == 0)
+        if np.logical_or.reduce(due_N):
+            count_N1 = count_N[due_N, None].astype(np.float32)
+            deviations = features_NF[due_N] - state.feature_sum[rows[due_N]] / count_N1
+            self.within.add(deviations * np.sqrt(count_N1 / (count_N1 + 1)))  # unbiased variance
         state.feature_sum[rows] += features_NF
+        counts_T[rows] += known_N
 
-    def start(self, features_NF: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def start(self, features_NF: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Return the arrays of the other memory, and the features as sums of one."""
-        return {**self.inner.start(features_NF), "feature_sum": features_NF.copy()}
+        counts = np.asarray(features_NF.any(axis=1), np.int64)
+        return {**self.inner.start(features_NF), "feature_sum": features_NF.copy(), "feature_count": counts}
 
 
 class Gallery(Accumulated):

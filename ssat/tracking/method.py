@@ -93,7 +93,7 @@ def method_of(config: TrackerConfig, frame_rate: float) -> Method:
     memory: AppearanceMemory = Gallery(beta, config.gallery) if config.gallery else Accumulated(beta)
     long_memory = None
     if config.remember_seconds > 0:
-        memory = Summed(memory)
         long_memory = LongMemory(round(config.remember_seconds * frame_rate), config.false_join_rate)
+        memory = Summed(memory, long_memory.within)
     counts_hits = config.confirm_hits > 1 or config.gallery > 0 or long_memory is not None
     return Method(terms, passes, motion, memory, not_weak, counts_hits, calibration, long_memory)

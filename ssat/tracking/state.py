@@ -26,6 +26,7 @@ class TrackState:
         hits: (T,) frames in which the track was matched, its first one included.
         gallery: (T, K, F) past features, L2-normalised.
         feature_sum: (T, F) sum of all features of the track.
+        feature_count: (T,) how many features these are.
         missing_appearance: some row of `features` may be zero.
     """
 
@@ -39,6 +40,7 @@ class TrackState:
     hits: NDArray[np.int64] | None = None
     gallery: NDArray[np.float32] | None = None
     feature_sum: NDArray[np.float32] | None = None
+    feature_count: NDArray[np.int64] | None = None
     missing_appearance: bool = False
 
     def __len__(self) -> int:

@@ -105,6 +105,12 @@ def test_mlflow_has_the_training_the_benchmark_and_the_model(finished):
     assert benchmark.info.status == "FINISHED"
     versions = client.search_model_versions("name='ssat-embedder'")
     assert [version.run_id for version in versions] == [training.info.run_id]
+    # The benchmark scored this version: its logged model has the scores, for MLflow's comparison of models.
+    model = client.get_logged_model(versions[0].source.removeprefix("models:/"))
+    scores = {metric.key: metric for metric in model.metrics if metric.dataset_name}
+    assert scores["idf1"].value == pytest.approx(benchmark.data.metrics["idf1"])
+    assert scores["idf1"].run_id == benchmark.info.run_id
+    assert benchmark.data.params["dataset.digest"].startswith(scores["idf1"].dataset_digest)
 
 
 def test_prefect_has_each_stage_as_a_flow_of_its_own(finished):

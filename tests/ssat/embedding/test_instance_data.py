@@ -15,6 +15,7 @@ from ssat.embedding.embedder import Embedder
 from ssat.embedding.patches import crop_patches
 from ssat.embedding.settings import TrainSettings
 from ssat.embedding.train_loop import train_loop
+from ssat.embedding.whitening import within_class_whitening
 from ssat.errors import InputError
 from ssat.frames.augment import FrameDecoder
 from ssat.frames.instances import InstanceTable
@@ -47,6 +48,8 @@ def test_settings_of_clips_are_recorded_as_before() -> None:
     [
         ({"instances": "clip", "replace_background": 0.5}, "replace_background: for instances patch only"),
         ({"instances": "clip", "instances_per_frame": 2}, "instances_per_frame: for instances patch only"),
+        ({"instances": "clip", "whiten_within": 0.1}, "whiten_within: for instances patch only"),
+        ({"whiten": 0.1, "whiten_within": 0.1}, "give one of them"),
         ({"brightness": 0.2}, "brightness and contrast are for instances clip"),
         ({"instances_per_frame": 5}, "does not divide by instances_per_frame 5"),
         (
@@ -112,10 +115,10 @@ def test_it_learns_to_tell_the_instances_of_a_clip_apart(
 def test_an_interrupted_training_ends_with_the_same_weights(
     small_store: FrameStore, small_instances: InstanceTable, tmp_path: Path
 ) -> None:
-    train_loop(patch(whiten=0.1), small_store, tmp_path / "whole", instances=small_instances)
+    train_loop(patch(whiten_within=0.1), small_store, tmp_path / "whole", instances=small_instances)
     with pytest.raises(StoppedError):
         train_loop(
-            patch(whiten=0.1, checkpoint_every=5),
+            patch(whiten_within=0.1, checkpoint_every=5),
             small_store,
             tmp_path / "resumed",
             StopsAfter(14),
@@ -124,9 +127,25 @@ def test_an_interrupted_training_ends_with_the_same_weights(
             small_instances,
         )
     assert latest_checkpoint(tmp_path / "resumed" / "checkpoints").name != "step-0000000028"
-    train_loop(patch(whiten=0.1), small_store, tmp_path / "resumed", instances=small_instances)
+    train_loop(patch(whiten_within=0.1), small_store, tmp_path / "resumed", instances=small_instances)
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "resumed")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_directions_in_which_views_of_a_patch_differ_count_less(
+    small_store: FrameStore, small_instances: InstanceTable, tmp_path: Path
+) -> None:
+    chosen = patch(epochs=1, whiten_within=0.1)
+    plain = Embedder.load(
+        train_loop(patch(epochs=1), small_store, tmp_path / "plain", instances=small_instances).embedder
+    )
+    made = Embedder.load(train_loop(chosen, small_store, tmp_path / "within", instances=small_instances).embedder)
+    views, labels = TrainingData(chosen, small_store, 0, 1, small_instances).whitening_views
+    assert np.bincount(labels).max() > 1
+    with torch.inference_mode():
+        before, after = (one.network(torch.from_numpy(views)).double().numpy() for one in (plain, made))
+    expected = (before - before.mean(axis=0)) @ within_class_whitening(before, labels, 0.1)
+    np.testing.assert_allclose(after, expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_a_larger_training_starts_from_the_head_of_a_smaller_one(

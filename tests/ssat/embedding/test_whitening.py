@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ssat.embedding.network import EmbeddingNetwork
-from ssat.embedding.whitening import whitened, whitening
+from ssat.embedding.whitening import whitened, whitening, within_class_whitening
 
 
 def uneven(n: int) -> np.ndarray:
@@ -50,3 +50,23 @@ def test_the_map_becomes_part_of_the_network() -> None:
         np.testing.assert_array_equal(network(images).numpy(), before)  # the trained one is left as it is
     expected = (before - mean_D) @ map_DD
     np.testing.assert_allclose(after, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_views_of_one_class_vary_alike_in_all_directions_afterwards() -> None:
+    random = np.random.default_rng(1)
+    classes = np.repeat(np.arange(200), 4)
+    features = 20 * random.standard_normal((200, 6))[classes] + uneven(800)
+    within = []
+    for map_DD in (
+        np.eye(6),
+        within_class_whitening(features, classes, 1e-6),
+        within_class_whitening(features, classes, 1.0),
+    ):
+        mapped = (features @ map_DD).reshape(200, 4, 6)
+        variance = np.linalg.eigvalsh(
+            np.cov((mapped - mapped.mean(axis=1, keepdims=True)).reshape(-1, 6), rowvar=False)
+        )
+        within.append(variance[-1] / variance[0])
+    assert within[0] > 1000
+    assert within[1] == pytest.approx(1, abs=0.01)
+    assert within[2] == pytest.approx(within[0]), "all directions are taken as equal: nothing changes"

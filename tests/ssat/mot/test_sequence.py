@@ -80,7 +80,7 @@ def test_labels_only(make_sequence: Callable[..., Path], tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"no folder of frames.*the tracker box does not"):
         one.check_images(range(1, 3))
     (tmp_path / "WALK-01" / "img1").write_text("../other/img1")  # a link that was stored as text
-    with pytest.raises(InputError, match=r"WALK-01/img1: a file, expected the folder of frames"):
+    with pytest.raises(InputError, match=r"WALK-01: img1 is a file; expected the folder of frames"):
         MotSequence.open(one.folder).check_images(range(1, 3))
 
 
