@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: services services-down drills setup demo test lint bench bench-data bench-train bench-track results ui docs clean lock
+.PHONY: services services-down drills setup demo test test-fast lint bench bench-data bench-train bench-track results ui docs clean lock
 
 setup: $(STAMP)
 
@@ -24,6 +24,10 @@ demo: setup
 test: setup
 	@infra/system-packages.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
+
+# The library's tests that need no service and take no second each.
+test-fast: setup
+	$(BIN)/python -m pytest tests/ssat tests/test_*.py -n 2 --dist loadfile -m "not integration and not slow"
 
 lint: setup
 	$(BIN)/ruff format --check .

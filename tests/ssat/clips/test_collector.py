@@ -20,6 +20,8 @@ from ssat.errors import InputError, WorkspaceError
 from ssat.json_values import json_values
 from ssat.workspace import Workspace, sha256_of
 
+pytestmark = pytest.mark.slow
+
 HEADER = "youtube_id,time_start,time_end,split\n"
 
 

@@ -21,6 +21,8 @@ from ssat.clips.status import load_status
 from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace, sha256_of
 
+pytestmark = pytest.mark.slow
+
 # What the child does just before or after a step of its work: it kills itself.
 POINTS = {
     "trimming": "after(Trimmers, '_current', 3)",

@@ -16,6 +16,8 @@ from ssat.clips.status import StatusLog, load_status
 from ssat.errors import WorkspaceError
 from ssat.workspace import Workspace, sha256_of
 
+pytestmark = pytest.mark.slow
+
 
 def collect(workspace: Workspace, source: Path, **settings: Any) -> dict[str, Any]:
     defaults = {"workers": 1, "min_free_gib": 0.0, "source": str(source)}

@@ -7,6 +7,8 @@ from ssat.embedding.network import EmbeddingNetwork
 from ssat.errors import InputError
 from ssat.patches.clips import CUT_HEIGHT, CUT_WIDTH, PatchTable
 
+pytestmark = pytest.mark.slow
+
 
 def table(patches: int, boxes: int = 4) -> PatchTable:
     """Patches of one colour each, seen in the same frames."""

@@ -9,6 +9,8 @@ from ssat.embedding.export import export_embedder
 from ssat.embedding.onnx_embedder import OnnxEmbedder
 from ssat.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:

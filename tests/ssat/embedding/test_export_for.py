@@ -19,6 +19,8 @@ from ssat.embedding.named import load_embedder
 from ssat.embedding.patches import crop_patches
 from ssat.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 _SIZE = 48
 _BOXES = np.array([[10.0, 10, 58, 58], [70, 20, 118, 68], [20, 80, 68, 128]])  # 48 pixels: nobody resizes
 _BOXMOT = Path(os.environ.get("SSAT_BOXMOT", "benchmarks/.peers/boxmot/bin/python"))

@@ -15,6 +15,8 @@ from ssat.errors import InputError
 from ssat.patches.clips import PatchTable, joined
 from ssat.patches.settings import ColoursSettings
 
+pytestmark = pytest.mark.slow
+
 _PATCHES, _BOXES = 120, 3
 
 

@@ -22,6 +22,8 @@ from ssat.frames.instances import InstanceTable
 from ssat.frames.store import FrameStore
 from tests.ssat.embedding.test_train_loop import StoppedError, StopsAfter, settings, weights
 
+pytestmark = pytest.mark.slow
+
 PATCH = {"instances": "patch", "flip": True, "frames_per_clip": 4}
 
 

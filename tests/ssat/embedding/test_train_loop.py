@@ -28,6 +28,8 @@ from ssat.frames.store import FrameStore
 from ssat.reporter import NullReporter
 from tests.ssat.embedding.ranks import run_ranks
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "architecture": "resnet18",
     "crop": 32,

@@ -19,6 +19,8 @@ from ssat.frames.verify import verify_shard
 from ssat.remote import RemotePath
 from ssat.workspace import Workspace, committed, sha256_of
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = DecodeSettings(shard_clips=4)
 Collect = Callable[[int], pa.Table]
 Build = Callable[..., FrameStore]

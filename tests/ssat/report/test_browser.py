@@ -12,6 +12,8 @@ from ssat.tracking import Tracker
 from ssat.video.annotated import AnnotatedVideo
 from ssat.video.pictures import write_png
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def report(tmp_path: Path) -> Path:

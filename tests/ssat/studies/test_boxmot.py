@@ -12,6 +12,8 @@ from ssat.mot.rows import MotRows
 from ssat.studies.boxmot import BoxmotEnvironment, BoxmotRequest, find_boxmot, track_with_boxmot
 from ssat.studies.settings import BOXMOT, BoxmotTracker, TrackersStudySettings
 
+pytestmark = pytest.mark.slow
+
 _PEERS = Path(__file__).parents[3] / "benchmarks" / ".peers"
 
 

@@ -9,6 +9,8 @@ from ssat.mot.rows import MotRows
 from ssat.studies.settings import TrackletSettings
 from ssat.studies.tracklets import Tracklets, _chosen, collect_tracklets, train_on_tracklets, unlabelled_sequences
 
+pytestmark = pytest.mark.slow
+
 
 def test_tracks_of_sort_become_classes_without_a_look_at_labels(
     make_sequence: Callable[..., Path], tmp_path: Path
