@@ -127,7 +127,6 @@ class Embedder:
         tensors = ((name, tensor.cpu().contiguous().numpy().tobytes()) for name, tensor in weights)
         return weights_digest(self.network.architecture, self.input_size, tensors, arithmetic)
 
-    @torch.inference_mode()
     def __call__(self, patches: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
         """L2-normalised features (B, 512) of RGB patches (B, S, S, 3), S = `input_size`.
 
@@ -137,12 +136,17 @@ class Embedder:
         self._check(patches)
         features_BD = np.empty((len(patches), FEATURE_DIM), np.float32)
         for start in range(0, len(patches), batch_size):
-            batch = torch.from_numpy(np.ascontiguousarray(patches[start : start + batch_size])).to(self.device)
-            with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
-                raw_BD = self.network(batch)
-            features = functional.normalize(raw_BD.float())
-            features_BD[start : start + len(batch)] = features.cpu().numpy()
+            batch = np.ascontiguousarray(patches[start : start + batch_size])
+            features_BD[start : start + len(batch)] = self._features(batch)
         return features_BD
+
+    @torch.inference_mode()
+    def _features(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        batch = torch.from_numpy(patches).to(self.device)
+        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
+            raw_BD = self.network(batch)
+        features: NDArray[np.float32] = functional.normalize(raw_BD.float()).cpu().numpy()
+        return features
 
     def _check(self, patches: NDArray[np.uint8]) -> None:
         size = self.input_size

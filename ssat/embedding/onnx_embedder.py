@@ -78,19 +78,10 @@ class OnnxEmbedder(Embedder):
         """SHA-256 of the file."""
         return self._digest
 
-    def __call__(self, patches: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
-        """L2-normalised features (B, 512) of RGB patches (B, S, S, 3), S = `input_size`.
-
-        Raises:
-            InputError: patches of another shape or type.
-        """
-        self._check(patches)
-        features_BD = np.empty((len(patches), FEATURE_DIM), np.float32)
-        for start in range(0, len(patches), batch_size):
-            batch = np.ascontiguousarray(patches[start : start + batch_size])
-            answer: list[Any] = self._session.run(["features"], {"patches": batch})
-            features_BD[start : start + len(batch)] = answer[0]
-        return features_BD
+    def _features(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        answer: list[Any] = self._session.run(["features"], {"patches": patches})
+        features: NDArray[np.float32] = answer[0]
+        return features
 
 
 def _threads() -> int:
