@@ -19,8 +19,8 @@ from prefect.utilities.annotations import quote
 from ssat.clips.collected import CollectResult
 from ssat.clips.collector import Collector, Shard, ShardOutcome
 from ssat.clips.lists import describe_rejected
-from ssat.clips.progress import ClipProgress
 from ssat.clips.settings import CollectSettings
+from ssat.clips.stages import ClipProgress
 from ssat.clips.status import OK
 from ssat.redaction import without_credentials
 from ssat.workspace import Workspace

@@ -69,12 +69,12 @@ def python_version() -> Check:
     return Check("python", "bad", version, "install Python 3.11 or later, then `make setup`")
 
 
-def requirements(distribution: str = "ssat") -> Check:
+def requirements() -> Check:
     """Return whether every direct dependency is installed in a version that the project allows."""
     from packaging.requirements import Requirement
 
     problems, checked = [], 0
-    for line in importlib.metadata.requires(distribution) or []:
+    for line in importlib.metadata.requires("ssat") or []:
         requirement = Requirement(line)
         # `ssat doctor` is only available with the pipeline.
         if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in ("", "pipeline")):
@@ -239,38 +239,29 @@ def databases(root: str | Path) -> Check:
 
 def prefect() -> Check:
     """Prefect: embedded, or the server that PREFECT_API_URL names."""
-    url = os.environ.get("PREFECT_API_URL")
-    if not url:
-        return Check("prefect", "ok", "embedded: a temporary server for each command")
-    try:
-        services.check_prefect(url)
-    except SsatError as error:
-        return Check("prefect", "bad", str(error), "start the server, or unset PREFECT_API_URL")
-    return Check("prefect", "ok", f"answers at {without_credentials(url)}")
+    embedded = "a temporary server for each command"
+    return _service("prefect", "PREFECT_API_URL", embedded, services.check_prefect, "server")
 
 
 def ray() -> Check:
     """Ray: embedded, or the cluster that RAY_ADDRESS names."""
-    address = os.environ.get("RAY_ADDRESS")
-    if not address or address == "local":
-        return Check("ray", "ok", "embedded: a local cluster for each command")
-    try:
-        services.check_ray(address)
-    except SsatError as error:
-        return Check("ray", "bad", str(error), "start the cluster, or unset RAY_ADDRESS")
-    return Check("ray", "ok", f"answers at {without_credentials(address)}")
+    return _service("ray", "RAY_ADDRESS", "a local cluster for each command", services.check_ray, "cluster")
 
 
 def mlflow() -> Check:
     """MLflow: embedded, or the store that MLFLOW_TRACKING_URI names."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if not uri:
-        return Check("mlflow", "ok", "embedded: SQLite in the workspace")
+    return _service("mlflow", "MLFLOW_TRACKING_URI", "SQLite in the workspace", services.check_mlflow, "server")
+
+
+def _service(name: str, variable: str, embedded: str, check: Callable[[str], object], remote: str) -> Check:
+    address = os.environ.get(variable)
+    if not address or (name == "ray" and address == "local"):
+        return Check(name, "ok", f"embedded: {embedded}")
     try:
-        services.check_mlflow(uri)
+        check(address)
     except SsatError as error:
-        return Check("mlflow", "bad", str(error), "start the server, or unset MLFLOW_TRACKING_URI")
-    return Check("mlflow", "ok", f"answers at {without_credentials(uri)}")
+        return Check(name, "bad", str(error), f"start the {remote}, or unset {variable}")
+    return Check(name, "ok", f"answers at {without_credentials(address)}")
 
 
 def started_services(workspace: Workspace) -> Iterator[Check]:

@@ -23,12 +23,11 @@ from ssat.clips.failures import FailureClass
 from ssat.clips.growing_roster import GrowingRoster
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate, ClipList, read_list
-from ssat.clips.progress import ClipProgress
 from ssat.clips.rows import CollectedClip, StatusRow
 from ssat.clips.run_facts import COLLECTOR_LOCK, RunFacts
 from ssat.clips.settings import CollectSettings
 from ssat.clips.sources.chain import sources_of
-from ssat.clips.stages import ArchiveFailure, Finished, Job, Work
+from ssat.clips.stages import ArchiveFailure, ClipProgress, Finished, Job, Work
 from ssat.clips.status import StatusLog
 from ssat.errors import InputError, WorkspaceError
 from ssat.file_names import ROSTER

@@ -11,7 +11,7 @@ from ssat.clips import status as st
 from ssat.clips.failures import FailureClass
 from ssat.clips.history import History
 from ssat.clips.lists import Candidate
-from ssat.clips.roster import ROSTER_SCHEMA, appended, load_roster, replaced, roster_facts, roster_path, save_roster
+from ssat.clips.roster import ROSTER_SCHEMA, appended, load_roster, replaced, roster_facts, save_roster
 from ssat.clips.rows import CollectedClip, StatusRow
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
@@ -50,7 +50,7 @@ class GrowingRoster:
         self._give_up = give_up
         self._facts = {name: str(getattr(settings, name)) for name in _FACTS}
         self.roster = ROSTER_SCHEMA.empty_table()
-        if roster_path(workspace).is_file():
+        if workspace.roster.is_file():
             self.roster = load_roster(workspace)
             self._check_same_facts(roster_facts(self.roster))
         self.ids: set[str] = set(self.roster["clip_id"].to_pylist())

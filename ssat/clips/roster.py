@@ -11,30 +11,11 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ssat.clips.rows import CollectedClip
+from ssat.clips.rows import CLIP_COLUMNS, STATUS_SCHEMA, CollectedClip
 from ssat.errors import InputError
-from ssat.remote import AnyPath
 from ssat.workspace import Workspace, committed
 
-ROSTER_SCHEMA = pa.schema(
-    [
-        ("rank", pa.int32()),
-        ("clip_id", pa.string()),
-        ("path", pa.string()),
-        ("sha256", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("fps", pa.float64()),
-        ("n_frames", pa.int32()),
-        ("duration_s", pa.float64()),
-        ("bytes", pa.int64()),
-    ]
-)
-
-
-def roster_path(workspace: Workspace) -> AnyPath:
-    """Return the path of the roster."""
-    return workspace.roster
+ROSTER_SCHEMA = pa.schema([("rank", pa.int32()), *map(STATUS_SCHEMA.field, CLIP_COLUMNS)])
 
 
 def load_roster(workspace: Workspace) -> pa.Table:
@@ -43,7 +24,7 @@ def load_roster(workspace: Workspace) -> pa.Table:
     Raises:
         InputError: nothing was collected yet, or the file is no roster.
     """
-    path = roster_path(workspace)
+    path = workspace.roster
     if not path.is_file():
         raise InputError(f"{path}: no clips were collected in this workspace; run `ssat collect` first")
     try:
@@ -69,7 +50,7 @@ def roster_facts(table: pa.Table) -> dict[str, str]:
 
 def save_roster(workspace: Workspace, table: pa.Table, facts: Mapping[str, str]) -> None:
     """Commit the roster: readers see the old one or the new one."""
-    with committed(roster_path(workspace)) as temporary:
+    with committed(workspace.roster) as temporary:
         pq.write_table(table.replace_schema_metadata(dict(facts)), temporary, compression="zstd")
 
 

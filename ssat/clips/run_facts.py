@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ssat.clips import status as st
-from ssat.clips.roster import load_roster, roster_path
+from ssat.clips.roster import load_roster
 from ssat.locks import holder
 from ssat.workspace import Workspace, committed
 
@@ -94,7 +94,7 @@ def describe_status(workspace: Workspace, now: datetime | None = None) -> Collec
     settled, collected, seconds = (0, 0, 0.0) if facts is None else _recent(table, facts, until)
     known = seconds > 0 and settled > 0
     return CollectStatus(
-        clips=load_roster(workspace).num_rows if roster_path(workspace).is_file() else 0,
+        clips=load_roster(workspace).num_rows if workspace.roster.is_file() else 0,
         by_class=by_class,
         wanted=facts.wanted if facts else None,
         candidates=facts.candidates if facts else None,

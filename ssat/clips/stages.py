@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ssat.clips import status as st
 from ssat.clips.attempts import Attempts
 from ssat.clips.failures import ClipFailure
 from ssat.clips.lists import Candidate
-from ssat.clips.progress import ClipProgress, failure_of
 from ssat.clips.rows import StatusRow
 from ssat.clips.sources import Source, Stopped
 from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
@@ -20,6 +20,19 @@ from ssat.clips.sources.tar import MemberSource, TarMirror, is_url
 Rows = list[StatusRow]
 # A candidate's position and the rows of its attempts; None: no source of the stage has it, try the next stage.
 Finished = tuple[int, Rows | None]
+
+
+class ClipProgress:
+    """Told of every candidate, from any thread. This one does nothing; subclasses show or count."""
+
+    def started(self) -> None:
+        """A clip is being fetched and trimmed from now on."""
+
+    def finished(self, failure: str = "") -> None:
+        """A clip that was started is done. `failure`: class and reason where it failed."""
+
+    def skipped(self) -> None:
+        """A clip is left to the next stage without being started."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +115,7 @@ class DirectStage:
         return Offer(self.network, len(clip_ids)) if clip_ids else None
 
     def fetch(self, attempts: Attempts, work: Iterable[Work], offer: Offer, job: Job) -> list[Finished]:
-        return run_direct(attempts, work, self.sources, job.last, job.concurrent, job.progress)
+        return _run_direct(attempts, work, self.sources, job)
 
     def problems(self) -> list[tuple[str, str]]:
         return []
@@ -129,9 +142,7 @@ class ArchiveStage:
 
     def fetch(self, attempts: Attempts, work: Iterable[Work], offer: Offer, job: Job) -> list[Finished]:
         assert offer.archive is not None  # noqa: S101 - this stage offers nothing else
-        return run_archive(
-            attempts, work, self.mirror, offer.archive, job.last, job.concurrent, job.folder, job.progress
-        )
+        return _run_archive(attempts, work, self.mirror, offer.archive, job)
 
     def problems(self) -> list[tuple[str, str]]:
         refused = self.mirror.index.refused.items()
@@ -152,90 +163,76 @@ class ArchiveFailure(Exception):  # noqa: N818 - named for what happened to the 
         self.finished = finished
 
 
-def run_direct(
-    attempts: Attempts,
-    work: Iterable[Work],
-    sources: Sequence[Source],
-    last: bool,
-    concurrent: int,
-    progress: ClipProgress,
-) -> list[Finished]:
-    """Try each clip at `sources`, `concurrent` at a time. An error is raised after the other clips have stopped."""
+def _run_direct(attempts: Attempts, work: Iterable[Work], sources: Sequence[Source], job: Job) -> list[Finished]:
+    """Try each clip at `sources`. An error is raised after the other clips have stopped."""
     finished: list[Finished] = []
-    jobs: dict[Future[Rows], int] = {}
-    with ThreadPoolExecutor(concurrent, thread_name_prefix="collect") as pool:
+    positions: dict[Future[Rows], int] = {}
+    with ThreadPoolExecutor(job.concurrent, thread_name_prefix="collect") as pool:
         try:
             for work_item in work:
-                if not last and all(source.address(work_item.candidate) is None for source in sources):
+                if not job.last and all(source.address(work_item.candidate) is None for source in sources):
                     finished.append((work_item.position, None))
-                    progress.skipped()
+                    job.progress.skipped()
                 else:
-                    job = pool.submit(_collect, attempts, work_item, sources, last, progress)
-                    jobs[job] = work_item.position
-            pending = set(jobs)
+                    future = pool.submit(_collect, attempts, work_item, sources, job)
+                    positions[future] = work_item.position
+            pending = set(positions)
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                finished.extend((jobs[job], job.result()) for job in done)
+                finished.extend((positions[future], future.result()) for future in done)
         except BaseException:
             attempts.stop()
             raise
         finally:
-            for job in jobs:
-                job.cancel()
+            for future in positions:
+                future.cancel()
     return finished
 
 
-def _collect(
-    attempts: Attempts, work_item: Work, sources: Sequence[Source], last: bool, progress: ClipProgress
-) -> Rows:
-    progress.started()
+def _collect(attempts: Attempts, work_item: Work, sources: Sequence[Source], job: Job) -> Rows:
+    job.progress.started()
     rows: Rows = []
     try:
-        rows = attempts.collect(work_item.candidate, work_item.attempts, sources, last)
+        rows = attempts.collect(work_item.candidate, work_item.attempts, sources, job.last)
     finally:
-        progress.finished(failure_of(rows))
+        job.progress.finished(_failure_of(rows))
     return rows
 
 
-def run_archive(
-    attempts: Attempts,
-    work: Iterable[Work],
-    mirror: TarMirror,
-    archive: str,
-    last: bool,
-    concurrent: int,
-    folder: Path,
-    progress: ClipProgress,
-) -> list[Finished]:
+def _failure_of(rows: Rows) -> str:
+    """Return class and reason of the last of a clip's attempts; empty where it was collected or not tried."""
+    if not rows or rows[-1].status == st.OK:
+        return ""
+    return ": ".join(filter(None, (rows[-1].error_class, rows[-1].error_message)))
+
+
+def _run_archive(attempts: Attempts, work: Iterable[Work], mirror: TarMirror, archive: str, job: Job) -> list[Finished]:
     """Stream one archive: the clips of `work` that it has are written out in its order and trimmed concurrently.
 
     Raises:
         ArchiveFailure: it could not be read to its end.
     """
     by_id = {work_item.candidate.clip_id: work_item for work_item in work}
-    jobs: dict[Future[Rows], int] = {}
+    positions: dict[Future[Rows], int] = {}
     # Members that are written out and not trimmed yet take space: at most twice as many as are worked on.
-    room = threading.Semaphore(2 * concurrent)
+    room = threading.Semaphore(2 * job.concurrent)
     failure: ClipFailure | None = None
 
     def collect(work_item: Work, source: MemberSource) -> Rows:
         try:
-            return _collect(attempts, work_item, [source], last, progress)
+            return _collect(attempts, work_item, [source], job)
         except BaseException:
             attempts.stop()  # or the stream would be read on for nothing
             raise
         finally:
             room.release()
 
-    def make_room() -> None:
-        room.acquire()
-
-    with ThreadPoolExecutor(concurrent, thread_name_prefix="collect") as pool:
+    with ThreadPoolExecutor(job.concurrent, thread_name_prefix="collect") as pool:
         try:
             wanted = {clip_id: work_item.candidate for clip_id, work_item in by_id.items()}
-            for candidate, video in mirror.clips(archive, wanted, folder, attempts.stopped, make_room):
+            for candidate, video in mirror.clips(archive, wanted, job.folder, attempts.stopped, room.acquire):
                 work_item = by_id[candidate.clip_id]
-                jobs[pool.submit(collect, work_item, MemberSource(archive, video))] = work_item.position
+                positions[pool.submit(collect, work_item, MemberSource(archive, video))] = work_item.position
         except ClipFailure as problem:
             failure = problem
         except Stopped:
@@ -243,7 +240,7 @@ def run_archive(
         except BaseException:
             attempts.stop()
             raise
-    finished: list[Finished] = [(position, job.result()) for job, position in jobs.items()]
+    finished: list[Finished] = [(position, future.result()) for future, position in positions.items()]
     if failure is not None:
         raise ArchiveFailure(mirror, archive, failure, finished)
     return finished

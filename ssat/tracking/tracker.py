@@ -25,7 +25,6 @@ _NO_IDS = np.empty(0, np.int64)
 
 # Which of the unmatched detections may start a track: their rows → an equally long mask, True if it may.
 InitRule = Callable[[NDArray[np.intp]], NDArray[np.bool_]]
-Births = InitRule  # the former name
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class TarMirror:
         wanted: dict[str, Candidate],
         folder: Path,
         stopped: threading.Event,
-        ready: Callable[[], None] = lambda: None,
+        ready: Callable[[], object] = lambda: None,
     ) -> Iterator[tuple[Candidate, Video]]:
         """Yield the wanted clips of an archive, each written into a folder of its own below `folder`.
 

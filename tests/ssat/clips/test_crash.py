@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from ssat.clips.collector import Collector
-from ssat.clips.roster import load_roster, roster_path
+from ssat.clips.roster import load_roster
 from ssat.clips.run_facts import describe_status
 from ssat.clips.settings import CollectSettings
 from ssat.clips.status import load_status
@@ -180,7 +180,7 @@ def test_killed_at_any_point(
     assert collectors.exit_code() == -signal.SIGKILL, "it came to its end without passing the point"
 
     # What a later stage would read now is whole.
-    before = load_roster(workspace) if roster_path(workspace).is_file() else None
+    before = load_roster(workspace) if workspace.roster.is_file() else None
     rows = load_status(workspace).to_pylist()
     assert len({row["clip_id"] for row in rows}) == len(rows)
     for row in rows:

@@ -12,7 +12,6 @@ from ssat.clips.roster import (
     replaced,
     roster_digest,
     roster_facts,
-    roster_path,
     save_roster,
 )
 from ssat.clips.rows import CollectedClip
@@ -56,10 +55,10 @@ def test_a_missing_or_foreign_roster(workspace: Workspace) -> None:
     with pytest.raises(InputError, match="run `ssat collect` first"):
         load_roster(workspace)
     workspace.clips.mkdir()
-    roster_path(workspace).write_text("rank,clip_id")
+    workspace.roster.write_text("rank,clip_id")
     with pytest.raises(InputError, match="not a readable roster"):
         load_roster(workspace)
-    pq.write_table(pa.table({"rank": [0]}), roster_path(workspace))
+    pq.write_table(pa.table({"rank": [0]}), workspace.roster)
     with pytest.raises(InputError, match="not a roster of this version"):
         load_roster(workspace)
     table = appended(ROSTER_SCHEMA.empty_table(), _rows("b", "a"))
