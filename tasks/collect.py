@@ -31,7 +31,7 @@ from tasks.notify import notify
 from tasks.progress import Bar, progress_bar
 from tasks.progress_artifact import progress_artifact
 
-_TELL_EVERY_S = 5.0
+TELL_EVERY_S = 5.0
 
 
 def collect_clips(workspace: Workspace, settings: CollectSettings) -> CollectResult:
@@ -127,7 +127,7 @@ def _shared_progress(collector: Collector) -> Iterator[Callable[[int], None]]:
         nonlocal done, told_at
         with lock:
             done += clips
-            if time.monotonic() - told_at < _TELL_EVERY_S:
+            if time.monotonic() - told_at < TELL_EVERY_S:
                 return
             told_at = time.monotonic()
         with contextlib.suppress(Exception):  # a slow server must not lose the clips

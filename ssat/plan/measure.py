@@ -18,7 +18,7 @@ from ssat.plan.figures import BACKBONES, DEFAULTS, PlanFigure
 from ssat.workspace import Workspace, committed
 
 _CLIPS = 8
-_MIN_SECONDS = 1.5
+MIN_SECONDS = 1.5
 Progress = Callable[[str], None]
 
 
@@ -154,7 +154,7 @@ def _loader(jpegs: list[bytes], what: str) -> PlanFigure:
 def _rate(work: Callable[[], Any], units: int, clock: Callable[[], float] = time.process_time) -> float:
     work()
     done, began = 0, clock()
-    while (seconds := clock() - began) < _MIN_SECONDS:
+    while (seconds := clock() - began) < MIN_SECONDS:
         work()
         done += units
     return done / seconds

@@ -22,7 +22,7 @@ from ssat.clips.status import load_status
 from ssat.demo.settings import DemoSettings
 from ssat.demo.world import write_clips
 from ssat.locks import holder
-from ssat.workspace import Workspace
+from ssat.workspace import Workspace, sha256_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -141,7 +141,8 @@ def _collecting(served: SimpleNamespace) -> None:
 def _consistent(workspace: Workspace) -> None:
     _until(lambda: holder(workspace.clips, COLLECTOR_LOCK) is None, "end of the collector")
     roster = load_roster(workspace)
-    assert all(workspace.absolute(path).stat().st_size > 0 for path in roster["path"].to_pylist())
+    digests = [sha256_of(workspace.absolute(path)) for path in roster["path"].to_pylist()]
+    assert digests == roster["sha256"].to_pylist()
     assert len(set(roster["clip_id"].to_pylist())) == roster.num_rows
 
 

@@ -50,7 +50,7 @@ def test_the_flow_runs_a_task_per_shard_and_tells_prefect_no_secret(
     from tasks import collect
     from tasks.services import services
 
-    monkeypatch.setattr(collect, "_TELL_EVERY_S", 0.0)
+    monkeypatch.setattr(collect, "TELL_EVERY_S", 0.0)
     told: list[float] = []
     update = collect.update_progress_artifact
 
