@@ -45,6 +45,7 @@ def config_sections() -> set[str]:
 
 def _choose_progress(context: click.Context, parameter: click.Parameter, as_json: bool) -> bool:
     progress_as_json(as_json and not sys.stderr.isatty())
+    context.call_on_close(lambda: progress_as_json(False))
     return as_json
 
 

@@ -1,6 +1,9 @@
 import json
 import threading
 
+from click.testing import CliRunner
+
+from flows.cli import cli
 from tasks import progress
 
 
@@ -97,3 +100,9 @@ def test_lines_of_json_take_the_place_of_the_table(capfd, monkeypatch):
         "in_flight": 1,
     }
     assert (last["failures"], last["last_failure"]) == (1, "NET: timed out")
+
+
+def test_the_choice_of_json_ends_with_the_command():
+    outcome = CliRunner().invoke(cli, ["evaluate", "--gt", "nowhere", "--results", "nowhere", "--json"])
+    assert outcome.exit_code != 0
+    assert not progress._as_json
