@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ _MAX_SIDE = 2**15 - 1
 MAX_PIXELS = 4096 * 2304
 _MAX_DEATHS = 2
 _NPY_HEADER = 256
+# The header of an .npy file is read by ast.parse, which now and then raises SystemError in Python 3.11 if several
+# threads call it at the same time.
+_parsing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,8 @@ def _load(facts: Path, jpegs: Path) -> SpooledClip | None:
         content = json.loads(facts.read_text(encoding="utf-8"))
         if content["jpegs"] != jpegs.stat().st_size:
             return None
-        rows = np.load(facts.with_suffix(".npy"), allow_pickle=False)
+        with _parsing:
+            rows = np.load(facts.with_suffix(".npy"), allow_pickle=False)
         record = ClipRecord.model_validate(content["record"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
