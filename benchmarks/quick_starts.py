@@ -100,7 +100,7 @@ def main(videos: Path | None, mot: Path | None, clips: int, repeats: int) -> Non
         for name, arguments in commands.items():
             measure(name, arguments)
         (result,) = workspace.glob(f"training/*/{TRAINING_RESULT}")
-        for embedder in (json.loads(result.read_text())["run_id"], "models:/ssat-embedder/1"):
+        for embedder in (json.loads(result.read_text())["mlflow_run_id"], "models:/ssat-embedder/1"):
             kind = "model" if embedder.startswith("models") else "run"
             measure(f"benchmark --embedder {kind.upper()}", [*commands["benchmark"], "--embedder", embedder])
         report(
