@@ -1,4 +1,4 @@
-"""Progress of the work that is going on: a table on the terminal, or lines of JSON, on standard error."""
+"""Progress of running work on standard error: a table on the terminal, or lines of JSON."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Bar:
         self._tell()
 
     def in_flight(self, running: int, queued: int | None = None, pieces: str = "") -> None:
-        """Say how many pieces of work are going on at this time, and how many wait.
+        """Set how many pieces of work are running and how many wait.
 
         Args:
             running: going on.
@@ -85,23 +85,23 @@ class Bar:
         self._display.update(self._id, in_flight=running, queued=queued, pieces=pieces)
 
     def started(self) -> None:
-        """One more unit is going on."""
+        """Count one more running unit."""
         with self._lock:
             self.in_flight((self._bar.fields["in_flight"] or 0) + 1)
 
     def ended(self) -> None:
-        """One unit that was going on is not any more."""
+        """Count one running unit less."""
         with self._lock:
             self.in_flight(max(0, (self._bar.fields["in_flight"] or 0) - 1))
 
     def failed(self, reason: str, units: int = 1) -> None:
-        """Count units that failed; they are done as well, which the caller says."""
+        """Count failed units. The caller also counts them as done."""
         with self._lock:
             failures = self._bar.fields["failures"] + units
             self._display.update(self._id, failures=failures, last_failure=" ".join(reason.split())[:200])
 
     def now(self) -> StageProgress:
-        """Return how far it is."""
+        """Return the current progress."""
         bar = self._bar
         rate = bar.finished_speed or bar.speed
         return StageProgress(
@@ -118,7 +118,7 @@ class Bar:
         )
 
     def close(self) -> None:
-        """Stop its clock."""
+        """Stop the clock of the line."""
         self._display.stop_task(self._id)
         self._tell(last=True)
 
@@ -139,7 +139,7 @@ class Bar:
 
 
 def _queued(bar: Any) -> float | None:
-    """Return how many pieces of a task of rich's have not begun; None: not known."""
+    """Return the number of pieces of a rich task that have not begun; None: not known."""
     queued: float | None = bar.fields["queued"]
     if queued is None and bar.total is not None and bar.fields["in_flight"] is not None:
         return float(max(0, bar.total - bar.completed - bar.fields["in_flight"]))
@@ -147,14 +147,14 @@ def _queued(bar: Any) -> float | None:
 
 
 def progress_as_json(wanted: bool) -> None:
-    """Choose lines of JSON, every five seconds and at the end of each piece of work, in the place of the table."""
+    """Choose lines of JSON, every five seconds and at the end of each piece of work, instead of the table."""
     global _as_json
     _as_json = wanted
 
 
 @contextmanager
 def progress_bar(what: str, total: float | None) -> Iterator[Bar]:
-    """A bar for `total` units of `what` (None: not known), which the block advances.
+    """Show a bar for `total` units of `what` (None: not known), which the block advances.
 
     Where standard error is no terminal, one line is printed at the end.
     """
@@ -237,7 +237,7 @@ def _new_display() -> Any:
             return Text("" if speed is None else f"{speed:.1f}/s")
 
     class InFlight(ProgressColumn):
-        """What waits, what is going on and what failed, where it is told."""
+        """Queued, running and failed pieces of work, if they are counted."""
 
         def render(self, task: Task) -> Text:
             in_flight, queued, words = task.fields["in_flight"], _queued(task), []

@@ -20,7 +20,7 @@ EVERY_S = 5.0
 
 @contextmanager
 def progress_artifact(bar: Bar, key: str) -> Iterator[None]:
-    """Keep a table artifact of the run that is going on up to date with `bar`: every five seconds and at the end.
+    """Update a table artifact of the current run from `bar`, every five seconds and at the end.
 
     Args:
         bar: is shown.

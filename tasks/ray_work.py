@@ -40,7 +40,7 @@ def share_cluster(pieces: int, most_threads: int = 0, memory: Callable[[int], in
     if most_threads:
         cpus, machine = min(cpus, most_threads), min(machine, most_threads)
     threads = max(1, min(machine, cpus // max(1, pieces)))
-    # A piece that fits on no node would wait for ever: it gets fewer threads, then the memory of the largest node.
+    # A job that fits on no node would never start: give it fewer threads, then the memory of the largest node.
     largest = max((int(node["Resources"].get("memory", 0)) for node in ray.nodes() if node["Alive"]), default=0)
     while threads > 1 and memory(threads) > largest:
         threads -= 1

@@ -215,7 +215,7 @@ def _report_checkpoint(reporter: MlflowReporter, folder: Path) -> None:
 
 
 def _check_resources(settings: TrainSettings) -> None:
-    """Ray would wait for ever for workers that do not fit.
+    """Refuse workers that do not fit: Ray would wait for them without limit.
 
     Raises:
         InputError: more workers than the cluster has CPUs or GPUs, or a GPU asked for where none is.
