@@ -36,11 +36,13 @@ class Boxmot:
         environment: where BoxMOT is installed.
         tracker: BoxMOT's name of it.
         timeout_seconds: longest time for one sequence.
+        camera_motion: whether it follows the background, if it can.
     """
 
     environment: BoxmotEnvironment
     tracker: BoxmotTracker
     timeout_seconds: float
+    camera_motion: bool = True
 
     @property
     def slug(self) -> str:
@@ -50,7 +52,8 @@ class Boxmot:
     @property
     def name(self) -> str:
         """Return the tracker with BoxMOT's version, as it is recorded."""
-        return f"boxmot {self.environment.version} {self.tracker}"
+        without = "" if self.camera_motion else " without camera motion"
+        return f"boxmot {self.environment.version} {self.tracker}{without}"
 
 
 def track_sequences_with_boxmot(
@@ -113,6 +116,7 @@ def track_sequence_with_boxmot(
         sequence.frame_rate,
         sequence.width,
         sequence.height,
+        boxmot.camera_motion,
     )
     tracks = track_with_boxmot(boxmot.environment, boxmot.tracker, request, boxmot.timeout_seconds)
     # Without the start of BoxMOT's process, and on one thread.

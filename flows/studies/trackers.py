@@ -138,11 +138,13 @@ def _boxmot_benchmarks(
     found = {}
     for tracker in settings.boxmot_trackers:
         label, appearance = BOXMOT[tracker]
-        name = f"{label} (BoxMOT{', our features' if appearance else ''})"
+        details = ["BoxMOT"] + ["our features"] * appearance
+        details += ["no camera motion"] * (appearance and not settings.boxmot_camera_motion)
+        name = f"{label} ({', '.join(details)})"
         # Our association and its settings are not used; the tracker says whether appearance is used.
         changes = {"tracker": "ssat" if appearance else "box", "association": TrackerConfig()}
         benchmark = base.model_copy(update={**changes, "interpolate_seconds": 0.0})
-        boxmot = Boxmot(environment, tracker, settings.boxmot_timeout_seconds)
+        boxmot = Boxmot(environment, tracker, settings.boxmot_timeout_seconds, settings.boxmot_camera_motion)
         with study.child(name, benchmark.model_dump(mode="json") | {"tracker": boxmot.name}) as reporter:
             found[name] = _boxmot_benchmark(str(study.workspace.root), benchmark, boxmot)
             log_scores(reporter, found[name])

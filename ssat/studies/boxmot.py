@@ -46,6 +46,7 @@ class BoxmotRequest:
         features: (n, F), a row per detection; None: the tracker uses boxes alone.
         images: path of every frame, for camera motion; None: there are no frames.
         width, height: of the frames, pixels.
+        camera_motion: whether a tracker that follows the background does so.
     """
 
     frames: range
@@ -55,6 +56,7 @@ class BoxmotRequest:
     frame_rate: float
     width: int
     height: int
+    camera_motion: bool = True
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def _write(folder: Path, tracker: BoxmotTracker, request: BoxmotRequest, feature
         "frame_rate": request.frame_rate,
         "width": request.width,
         "height": request.height,
+        "camera_motion": request.camera_motion,
         "images": None if request.images is None else [str(path.absolute()) for path in request.images],
     }
     (folder / "request.json").write_text(json.dumps(content))

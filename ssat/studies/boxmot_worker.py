@@ -2,11 +2,11 @@
 
     PYTHON -I boxmot_worker.py FOLDER
 
-FOLDER has `request.json` (tracker, frame_rate, width, height, images: path of every frame or null) and `request.npz`
-(counts: detections of every frame; boxes (n, 4) x1 y1 x2 y2; scores (n,) between 0 and 1; features (n, F), absent where
-the tracker uses boxes alone). The answer is `answer.npz` (rows, ids: detection and identity of every tracked box,
-in the order of the frames) and `answer.json` (cpu_seconds of association, camera_seconds of camera motion). Nothing is
-pickled.
+FOLDER has `request.json` (tracker, frame_rate, width, height, images: path of every frame or null, camera_motion:
+whether a tracker that follows the background does so) and `request.npz` (counts: detections of every frame; boxes
+(n, 4) x1 y1 x2 y2; scores (n,) between 0 and 1; features (n, F), absent where the tracker uses boxes alone). The
+answer is `answer.npz` (rows, ids: detection and identity of every tracked box, in the order of the frames) and
+`answer.json` (cpu_seconds of association, camera_seconds of camera motion). Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -104,6 +104,8 @@ def associate(sequence: Sequence, frames: range) -> tuple[list[int], list[int], 
     """Return rows and identities of the tracked boxes, seconds of association and seconds of camera motion."""
     tracker = make_tracker(sequence.request["tracker"], sequence.request["frame_rate"])
     camera = None
+    if not sequence.request["camera_motion"]:
+        tracker.cmc = None
     if getattr(tracker, "cmc", None) is not None:
         camera = tracker.cmc = TimedCamera(tracker.cmc)
     rows: list[int] = []

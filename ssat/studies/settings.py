@@ -101,6 +101,11 @@ class TrackersStudySettings(StageSettings):
     boxmot_trackers: tuple[BoxmotTracker, ...] = Field(
         default=tuple(BOXMOT), min_length=1, description="Which of BoxMOT's trackers, with boxmot_python"
     )
+    boxmot_camera_motion: bool = Field(
+        default=True,
+        description="Let those of BoxMOT's trackers that follow the background do so; off: for cameras that stand "
+        "still, and for Deep OC-SORT of BoxMOT 25, whose correction makes it lose people",
+    )
     boxmot_timeout_seconds: Annotated[float, Runtime()] = Field(
         default=1800.0, gt=0, description="Time limit of one of BoxMOT's trackers for one sequence"
     )

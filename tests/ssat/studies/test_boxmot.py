@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,18 @@ def test_people_keep_their_identities(tracker: BoxmotTracker, boxmot: BoxmotEnvi
     assert (np.diff(request.detections.frames[tracks.rows]) >= 0).all()
     assert 0 < tracks.cpu_seconds < 60
     assert tracks.no_direction == 0
+
+
+@pytest.mark.parametrize("tracker", [name for name, (_, appearance) in BOXMOT.items() if appearance])
+def test_frames_are_not_read_without_camera_motion(
+    tracker: BoxmotTracker, boxmot: BoxmotEnvironment, tmp_path: Path
+) -> None:
+    request = replace(crossing(), images=(tmp_path / "none.jpg",) * 40)
+    with pytest.raises(InputError, match=r"none\.jpg: not a readable image"):
+        track_with_boxmot(boxmot, tracker, request, 120.0)
+    tracks = track_with_boxmot(boxmot, tracker, replace(request, camera_motion=False), 120.0)
+    assert len(np.unique(tracks.ids)) == 2
+    assert tracks.camera_seconds == 0
 
 
 def test_scores_on_another_scale_and_features_without_direction(boxmot: BoxmotEnvironment) -> None:
