@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from flows.stage import STAGES
+from flows.stage import STAGES, Stage, stage_named
 from ssat.errors import InputError
 
 FILE_NAME = "prefect.yaml"
 ENTRY_POINTS = "flows.deployments."
+_FORMER = {"study": "study_clips"}  # entry point of earlier files → its stage
+
+
+def entry_stage_name(entry_point: str) -> str:
+    """Return the name of the stage that an entry point stands for."""
+    return _FORMER.get(entry_point, entry_point)
+
+
+def entry_stage(entry_point: str) -> Stage[Any, Any]:
+    """Return the stage that an entry point stands for."""
+    return stage_named(entry_stage_name(entry_point))
 
 
 def prefect_file(given: Path | None) -> Path:

@@ -17,7 +17,8 @@ from prefect.exceptions import Pause
 from prefect.flows import Flow
 from prefect.states import Completed, Failed, State
 
-from flows.stage import STAGES, Needs, check_stage, stage_named
+from flows.deployment_file import entry_stage, entry_stage_name
+from flows.stage import STAGES, Needs, check_stage
 from flows.stage_flow import with_signature
 from flows.stages.collect import NothingCollectedError
 from ssat.settings import StageSettings
@@ -39,21 +40,19 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     )
 
 
-# Entry point of earlier prefect.yaml files → its stage.
-_FORMER = {"study": "study_clips"}
 _HOOKS: dict[str, Any] = {"persist_result": False, "on_failure": [tell_failure], "on_crashed": [tell_failure]}
 
 
-def _deployed_stage(name: str, entry_point: str) -> Flow[..., Any]:
+def _deployed_stage(entry_point: str) -> Flow[..., Any]:
     """Return the deployed flow of a stage, which goes by the name of its entry point."""
-    stage = stage_named(name)
+    stage = entry_stage(entry_point)
 
-    def work(workspace: str, *parameters: StageSettings) -> State[Any]:
+    def work(workspace: str, *parameters: StageSettings | None) -> State[Any]:
         settings = stage.bundled(dict(zip(stage.models, parameters, strict=True)))
 
         def checked() -> Workspace:
             opened = stage.open(workspace, settings)
-            check_stage(name, opened, settings)
+            check_stage(stage.name, opened, settings)
             return opened
 
         return _deployed(
@@ -108,8 +107,7 @@ def _deployed(
 
 def __getattr__(name: str) -> Flow[..., Any]:
     """Return the deployed flow of the stage of that name, which an entry point asks this module for."""
-    stage = _FORMER.get(name, name)
-    if stage not in STAGES:
+    if entry_stage_name(name) not in STAGES:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    globals()[name] = made = _deployed_stage(stage, name)
+    globals()[name] = made = _deployed_stage(name)
     return made

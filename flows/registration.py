@@ -19,7 +19,7 @@ from prefect.flows import Flow
 from prefect.schedules import Cron
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from flows.deployment_file import ENTRY_POINTS
+from flows.deployment_file import ENTRY_POINTS, entry_stage
 from flows.stage import STAGES, stage_named
 from ssat.clips.settings import CollectSettings
 from ssat.errors import InputError
@@ -174,27 +174,38 @@ def _parameters(
 ) -> Parameters:
     known = inspect.signature(flow.fn, eval_str=True).parameters
     parameters = dict(entry.parameters)
+    stage = entry_stage(entry.flow_name)
     if entry.flow_name in STAGES:
         # Files of version 0.1 have settings of `verify` next to the workspace.
-        own = stage_named(entry.flow_name).settings.fields()
+        own = stage.settings.fields()
         stray = {name: parameters.pop(name) for name in list(parameters) if name not in known and name in own}
         parameters["settings"] = {**stray, **(parameters.get("settings") or {})}
     for name in parameters:
         if name not in known:
             raise InputError(f"{path}: deployment {entry.flow_name}: no parameter {name}; it has {', '.join(known)}")
     parameters["workspace"] = workspace if is_remote(workspace) else str(Path(workspace).expanduser().resolve())
-    for name, parameter in known.items():
-        model = parameter.annotation
-        if isinstance(model, type) and issubclass(model, StageSettings):
-            given = parameters.get(name) or {}
-            layers = [sections.get(model.section, {}), given]
-            parameters[name] = _settings(path, entry, model, preset, layers)
+    left_out: frozenset[str] = frozenset()
+    for name, model in stage.models.items():
+        if name in left_out:
+            parameters[name] = None
+            continue
+        layers = [sections.get(model.section, {}), parameters.get(name) or {}]
+        built = _settings(path, entry, model, preset, layers)
+        if built is None:
+            # Without a schedule the page asks for missing values.
+            parameters[name] = {key: value for layer in layers for key, value in layer.items()}
+            continue
+        if name == "settings":
+            left_out = stage.left_out(built)
+        values = built.model_dump(mode="json", exclude_none=True)
+        parameters[name] = _with_absolute_paths(values, marked(model, LocalPath))
     return parameters
 
 
 def _settings(
     path: Path, entry: Entry, model: type[StageSettings], preset: str, layers: Sequence[Mapping[str, Any]]
-) -> Parameters:
+) -> StageSettings | None:
+    """Return complete settings; None where values are missing that a person can give."""
     where = f"{path}: deployment {entry.flow_name}"
     try:
         settings = model.build(preset, *layers)
@@ -211,16 +222,14 @@ def _settings(
             "that you want"
         )
     if settings is None:
-        # Without a schedule the page asks for missing values.
-        return {key: value for layer in layers for key, value in layer.items()}
+        return None
     secrets = [name for name in model.model_fields if isinstance(getattr(settings, name), SecretStr)]
     if secrets:
         raise InputError(
             f"{where}: {', '.join(f'{model.section}.{name}' for name in secrets)}: secrets are not stored in "
             f"deployments; set {', '.join(f'SSAT_{name.upper()}' for name in secrets)} where the worker runs"
         )
-    values = settings.model_dump(mode="json", exclude_none=True)
-    return _with_absolute_paths(values, marked(model, LocalPath))
+    return settings
 
 
 def _with_absolute_paths(values: Parameters, paths: frozenset[str], prefix: str = "") -> Parameters:

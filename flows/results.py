@@ -95,18 +95,21 @@ def main() -> None:
 
 def _trained(place: Any, data: Path) -> str:
     """Return the quick preset on the clips of the data: collected, decoded, trained, as far as that is missing."""
-    from flows.run import run_flow
+    from flows.stage_flow import run_stage
+    from flows.stages.run import STAGE as RUN
+    from flows.stages.run import RunBundle, RunSettings
     from ssat.clips.settings import CollectSettings
     from ssat.embedding.settings import TrainSettings
     from ssat.frames.settings import DecodeSettings
 
-    result = run_flow(
-        str(place.root),
+    bundle = RunBundle(
+        RunSettings(benchmark=False),
         CollectSettings.build("quick", {"source": str(data / "clips" / "trimmed")}),
         DecodeSettings.build("quick"),
         TrainSettings.build("quick"),
         None,
     )
+    result = run_stage(RUN, str(place.root), bundle)
     return str(place.absolute(result.train.embedder))
 
 

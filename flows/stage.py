@@ -13,7 +13,8 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast, get_type_hints
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast, get_args, get_type_hints
 
 from ssat.frames.settings import DecodeSettings
 from ssat.settings import StageSettings
@@ -43,7 +44,8 @@ class Stage(ABC, Generic[S, R]):
         name: of the verb, the flow and the deployment. `study_clips` is the verb `study clips`.
         settings: the model; its section is a section of the configuration file.
         bundle: of a stage that runs others: a dataclass with its own settings as `settings` and those of the others
-            under their names. Its fields are the parameters of the flow; `S` is the bundle then.
+            under their names, None where they may be left out. Its fields are the parameters of the flow; `S` is the
+            bundle then.
         filled: section of another → its setting → the stage's own setting that gives the value on the command line.
         decided: section → settings of the others that it sets itself, and the verb does not offer.
         examples: command lines for the help.
@@ -70,15 +72,24 @@ class Stage(ABC, Generic[S, R]):
     @property
     def models(self) -> dict[str, type[StageSettings]]:
         """Parameter of the flow → its settings model."""
+        return {name: _model(hint) for name, hint in self.annotations.items()}
+
+    @property
+    def annotations(self) -> Mapping[str, type[StageSettings] | UnionType]:
+        """Parameter of the flow → its type: a settings model, or that or None."""
         return {"settings": self.settings} if self.bundle is None else get_type_hints(self.bundle)
 
-    def bundled(self, parameters: Mapping[str, StageSettings]) -> S:
+    def left_out(self, settings: StageSettings) -> frozenset[str]:
+        """Return the parameters that are None with these settings of the stage itself."""
+        return frozenset()
+
+    def bundled(self, parameters: Mapping[str, StageSettings | None]) -> S:
         """Return what `run` takes, from the parameters of the flow."""
         if self.bundle is None:
             return cast(S, parameters["settings"])
         return cast(S, self.bundle(**parameters))
 
-    def parameters(self, settings: S) -> dict[str, StageSettings]:
+    def parameters(self, settings: S) -> dict[str, StageSettings | None]:
         """Return the parameters of the flow, from what `run` takes."""
         if self.bundle is None:
             return {"settings": cast(StageSettings, settings)}
@@ -135,12 +146,18 @@ class Stage(ABC, Generic[S, R]):
         return ""
 
 
+def _model(annotation: Any) -> type[StageSettings]:
+    model: type[StageSettings] = next(part for part in get_args(annotation) or (annotation,) if part is not type(None))
+    return model
+
+
 # Stage → module of `flows/stages/`, whose `STAGE` it is unless a name follows. In the order of the help.
 STAGES: dict[str, str] = {
     "collect": "flows.stages.collect",
     "decode": "flows.stages.decode",
     "train": "flows.stages.train",
     "benchmark": "flows.stages.benchmark",
+    "run": "flows.stages.run",
     "colours": "flows.stages.colours",
     "adapt": "flows.stages.adapt",
     "scale": "flows.stages.scale",

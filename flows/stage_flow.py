@@ -24,7 +24,7 @@ def stage_flow(name: str) -> Flow[..., Any]:
     """
     stage = stage_named(name)
 
-    def work(workspace: str, *parameters: StageSettings) -> Any:
+    def work(workspace: str, *parameters: StageSettings | None) -> Any:
         settings = stage.bundled(dict(zip(stage.models, parameters, strict=True)))
         opened = stage.open(workspace, settings)
         if not stage.needs(settings).ray:
@@ -47,8 +47,8 @@ def with_signature(function: Callable[..., Any], stage: Stage[Any, Any], returns
     kind = parameter.POSITIONAL_OR_KEYWORD
     function.__name__ = function.__qualname__ = stage.name
     function.__doc__ = type(stage).__doc__
-    models = {"workspace": str, **stage.models}
-    function.__annotations__ = {**models, "return": returns}
-    parameters = [parameter(name, kind, annotation=model) for name, model in models.items()]
+    annotations = {"workspace": str, **stage.annotations}
+    function.__annotations__ = {**annotations, "return": returns}
+    parameters = [parameter(name, kind, annotation=annotation) for name, annotation in annotations.items()]
     function.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
     return function

@@ -21,17 +21,13 @@ def is_remote(location: object) -> bool:
 
 
 @functools.cache
-def _filesystem(bucket: str) -> Any:
+def filesystem(bucket: str) -> Any:
+    """Return the connection to a bucket, kept until `cache_clear`."""
     from pyarrow import fs
 
     # Address, region and keys of the store come from the environment (AWS_ENDPOINT_URL, AWS_REGION,
     # AWS_ACCESS_KEY_ID …) or the machine's role: stored addresses contain no secret.
     return fs.FileSystem.from_uri(f"s3://{bucket}")[0]
-
-
-def forget_stores() -> None:
-    """Connect again at the next use: the environment names another store."""
-    _filesystem.cache_clear()
 
 
 class RemotePath:
@@ -89,7 +85,7 @@ class RemotePath:
         return f"{self._bucket}/{self._key}"
 
     def _info(self) -> Any:
-        return _filesystem(self._bucket).get_file_info(self._path)
+        return filesystem(self._bucket).get_file_info(self._path)
 
     def is_file(self) -> bool:
         return bool(self._info().is_file)
@@ -105,7 +101,7 @@ class RemotePath:
         """Return the object as a seekable stream of bytes."""
         if mode != "rb":
             raise ValueError("objects are written by upload")
-        return _filesystem(self._bucket).open_input_file(self._path)
+        return filesystem(self._bucket).open_input_file(self._path)
 
     def read_bytes(self) -> bytes:
         with self.open() as file:
@@ -119,20 +115,20 @@ class RemotePath:
         from pyarrow import fs
 
         selector = fs.FileSelector(self._path, allow_not_found=True)
-        for info in _filesystem(self._bucket).get_file_info(selector):
+        for info in filesystem(self._bucket).get_file_info(selector):
             if info.is_file and fnmatch.fnmatch(info.base_name, pattern):
                 yield self / info.base_name
 
     def unlink(self, missing_ok: bool = False) -> None:
         try:
-            _filesystem(self._bucket).delete_file(self._path)
+            filesystem(self._bucket).delete_file(self._path)
         except FileNotFoundError:
             if not missing_ok:
                 raise
 
     def upload(self, source: Path) -> None:
         """Write the content of a local file as this object."""
-        with source.open("rb") as file, _filesystem(self._bucket).open_output_stream(self._path) as output:
+        with source.open("rb") as file, filesystem(self._bucket).open_output_stream(self._path) as output:
             while chunk := file.read(_CHUNK):
                 output.write(chunk)
 
@@ -147,7 +143,7 @@ class RemotePath:
         from pyarrow import fs
 
         try:
-            found = _filesystem(self._bucket).get_file_info(self._bucket)
+            found = filesystem(self._bucket).get_file_info(self._bucket)
         except OSError as error:
             raise WorkspaceError(f"{self}: the object store does not answer or refuses ({_short(error)})") from error
         if found.type is not fs.FileType.Directory:

@@ -54,11 +54,6 @@ class MlflowReporter:
         self._next_send = 0.0
         self._warned = False
 
-    @classmethod
-    def attach(cls, tracking_uri: str, run_id: str, kept_in: Path | None = None) -> MlflowReporter:
-        """Return a reporter to a run that another process opened and ends; call `close` at the end of the work."""
-        return cls(tracking_uri, run_id, kept_in)
-
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 

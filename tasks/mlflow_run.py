@@ -50,13 +50,12 @@ def mlflow_run(
     dataset: Dataset | None = None,
     *,
     system_metrics: bool = True,
-    parent_run_id: str | None = None,
 ) -> Iterator[MlflowReporter]:
     """Activate a run of `experiment` inside the context, so that `mlflow.pytorch.log_model` and others use it.
 
     It records the settings as parameters (nested ones with dots, secrets left out), the git commit, library versions,
-    hardware, the data set with its digest, and CPU, memory, disk and GPU use over time. Inside another run, or with
-    `parent_run_id`, it is a child of that. It ends as FINISHED, FAILED on an exception, KILLED on an interrupt.
+    hardware, the data set with its digest, and CPU, memory, disk and GPU use over time. Inside another run it is a
+    child of that. It ends as FINISHED, FAILED on an exception, KILLED on an interrupt.
 
     What earlier runs of this workspace could not send is sent first.
 
@@ -75,8 +74,7 @@ def mlflow_run(
         run = mlflow.start_run(
             experiment_id=_experiment(workspace, uri, experiment),
             run_name=run_name,
-            nested=mlflow.active_run() is not None or parent_run_id is not None,
-            parent_run_id=parent_run_id,
+            nested=mlflow.active_run() is not None,
             tags=_tags(tags),
             log_system_metrics=system_metrics,
         )

@@ -111,7 +111,7 @@ def object_store() -> Iterator[dict[str, str]]:
     from moto.server import ThreadedMotoServer
     from pyarrow import fs
 
-    from ssat.remote import forget_stores
+    from ssat.remote import filesystem
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -124,14 +124,14 @@ def object_store() -> Iterator[dict[str, str]]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
     }
-    forget_stores()
+    filesystem.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
         made = fs.S3FileSystem(allow_bucket_creation=True, endpoint_override=f"{host}:{port}", scheme="http")
         made.create_dir("bucket")
         yield environment
-    forget_stores()
+    filesystem.cache_clear()
     server.stop()
 
 

@@ -16,7 +16,6 @@ from flows.stage import STAGES, stage_named
 
 # Verbs that are no stage → one line for `ssat --help`.
 _OTHERS = {
-    "run": "Collect, decode, train and benchmark, in that order.",
     "track": "Track people in a video, an image folder or a MOTChallenge sequence.",
     "probe": "Compare embedders on footage without labels.",
     "link": "Join the tracks of a finished result across absences.",

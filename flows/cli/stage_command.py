@@ -32,13 +32,19 @@ def stage_command(stage: Stage[Any, Any]) -> click.Command:
 
     def command(workspace: str, config: Path | None, as_json: bool, debug: bool, **options: Any) -> None:
         options[f"{stage.settings.section}_given"] |= {name: options[name] for name in positional}
-        parameters: dict[str, StageSettings] = {}
+        parameters: dict[str, StageSettings | None] = {}
+        left_out: frozenset[str] = frozenset()
         for name, model in stage.models.items():
+            if name in left_out:
+                parameters[name] = None
+                continue
             given = options[f"{model.section}_given"]
             for field, own in stage.filled.get(model.section, {}).items():
                 given[field] = getattr(parameters["settings"], own)
             preset = stage.own_presets.get(name, options.get("preset"))
-            parameters[name] = build_settings(model, config=config, preset=preset, given=given)
+            parameters[name] = built = build_settings(model, config=config, preset=preset, given=given)
+            if name == "settings":
+                left_out = stage.left_out(built)
         settings = stage.bundled(parameters)
         opened = stage.open(workspace, settings)
         check_stage(stage.name, opened, settings)

@@ -6,7 +6,7 @@ of each step; which samples there are, their order and their random numbers do n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sized
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -23,23 +23,6 @@ _BUFFER_BATCHES = 4  # more row groups are opened until this many batches of sam
 def group_order(groups: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Return (groups,) numbers of row groups in the order in which an epoch opens them."""
     return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(groups)
-
-
-def epoch_order(sizes: Sequence[int], seed: int, epoch: int, *, batch: int, lanes: int = 1) -> NDArray[np.int64]:
-    """Return the samples of an epoch in order: (n, 2) number of the row group and of the sample in it.
-
-    n is the number of whole batches in `sizes` times `batch`.
-
-    Args:
-        sizes: samples of each row group.
-        seed: of the training.
-        epoch: 0-based.
-        batch: samples of a step over all processes; decides how many row groups are open.
-        lanes: see `EpochOrder`.
-    """
-    order = EpochOrder(lambda group, _: _Numbered(group, sizes[group]), len(sizes), seed, epoch, batch, lanes)
-    whole = sum(sizes) // batch * batch
-    return np.array([(group.number, sample) for group, sample in order.take(0, whole)], np.int64).reshape(-1, 2)
 
 
 def sample_draws(seed: int, epoch: int, first: int, count: int, *, batch: int, width: int) -> NDArray[np.float64]:
@@ -143,14 +126,3 @@ class EpochOrder(Generic[G]):
             group = self._open_group(int(number), again)
             if len(group):
                 yield group
-
-
-class _Numbered:
-    """A row group of which only number and size are known."""
-
-    def __init__(self, number: int, size: int) -> None:
-        self.number = number
-        self._size = size
-
-    def __len__(self) -> int:
-        return self._size

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from ssat.detection.settings import DetectorName, Refine, RefinementSettings
 from ssat.embedding.reid_input import ReidInput
 from ssat.embedding.settings import Precision
-from ssat.mot.protocols import Protocol
+from ssat.mot import protocols
 from ssat.mot.splits import Split
 from ssat.setting_marks import ByContent, Display, LocalPath, Positional, Runtime, Scoring
 from ssat.settings import StageSettings
@@ -26,11 +26,90 @@ TrackPrecision = Literal["auto", "float32", "bfloat16", "int8"]
 WITH_APPEARANCE = ("ssat", "deepsort")
 
 
-def _check_refined(tracker: TrackerName, refine: Refine, refinement: RefinementSettings) -> None:
-    own = tracker in ("ssat", "box", "centertrack")
-    if not own and refine != "none" and (refine != "frozen" or refinement.births == "public"):
+# Fields that several models share.
+_Detector = Annotated[
+    DetectorName | None, Field(description="Detect people with torchvision's network of that name, trained on COCO")
+]
+_DetectorScore = Annotated[float, Field(ge=0, le=1, description="Detections of that network must score this")]
+_RefineChoice = Annotated[
+    Refine,
+    Field(
+        description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well"
+    ),
+]
+_Refinement = Annotated[RefinementSettings, Field(description="How that network is run")]
+_MinScore = Annotated[float | None, Field(description="Leave out detections that score less; by default none")]
+_Tracker = Annotated[
+    TrackerName,
+    Field(description="ssat: appearance and box; box: the box term alone, no network; the others for comparison"),
+]
+_Reid = Annotated[ReidInput, Field(description="Input of a foreign ONNX network")]
+_Association = Annotated[TrackerConfig, Field(description="Constants and switches of the tracker")]
+_InterpolateSeconds = Annotated[
+    float,
+    Field(ge=0, description="Beyond the paper: fill gaps of a track up to this long in the results, not online"),
+]
+_DetectionsFile = Annotated[
+    str | None,
+    Field(
+        description="File of detections: MOTChallenge text, COCO JSON or Parquet; a MOTChallenge sequence has its own "
+        "public ones"
+    ),
+]
+_FrameRate = Annotated[
+    float | None,
+    Field(gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"),
+]
+_Precision = Annotated[
+    Precision,
+    Field(description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively"),
+]
+
+
+class _Tracking(Protocol):
+    """What the settings of a benchmark and of tracking have in common."""
+
+    @property
+    def detector(self) -> DetectorName | None: ...
+    @property
+    def refine(self) -> Refine: ...
+    @property
+    def refinement(self) -> RefinementSettings: ...
+    @property
+    def min_score(self) -> float | None: ...
+    @property
+    def tracker(self) -> TrackerName: ...
+    @property
+    def association(self) -> TrackerConfig: ...
+    @property
+    def interpolate_seconds(self) -> float: ...
+
+
+def _check_tracking(settings: _Tracking) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        ValueError: names the settings and what to do.
+    """
+    association, refine = settings.association, settings.refine
+    if association.remember_seconds > 0 and settings.interpolate_seconds > association.lost_seconds:
         raise ValueError(
-            f"tracker {tracker} cannot restrict new tracks to public detections, nor lead the refinement; use "
+            f"interpolate_seconds {settings.interpolate_seconds:g} would fill absences of people who are remembered; "
+            f"expected at most association.lost_seconds, {association.lost_seconds:g}"
+        )
+    if settings.detector is not None and refine != "none":
+        raise ValueError(
+            f"setting `detector` {settings.detector} and setting `refine` {refine} both detect: choose one"
+        )
+    if settings.min_score is not None and (settings.detector is not None or refine != "none"):
+        raise ValueError(
+            "setting `min_score` is for given detections; use setting `detector_score` or "
+            "setting `refinement.threshold`"
+        )
+    own = settings.tracker in ("ssat", "box", "centertrack")
+    if not own and refine != "none" and (refine != "frozen" or settings.refinement.births == "public"):
+        raise ValueError(
+            f"tracker {settings.tracker} cannot restrict new tracks to public detections, nor lead the refinement; use "
             "setting `refine` frozen and setting `refinement.births` free"
         )
 
@@ -61,27 +140,19 @@ class BenchmarkSettings(StageSettings):
     detections: str = Field(
         default="public", description="public: det/det.txt; else a file's name in each sequence's det folder"
     )
-    detector: DetectorName | None = Field(
-        default=None, description="Detect people with torchvision's network of that name, trained on COCO"
-    )
-    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of that network must score this")
-    refine: Refine = Field(
-        default="none",
-        description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
-    )
-    refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
-    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
-    tracker: TrackerName = Field(
-        default="ssat",
-        description="ssat: appearance and box; box: the box term alone, no network; the others for comparison",
-    )
+    detector: _Detector = None
+    detector_score: _DetectorScore = 0.5
+    refine: _RefineChoice = "none"
+    refinement: _Refinement = RefinementSettings()
+    min_score: _MinScore = None
+    tracker: _Tracker = "ssat"
     embedder: Annotated[str | None, ByContent(), LocalPath()] = Field(
         default=None,
         description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
         "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training",
     )
-    reid: Annotated[ReidInput, ByContent()] = Field(default=ReidInput(), description="Input of a foreign ONNX network")
-    protocol: Annotated[Protocol, Scoring()] = Field(
+    reid: Annotated[_Reid, ByContent()] = ReidInput()
+    protocol: Annotated[protocols.Protocol, Scoring()] = Field(
         default="centertrack-half",
         description="centertrack-half: every labelled box counts; motchallenge: pedestrians, distractors removed",
     )
@@ -91,34 +162,12 @@ class BenchmarkSettings(StageSettings):
     side_by_side: Annotated[Literal["auto", "always", "never"], Runtime()] = Field(
         default="auto", description="Sequences concurrently; auto: if a cluster is named or it saves time"
     )
-    association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
-    interpolate_seconds: float = Field(
-        default=0.0,
-        ge=0,
-        description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
-    )
+    association: _Association = TrackerConfig()
+    interpolate_seconds: _InterpolateSeconds = 0.0
 
     @model_validator(mode="after")
-    def _absences_are_not_filled(self) -> Self:
-        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
-            raise ValueError(
-                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
-                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_detector(self) -> Self:
-        if self.detector is not None and self.refine != "none":
-            raise ValueError(
-                f"setting `detector` {self.detector} and setting `refine` {self.refine} both detect: choose one"
-            )
-        if self.min_score is not None and (self.detector is not None or self.refine != "none"):
-            raise ValueError(
-                "setting `min_score` is for given detections; use setting `detector_score` or "
-                "setting `refinement.threshold`"
-            )
-        _check_refined(self.tracker, self.refine, self.refinement)
+    def _consistent(self) -> Self:
+        _check_tracking(self)
         return self
 
     @property
@@ -138,36 +187,24 @@ class TrackSettings(StageSettings):
     section = "track"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = _PRESETS
 
-    detections: str | None = Field(
-        default=None,
-        description="File of detections: MOTChallenge text, COCO JSON or Parquet; a MOTChallenge sequence has its own "
-        "public ones",
-    )
+    detections: _DetectionsFile = None
     classes: tuple[str, ...] = Field(
         default=(),
         description="Categories of a COCO file of detections that are tracked, by name or number; by default people",
     )
-    detector: DetectorName | None = Field(
-        default=None, description="Detect people with torchvision's network of that name, trained on COCO"
-    )
-    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of that network must score this")
-    refine: Refine = Field(
-        default="none",
-        description="CenterTrack's network detects: frozen, by pairs of frames; closed-loop, led by the tracks as well",
-    )
-    refinement: RefinementSettings = Field(default=RefinementSettings(), description="How that network is run")
-    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
-    tracker: TrackerName = Field(
-        default="ssat",
-        description="ssat: appearance and box; box: the box term alone, no network; the others for comparison",
-    )
+    detector: _Detector = None
+    detector_score: _DetectorScore = 0.5
+    refine: _RefineChoice = "none"
+    refinement: _Refinement = RefinementSettings()
+    min_score: _MinScore = None
+    tracker: _Tracker = "ssat"
     embedder: str | None = Field(
         default=None,
         description="Run of a training, file (safetensors, ONNX), `colour` (a histogram), `imagenet`, `untrained`, or "
         "several with weights (0.3*colour+0.7*RUN); by default the workspace's latest training, else "
         "`colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
+    reid: _Reid = ReidInput()
     precision: TrackPrecision = Field(
         default="float32",
         description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively; int8: 8-bit "
@@ -180,39 +217,15 @@ class TrackSettings(StageSettings):
         description="Beyond the paper: frames from one patch to the next of a person who cannot be mistaken for "
         "another (no other box near); in between their feature is kept; 1: every patch is embedded",
     )
-    frame_rate: float | None = Field(
-        default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
-    )
+    frame_rate: _FrameRate = None
     video: bool = Field(default=True, description="Write an annotated mp4")
     show_lost: bool = Field(default=False, description="Also draw lost tracks, at their last box")
-    association: TrackerConfig = Field(default=TrackerConfig(), description="Constants and switches of the tracker")
-    interpolate_seconds: float = Field(
-        default=0.0,
-        ge=0,
-        description="Beyond the paper: fill gaps of a track up to this long in the results, not online",
-    )
+    association: _Association = TrackerConfig()
+    interpolate_seconds: _InterpolateSeconds = 0.0
 
     @model_validator(mode="after")
-    def _absences_are_not_filled(self) -> Self:
-        if self.association.remember_seconds > 0 and self.interpolate_seconds > self.association.lost_seconds:
-            raise ValueError(
-                f"interpolate_seconds {self.interpolate_seconds:g} would fill absences of people who are remembered; "
-                f"expected at most association.lost_seconds, {self.association.lost_seconds:g}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_detector(self) -> Self:
-        if self.detector is not None and self.refine != "none":
-            raise ValueError(
-                f"setting `detector` {self.detector} and setting `refine` {self.refine} both detect: choose one"
-            )
-        if self.min_score is not None and (self.detector is not None or self.refine != "none"):
-            raise ValueError(
-                "setting `min_score` is for given detections; use setting `detector_score` or "
-                "setting `refinement.threshold`"
-            )
-        _check_refined(self.tracker, self.refine, self.refinement)
+    def _consistent(self) -> Self:
+        _check_tracking(self)
         if self.show_lost and self.tracker not in ("ssat", "box"):
             raise ValueError(
                 f"setting `show_lost`: tracker {self.tracker} does not say which tracks are lost; use ssat or box"
@@ -241,24 +254,13 @@ class ProbeSettings(StageSettings):
         default=(),
         description="Probed embedders, named as for `ssat track`; by default the latest training, if any, and `colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
-    precision: Precision = Field(
-        default="float32",
-        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
-    )
-    detections: str | None = Field(
-        default=None,
-        description="File of detections: MOTChallenge text, COCO JSON or Parquet; a MOTChallenge sequence has its own "
-        "public ones",
-    )
-    detector: DetectorName | None = Field(
-        default=None, description="Detect people with torchvision's network of that name, trained on COCO"
-    )
-    detector_score: float = Field(default=0.5, ge=0, le=1, description="Detections of that network must score this")
-    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
-    frame_rate: float | None = Field(
-        default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
-    )
+    reid: _Reid = ReidInput()
+    precision: _Precision = "float32"
+    detections: _DetectionsFile = None
+    detector: _Detector = None
+    detector_score: _DetectorScore = 0.5
+    min_score: _MinScore = None
+    frame_rate: _FrameRate = None
     split: Literal["train", "train-half", "val-half"] = Field(
         default="train", description="train: all frames; val-half: the later half; train-half: the half before"
     )
@@ -310,7 +312,7 @@ class AdaptSettings(StageSettings):
         description="Shrinkage of the within-class covariance to equal variance in all directions; 1: fully. Default "
         "0.8 for colours, 0.03 for a network",
     )
-    min_score: float | None = Field(default=None, description="Leave out detections that score less; by default none")
+    min_score: _MinScore = None
     seed: int = Field(default=0, ge=0, description="Of the cells and of the views")
 
 
@@ -324,14 +326,9 @@ class LinkSettings(StageSettings):
         description="Embedder that compares tracks, named as for `ssat track`; by default the workspace's latest "
         "training, else `colour`",
     )
-    reid: ReidInput = Field(default=ReidInput(), description="Input of a foreign ONNX network")
-    precision: Precision = Field(
-        default="float32",
-        description="Arithmetic of the embedder; auto: bfloat16 where the processor computes it natively",
-    )
-    frame_rate: float | None = Field(
-        default=None, gt=0, le=10_000, description="Frames per second; by default the input's own, 30 for images"
-    )
+    reid: _Reid = ReidInput()
+    precision: _Precision = "float32"
+    frame_rate: _FrameRate = None
     max_gap_seconds: float = Field(default=300.0, gt=0, description="Longest absence over which tracks are joined")
     false_join_rate: float = Field(
         default=0.01,

@@ -58,7 +58,3 @@ DEFAULTS: Mapping[str, PlanFigure] = {
         4_000, "bytes a clip", "assumed", "bound of benchmarks/control_plane.py: 2 GB for 500,000"
     ),
 }
-MEASURABLE = frozenset(
-    {"clip_bytes", "clip_frames", "decode_rate", "encode_rate", "frame_bytes", "loader_rate", "core_rate", "gpu_rate"}
-    | {"embed_rate", "trim_seconds"}
-)

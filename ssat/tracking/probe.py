@@ -243,22 +243,14 @@ def purity(tracklets: NDArray[np.int64], identities: NDArray[np.int64]) -> float
     return float((before == after)[judged].mean()) if judged.any() else float("nan")
 
 
-def area_under_curve(
-    similarity: NDArray[np.float64], same: NDArray[np.bool_], weights: NDArray[np.float64] | None = None
-) -> float:
+def weighted_area(levels: NDArray[np.intp], same: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
     """Return the probability that a positive is more similar than a negative, ties counted half.
 
     Args:
-        similarity: (p,) of the pairs.
+        levels: (p,) rank of each pair's similarity from 0, equal for ties.
         same: (p,) whether the pair is a positive.
-        weights: (p,) of the pairs; 1 by default.
+        weights: (p,) of the pairs.
     """
-    levels = np.unique(similarity, return_inverse=True)[1]
-    return weighted_area(levels, same, np.ones(len(same)) if weights is None else weights)
-
-
-def weighted_area(levels: NDArray[np.intp], same: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
-    """Return the area like `area_under_curve`, of similarities that are given by their ranks (p,), ties equal."""
     positive = np.bincount(levels[same], weights[same], minlength=levels.max() + 1)
     negative = np.bincount(levels[~same], weights[~same], minlength=levels.max() + 1)
     below = np.cumsum(negative) - negative / 2

@@ -107,9 +107,25 @@ def test_every_stage_of_the_project_has_a_deployment_and_a_page() -> None:
 
 
 def test_a_stage_that_runs_others_takes_their_settings_as_parameters() -> None:
-    named = {"study_clips": ("settings", "train", "benchmark"), "scale": tuple(stage_named("scale").models)}
+    named = {
+        "study_clips": ("settings", "train", "benchmark"),
+        "scale": tuple(stage_named("scale").models),
+        "run": ("settings", "collect", "decode", "train", "benchmark"),
+    }
     for name, parameters in named.items():
         assert tuple(inspect.signature(stage_flow(name).fn).parameters) == ("workspace", *parameters)
+
+
+def test_settings_that_a_stage_leaves_out_are_neither_asked_for_nor_checked(tmp_path: Path) -> None:
+    entries = read_entries(prefect_file(None), ["run"])
+    sections = {"collect": {"source": "urls.txt"}, "run": {"benchmark": False}, "benchmark": {"sequences": ["A"]}}
+    [made] = build_deployments(prefect_file(None), entries, str(tmp_path), "quick", sections, work_pool=True)
+    assert made.parameters["benchmark"] is None
+    assert made.parameters["settings"] == {"benchmark": False}
+    assert made.parameters["collect"]["source"] == "urls.txt"
+    whole = {**sections, "run": {}}
+    [made] = build_deployments(prefect_file(None), entries, str(tmp_path), "quick", whole, work_pool=True)
+    assert made.parameters["benchmark"] == {"sequences": ["A"]}  # incomplete: the page asks for the rest
 
 
 def test_files_of_earlier_versions_name_the_study_of_clips_alone(tmp_path: Path) -> None:

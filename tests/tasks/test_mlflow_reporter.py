@@ -46,7 +46,7 @@ def unwilling(monkeypatch) -> Iterator[str]:
 
 
 def test_a_server_that_comes_back_gets_what_was_kept(unwilling, caplog):
-    reporter = MlflowReporter.attach(unwilling, RUN)
+    reporter = MlflowReporter(unwilling, RUN)
     with caplog.at_level(logging.WARNING):
         reporter.scalars({"loss": 2.0}, 0)
         reporter.flush()
@@ -60,7 +60,7 @@ def test_a_server_that_comes_back_gets_what_was_kept(unwilling, caplog):
 
 
 def test_a_server_that_stays_away_does_not_stop_the_work_and_the_numbers_are_kept(unwilling, tmp_path, caplog):
-    reporter = MlflowReporter.attach(unwilling, RUN, kept_in=tmp_path / "kept")
+    reporter = MlflowReporter(unwilling, RUN, kept_in=tmp_path / "kept")
     with caplog.at_level(logging.WARNING):
         for step in range(3):
             reporter.scalars({"loss": float(step)}, step)
@@ -84,7 +84,7 @@ def test_what_was_kept_is_sent_by_the_next_run_of_the_workspace(
             pass
         # Two processes report to that run through a server that has gone; the second also knows how it ended.
         for loss in (2.0, 1.0):
-            away = MlflowReporter.attach(unwilling, first.run_id, kept_in=workspace.mlflow)
+            away = MlflowReporter(unwilling, first.run_id, kept_in=workspace.mlflow)
             away.scalars({"loss": loss}, int(loss))
             if loss == 1.0:
                 away.file(picture, "pictures")

@@ -140,7 +140,7 @@ def test_another_process_reports_to_the_same_run(tracked):
     script = (
         "import sys\n"
         "from tasks.mlflow_reporter import MlflowReporter\n"
-        "reporter = MlflowReporter.attach(sys.argv[1], sys.argv[2])\n"
+        "reporter = MlflowReporter(sys.argv[1], sys.argv[2])\n"
         "reporter.scalars({'accuracy': 0.75}, 3)\n"
         "reporter.close()\n"
     )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from ssat.frames.order import EpochOrder, epoch_order, group_order, sample_draws
+from ssat.frames.order import EpochOrder, group_order, sample_draws
 
 
 class Group:
@@ -22,6 +23,12 @@ class Group:
 
 def cursor(sizes: list[int], seed: int, epoch: int, batch: int, lanes: int = 1) -> EpochOrder[Group]:
     return EpochOrder(lambda group, again: Group(group, again, sizes[group]), len(sizes), seed, epoch, batch, lanes)
+
+
+def epoch_order(sizes: list[int], seed: int, epoch: int, *, batch: int, lanes: int = 1) -> NDArray[np.int64]:
+    """Return the whole batches of an epoch: (n, 2) number of the row group and of the sample in it."""
+    picks = cursor(sizes, seed, epoch, batch, lanes).take(0, sum(sizes) // batch * batch)
+    return np.array(ids(picks), np.int64).reshape(-1, 2)
 
 
 def ids(picks: list[tuple[Group, int]]) -> list[tuple[int, int]]:

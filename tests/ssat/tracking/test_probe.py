@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssat.errors import InputError
-from ssat.tracking.probe import ProbeFootage, area_under_curve, calibrated, purity
+from ssat.tracking.probe import ProbeFootage, calibrated, purity, weighted_area
 from tests.ssat.tracking.test_tracklets import walkers
 
 PEOPLE = [(0.0, 0.0), (0.0, 100.0), (0.0, 200.0)]
@@ -15,12 +15,12 @@ def footage(n_frames: int = 60) -> tuple[ProbeFootage, np.ndarray]:
 
 
 def test_area_is_the_share_of_pairs_in_the_right_order() -> None:
-    same = np.array([True, True, False, False])
-    assert area_under_curve(np.array([0.9, 0.8, 0.1, 0.2]), same) == 1.0
-    assert area_under_curve(np.array([0.9, 0.1, 0.5, 0.5]), same) == 0.5
-    assert area_under_curve(np.array([0.5, 0.5, 0.5, 0.5]), same) == 0.5
+    same, equal = np.array([True, True, False, False]), np.ones(4)
+    assert weighted_area(np.array([3, 2, 0, 1]), same, equal) == 1.0
+    assert weighted_area(np.array([2, 0, 1, 1]), same, equal) == 0.5
+    assert weighted_area(np.array([0, 0, 0, 0]), same, equal) == 0.5
     # The first positive counts three times: 3 of 4 weighted pairs are in order.
-    assert area_under_curve(np.array([0.9, 0.1, 0.5, 0.5]), same, np.array([3.0, 1, 1, 1])) == 0.75
+    assert weighted_area(np.array([2, 0, 1, 1]), same, np.array([3.0, 1, 1, 1])) == 0.75
 
 
 def test_pairs_of_known_footage() -> None:
