@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from support.report import report
 
-from ssat.demo.sequences import FPS, HEIGHT, WIDTH
-from ssat.demo.visits import VisitFrame, render_visits
+from ssat.demo.sequences import FPS
+from ssat.demo.visits import detect_visitors, render_visits
 from ssat.embedding.named import load_embedder
 from ssat.embedding.patches import crop_patches
 from ssat.embedding.protocol import PatchEmbedder
@@ -37,8 +37,6 @@ from ssat.tracking.relink import relink
 _SEEDS = {"choose": range(1, 29), "report": range(201, 221)}
 _FIGURES, _VISITS, _ABSENCE_SECONDS = 12, 3, (5.0, 120.0)
 _REMEMBER_SECONDS = 300.0
-_BOX_NOISE = 0.02  # of the height
-_MIN_INSIDE, _MAX_HIDDEN = 0.3, 0.7  # shares of a box
 _LINKED_BOXES = 32  # of a track, as `ssat link` takes
 
 
@@ -57,7 +55,7 @@ class Scene:
         rng = np.random.default_rng([seed, 11])
         rows = []
         for frame in render_visits(seed, _FIGURES, _VISITS, _ABSENCE_SECONDS):
-            boxes, at = detected(frame, rng)
+            boxes, at = detect_visitors(frame, rng)
             patches, _ = crop_patches(frame.image, boxes, embedder.input_size)
             features = embedder(patches) if len(boxes) else np.empty((0, 0), np.float32)
             rows += [
@@ -85,31 +83,6 @@ class Identities:
 
     ids: NDArray[np.int64]
     joins: tuple[bool, ...] = ()
-
-
-def detected(frame: VisitFrame, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Boxes (d, 4) as a detector would give them, and (d,) the rows of the figures they show."""
-    inside = np.clip(frame.boxes, 0, (WIDTH, HEIGHT, WIDTH, HEIGHT))
-    share = _area(inside) / _area(frame.boxes)
-    # Figures come from far to near: the later ones hide the earlier.
-    hidden = [
-        max((_overlap(box, nearer) / max(_area(box), 1e-9) for nearer in inside[row + 1 :]), default=0.0)
-        for row, box in enumerate(inside)
-    ]
-    rows = np.flatnonzero((share > _MIN_INSIDE) & (np.array(hidden) < _MAX_HIDDEN))
-    height = inside[rows, 3:] - inside[rows, 1:2]
-    shaken = inside[rows] + _BOX_NOISE * height * rng.normal(size=(len(rows), 4))
-    return np.clip(shaken, 0, (WIDTH, HEIGHT, WIDTH, HEIGHT)), rows
-
-
-def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
-    area: NDArray[np.float64] = sides[..., 0] * sides[..., 1]
-    return area
-
-
-def _overlap(entry: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    return float(_area(np.concatenate((np.maximum(entry[:2], other[:2]), np.minimum(entry[2:], other[2:])))))
 
 
 def tracked(scene: Scene, remember_seconds: float) -> Identities:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from support.report import report
-from support.track_pictures import Identities, draw_alpha, draw_distances, draw_identities, people, steps
+from support.track_pictures import draw_alpha, draw_distances, people, steps
 
 from ssat.embedding.embedder import Embedder
 from ssat.mot.rows import MotRows
@@ -29,6 +29,7 @@ from ssat.mot.sequence import MotSequence
 from ssat.mot.splits import Split, split_frames
 from ssat.pipeline.feature_cache import feature_key, images_digest, load_features, store_features
 from ssat.pipeline.pipeline import TrackedFrames, track_frames
+from ssat.report.identity_lines import IdentityLines, identity_lines_figure
 from ssat.tracking import Tracker, TrackerConfig
 from ssat.tracking.interpolate import interpolated
 from ssat.video.sources import ImageSource, read_ahead
@@ -175,8 +176,8 @@ def pictures(every: list[Run], networks: dict[str, Embedder], cache: Path, data:
             seen = who[run.name] > 0
             scores = run.score(tracked.frames, tracked.ids, tracked.boxes, tracked.scores)
             named = f"{title}, IDF1 {100 * scores.idf1:.1f}"
-            lines.append(Identities(named, tracked.frames[seen], who[run.name][seen], tracked.ids[seen]))
-        draw_identities(lines, folder / f"tracking-{run.sequence.name.lower()}.png")
+            lines.append(IdentityLines(named, tracked.frames[seen], who[run.name][seen], tracked.ids[seen]))
+        identity_lines_figure(lines, folder / f"tracking-{run.sequence.name.lower()}.png")
     alphas: dict[str, dict[float, float]] = by_alpha(data)
     for run in every:
         features = run.features(networks["trained"], cache)

@@ -1,10 +1,10 @@
-"""docs/results.md: every study on the evaluation data, by `make results`.
+"""docs/results.md and docs/gallery.md: every study on the evaluation data, and pictures, by `make results`.
 
     python -m flows.results --data DIR [--workspace DIR] [--only 'features*']
 
 DIR is laid out as `SSAT_REAL_DATA` is: `mot/` with MOTChallenge sequences, `clips/trimmed/` with training clips. Prose
-of the page is kept; tables and figures are replaced. What was done before is not done again. No frame or crop of the
-data is written into the page.
+of the pages is kept; tables and figures are replaced. What was done before is not done again. No frame or crop of the
+data is written into the pages. The gallery needs no data: `--only gallery` draws it alone.
 """
 
 from __future__ import annotations
@@ -69,6 +69,10 @@ def main() -> None:
     )
     parser.add_argument("--only", default="*", help="tables whose name matches this pattern, such as 'features*'")
     options = parser.parse_args()
+    if fnmatch("gallery", options.only):
+        _draw_gallery(Path(options.workspace) / "gallery")
+        if options.only == "gallery":
+            return
     data = options.data.expanduser().resolve()
     if not (data / "mot").is_dir():
         raise SystemExit(f"no evaluation data at {data}: set SSAT_REAL_DATA, or give --data DIR (DIR/mot, DIR/clips)")
@@ -91,6 +95,12 @@ def main() -> None:
                 _write(place, name, result)
             if len(results) == len(_FEATURE_DATA):
                 fill_page(_DOCS / "results.md", {"features": _over_all(list(results.values()))})
+
+
+def _draw_gallery(work: Path) -> None:
+    from ssat.demo.gallery import draw_gallery
+
+    fill_page(_DOCS / "gallery.md", draw_gallery(_DOCS / "images", work))
 
 
 def _trained(place: Any, data: Path) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ssat.mot.protocols import box_iou
 from ssat.mot.rows import PEDESTRIAN, MotRows
 from ssat.tracking import TrackerConfig
 from ssat.tracking.distances import box_distance
-from ssat.video.annotated import identity_colour
 
 _SAME, _OTHER, _INK = "#0b6e99", "#d9822b", "#1f2933"
 _OVERLAP = 0.5
@@ -94,50 +91,6 @@ def draw_distances(panels: dict[str, dict[str, Steps]], path: Path) -> None:
     figure.supxlabel(
         "D_cos to the boxes of the next frame: the same person (blue), another person (orange)", fontsize=9
     )
-    _write(figure, path)
-
-
-@dataclass(frozen=True)
-class Identities:
-    """Which identity a tracker gave to each person, frame by frame.
-
-    Attributes:
-        title: what tracked, and how well.
-        frames, person, identity: (n,) of every box that shows a person.
-    """
-
-    title: str
-    frames: np.ndarray
-    person: np.ndarray
-    identity: np.ndarray
-
-
-def draw_identities(pictures: Sequence[Identities], path: Path) -> None:
-    """A line for each person, in the colour of the identity that a tracker gave; a tick where it changed."""
-    persons = np.unique(np.concatenate([panel_data.person for panel_data in pictures]))
-    first = {
-        p: min(panel_data.frames[panel_data.person == p].min(initial=10**9) for panel_data in pictures)
-        for p in persons.tolist()
-    }
-    order = {person: position for position, person in enumerate(sorted(first, key=lambda p: first[p]))}
-    size = (4.7 * len(pictures), 0.9 + 0.16 * len(persons))
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
-    axes = figure.subplots(1, len(pictures), sharey=True, sharex=True, squeeze=False)[0]
-    for panel, panel_data in zip(axes, pictures, strict=True):
-        changes = 0
-        for person in persons.tolist():
-            mine = panel_data.person == person
-            when, what = panel_data.frames[mine], panel_data.identity[mine]
-            colours = [tuple(part / 255 for part in identity_colour(n)) for n in what.tolist()]
-            panel.scatter(when, np.full(len(when), order[person]), c=colours, s=9, marker="s", lw=0)
-            changed = when[1:][what[1:] != what[:-1]]
-            changes += len(changed)
-            panel.scatter(changed, np.full(len(changed), order[person]), c=_INK, s=40, marker="|", lw=1.4)
-        panel.set_title(f"{panel_data.title}: {changes} changes", fontsize=9)
-        panel.set_yticks([])
-        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes[0].set_ylabel("a line for each person")
-    figure.supxlabel("frame", fontsize=9)
     _write(figure, path)
 
 

@@ -15,6 +15,8 @@ from ssat.demo.texture import WARDROBE, Image, backdrop
 
 _COLOURS = 10  # fewer than the wardrobe has, so that figures share them
 _CROSSING_SECONDS = (5.0, 10.0)
+_BOX_NOISE = 0.02  # standard deviation of a detected side, as a share of the box's height
+_MIN_INSIDE, _MAX_HIDDEN = 0.3, 0.7  # shares of a box
 
 
 @dataclass(frozen=True)
@@ -95,3 +97,32 @@ def render_visits(
             np.array([visit.number for visit in here], np.int64),
             np.array(boxes, np.float64).reshape(-1, 4),
         )
+
+
+def detect_visitors(frame: VisitFrame, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return detections of a frame: boxes (d, 4) x1 y1 x2 y2 in pixels, and the rows (d,) of the figures they show.
+
+    Boxes are cut at the border and shifted at random; figures that are mostly outside or hidden have none.
+    """
+    inside = np.clip(frame.boxes, 0, (WIDTH, HEIGHT, WIDTH, HEIGHT))
+    share = _area(inside) / _area(frame.boxes)
+    # Figures come from far to near: the later ones hide the earlier.
+    areas = np.maximum(_area(inside), 1e-9).tolist()
+    hidden = [
+        max((_overlap(box, nearer) / areas[row] for nearer in inside[row + 1 :]), default=0.0)
+        for row, box in enumerate(inside)
+    ]
+    rows = np.flatnonzero((share > _MIN_INSIDE) & (np.array(hidden) < _MAX_HIDDEN))
+    height = inside[rows, 3:] - inside[rows, 1:2]
+    noisy = inside[rows] + _BOX_NOISE * height * rng.normal(size=(len(rows), 4))
+    return np.clip(noisy, 0, (WIDTH, HEIGHT, WIDTH, HEIGHT)), rows
+
+
+def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    area: NDArray[np.float64] = sides[..., 0] * sides[..., 1]
+    return area
+
+
+def _overlap(box: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float(_area(np.concatenate((np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])))))

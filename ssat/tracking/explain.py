@@ -102,6 +102,8 @@ class Explainer:
         for so_far, former in given.regained:
             if self.identity in (so_far, former):
                 self._regained(given, so_far, former)
+            if self.identity == so_far:
+                return  # its track continues under the former identity
         for recall in given.recalls:
             if not recall.regained and self.identity == recall.identity:
                 column = int((given.detection_ids == self.identity).nonzero()[0][0])
@@ -134,7 +136,8 @@ class Explainer:
             for candidate in moment.candidates:
                 lines.extend(f"  {candidate.name}, {comparison}" for comparison in candidate.comparisons)
         if self._matched:
-            lines.append(f"in between: seen in {len(self._matched)} frames, the last one is {self._matched[-1]}")
+            seen = _frames(len(self._matched))
+            lines.append(f"in between: seen in {seen}, the last one is {self._matched[-1]}")
         if self.moments[-1].text.startswith(("began", "found", "compared")):
             lines.append("it was still tracked when the input ended")
         return "\n".join(lines) + "\n"
@@ -146,7 +149,7 @@ class Explainer:
         candidates = []
         for row in range(len(before)):
             lost_frames = int(before.time_since_update[row])
-            status = f"lost for {lost_frames} frames" if lost_frames else "tracked"
+            status = f"lost for {_frames(lost_frames)}" if lost_frames else "tracked"
             elsewhere = "it took another" if before.ids[row] in given.detection_ids else ""
             name = f"track {int(before.ids[row])} ({status})"
             candidates.append(ComparedItem(name, before.boxes[row].copy(), _compared(given, row, column, elsewhere)))
@@ -156,7 +159,8 @@ class Explainer:
     def _regained(self, given: Association, so_far: int, former: int) -> None:
         column = int((given.detection_ids == former).nonzero()[0][0])
         self._lost_since = None
-        text = f"found again by appearance after an absence: identity {so_far} until now, {former} from now on"
+        start = "found again" if self.identity == former else "continues under its former identity, found again"
+        text = f"{start} by appearance after an absence: identity {so_far} until now, {former} from now on"
         text += "".join(f"; {recall}" for recall in given.recalls if recall.regained and recall.identity == so_far)
         self._remember(text, given.detections.boxes[column], [])
 
@@ -167,7 +171,7 @@ class Explainer:
         if lost_frames > 0:
             box = given.detections.boxes[column]
             candidate = ComparedItem("the detection", box.copy(), _compared(given, row, column, ""))
-            self._remember(f"found again after {lost_frames} frames", box, [candidate])
+            self._remember(f"found again after {_frames(lost_frames)}", box, [candidate])
         self._lost_since = None
 
     def _lost(self, given: Association, row: int) -> None:
@@ -226,6 +230,10 @@ def _compared(given: Association, row: int, column: int, elsewhere: str) -> tupl
         verdict = f"forbidden by {forbidding[0]}" if forbidding else _verdict(record, row, column, cost, elsewhere)
         answer.append(Comparison(record.definition.name, cost, terms, record.definition.threshold, verdict))
     return tuple(answer)
+
+
+def _frames(number: int) -> str:
+    return f"{number} frame" if number == 1 else f"{number} frames"
 
 
 def _verdict(record: PassRecord, row: int, column: int, cost: float, elsewhere: str) -> str:

@@ -140,7 +140,9 @@ class LongMemory:
             means_NF = _unit(state.feature_sum[np.append(others, row)])
             ids = state.ids[np.append(others, row)].tolist()
             self._see_different(ids, means_NF)
-            remembered = self._recalled(ids[-1], means_NF) if len(self.ids) else None
+            # A person who was seen since this track began is another one.
+            before_M = self.age > (0 if state.age is None else state.age[row])
+            remembered = self._recalled(ids[-1], means_NF, before_M) if before_M.any() else None
             if remembered is not None:
                 former = int(self.ids[remembered])
                 regained.append((ids[-1], former))
@@ -199,8 +201,8 @@ class LongMemory:
         while len(self.different) > _MAX_PAIRS:
             del self.different[next(iter(self.different))]
 
-    def _recalled(self, identity: int, means_NF: NDArray[np.float32]) -> int | None:
-        """Compare a track, the last of those in the picture, with those who left.
+    def _recalled(self, identity: int, means_NF: NDArray[np.float32], before_M: NDArray[np.bool_]) -> int | None:
+        """Compare a track, the last of those in the picture, with those who left before it began (`before_M`).
 
         Returns:
             The row of the one whose identity is given back.
@@ -212,7 +214,7 @@ class LongMemory:
         centre_F = self.within((self.ended_sum + means_NF.sum(axis=0))[None] / (self.ended + len(means_NF)))
         remembered_MF, here_NF = _unit(self._white - centre_F), _unit(self.within(means_NF) - centre_F)
         distances = 1.0 - (remembered_MF @ here_NF[-1]).astype(np.float64)
-        best = int(distances.argmin())
+        best = int(np.where(before_M, distances, np.inf).argmin())
         distance, limit = float(distances[best]), self._limit(centre_F)
         former = int(self.ids[best])
         if limit is None:

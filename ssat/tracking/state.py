@@ -24,6 +24,7 @@ class TrackState:
         position, velocity: (T, 4) centre x, centre y, width, height and their change per frame.
         covariance: (T, 4, 3) variance of position, covariance, variance of velocity, of each coordinate.
         hits: (T,) frames in which the track was matched, its first one included.
+        age: (T,) frames since the first match.
         gallery: (T, K, F) past features, L2-normalised.
         feature_sum: (T, F) sum of all features of the track.
         feature_count: (T,) how many features these are.
@@ -38,6 +39,7 @@ class TrackState:
     velocity: NDArray[np.float64] | None = None
     covariance: NDArray[np.float64] | None = None
     hits: NDArray[np.int64] | None = None
+    age: NDArray[np.int64] | None = None
     gallery: NDArray[np.float32] | None = None
     feature_sum: NDArray[np.float32] | None = None
     feature_count: NDArray[np.int64] | None = None
@@ -60,6 +62,12 @@ class TrackState:
         """Set arrays by name."""
         for name, array in arrays.items():
             setattr(self, name, array)
+
+    def pass_time(self, frames: int) -> None:
+        """Count frames in which no track is matched, until one is."""
+        self.time_since_update += frames
+        if self.age is not None:
+            self.age += frames
 
     def keep(self, kept_T: NDArray[np.bool_]) -> None:
         """Forget the other tracks."""

@@ -160,7 +160,7 @@ class Tracker:
         if frames > 0:
             if self.method.long_memory is not None:
                 self.method.long_memory.pass_time(frames)
-            self.state.time_since_update += frames
+            self.state.pass_time(frames)
             self._end_tracks()
 
     def update(
@@ -235,7 +235,7 @@ class Tracker:
     def _update_tracks(self, matches: Matches, detections: FrameDetections) -> NDArray[np.int64]:
         """Give the matched tracks their detections. Returns (D,) the identities so far; 0: none."""
         state = self.state
-        state.time_since_update += 1
+        state.pass_time(1)
         detection_ids = np.zeros(len(detections), np.int64)
         tracks, matched = matches.pairs
         if len(tracks):
@@ -302,6 +302,8 @@ class Tracker:
         new = TrackState(ids, boxes, np.zeros(len(rows), np.int64))
         if self.method.counts_hits:
             new.hits = np.ones(len(rows), np.int64)
+        if self.method.long_memory is not None:
+            new.age = np.zeros(len(rows), np.int64)
         new.set(self.method.motion.start(boxes))
         if detections.features is not None:
             new.set(self.method.appearance.start(detections.features[rows]))

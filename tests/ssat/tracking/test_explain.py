@@ -43,7 +43,7 @@ def test_a_life_is_told_with_the_distances_and_thresholds_of_its_frames() -> Non
     )
     assert "frame 4: lost: no free detection was near enough" in text
     assert "pass tracked tracks: cost 0.650 = appearance 0.200 + box 0.450, threshold 0.56: too far" in text
-    assert "frame 5: found again after 1 frames" in text
+    assert "frame 5: found again after 1 frame" in text
     assert "frame 8: ended: lost since frame 6, longer than 1 s" in text
     assert "the nearest detection came in frame 7" in text
     assert "seen in 3 frames, the last one is 5" in text

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ssat.tracking import Tracker, TrackerConfig, load_tracker, save_tracker
 from ssat.tracking.explain import Explainer
 from ssat.tracking.long_memory import ATTEMPTS, MIN_DIFFERENT, LongMemory
+from ssat.tracking.tracker import Association
 
 _PEOPLE = 8
 _SECONDS = 60.0
@@ -61,17 +62,28 @@ def test_who_returns_is_recognised_after_a_while_and_a_stranger_is_not() -> None
 def test_the_change_is_announced_once_and_explained() -> None:
     rng = np.random.default_rng(1)
     tracker = _tracker()
-    explainer = Explainer(1, tracker.config)
-    tracker.observer = explainer
+    explainer, of_return = Explainer(1, tracker.config), Explainer(6, tracker.config)
+
+    def observe(given: Association) -> None:
+        explainer(given)
+        of_return(given)
+
+    tracker.observer = observe
     regained = []
     for who, frames in (([0, 1, 2, 3, 4], 80), ([1, 2, 3, 4], 50), ([0, 1, 2, 3, 4], 80)):
         for _ in range(frames):
             explainer.seen(0, None)
+            of_return.seen(0, None)
             regained += tracker.update(_boxes(who), _features(rng, who)).regained
     assert regained == [(6, 1)]
     text = explainer.text()
     assert "found again by appearance after an absence: identity 6 until now, 1 from now on; nearest identity 1" in text
     assert "given back" in text
+    story = [moment.text for moment in of_return.moments]
+    assert story[0].startswith("began")
+    assert story[-1].startswith("continues under its former identity, found again by appearance")
+    assert not any(text.startswith(("lost", "ended")) for text in story)
+    assert "still tracked" not in of_return.text()
 
 
 def test_it_is_explained_why_a_stranger_gets_no_former_identity() -> None:
@@ -115,6 +127,23 @@ def test_two_people_who_look_alike_are_not_taken_for_each_other() -> None:
         tracks = tracker.update(_boxes(who), (alike[who] + noise).astype(np.float32))
     assert dict(zip(tracks.detection_index.tolist(), tracks.ids.tolist(), strict=True))[5] == before[0]
     assert len(set(tracks.ids.tolist())) == 6
+
+
+def test_who_was_seen_since_the_track_began_is_somebody_else() -> None:
+    """A double of person 0 comes in, then person 0 leaves: no frame may show one identity twice."""
+    rng = np.random.default_rng(3)
+    tracker = _tracker()
+    faces = np.eye(_PEOPLE, 32) + 0.5
+    faces[6] = faces[0]
+    shown = _walk(tracker, rng, [0, 1, 2, 3, 4], 80)
+    for who, frames in (([0, 1, 2, 3, 4, 6], 10), ([1, 2, 3, 4, 6], 110)):
+        for _ in range(frames):
+            noise = rng.normal(0, 0.02, (len(who), 32))
+            tracks = tracker.update(_boxes(who), (faces[who] + noise).astype(np.float32))
+            shown.append({who[row]: int(i) for row, i in zip(tracks.detection_index, tracks.ids, strict=True)})
+    assert {frame[6] for frame in shown if 6 in frame} == {6}
+    assert tracker.method.long_memory is not None
+    assert tracker.method.long_memory.ids.tolist() == [1]
 
 
 def test_too_few_pairs_recognise_nobody() -> None:
