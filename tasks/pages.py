@@ -46,13 +46,14 @@ def pages(workspace: Workspace, *, prefect_port: int = 0, mlflow_port: int = 0) 
         prefect = PrefectServer(home, port=prefect_port, pages=True)
         stack.callback(prefect.stop)
         prefect.start()
-        address = stack.enter_context(_mlflow_page(workspace, mlflow_port))
+        address = stack.enter_context(mlflow_page(workspace, mlflow_port))
         prefect.wait(_START_WITHIN_S)
         yield Pages(prefect.address, address)
 
 
 @contextmanager
-def _mlflow_page(workspace: Workspace, port: int) -> Iterator[str]:
+def mlflow_page(workspace: Workspace, port: int = 0) -> Iterator[str]:
+    """Serve MLflow's page of a workspace on loopback inside the context; yields its address. Port 0: a free one."""
     port = port or _free_port()
     address = f"http://127.0.0.1:{port}"
     log = workspace.mlflow / "server.log"

@@ -165,7 +165,7 @@ def _is_file(downloader: Any, url: str) -> bool:
                 head += chunk
             stated = str(response.headers.get("Content-Type", "")).split(";")[0].strip().lower()
     except HTTPError:
-        if _has_extractor(url):
+        if has_extractor(url):
             return False  # its extractor may know another way than the page
         raise
     if not head:
@@ -177,7 +177,8 @@ def _is_file(downloader: Any, url: str) -> bool:
     return False
 
 
-def _has_extractor(url: str) -> bool:
+def has_extractor(url: str) -> bool:
+    """Return whether yt-dlp has an extractor for the site of an address."""
     from yt_dlp.extractor import gen_extractor_classes
 
     return any(extractor.suitable(url) for extractor in gen_extractor_classes() if extractor.ie_key() != "Generic")

@@ -62,6 +62,11 @@ class Meter:
         """Keep the numbers (3,) and the labels of this rank's part of the step that was just counted."""
         self._pending.append((self._progress.step, values, labels))
 
+    @property
+    def n_unread(self) -> int:
+        """Steps whose numbers are still on the device."""
+        return len(self._pending)
+
     def check(self) -> float:
         """Add the numbers since the last check to the sums of the epoch; return the loss of the last step.
 

@@ -59,7 +59,7 @@ class Augment:
             side = window_side(frame, size, short_side)
             window_w, window_h = side, side
         else:
-            window_w, window_h = self._window(self.scale, width, height, draws[3], draws[4])
+            window_w, window_h = self.window_size(self.scale, width, height, draws[3], draws[4])
         left = int(draws[0] * (width - window_w + 1))
         top = int(draws[1] * (height - window_h + 1))
         resize_into(out, frame[top : top + window_h, left : left + window_w])
@@ -72,9 +72,10 @@ class Augment:
             table = (np.arange(256) * gain + mean * (1 - gain)) * light
             cv2.LUT(out, np.clip(np.rint(table), 0, 255).astype(np.uint8), dst=out)
 
-    def _window(
+    def window_size(
         self, scale: tuple[float, float], width: int, height: int, area_draw: float, aspect_draw: float
     ) -> tuple[int, int]:
+        """Return width and height of the cut-out window in a frame, in pixels, from two random numbers in [0, 1)."""
         least, greatest = scale
         area = width * height * (least + (greatest - least) * area_draw)
         low, high = (math.log(bound) for bound in self.aspect or (1.0, 1.0))

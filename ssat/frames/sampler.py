@@ -199,7 +199,7 @@ class FrameSampler:
         """
         size, side = crop or self._crop, short_side or self._short_side
         _check_crop(size, side)
-        batches = self._batches(epoch, start_sample + start_step * self._batch_size * self._world)
+        batches = self.batches(epoch, start_sample + start_step * self._batch_size * self._world)
         if self._workers == 0:
             for first, picks in batches:
                 yield self._decode(epoch, first, picks, size, side)
@@ -217,7 +217,7 @@ class FrameSampler:
             # Also if the caller stops early: decoding must end.
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _batches(self, epoch: int, start: int) -> Iterator[tuple[int, list[Pick]]]:
+    def batches(self, epoch: int, start: int) -> Iterator[tuple[int, list[Pick]]]:
         """Yield position and samples of each batch of this process, from position `start` of the epoch on."""
         order = EpochOrder(
             lambda group, again: self._open(group, epoch + again),

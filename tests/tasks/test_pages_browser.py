@@ -12,7 +12,7 @@ from ssat.workspace import Workspace
 from tasks.compare import compare_runs
 from tasks.embedders import MODEL_NAME
 from tasks.mlflow_run import mlflow_run
-from tasks.pages import _mlflow_page
+from tasks.pages import mlflow_page
 from tasks.recorded import CHAMPION
 from tasks.services import mlflow_session
 
@@ -62,7 +62,7 @@ def test_runs_are_compared_and_mlflows_page_shows_them(browser: Any, workspace: 
     assert len(links) == 2
     assert all(Path(link.removeprefix("file://")).read_bytes() == b"video" for link in links)
 
-    with _mlflow_page(workspace, 0) as address:
+    with mlflow_page(workspace) as address:
         browser.get(f"{address}/#/experiments/{experiment}/runs")
         _shows(browser, "first", "second")
         browser.get(f"{address}/#/experiments/{experiment}/runs/{ids[0]}/artifacts")

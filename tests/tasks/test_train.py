@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import mlflow
+import numpy as np
 import psutil
 import pytest
 import ray
@@ -126,8 +128,15 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_weights_are_the_same(
     assert again.reused
     folder = workspace.absolute(killed.embedder).parent
     assert Embedder.load(folder / "embedder.safetensors").facts["held_out"] == killed.held_out
-    for picture in ("crops.png", "curves.png", "neighbours.png"):
-        assert (folder / picture).stat().st_size > 1000
+    # Eight crops of a rank's first batch in two rows; two held-out frames, each with its five nearest.
+    cell_h, cell_w, gap = 32 + 20, 32 + 4, 4
+    for name, rows, columns in (("crops", 2, 4), ("neighbours", 2, 6)):
+        sheet = cv2.imread(str(folder / f"{name}.png"))
+        assert sheet.shape == (rows * cell_h + gap, columns * cell_w + gap, 3)
+        for row, column in np.ndindex(rows, columns):
+            top, left = gap + row * cell_h, gap + column * cell_w
+            assert (sheet[top : top + 32, left : left + 32] != 255).any(axis=2).mean() > 0.9
+    assert cv2.imread(str(folder / "curves.png")) is not None
 
 
 @pytest.mark.timeout(900)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ssat.clips.download import DownloadSettings, _has_extractor, download, is_youtube
+from ssat.clips.download import DownloadSettings, download, has_extractor, is_youtube
 from ssat.clips.egress import Pacer
 from ssat.clips.failures import ClipFailure
 from ssat.clips.settings import CollectSettings
@@ -84,8 +84,8 @@ def test_what_is_no_video_is_said_in_our_own_words(
 
 
 def test_a_page_that_refuses_is_left_to_the_extractor_of_its_site() -> None:
-    assert _has_extractor("https://vimeo.com/56015672")
-    assert not _has_extractor("http://127.0.0.1:9/video.php?id=1")
+    assert has_extractor("https://vimeo.com/56015672")
+    assert not has_extractor("http://127.0.0.1:9/video.php?id=1")
 
 
 def test_loopback_is_reached_past_any_proxy(

@@ -187,7 +187,7 @@ def test_a_step_reads_nothing_from_the_device(small_store: FrameStore, tmp_path:
     check = Meter.check
 
     def counted(meter: Meter) -> float:
-        read.append(len(meter._pending))
+        read.append(meter.n_unread)
         return check(meter)
 
     with pytest.MonkeyPatch.context() as patch:

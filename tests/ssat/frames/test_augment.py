@@ -57,7 +57,7 @@ def test_scale_and_aspect_stay_within_their_bounds() -> None:
     areas, aspects = [], []
     for seed in range(300):
         draws = np.random.default_rng(seed).random(2)
-        width, height = augment._window((0.1, 0.5), 96, 64, *draws)
+        width, height = augment.window_size((0.1, 0.5), 96, 64, *draws)
         assert 1 <= width <= 96
         assert 1 <= height <= 64
         areas.append(width * height / (96 * 64))

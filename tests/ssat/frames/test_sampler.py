@@ -31,7 +31,7 @@ def drawn(sampler: FrameSampler, epoch: int) -> list[tuple[int, int]]:
     """(class id, frame) of all samples of an epoch, in order."""
     return [
         (int(group.facts.class_id[row]), int(group.facts.frame_index[row]))
-        for _, batch in sampler._batches(epoch, 0)
+        for _, batch in sampler.batches(epoch, 0)
         for group, sample in batch
         for row in [group.samples.row[sample]]
     ]
