@@ -99,9 +99,9 @@ def learn_colours_task(workspace: Workspace, settings: ColoursSettings) -> Learn
     folder = workspace.training / f"colours-{key}"
 
     def learn() -> LearnedColours:
-        jobs = _jobs(workspace, settings, rows.to_pylist())
-        unreadable = _follow_missing(jobs, settings)
-        return _learn_recorded(workspace, settings, folder, jobs, (n_train, n_held), digest, unreadable)
+        paths, digests = rows["path"].to_pylist(), rows["sha256"].to_pylist()
+        followed = follow_clips(workspace, paths, digests, settings.follow, settings.workers)
+        return _learn_recorded(workspace, settings, folder, followed, n_train, digest)
 
     return once(folder / TRAINING_RESULT, LearnedColours.load, learn)
 
@@ -117,23 +117,52 @@ def _split(n_clips: int, settings: ColoursSettings) -> tuple[int, int]:
     return n_train, min(settings.held_out_clips, n_clips - n_train)
 
 
-def _jobs(workspace: Workspace, settings: ColoursSettings, rows: Sequence[dict[str, Any]]) -> list[ClipPatches]:
-    how = hashlib.sha256(canonical_json([VERSION, settings.follow.model_dump(mode="json")])).hexdigest()[:12]
+@dataclass(frozen=True)
+class FollowedClips:
+    """Patches followed through clips.
+
+    Attributes:
+        tables: position among the clips → patches; without unreadable clips.
+        unreadable: clips whose file is missing or no readable video.
+    """
+
+    tables: dict[int, PatchTable]
+    unreadable: int
+
+    def joined(self, start: int, stop: int | None = None) -> PatchTable:
+        """Return the patches of the clips at positions `start` to `stop` - 1."""
+        return joined([table for at, table in self.tables.items() if start <= at and (stop is None or at < stop)])
+
+
+def follow_clips(
+    workspace: Workspace, paths: Sequence[str], digests: Sequence[str], settings: FollowSettings, workers: int = 0
+) -> FollowedClips:
+    """Follow patches through clips on Ray; what was followed before is read.
+
+    Args:
+        paths: of the clips, as the roster has them.
+        digests: SHA-256 of the files.
+        settings: which patches, and how long.
+        workers: clips at the same time; 0: as many as there are CPUs.
+    """
+    how = hashlib.sha256(canonical_json([VERSION, settings.model_dump(mode="json")])).hexdigest()[:12]
     kept = workspace.cache / "patches" / how
     kept.mkdir(parents=True, exist_ok=True)
-    paths = workspace.located([str(row["path"]) for row in rows])
-    return [
-        ClipPatches(Path(str(path)), int(row["sha256"][:8], 16), settings.follow, kept / f"{row['sha256']}.npz")
-        for path, row in zip(paths, rows, strict=True)
+    jobs = [
+        ClipPatches(Path(str(path)), int(digest[:8], 16), settings, kept / f"{digest}.npz")
+        for path, digest in zip(workspace.located(list(paths)), digests, strict=True)
     ]
+    unreadable = _follow_missing(jobs, workers)
+    tables = {at: PatchTable.load(job.target) for at, job in enumerate(jobs) if job.path not in unreadable}
+    return FollowedClips(tables, len(unreadable))
 
 
-def _follow_missing(jobs: Sequence[ClipPatches], settings: ColoursSettings) -> set[Path]:
+def _follow_missing(jobs: Sequence[ClipPatches], workers: int) -> set[Path]:
     """Follow patches through the clips that were not processed yet; return the paths that are not readable videos."""
     missing = [job for job in jobs if not job.target.exists()]
     unreadable: set[Path] = set()
     if missing:
-        share = share_cluster(len(missing), settings.workers)
+        share = share_cluster(len(missing), workers)
         with progress_bar("follow patches, clips", len(missing)) as advance:
             for job, readable in run_bounded(_follow_one, missing, share, lambda running: stop_if_halted()):
                 advance()
@@ -151,7 +180,7 @@ def _follow_one(job: ClipPatches, threads: int) -> bool:
     cv2.setNumThreads(threads)
     try:
         table = patches_of_clip(job.path, job.settings, job.seed)
-    except VideoError:
+    except (VideoError, FileNotFoundError):
         return False
     table.save(job.target)
     return True
@@ -161,32 +190,29 @@ def _learn_recorded(
     workspace: Workspace,
     settings: ColoursSettings,
     folder: Path,
-    jobs: Sequence[ClipPatches],
-    sizes: tuple[int, int],
+    followed: FollowedClips,
+    n_train: int,
     digest: str,
-    unreadable: set[Path],
 ) -> LearnedColours:
     from ssat.embedding.colour_learning import held_out_score, learn_colours
     from ssat.embedding.embedder import Embedder
 
-    n_train = sizes[0]
-    tables = {at: PatchTable.load(job.target) for at, job in enumerate(jobs) if job.path not in unreadable}
-    train = joined([table for at, table in tables.items() if at < n_train])
-    held_out = joined([table for at, table in tables.items() if at >= n_train])
+    train, held_out = followed.joined(0, n_train), followed.joined(n_train)
     moving = int((train.motion[np.unique(train.patch, return_index=True)[1]] >= MOVING).sum()) if len(train) else 0
-    without = sum(not len(table) for at, table in tables.items() if at < n_train)
+    without = sum(not len(table) for at, table in followed.tables.items() if at < n_train)
     dataset = Dataset("clips", digest, str(workspace.roster))
     with mlflow_run(workspace, EXPERIMENT, folder.name, settings, dataset=dataset) as reporter:
         with progress_bar("learn colours, views", train.n_patches * settings.views) as advance:
             network = learn_colours(train, settings, advance)
-        score = held_out_score(network, held_out, settings.seed) if held_out.n_patches > 1 else None
+        embedder = Embedder(network, INPUT_SIZE)
+        score = held_out_score(embedder, held_out, settings.seed) if held_out.n_patches > 1 else None
         # No number where nothing was compared: JSON, tags and metrics have no "not a number".
         found = {"auc": score.auc, "pairs": float(score.pairs)} if score is not None and np.isfinite(score.auc) else {}
         # The names that trainings record, so that "the latest training" finds them.
         shown = {**settings.model_dump(mode="json"), "architecture": "histogram", "crop": INPUT_SIZE}
         counts = {"clips": n_train, "patches": train.n_patches, "moving": moving, "without_patches": without}
         facts = {"settings": shown, "held_out": found, "data_digest": digest, **counts}
-        embedder = Embedder(network, INPUT_SIZE, facts)
+        embedder.facts = facts
         embedder.save(folder / EMBEDDER_FILE)
         reporter.scalars({f"held_out_{name}": value for name, value in found.items()} | counts, 0)
         examples = _pictured(reporter, train, settings, folder)
@@ -200,7 +226,7 @@ def _learn_recorded(
             model_version=version,
             settings=shown,
             data_digest=digest,
-            unreadable=len(unreadable),
+            unreadable=followed.unreadable,
             held_out=found,
             clips=n_train,
             patches=train.n_patches,

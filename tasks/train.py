@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from prefect import task
 
+from ssat.embedding.identity import HISTOGRAM
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError, SsatError
-from ssat.file_names import CHECKPOINTS, EMBEDDER_FILE, TRAINING_RESULT
+from ssat.file_names import CHECKPOINTS, EMBEDDER_FILE, NETWORK_FILE, TRAINING_RESULT
 from ssat.frames.instances import InstanceTable
 from ssat.frames.store import FrameStore
 from ssat.once import once, save_result
 from ssat.workspace import Workspace
 from tasks.embedders import register_embedder
 from tasks.evaluations import evaluation_of, probe_of_settings
+from tasks.feature_choice import compare_with_colours
 from tasks.halt import terminable
 from tasks.instances import InstanceCounts, instances_of
 from tasks.lone_trainer import LoneTrainer
@@ -28,10 +30,11 @@ from tasks.mlflow_run import Dataset, mlflow_run
 from tasks.progress_artifact import progress_artifact
 from tasks.progress_board import new_board, watched
 from tasks.train_worker import train_alone, train_worker
-from tasks.trained import TrainedEmbedder, training_folder
+from tasks.trained import FeatureChoice, TrainedEmbedder, training_folder
 
 if TYPE_CHECKING:
     from ssat.embedding.data import TrainingData
+    from ssat.embedding.held_out import HeldOutFrames
     from ssat.embedding.train_loop import TrainResult
     from ssat.pipeline.probe_evaluation import ProbeEvaluation
 
@@ -110,11 +113,15 @@ def _train_recorded(
     with mlflow_run(workspace, EXPERIMENT, f"train-{folder.name}", parameters, dataset=dataset) as reporter:
         examples = _report_crops(reporter, settings, data, folder)
         trained = _train_on_ray(settings, workspace, data, folder, reporter)
+        choice = FeatureChoice()
+        if settings.network.colours:
+            choice, trained = _better(workspace, settings, data, folder, trained)
         _report_curves(reporter, [record.row() for record in trained.history], folder)
         _report_neighbours(reporter, settings, data, folder)
         _report_checkpoint(reporter, folder)
         # The last entry of a curve is that of the last evaluation; these are of the weights that were kept.
         reporter.scalars({f"kept_probe_{name}": value for name, value in trained.probe.items()}, trained.steps)
+        reporter.scalars(choice.metrics, trained.steps)
         reporter.scalars({f"instances_{name}": value for name, value in data.counts.items()}, trained.steps)
         reporter.flush()
         result = TrainedEmbedder(
@@ -130,9 +137,40 @@ def _train_recorded(
             best=trained.best,
             history=trained.history,
             probe=trained.probe,
+            choice=choice,
         )
         result = _register(result, examples, folder)
     return result
+
+
+def _better(
+    workspace: Workspace, settings: TrainSettings, data: _Data, folder: Path, trained: TrainResult
+) -> tuple[FeatureChoice, TrainResult]:
+    """Return what is kept of network and colours, and the result with the scores of what is kept, whose file it is."""
+    from ssat.embedding.embedder import Embedder
+    from ssat.embedding.evaluation import as_held_out
+    from ssat.embedding.held_out import held_out_scores
+
+    embedder_file, network_file = folder / EMBEDDER_FILE, folder / NETWORK_FILE
+    # A training that was cut off after its end may have the colours in the embedder's place already.
+    network = Embedder.load(network_file if network_file.exists() else embedder_file)
+    choice, colours = compare_with_colours(workspace, settings, data.store, network)
+    if colours is None:
+        return choice, trained
+    if not network_file.exists():
+        network.save(network_file)
+    frames = _held_out_frames(settings, data, colours.input_size)
+    scores: dict[str, float] = {}
+    if frames is not None:
+        scores = as_held_out(held_out_scores(frames, colours(frames.crops)).named())
+    if (evaluate := evaluation_of(settings)) is not None:
+        scores |= evaluate(colours)
+    trained = replace(trained, best={**scores, "epoch": float(settings.schedule.epochs)})
+    shown = {**settings.model_dump(mode="json"), "architecture": HISTOGRAM, "crop": colours.input_size}
+    facts = {**network.facts, "settings": shown, "held_out": trained.held_out, "patches": choice.patches}
+    colours.facts = {**facts, **({"probe": trained.probe} if trained.probe else {})}
+    colours.save(embedder_file)
+    return choice, trained
 
 
 def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path) -> TrainedEmbedder:
@@ -141,12 +179,13 @@ def _register(result: TrainedEmbedder, examples: NDArray[np.uint8], folder: Path
 
     from ssat.embedding.embedder import Embedder
 
-    digest = Embedder.load(folder / EMBEDDER_FILE).digest
+    embedder = Embedder.load(folder / EMBEDDER_FILE)
     facts: dict[str, Any] = {**result.held_out, "data_digest": result.data_digest, "classes": result.classes}
     facts |= {f"probe_{name}": value for name, value in result.probe.items()}
-    facts |= {"embedder_digest": digest}  # by which benchmarks of this version are found
+    facts |= {"embedder_digest": embedder.digest}  # by which benchmarks of this version are found
     try:
-        version = register_embedder(result.mlflow_run_id, folder / EMBEDDER_FILE, examples, facts)
+        patches = _resized(examples, embedder.input_size)
+        version = register_embedder(result.mlflow_run_id, folder / EMBEDDER_FILE, patches, facts)
         result = replace(result, model_version=version)
     except (MlflowException, OSError) as error:
         _LOG.warning(
@@ -178,6 +217,27 @@ def _report_crops(reporter: MlflowReporter, settings: TrainSettings, data: _Data
     return crops[:_EXAMPLE_PATCHES]
 
 
+def _resized(crops: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return crops (n, H, W, 3) at the side that an embedder takes."""
+    import cv2
+
+    if crops.shape[1:3] == (size, size):
+        return crops
+    return np.stack([cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops]).astype(np.uint8)
+
+
+def _held_out_frames(settings: TrainSettings, data: _Data, size: int) -> HeldOutFrames | None:
+    """Return the held-out frames for an embedder of that input size; None with fewer than two held-out classes."""
+    scaled = settings.model_copy(
+        update={"crop": size, "short_side": round(settings.data.short_side * size / settings.data.crop)}
+    )
+    opened = data.opened(scaled, 1)
+    if len(opened.held_out) < 2:
+        return None
+    frames = opened.held_out_frames
+    return frames if len(frames.crops) else None
+
+
 def _report_curves(reporter: MlflowReporter, history: list[dict[str, float]], folder: Path) -> None:
     from ssat.report.plots import training_curves
 
@@ -189,13 +249,11 @@ def _report_neighbours(reporter: MlflowReporter, settings: TrainSettings, data: 
     from ssat.embedding.embedder import Embedder
     from ssat.report.sheets import neighbour_sheet
 
-    opened = data.opened(settings, 1)
-    if len(opened.held_out) < 2:
+    embedder = Embedder.load(folder / EMBEDDER_FILE)
+    frames = _held_out_frames(settings, data, embedder.input_size)
+    if frames is None:
         return
-    frames = opened.held_out_frames
-    if not len(frames.crops):
-        return
-    features = Embedder.load(folder / EMBEDDER_FILE)(frames.crops)
+    features = embedder(frames.crops)
     picture = neighbour_sheet(frames.crops, features, frames.clips, frames.times_us, folder / "neighbours.png")
     reporter.file(picture, "pictures")
 

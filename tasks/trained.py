@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ssat.embedding.progress import EpochRecord, records
 from ssat.embedding.settings import TrainSettings
@@ -17,6 +17,34 @@ from ssat.frames.store import FrameStore
 from ssat.once import saved_values
 from ssat.workspace import Workspace
 from tasks.evaluations import probe_of_settings
+
+
+@dataclass(frozen=True)
+class FeatureChoice:
+    """What a training keeps as its embedder, and the scores that decided it.
+
+    Attributes:
+        kept: the network, or colours learned from patches that are followed through the same clips.
+        network_auc, colours_auc: of the held-out score of `ssat colours`, on the same patches of held-out clips; None
+            where nothing was compared.
+        pairs: patches that were compared.
+        patches: that the colours were learned from.
+        note: why nothing was compared; empty where it was, or was not asked for.
+    """
+
+    kept: Literal["network", "colours"] = "network"
+    network_auc: float | None = None
+    colours_auc: float | None = None
+    pairs: int = 0
+    patches: int = 0
+    note: str = ""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The scores by name, for records; empty where nothing was compared."""
+        if self.network_auc is None or self.colours_auc is None:
+            return {}
+        return {"patches_auc_network": self.network_auc, "patches_auc_colours": self.colours_auc}
 
 
 @dataclass(frozen=True)
@@ -42,6 +70,8 @@ class TrainedEmbedder:
     """`auc`, `auc_low` and `auc_high` of the embedder on the footage of setting `probe`; empty without it."""
     instances: dict[str, int] = field(default_factory=dict)
     """Fields of `tasks.instances.InstanceCounts`; empty if a class is a clip."""
+    choice: FeatureChoice = field(default_factory=FeatureChoice)
+    """What the embedder is, where setting `colours` asked for a comparison; the network without."""
     reused: bool = False
     """The training was done before."""
 
@@ -57,7 +87,8 @@ class TrainedEmbedder:
     def load(cls, path: Path) -> TrainedEmbedder:
         """Return the result in a file of a finished training."""
         content = saved_values(path)
-        return cls(**{**content, "history": records(content["history"])})
+        choice = FeatureChoice(**content.get("choice", {}))
+        return cls(**{**content, "history": records(content["history"]), "choice": choice})
 
 
 def training_folder(

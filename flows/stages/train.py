@@ -73,6 +73,7 @@ class Train(Stage[TrainSettings, "TrainedEmbedder"]):
             "waiting for data": _waiting(last.data_wait_share),
             **{f"held-out {name.replace('_', ' ')}": f"{value:.3f}" for name, value in result.held_out.items()},
             **_probed(result),
+            **_compared(result),
             "embedder": result.embedder,
             "MLflow run": result.mlflow_run_id,
         }
@@ -103,6 +104,15 @@ def _probed(result: TrainedEmbedder) -> dict[str, str]:
         return {}
     interval = f"{probe['auc_low']:.3f}–{probe['auc_high']:.3f}"
     return {"probe AUC (95 %)": f"{probe['auc']:.3f} ({interval}), epoch {result.best['epoch']:g}"}
+
+
+def _compared(result: TrainedEmbedder) -> dict[str, str]:
+    """Return the table row of network and colours, if they were compared or should have been."""
+    choice = result.choice
+    if choice.network_auc is None or choice.colours_auc is None:
+        return {"kept": f"network; {choice.note}"} if choice.note else {}
+    scores = f"held-out patches, AUC: colours {choice.colours_auc:.3f}, network {choice.network_auc:.3f}"
+    return {"kept": f"{choice.kept} (beyond the paper; {scores})"}
 
 
 def _waiting(share: float) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 
 from ssat.embedding.histogram import CELLS, HistogramNetwork, colour_channels, pooled
+from ssat.embedding.protocol import PatchEmbedder, patch_shape
 from ssat.embedding.whitening import within_class_whitening
 from ssat.errors import InputError
 from ssat.patches.clips import PatchTable
@@ -81,14 +82,18 @@ def learn_colours(
     return network
 
 
-def held_out_score(network: HistogramNetwork, table: PatchTable, seed: int = 0) -> HeldOutScore:
-    """Score on patches of clips that were not learned from: their first against their last box, in other views."""
-    rng = np.random.default_rng([seed, 2])
+def held_out_score(embedder: PatchEmbedder, table: PatchTable, seed: int = 0) -> HeldOutScore:
+    """Score an embedder on patches of clips that were not learned from: first against last box, in other views.
+
+    Args:
+        embedder: of any kind, at its own input size.
+        table: the patches.
+        seed: of the views; the same views for every input size.
+    """
+    rng, rule = np.random.default_rng([seed, 2]), ViewRule(size=patch_shape(embedder))
     first = np.searchsorted(table.patch, np.arange(table.n_patches))
     last = np.searchsorted(table.patch, np.arange(table.n_patches), side="right") - 1
-    early, late = (
-        _features(network, np.stack([view(table, int(row), rng, ViewRule()) for row in rows])) for rows in (first, last)
-    )
+    early, late = (embedder(np.stack([view(table, int(row), rng, rule) for row in rows])) for rows in (first, last))
     cosine, clip = early @ late.T, table.start[first]
     # Two starts of one clip may show the same object, so only patches of the same frames are different objects.
     together, same = clip[:, None] == clip[None], np.eye(len(first), dtype=bool)
@@ -130,12 +135,3 @@ def _set_whitening(
 @torch.inference_mode()
 def _histograms(network: HistogramNetwork, views: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(network.histogram(torch.from_numpy(views)).numpy())
-
-
-@torch.inference_mode()
-def _features(network: HistogramNetwork, views: NDArray[np.uint8]) -> NDArray[np.float32]:
-    parts = [
-        torch.nn.functional.normalize(network(torch.from_numpy(views[start : start + _BATCH]))).numpy()
-        for start in range(0, len(views), _BATCH)
-    ]
-    return np.concatenate(parts)

@@ -76,7 +76,7 @@ class Evaluator:
         if self._data.held_out:
             frames = self._data.held_out_frames
             features_BD = features_of(network, frames.crops, self._device, self._group)
-            scores = {f"{_HELD_OUT}{k}": v for k, v in held_out_scores(frames, features_BD).named().items()}
+            scores = as_held_out(held_out_scores(frames, features_BD).named())
         if self._first and self._further is not None:
             scores |= self._further(self._embedder(network, {"epoch": epoch}))
         if scores and _quality(scores) >= _quality(progress.best):
@@ -119,6 +119,11 @@ class Evaluator:
             "epoch": scores.get("epoch", float(self._state.progress.epoch)),
         }
         return Embedder(network, self._settings.data.crop, facts)
+
+
+def as_held_out(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return held-out scores under held_out_…, as they stand among the scores of an evaluation."""
+    return {f"{_HELD_OUT}{name}": value for name, value in scores.items()}
 
 
 def held_out_of(scores: Mapping[str, float]) -> dict[str, float]:

@@ -120,6 +120,11 @@ class NetworkSettings(Component):
         description="Beyond the paper, patches: directions in which views of one patch differ count less; the value "
         "is the shrinkage to equal variance in all directions; default off",
     )
+    colours: Annotated[bool, OmittedAtDefault()] = Field(
+        default=False,
+        description="Beyond the paper: learn colours from followed patches of the clips as well, and keep what ranks "
+        "held-out patches better, the network or the colours",
+    )
     precision: Precision = Field(
         default="auto", description="Arithmetic of the network; auto: bfloat16 where the processor computes it natively"
     )
@@ -234,7 +239,8 @@ class TrainSettings(ComposedSettings):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         # For a few cores: a small network on small crops, fewer frames of each clip (neighbours are near-duplicates),
-        # a one-cycle schedule with a rate ten times the paper's, and a smaller scale, which suits few classes.
+        # a one-cycle schedule with a rate ten times the paper's, and a smaller scale, which suits few classes. From few
+        # clips a network learns less than learned colours know: the better of the two is kept.
         "quick": {
             "architecture": "resnet18",
             "crop": 112,
@@ -247,6 +253,7 @@ class TrainSettings(ComposedSettings):
             "learning_rate": 0.1,
             "schedule": "cosine",
             "scale": 30.0,
+            "colours": True,
         },
     }
 

@@ -42,11 +42,11 @@ def network() -> HistogramNetwork:
 
 def test_learning_takes_out_what_changes_from_view_to_view(network: HistogramNetwork) -> None:
     other = _table(1)
-    learned = held_out_score(network, other)
+    learned = held_out_score(Embedder(network, 128), other)
     unwhitened = HistogramNetwork().eval()
     unwhitened.load_state_dict(network.state_dict() | {"whitening": torch.eye(512)})
     assert learned.pairs == _PATCHES
-    assert learned.auc > held_out_score(unwhitened, other).auc + 0.02
+    assert learned.auc > held_out_score(Embedder(unwhitened, 128), other).auc + 0.02
     assert learned.auc > 0.8
 
 
@@ -111,4 +111,4 @@ def test_it_is_exported_with_the_same_features(network: HistogramNetwork, tmp_pa
 def test_a_table_of_one_start_only_has_no_others_to_compare_with() -> None:
     table = _table(3, patches=4)
     alone = replace(table, start=np.arange(len(table)))
-    assert np.isnan(held_out_score(HistogramNetwork().eval(), alone).auc)
+    assert np.isnan(held_out_score(Embedder(HistogramNetwork(), 128), alone).auc)
