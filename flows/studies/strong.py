@@ -18,6 +18,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "held size": {"hold_size": False},
     "camera motion": {"camera_motion": False},
     "calibration": {"calibrate": False},
+    "cost of a missing appearance": {"missing_appearance_cost": 0.0},
     "overlap pass": {"overlap_pass": None},
     "confirmation": {"confirm_hits": 1},
     "longer life of lost tracks": {"lost_seconds": 1.0},

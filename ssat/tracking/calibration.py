@@ -81,7 +81,9 @@ class Calibration:
 
     @property
     def median(self) -> float | None:
-        """Median D_cos between different people; None below 20 pairs."""
+        """Median D_cos between different people; below 20 pairs the stored one, or None."""
+        if self.stored_median is not None and self.pairs < MIN_PAIRS:
+            return self.stored_median
         below = self.histogram.cumsum()
         if below[-1] < MIN_PAIRS:
             return None

@@ -21,6 +21,7 @@ _BEYOND = ("motion", "camera_motion", "low_score")
 _LATER = (
     "calibrate",
     "stored_median",
+    "missing_appearance_cost",
     "motion_gate",
     "hold_size",
     "weak_penalty",
@@ -43,6 +44,7 @@ STRONG: dict[str, Any] = {
     "hold_size": True,
     "camera_motion": True,
     "calibrate": True,
+    "missing_appearance_cost": 0.3,
     "overlap_pass": 0.4,
     "confirm_hits": 3,
 }
@@ -93,6 +95,12 @@ class TrackerConfig(BaseModel):
     )
     stored_median: float | None = Field(
         default=None, gt=0, description="Median appearance cost of different people from which calibrate starts"
+    )
+    missing_appearance_cost: float = Field(
+        default=0.0,
+        ge=0,
+        description="Beyond the paper: appearance cost of a pair with a missing appearance, such as every pair where "
+        "boxes alone are tracked",
     )
     motion_gate: bool = Field(
         default=False, description="Beyond the paper: forbid pairs that are improbable under the Kalman filter"

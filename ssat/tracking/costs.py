@@ -35,7 +35,7 @@ class AppearanceCost:
     """D_cos: 1 − cos of the two features (equation 2).
 
     Args:
-        missing: cost of a pair where an appearance is missing: 0 if another term decides, else inf.
+        missing: cost of a pair where an appearance is missing; 0: another term decides, inf: nothing does.
         calibration: scales the term.
     """
 
@@ -47,14 +47,14 @@ class AppearanceCost:
         self._frame: tuple[FrameDetections, Matrix | None] | None = None
 
     def __call__(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
-        """Return D_cos (T, D); None without features. Computed once per frame."""
+        """Return D_cos (T, D), computed once per frame; None without features, unless these cost something."""
         if self._frame is None or self._frame[0] is not detections:
             self._frame = detections, self._cost(state, detections)
         return self._frame[1]
 
     def _cost(self, state: TrackState, detections: FrameDetections) -> Matrix | None:
         if detections.features is None or state.features is None:
-            return None
+            return np.full((len(state), len(detections)), self.missing) if 0 < self.missing < np.inf else None
         cost_TD = cosine_distance(state.features, detections.features)
         if state.gallery is not None:
             n_tracks, size, width = state.gallery.shape

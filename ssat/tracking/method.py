@@ -55,7 +55,7 @@ class Method:
 def method_of(config: TrackerConfig, frame_rate: float) -> Method:
     """Return the paper's method (section 3.3) with the extensions that are switched on."""
     calibration = Calibration(config.stored_median) if config.calibrate else None
-    appearance = AppearanceCost(0.0 if config.box_term else np.inf, calibration)
+    appearance = AppearanceCost(config.missing_appearance_cost if config.box_term else np.inf, calibration)
     terms: list[CostTerm] = [appearance]
     if config.box_term:
         terms.append(BoxCost(config.alpha))

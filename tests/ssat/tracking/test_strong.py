@@ -37,6 +37,7 @@ def test_the_preset_names_everything_that_is_beyond_the_paper() -> None:
         "low score 0.3",
         "calibrate",
         "stored median 0.4",
+        "missing appearance cost 0.3",
         "motion gate",
         "hold size",
         "weak penalty 0.1",
@@ -136,8 +137,21 @@ def test_too_few_pairs_fall_back_and_say_so() -> None:
         assert calibration.fallback is not None
         assert calibration.fallback.startswith("19 pairs of people in one frame, fewer than 20")
         assert calibration.fallback.endswith(instead)
+        assert calibration.median == stored
         calibration.add(_frame(0.8, [LEFT, RIGHT]))
         assert calibration.fallback is None
+
+
+def test_position_must_agree_better_if_an_appearance_is_missing() -> None:
+    moved = _moved(LEFT, 24)  # box cost 24 * sqrt(2) / (0.5 * 300) = 0.23
+    for cost, expected in ((0.3, [1]), (0.35, [2])):  # below and above tau1 with it
+        for first, second in (([A], [0 * A]), ([0 * A], [A]), (None, None)):
+            tracker = Tracker(TrackerConfig(alpha=0.5, missing_appearance_cost=cost))
+            tracker.update([LEFT], first)
+            assert tracker.update([moved], second).ids.tolist() == expected
+        tracker = Tracker(TrackerConfig(alpha=0.5, missing_appearance_cost=cost))
+        tracker.update([LEFT], [A])
+        assert tracker.update([moved], [A]).ids.tolist() == [1], "both are known"
 
 
 def test_the_gate_forbids_a_jump_that_the_motion_makes_improbable() -> None:
