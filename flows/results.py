@@ -116,7 +116,7 @@ def _trained(place: Any, data: Path) -> str:
         RunSettings(benchmark=False),
         CollectSettings.build("quick", {"source": str(data / "clips" / "trimmed")}),
         DecodeSettings.build("quick"),
-        TrainSettings.build("quick"),
+        TrainSettings.build("quick", {"colours": False}),
         None,
     )
     result = run_stage(RUN, str(place.root), bundle)

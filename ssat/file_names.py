@@ -8,7 +8,6 @@ TRIMMED = "trimmed"
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 EMBEDDER_FILE = "embedder.safetensors"
-NETWORK_FILE = "network.safetensors"  # the network of a training that keeps another embedder
 TRAINING_RESULT = "result.json"
 BENCHMARK_RESULT = "benchmark.json"
 STUDY_RESULT = "study.json"

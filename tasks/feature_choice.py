@@ -53,7 +53,7 @@ def compare_with_colours(
             f"{MIN_PATCHES}, and {compared.n_patches} in the {len(held_out)} held-out clips, expected 2"
         ), None
     colours = Embedder(learn_colours(learned_from, ColoursSettings(seed=settings.seed)), INPUT_SIZE)
-    of_network, of_colours = (held_out_score(one, compared, settings.seed) for one in (network, colours))
+    of_network, of_colours = (held_out_score(embedder, compared, settings.seed) for embedder in (network, colours))
     if math.isnan(of_network.auc):
         return _nothing("no two patches of held-out clips are seen together"), None
     better = of_colours.auc > of_network.auc

@@ -14,7 +14,7 @@ from prefect import task
 from ssat.embedding.identity import HISTOGRAM
 from ssat.embedding.settings import TrainSettings
 from ssat.errors import InputError, SsatError
-from ssat.file_names import CHECKPOINTS, EMBEDDER_FILE, NETWORK_FILE, TRAINING_RESULT
+from ssat.file_names import CHECKPOINTS, EMBEDDER_FILE, TRAINING_RESULT
 from ssat.frames.instances import InstanceTable
 from ssat.frames.store import FrameStore
 from ssat.once import once, save_result
@@ -43,6 +43,7 @@ _LOG = logging.getLogger(__name__)
 EXPERIMENT = "ssat-train"
 PROBE_DIGEST = "probe_digest"  # the parameter that names the footage of the probe
 _EXAMPLE_PATCHES = 4
+_NETWORK_FILE = "trained-network.safetensors"  # of a training that keeps learned colours
 _MAX_CHECKPOINT_ARTIFACT = 512 * 1024**2
 
 
@@ -151,7 +152,7 @@ def _better(
     from ssat.embedding.evaluation import as_held_out
     from ssat.embedding.held_out import held_out_scores
 
-    embedder_file, network_file = folder / EMBEDDER_FILE, folder / NETWORK_FILE
+    embedder_file, network_file = folder / EMBEDDER_FILE, folder / _NETWORK_FILE
     # A training that was cut off after its end may have the colours in the embedder's place already.
     network = Embedder.load(network_file if network_file.exists() else embedder_file)
     choice, colours = compare_with_colours(workspace, settings, data.store, network)

@@ -166,7 +166,7 @@ class Clips(StudyStage[ClipsBundle]):
     settings = ClipsStudySettings
     bundle = ClipsBundle
     decided = {  # noqa: RUF012
-        "train": frozenset({"clips", "seed", "warm_start"}),
+        "train": frozenset({"clips", "seed", "warm_start", "colours"}),
         "benchmark": _OWN | {"embedder"},
     }
     presets = "training"
@@ -201,7 +201,7 @@ class Thresholds(StudyStage[ThresholdsBundle]):
     name = "study_thresholds"
     settings = ThresholdsStudySettings
     bundle = ThresholdsBundle
-    decided = {"train": frozenset({"margin", "scale"}), "benchmark": _OWN}  # noqa: RUF012
+    decided = {"train": frozenset({"margin", "scale", "colours"}), "benchmark": _OWN}  # noqa: RUF012
     presets = "training"
     own_presets = {"benchmark": None}  # noqa: RUF012
     examples = ("ssat study thresholds --mot MOT17/train --tau1 0.3,0.4,0.56 --alpha 1,2",)

@@ -97,7 +97,8 @@ def clips_study(
 def _training(
     settings: ClipsStudySettings, train: TrainSettings, clips: int, most: int, seed: int, smaller: str | None
 ) -> TrainSettings:
-    values: dict[str, Any] = {"clips": clips, "seed": seed}
+    # The study is of the network: what is kept must not change from one number of clips to the next.
+    values: dict[str, Any] = {"clips": clips, "seed": seed, "colours": False}
     if settings.same_steps:
         values["epochs"] = round(train.schedule.epochs * most / clips)
     if smaller is not None:

@@ -127,7 +127,8 @@ def thresholds_study(
 
 
 def _trainings(settings: ThresholdsStudySettings, train: TrainSettings | None) -> list[tuple[str, TrainSettings]]:
-    base = train or TrainSettings.build("quick")
+    # The study is of the loss of the network, which learned colours do not have.
+    base = (train or TrainSettings.build("quick")).model_copy(update={"colours": False})
     return [
         (f"margin {margin:g}, scale {scale:g}", base.model_copy(update={"margin": margin, "scale": scale}))
         for margin, scale in itertools.product(

@@ -208,7 +208,7 @@ def returns_restored(visits: Mapping[tuple[int, int], Visit]) -> str:
         counts[1] += _most(visit.remembered) in [_most(other.remembered) for other in earlier]
     return (
         f"{len({figure for figure, _ in visits})} figures return {returns} times in all. Without memory {counts[0]} "
-        f"returns have the earlier identity, with `--remember {_REMEMBER_SECONDS:g}` {counts[1]}."
+        f"returns have the earlier identity, with a memory of {_REMEMBER_SECONDS:g} seconds {counts[1]}."
     )
 
 

@@ -21,7 +21,7 @@ def test_returns_count_if_most_boxes_have_the_identity_of_an_earlier_visit() -> 
     visits = {(0, 0): _visit(1, 1), (0, 1): _visit(3, 1), (1, 0): _visit(2, 2), (1, 1): _visit(4, 4)}
     text = returns_restored(visits)
     assert text.startswith("2 figures return 2 times in all. Without memory 0 returns")
-    assert text.endswith("with `--remember 60` 1.")
+    assert text.endswith("with a memory of 60 seconds 1.")
 
 
 def test_visits_are_framed_in_the_colour_of_their_identity(tmp_path: Path) -> None:

@@ -74,8 +74,12 @@ def test_a_copy_takes_flat_names_and_components() -> None:
     ("preset", "values", "digest"),
     [
         ("paper", {}, "b37f18278701ff28"),
-        ("quick", {}, "f13693d848221bfd"),
-        ("quick", {"seed": 3, "head": "sharded", "workers": 4, "ema": 0.99, "clips": 9}, "3fcd79e19b282869"),
+        ("quick", {"colours": False}, "f13693d848221bfd"),
+        (
+            "quick",
+            {"colours": False, "seed": 3, "head": "sharded", "workers": 4, "ema": 0.99, "clips": 9},
+            "3fcd79e19b282869",
+        ),
     ],
 )
 def test_the_identity_of_earlier_trainings_stays(preset: str, values: dict[str, object], digest: str) -> None:
