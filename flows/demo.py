@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TypeVar
 
-from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.stage_flow import run_stage
@@ -20,53 +18,17 @@ from ssat.demo.server import serve
 from ssat.demo.settings import DemoSettings
 from ssat.embedding.settings import TrainSettings
 from ssat.frames.settings import DecodeSettings
-from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.pipeline.settings import BenchmarkSettings
 from ssat.report.tables import score_rows
 from ssat.workspace import Workspace
-from tasks.demo import METHODS, TITLES, DemoFiles, MethodScores, World, render_world, report_demo, scores_of, wins
-from tasks.trained import TrainedEmbedder
+from tasks.demo import METHODS, TITLES, DemoFiles, DemoResult, World, render_world, report_demo, scores_of, wins
 
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True)
-class DemoResult:
-    """Three trackers on the rendered world.
-
-    Attributes:
-        scores: method → its scores over both sequences.
-        won: the trained network has the highest IDF1.
-        minutes: by stage.
-        all: title of a method → what its benchmark measured over both sequences.
-        benchmark: of the trained network.
-    """
-
-    scores: dict[str, MethodScores]
-    won: bool
-    files: DemoFiles
-    minutes: dict[str, float]
-    train: TrainedEmbedder
-    all: dict[str, Scored]
-    benchmark: BenchmarkResult
-
-    def as_json(self) -> Mapping[str, object]:
-        """Return each method's scores under its name, and the scores of the benchmark; without the training."""
-        return {
-            **self.scores,
-            "won": self.won,
-            "files": self.files,
-            "minutes": self.minutes,
-            "all": self.all,
-            "sequences": self.benchmark.sequences,
-            "overall": self.benchmark.overall,
-        }
-
-
-@flow(name="demo", persist_result=False)
-def demo_flow(workspace: str, settings: DemoSettings) -> DemoResult:
+def run_demo(workspace: Workspace, settings: DemoSettings) -> DemoResult:
     """Render, collect over HTTP, decode, train, track and report; run again, it does only what is missing."""
-    opened = Workspace.open(workspace)
+    place = workspace.address
     minutes: dict[str, float] = {}
 
     def timed(stage: str, work: Callable[[], _Result]) -> _Result:
@@ -75,21 +37,21 @@ def demo_flow(workspace: str, settings: DemoSettings) -> DemoResult:
         minutes[stage] = round((time.monotonic() - began) / 60, 2)
         return result
 
-    world: World = timed("render", lambda: render_world(opened, settings))
+    world: World = timed("render", lambda: render_world(workspace, settings))
     with serve(world.clips.parent) as address:
-        timed("collect", lambda: run_stage(COLLECT, workspace, collect_settings(settings, str(world.clips), address)))
-    timed("decode", lambda: run_stage(DECODE, workspace, decode_settings()))
-    train = timed("train", lambda: run_stage(TRAIN, workspace, train_settings(settings)))
-    embedders = {"ssat": str(opened.absolute(train.embedder)), "untrained": "untrained", "box": None}
+        timed("collect", lambda: run_stage(COLLECT, place, collect_settings(settings, str(world.clips), address)))
+    timed("decode", lambda: run_stage(DECODE, place, decode_settings()))
+    train = timed("train", lambda: run_stage(TRAIN, place, train_settings(settings)))
+    embedders = {"ssat": str(workspace.absolute(train.embedder)), "untrained": "untrained", "box": None}
     benchmarks = timed(
         "track",
         lambda: {
-            method: run_stage(BENCHMARK, workspace, _benchmark_settings(str(world.mot), embedders[method]))
+            method: run_stage(BENCHMARK, place, _benchmark_settings(str(world.mot), embedders[method]))
             for method in METHODS
         },
     )
     files: DemoFiles = timed(
-        "report", lambda: report_demo(opened, settings, world.mot, benchmarks, train.rows(), dict(minutes))
+        "report", lambda: report_demo(workspace, settings, world.mot, benchmarks, train.rows(), dict(minutes))
     )
     overall = {TITLES[method]: benchmarks[method].overall for method in METHODS}
     table = score_rows({title: scored.as_json() for title, scored in overall.items()}, first="tracker")

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows.stage import STAGES, stage_named
-from ssat.demo.settings import DemoSettings
 from ssat.pipeline.settings import LinkSettings, ProbeSettings, TrackSettings
 from ssat.plan.settings import PlanSettings
 from ssat.settings import StageSettings
@@ -18,7 +17,6 @@ _OTHERS: tuple[type[StageSettings], ...] = (
     TrackSettings,
     ProbeSettings,
     LinkSettings,
-    DemoSettings,
     PlanSettings,
 )
 _PRESETS = ("paper", "quick", "strong")

@@ -158,6 +158,7 @@ STAGES: dict[str, str] = {
     "train": "flows.stages.train",
     "benchmark": "flows.stages.benchmark",
     "run": "flows.stages.run",
+    "demo": "flows.stages.demo",
     "colours": "flows.stages.colours",
     "adapt": "flows.stages.adapt",
     "scale": "flows.stages.scale",

@@ -14,9 +14,10 @@ from ssat.demo.settings import DemoSettings
 from ssat.demo.world import SEQUENCES, world_folder, write_clips, write_sequences
 from ssat.file_names import REPORT_FILE
 from ssat.json_values import json_values
-from ssat.pipeline.benchmark_result import BenchmarkResult
+from ssat.pipeline.benchmark_result import BenchmarkResult, Scored
 from ssat.workspace import Workspace, committed
 from tasks.progress import progress_bar
+from tasks.trained import TrainedEmbedder
 
 METHODS = ("ssat", "box", "untrained")
 TITLES = {"ssat": "SSAT", "box": "box term alone", "untrained": "SSAT, untrained network"}
@@ -47,6 +48,39 @@ class DemoFiles:
     json: str
     report: str
     video: str
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Three trackers on the rendered world.
+
+    Attributes:
+        scores: method → its scores over both sequences.
+        won: the trained network has the highest IDF1.
+        minutes: by stage.
+        all: title of a method → what its benchmark measured over both sequences.
+        benchmark: of the trained network.
+    """
+
+    scores: dict[str, MethodScores]
+    won: bool
+    files: DemoFiles
+    minutes: dict[str, float]
+    train: TrainedEmbedder
+    all: dict[str, Scored]
+    benchmark: BenchmarkResult
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return each method's scores under its name, and the scores of the benchmark; without the training."""
+        return {
+            **self.scores,
+            "won": self.won,
+            "files": self.files,
+            "minutes": self.minutes,
+            "all": self.all,
+            "sequences": self.benchmark.sequences,
+            "overall": self.benchmark.overall,
+        }
 
 
 @task(name="render-world", persist_result=False, cache_policy=NO_CACHE)

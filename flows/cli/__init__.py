@@ -31,7 +31,6 @@ _OTHERS = {
     "serve": "Run scheduled flows on this machine, without a work pool.",
     "doctor": "Check versions, services, disk, codecs and the workspace.",
     "ui": "Open the Prefect and MLflow pages on loopback.",
-    "demo": "Render a small world and run the whole pipeline on it.",
 }
 
 # Set before prefect, ray or mlflow is imported: each reads them at import. They disable telemetry.

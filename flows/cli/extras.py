@@ -11,7 +11,7 @@ from flows.stage import STAGES
 _MODULES = {"pynvml": "nvidia-ml-py"}  # module → package, where their names differ
 _DISTRIBUTION = "ssat"
 _NOT_FOR_USERS = "dev"
-# Further verbs that run flows, trainings or servers; `demo --tracking` does not.
+# Further verbs that run flows, trainings or servers.
 _PIPELINE_VERBS = frozenset(
     [
         "decode",
@@ -33,7 +33,8 @@ _PIPELINE_VERBS = frozenset(
 
 def lacks_pipeline(verb: str) -> str | None:
     """Return what to install before `verb` can run at all, as a sentence; None if nothing is missing."""
-    if verb in _PIPELINE_VERBS or verb in STAGES:
+    # `demo --tracking` needs none of it; `demo` says so when it starts its servers.
+    if verb in _PIPELINE_VERBS or (verb in STAGES and verb != "demo"):
         for module in ("prefect", "ray", "mlflow"):
             if find_spec(module) is None:
                 return missing_extra(ModuleNotFoundError(name=module))

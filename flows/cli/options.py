@@ -32,7 +32,6 @@ _OTHER_SECTIONS = frozenset(
         "track",
         "probe",
         "link",
-        "demo",
         "plan",
     ]
 )

@@ -6,9 +6,11 @@ from pathlib import Path
 import av
 import pytest
 
-from flows.demo import DemoResult
+from flows.stage_flow import run_stage
+from flows.stages.demo import STAGE as DEMO
 from ssat.demo.settings import DemoSettings
 from ssat.workspace import Workspace
+from tasks.demo import DemoResult
 
 pytestmark = pytest.mark.integration
 
@@ -26,9 +28,7 @@ def results(root: Path, prefect_server: str, ray_cluster: None) -> tuple[DemoRes
     from tasks.services import services
 
     with services(Workspace.open(root), ray=True, mlflow=True):
-        from flows.demo import demo_flow
-
-        return demo_flow(str(root), _SMALL), demo_flow(str(root), _SMALL)
+        return run_stage(DEMO, str(root), _SMALL), run_stage(DEMO, str(root), _SMALL)
 
 
 def test_every_stage_ran_on_all_clips(results: tuple[DemoResult, DemoResult], root: Path) -> None:
