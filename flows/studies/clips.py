@@ -49,6 +49,8 @@ def clips_study(
     base = benchmark.model_copy(update={"tracker": "ssat", "video": False})
     numbers = sorted(settings.clips)
     store = FrameStore.open(place.frames)
+    # The study is of the network: what is kept must not change from one number of clips to the next.
+    train = train.model_copy(update={"colours": False})
     largest = train.model_copy(update={"clips": numbers[-1]})
     split_clips(largest.data, store.class_ids.tolist())  # report too few clips before the work
     prepared, _ = prepare(base)
@@ -97,8 +99,7 @@ def clips_study(
 def _training(
     settings: ClipsStudySettings, train: TrainSettings, clips: int, most: int, seed: int, smaller: str | None
 ) -> TrainSettings:
-    # The study is of the network: what is kept must not change from one number of clips to the next.
-    values: dict[str, Any] = {"clips": clips, "seed": seed, "colours": False}
+    values: dict[str, Any] = {"clips": clips, "seed": seed}
     if settings.same_steps:
         values["epochs"] = round(train.schedule.epochs * most / clips)
     if smaller is not None:

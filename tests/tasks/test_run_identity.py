@@ -36,7 +36,9 @@ def test_a_study_with_the_same_weights_elsewhere_is_the_same_study(workspace, tm
 
 def test_a_study_of_version_0_1_is_found_again(workspace):
     # The folder's name as that version made it, with how a foreign network is fed in the key.
-    settings = BenchmarkSettings.build("strong", {"mot": "/x", "embedder": "colour", "reid": {"channels": "bgr"}})
+    given = {"mot": "/x", "embedder": "colour", "reid": {"channels": "bgr"}}
+    # The preset of that version gave a missing appearance no cost.
+    settings = BenchmarkSettings.build("strong", given, {"association": {"missing_appearance_cost": 0.0}})
     models = {"benchmark": settings}
     new = Study(workspace, "extensions", models, {"data": "D"}).folder
     before = workspace.studies / "extensions-1315f4f0f0ff"
