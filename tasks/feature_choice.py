@@ -14,6 +14,7 @@ from ssat.frames.store import FrameStore
 from ssat.patches.settings import ColoursSettings, FollowSettings
 from ssat.workspace import Workspace
 from tasks.colours import INPUT_SIZE, FollowedClips, follow_clips
+from tasks.progress import progress_bar
 from tasks.trained import FeatureChoice
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def compare_with_colours(
             f"{learned_from.n_patches} patches could be followed in the {len(training)} training clips, expected "
             f"{MIN_PATCHES}, and {compared.n_patches} in the {len(held_out)} held-out clips, expected 2"
         ), None
-    colours = Embedder(learn_colours(learned_from, ColoursSettings(seed=settings.seed)), INPUT_SIZE)
+    how = ColoursSettings(seed=settings.seed)
+    with progress_bar("learn colours, views", learned_from.n_patches * how.views) as advance:
+        colours = Embedder(learn_colours(learned_from, how, advance), INPUT_SIZE)
     of_network, of_colours = (held_out_score(embedder, compared, settings.seed) for embedder in (network, colours))
     if math.isnan(of_network.auc):
         return _nothing("no two patches of held-out clips are seen together"), None
@@ -73,13 +76,20 @@ def _nothing(why: str) -> FeatureChoice:
 
 
 def _followed(workspace: Workspace, store: FrameStore, class_ids: list[int]) -> FollowedClips:
-    """Return the patches of clips, by position among `class_ids`; a file that has changed or gone is not readable."""
+    """Return the patches of clips, by position among `class_ids`.
+
+    Raises:
+        InputError: no roster, or its clips are not those of the frame store.
+    """
     columns: Any = store.clips.select(["rank", "source_sha256"])
     stored = dict(zip(columns["rank"].to_pylist(), columns["source_sha256"].to_pylist(), strict=True))
-    roster = load_roster(workspace)
-    paths = dict(zip(roster["rank"].to_pylist(), roster["path"].to_pylist(), strict=True))
-    if missing := [class_id for class_id in class_ids if class_id not in paths]:
-        raise InputError(f"{workspace.roster}: {len(missing)} clips of the frame store are missing; expected all")
-    return follow_clips(
-        workspace, [paths[class_id] for class_id in class_ids], [stored[i] for i in class_ids], FollowSettings()
-    )
+    collected = {row["rank"]: row for row in load_roster(workspace).select(["rank", "path", "sha256"]).to_pylist()}
+    rows = [collected.get(class_id, {}) for class_id in class_ids]
+    digests = [stored[class_id] for class_id in class_ids]
+    other = sum(row.get("sha256") != digest for row, digest in zip(rows, digests, strict=True))
+    if other:
+        raise InputError(
+            f"{workspace.roster}: {other} of {len(class_ids)} clips of the frame store are missing or have changed "
+            "since; expected the same clips. Run `ssat decode` again"
+        )
+    return follow_clips(workspace, [row["path"] for row in rows], digests, FollowSettings())

@@ -12,6 +12,7 @@ from ssat.embedding.embedder import Embedder
 from ssat.embedding.settings import TrainSettings
 from ssat.workspace import Workspace
 from tasks.embedders import resolve_embedder
+from tasks.feature_choice import compare_with_colours
 from tasks.services import mlflow_tracking_uri
 from tasks.trained import FeatureChoice, finished_training
 from tests.tasks.test_instances import decoded
@@ -73,6 +74,17 @@ def test_colours_take_the_place_of_a_network_that_ranks_worse(clips: list[Path],
     alone = run_stage(TRAIN, str(workspace.root), SETTINGS.model_copy(update={"colours": False}))
     assert alone.choice == FeatureChoice()
     assert Embedder.load(workspace.absolute(alone.embedder)).digest == network.digest
+
+
+def test_clips_that_have_changed_since_they_were_decoded_are_not_learned_from(
+    clips: list[Path], workspace: Workspace
+) -> None:
+    store = decoded(workspace, collected(workspace, clips[:4]))
+    collected(workspace, [*clips[:3], clips[6]])
+    choice, colours = compare_with_colours(workspace, SETTINGS, store, Embedder.untrained(input_size=32))
+    assert colours is None
+    assert choice.kept == "network"
+    assert "1 of 4 clips of the frame store are missing or have changed since" in choice.note
 
 
 def test_where_nothing_can_be_compared_the_network_is_kept_and_it_is_said(
